@@ -1,0 +1,206 @@
+// Package mtls is the one place where TLS configurations of the cluster's own connections are made.
+//
+// It fixes what must be the same everywhere: protocol versions, no session resumption (a resumed session
+// would skip the check of the authorities, which may have changed), and that a certificate counts only
+// for the authority that issued it.
+package mtls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/internal/ca"
+	"sallyport/internal/identity"
+)
+
+// Protocol names that tell the connections on the proxy's one port apart.
+const (
+	ProtocolAuth   = "teleport-auth@"         // the auth server's API, end to end
+	ProtocolTunnel = "teleport-reversetunnel" // control connection of an agent
+	ProtocolHTTP2  = "h2"
+	ProtocolHTTP   = "http/1.1"
+)
+
+// Trust is the set of authorities that a party accepts, by type.
+type Trust struct {
+	Cluster     string
+	Authorities map[ca.Type][]*x509.Certificate
+}
+
+// Pool returns the certificates of one authority.
+func (t *Trust) Pool(typ ca.Type) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range t.Authorities[typ] {
+		pool.AddCert(cert)
+	}
+	return pool
+}
+
+// Source returns the current trust; it may change while connections live. It must be safe for
+// concurrent use.
+type Source func() *Trust
+
+// Verify checks a peer's chain against the authority due for its kind of identity and returns the
+// identity. Users are accepted from the user authority only, hosts from the host authority only, and
+// only for this cluster.
+func (t *Trust) Verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (*identity.Identity, error) {
+	if len(chain) == 0 {
+		return nil, errors.New("no certificate")
+	}
+	id, err := identity.FromCertificate(chain[0])
+	if err != nil {
+		return nil, err
+	}
+	typ := ca.UserCA
+	if id.Kind == identity.Host {
+		typ = ca.HostCA
+	}
+	opts := x509.VerifyOptions{Roots: t.Pool(typ), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}}
+	if _, err := chain[0].Verify(opts); err != nil {
+		return nil, fmt.Errorf("verifying certificate of %s: %w", id, err)
+	}
+	if id.Cluster != t.Cluster {
+		return nil, fmt.Errorf("certificate is of cluster %q, not of %q", id.Cluster, t.Cluster)
+	}
+	return id, nil
+}
+
+func base() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true, CipherSuites: suites()}
+}
+
+// suites are the AEAD suites with ephemeral keys of TLS 1.2; those of TLS 1.3 need no choice.
+func suites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}
+}
+
+// Certificate returns the certificate to present; called for every handshake, so that renewed
+// certificates take effect at once. It must be safe for concurrent use.
+type Certificate func() (*tls.Certificate, error)
+
+// Server returns the configuration of a listener for clients of the cluster. With demand, a client
+// without a certificate is refused; without, it is served as a stranger. The peer's identity is read
+// from the connection state by PeerIdentity.
+func Server(cert Certificate, trust Source, demand bool, protocols ...string) *tls.Config {
+	cfg := base()
+	cfg.NextProtos = protocols
+	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() }
+	cfg.ClientAuth = tls.RequestClientCert
+	if demand {
+		cfg.ClientAuth = tls.RequireAnyClientCert
+	}
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if len(cs.PeerCertificates) == 0 && !demand {
+			return nil
+		}
+		_, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageClientAuth, time.Now())
+		return err
+	}
+	return cfg
+}
+
+// Client returns the configuration of a connection to a host of the cluster that has the system role.
+// The host is known by its identity, not by a DNS name; serverName only helps to route.
+func Client(cert Certificate, trust Source, role, serverName string, protocols ...string) *tls.Config {
+	cfg := base()
+	cfg.NextProtos = protocols
+	cfg.ServerName = serverName
+	if cert != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert() }
+	}
+	// The standard check compares DNS names; ours checks chain, cluster and role instead.
+	cfg.InsecureSkipVerify = true
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		id, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageServerAuth, time.Now())
+		if err != nil {
+			return err
+		}
+		if !id.HasSystemRole(role) {
+			return fmt.Errorf("%s has not the role %s", id, role)
+		}
+		return nil
+	}
+	return cfg
+}
+
+// Pinned returns the configuration of a first contact with an auth server that is known only by the pin
+// of its host authority. The server must send that authority's certificate along.
+func Pinned(pins []string, protocols ...string) *tls.Config {
+	cfg := base()
+	cfg.NextProtos = protocols
+	cfg.ServerName = "auth"
+	cfg.InsecureSkipVerify = true // replaced by the pin
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error { return verifyPin(cs.PeerCertificates, pins, time.Now()) }
+	return cfg
+}
+
+func verifyPin(chain []*x509.Certificate, pins []string, now time.Time) error {
+	for _, authority := range chain {
+		for _, pin := range pins {
+			if !authority.IsCA || ca.Pin(authority) != pin {
+				continue
+			}
+			id, err := identity.FromCertificate(chain[0])
+			if err != nil {
+				return err
+			}
+			trust := &Trust{Cluster: id.Cluster, Authorities: map[ca.Type][]*x509.Certificate{ca.HostCA: {authority}}}
+			if id, err = trust.Verify(chain, x509.ExtKeyUsageServerAuth, now); err != nil {
+				return err
+			}
+			if !id.HasSystemRole("Auth") {
+				return fmt.Errorf("%s has not the role Auth", id)
+			}
+			return nil
+		}
+	}
+	return ErrPin
+}
+
+// ErrPin means that none of the configured pins is the pin of the server's authority.
+var ErrPin = errors.New("the auth server's authority matches none of the given CA pins")
+
+// Named returns the configuration of a client that knows the server by a DNS name and a set of roots:
+// the proxy's web address, or an agent's listener.
+func Named(serverName string, roots *x509.CertPool, cert *tls.Certificate, protocols ...string) *tls.Config {
+	cfg := base()
+	cfg.NextProtos = protocols
+	cfg.ServerName = serverName
+	cfg.RootCAs = roots
+	if cert != nil {
+		cfg.Certificates = []tls.Certificate{*cert}
+	}
+	return cfg
+}
+
+// Insecure returns the configuration of a client that was told with --insecure to accept any
+// certificate of a proxy's web address.
+func Insecure(serverName string, protocols ...string) *tls.Config {
+	cfg := Named(serverName, nil, nil, protocols...)
+	cfg.InsecureSkipVerify = true
+	return cfg
+}
+
+// Web returns the configuration of the proxy's web listener, which asks for no client certificate.
+func Web(cert Certificate, protocols ...string) *tls.Config {
+	cfg := base()
+	cfg.NextProtos = protocols
+	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() }
+	return cfg
+}
+
+// PeerIdentity returns the identity of a connection whose configuration came from Server, or nil for a
+// client without a certificate.
+func PeerIdentity(cs *tls.ConnectionState) (*identity.Identity, error) {
+	if cs == nil || len(cs.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	return identity.FromCertificate(cs.PeerCertificates[0])
+}
