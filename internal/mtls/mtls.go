@@ -204,3 +204,37 @@ func PeerIdentity(cs *tls.ConnectionState) (*identity.Identity, error) {
 	}
 	return identity.FromCertificate(cs.PeerCertificates[0])
 }
+
+// Upstream returns the configuration of an agent's connection to a database: the configured check of the
+// server's certificate, and the client certificate if the database wants one.
+func Upstream(check UpstreamCheck, cert *tls.Certificate) *tls.Config {
+	cfg := base()
+	cfg.ServerName = check.ServerName
+	cfg.RootCAs = check.Roots
+	if cert != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	switch {
+	case check.AcceptAnything:
+		cfg.InsecureSkipVerify = true
+	case check.SkipName:
+		cfg.InsecureSkipVerify = true // the name only; the chain is checked here
+		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+			opts := x509.VerifyOptions{Roots: check.Roots, Intermediates: x509.NewCertPool()}
+			for _, extra := range cs.PeerCertificates[1:] {
+				opts.Intermediates.AddCert(extra)
+			}
+			_, err := cs.PeerCertificates[0].Verify(opts)
+			return err
+		}
+	}
+	return cfg
+}
+
+// UpstreamCheck says how a database's certificate is checked.
+type UpstreamCheck struct {
+	Roots          *x509.CertPool
+	ServerName     string
+	SkipName       bool // verify-ca
+	AcceptAnything bool // insecure
+}

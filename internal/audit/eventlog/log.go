@@ -1,0 +1,147 @@
+// Package eventlog is the searchable audit log of an auth server.
+//
+// The lines on disk are the log: each is an event's bytes as its emitter encoded them, with a few keys of
+// the log's own (the envelope) as the last keys of the same object. An SQLite index stands behind the
+// lines and can be rebuilt from them at any time.
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sallyport/internal/audit"
+)
+
+// Config says where the log is and who writes it. All fields must be set.
+type Config struct {
+	Dir     string         // the log directory of the data directory; made if missing
+	HostID  string         // of the auth server, a UUID
+	Encoder *audit.Encoder // for the auth server's own events
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	// OpenFile opens a file of lines for appending; nil means the real thing.
+	OpenFile func(path string) (LineFile, error)
+}
+
+// LineFile is a file of lines being written.
+type LineFile interface {
+	Write(p []byte) (int, error)
+	Sync() error
+	Truncate(size int64) error
+	Close() error
+}
+
+// Log is the audit log. It is safe for concurrent use.
+type Log struct {
+	config Config
+	dir    string // of this host's files
+	stream string // of the events of this process
+	index  *index
+
+	mu       sync.Mutex
+	file     LineFile // nil until the first write and after a failure
+	name     string   // of file, below dir
+	size     int64    // of file
+	durable  int64    // how much of file survives the loss of power
+	next     int64    // log index of the next line
+	synced   int64    // lines before this log index survive the loss of power
+	failed   error
+	failures int           // counts calls of fail
+	cut      *place        // where an unsynced end has to be cut off before the log can be used again
+	syncing  chan struct{} // closed when the sync that is under way ends
+	own      uint64        // number of the next event of this process's own stream
+	buffer   []byte
+	streams  map[streamKey]uint64      // number of the next event of each stream seen lately
+	sessions map[sessionKey]*sessionAt // where the sessions seen lately stand
+	session  int64                     // index id of the next new session
+	rows     []row                     // written and not yet handed to the index
+	indexing []row                     // being inserted into the index
+	lagging  bool                      // rows were dropped: the index has to read the lines
+
+	flushing sync.Mutex // held while the index is written; taken before mu
+}
+
+// place is a place in a file of lines.
+type place struct {
+	name string
+	size int64
+}
+
+type streamKey struct{ host, stream string }
+
+type sessionKey struct {
+	sid  uuid.UUID
+	host string
+}
+
+// sessionAt is how far a session is known.
+type sessionAt struct {
+	id   int64 // in the index
+	next int64 // no event of this index or a later one is stored
+	last int64 // log index of the latest event seen
+}
+
+// Open repairs what a crash left behind and brings the index up to date. Run must run while the log is used.
+func Open(ctx context.Context, config Config) (*Log, error) {
+	if _, err := uuid.Parse(config.HostID); err != nil {
+		return nil, fmt.Errorf("host id of the audit log: %w", err)
+	}
+	stream, err := uuid.NewRandom()
+	if err != nil {
+		return nil, err
+	}
+	if config.OpenFile == nil {
+		config.OpenFile = openLineFile
+	}
+	l := &Log{config: config, dir: filepath.Join(config.Dir, config.HostID), stream: stream.String()}
+	if err := os.MkdirAll(l.dir, 0o750); err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	if l.index, err = openIndex(ctx, filepath.Join(config.Dir, "index.db"), config.Log); err != nil {
+		return nil, fmt.Errorf("opening the index of the audit log: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.repair(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the audit log: %w", err), l.index.close())
+	}
+	return l, nil
+}
+
+// Run keeps the index close behind the lines until the context ends.
+func (l *Log) Run(ctx context.Context) error {
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := l.flush(ctx); err != nil && ctx.Err() == nil {
+				l.config.Log.Error("indexing the audit log", "error", err)
+			}
+		}
+	}
+}
+
+// Close closes the files. Nothing else may be under way.
+func (l *Log) Close() error {
+	err := l.flush(context.Background())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = errors.New("the audit log is closed")
+	if l.file != nil {
+		err = errors.Join(err, l.file.Sync(), l.file.Close())
+		l.file = nil
+	}
+	return errors.Join(err, l.index.close())
+}

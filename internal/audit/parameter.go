@@ -1,0 +1,70 @@
+package audit
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// Parameter is one value bound to a statement, as it was on the wire.
+type Parameter struct {
+	Value  []byte
+	Null   bool // SQL NULL, printed as null
+	Binary bool // in the type's binary format: printed in base64
+}
+
+// parameters appends bound values unless there are none. The places of values printed in base64 are
+// listed under the key with the suffix "_binary"; texts that are not valid UTF-8 are kept as texts keeps them.
+func (e *encoder) parameters(key string, values []Parameter) {
+	if len(values) == 0 {
+		return
+	}
+	e.always(key)
+	exact, binary := true, false
+	for i := range values {
+		e.element(i)
+		switch v := &values[i]; {
+		case v.Null:
+			e.b = append(e.b, "null"...)
+		case v.Binary:
+			binary = true
+			e.b = appendBase64(e.b, v.Value)
+		default:
+			var ok bool
+			e.b, ok = appendQuoted(e.b, v.Value)
+			exact = exact && ok
+		}
+	}
+	e.b = append(e.b, ']')
+	if binary {
+		e.binaryPlaces(key+"_binary", values)
+	}
+	if !exact {
+		e.inexact(key+"_base64", values)
+	}
+}
+
+func (e *encoder) binaryPlaces(key string, values []Parameter) {
+	e.always(key)
+	n := 0
+	for i := range values {
+		if values[i].Binary && !values[i].Null {
+			e.element(n)
+			e.b = strconv.AppendInt(e.b, int64(i), 10)
+			n++
+		}
+	}
+	e.b = append(e.b, ']')
+}
+
+func (e *encoder) inexact(key string, values []Parameter) {
+	e.always(key)
+	for i := range values {
+		e.element(i)
+		if v := &values[i]; v.Null || v.Binary || utf8.Valid(v.Value) {
+			e.b = append(e.b, "null"...)
+		} else {
+			e.b = appendBase64(e.b, v.Value)
+		}
+	}
+	e.b = append(e.b, ']')
+}

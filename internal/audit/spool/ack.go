@@ -1,0 +1,72 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Ack records that everything before the cursor is in the audit log, and deletes the segments that are
+// needed no more. Damaged segments are set aside in the spool's directory instead.
+func (q *Queue) Ack(c Cursor) error {
+	before := q.acked
+	if c == before {
+		return nil
+	}
+	if err := c.save(q.path); err != nil {
+		return fmt.Errorf("acknowledging audit records: %w", err)
+	}
+	q.acked = c
+	if c.file == before.file {
+		return nil
+	}
+	segments, _, err := listSegments(q.path)
+	if err != nil {
+		return fmt.Errorf("acknowledging audit records: %w", err)
+	}
+	for _, segment := range segments {
+		if segment.name == c.file {
+			break
+		}
+		if err := q.drop(segment.name); err != nil {
+			return fmt.Errorf("deleting an acknowledged segment: %w", err)
+		}
+	}
+	return nil
+}
+
+// drop deletes a segment after noting which sessions it leaves open.
+func (q *Queue) drop(name string) error {
+	path := filepath.Join(q.path, name)
+	if err := q.sessions.read(path); err != nil {
+		return err
+	}
+	if err := q.sessions.save(q.path); err != nil {
+		return err
+	}
+	if q.damaged[name] {
+		return os.Rename(path, q.aside(name))
+	}
+	return os.Remove(path)
+}
+
+// aside returns where a damaged segment is kept.
+func (q *Queue) aside(name string) string {
+	return filepath.Join(q.spool.config.Dir, "damaged-"+q.stream+"-"+name)
+}
+
+// drained reports whether a dead process's records are all read and acknowledged.
+func (q *Queue) drained() bool { return q.done && q.read == q.acked }
+
+// remove deletes a drained queue's directory.
+func (q *Queue) remove() error {
+	for name := range q.damaged {
+		err := os.Rename(filepath.Join(q.path, name), q.aside(name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return errors.Join(os.RemoveAll(q.path), q.lock.Close())
+}

@@ -1,0 +1,106 @@
+package audit
+
+import "time"
+
+// DatabaseQuery is a statement about to be sent to the database. Query is not kept after encoding.
+type DatabaseQuery struct {
+	Query         []byte
+	Parameters    []Parameter
+	StatementName string // of the prepared statement, if it has a name
+	PortalName    string
+}
+
+// Type implements Event.
+func (*DatabaseQuery) Type() string { return "db.session.query" }
+
+// Code implements Event.
+func (*DatabaseQuery) Code() string { return "TDB02I" }
+
+func (*DatabaseQuery) ofSession() {}
+
+func (v *DatabaseQuery) appendFields(e *encoder) {
+	v.appendStatement(e)
+	e.boolean("success", true)
+}
+
+func (v *DatabaseQuery) appendStatement(e *encoder) {
+	e.statement("db_query", v.Query)
+	e.parameters("db_query_parameters", v.Parameters)
+	e.text("statement_name", v.StatementName)
+	e.text("portal_name", v.PortalName)
+}
+
+// DatabaseQueryFailed is a statement that was refused and not sent.
+type DatabaseQueryFailed struct {
+	DatabaseQuery
+	Error   string
+	Message string
+}
+
+// Type implements Event.
+func (*DatabaseQueryFailed) Type() string { return "db.session.query.failed" }
+
+// Code implements Event.
+func (*DatabaseQueryFailed) Code() string { return "TDB02W" }
+
+func (v *DatabaseQueryFailed) appendFields(e *encoder) {
+	v.appendStatement(e)
+	status := Status{Error: v.Error, Message: v.Message}
+	status.appendTo(e)
+}
+
+// MalformedPacket is what the client sent where no message could be read. It ends the session.
+type MalformedPacket struct {
+	Payload []byte
+}
+
+// Type implements Event.
+func (*MalformedPacket) Type() string { return "db.session.malformed_packet" }
+
+// Code implements Event.
+func (*MalformedPacket) Code() string { return "TDB06I" }
+
+func (*MalformedPacket) ofSession() {}
+
+func (v *MalformedPacket) appendFields(e *encoder) { e.base64("payload", v.Payload) }
+
+// The directions of a COPY.
+const (
+	CopyIn  = "in"  // from the client to the database
+	CopyOut = "out" // from the database to the client
+)
+
+// DatabaseResult says how a statement ended.
+type DatabaseResult struct {
+	Status
+	Statement     int64 // index of the statement's event
+	Rows          int64 // affected or returned
+	Bytes         int64 // of the answer, as sent to the client
+	Duration      time.Duration
+	SQLState      string
+	CommandTag    string
+	CopyDirection string // CopyIn, CopyOut or empty
+	CopyBytes     int64
+	PostgresPID   uint32 // printed with the session's first result
+}
+
+// Type implements Event.
+func (*DatabaseResult) Type() string { return "db.session.result" }
+
+// Code implements Event.
+func (*DatabaseResult) Code() string { return "TDB10I" }
+
+func (*DatabaseResult) ofSession() {}
+
+func (v *DatabaseResult) appendFields(e *encoder) {
+	e.integer("statement_ei", v.Statement)
+	e.integer("affected_records", v.Rows)
+	e.number("bytes", v.Bytes)
+	e.duration("duration_us", v.Duration)
+	e.text("sqlstate", v.SQLState)
+	e.text("command_tag", v.CommandTag)
+	e.text("copy_direction", v.CopyDirection)
+	e.number("copy_bytes", v.CopyBytes)
+	e.number("postgres_pid", int64(v.PostgresPID))
+	v.Status.appendTo(e)
+}

@@ -1,0 +1,221 @@
+// Package auth is the cluster's authority: it keeps users, roles, tokens and databases, issues every
+// certificate, and stores the audit log. It is the only writer of the store.
+//
+// Every call comes through one door (door.go): who calls is known from a verified certificate, what the
+// caller may do is decided by one table and the caller's roles, and what is done is recorded first.
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/eventlog"
+	"sallyport/internal/ca"
+	"sallyport/internal/resource"
+	"sallyport/internal/seal"
+	"sallyport/internal/store"
+)
+
+// Config is what an Authority is made of. All fields must be set unless stated.
+type Config struct {
+	Store       store.Store
+	Sealer      *seal.Sealer
+	Log         *eventlog.Log
+	ClusterName string // of a new cluster; an existing cluster keeps its name
+	HostID      string // UUIDv4 of this host
+	Version     string // of the program
+	Now         func() time.Time
+	Logger      *slog.Logger
+	// Settings from the configuration file; each replaces the stored one at every start. May be empty.
+	Settings []resource.Resource
+	// Static join tokens from the configuration file. May be empty.
+	StaticTokens []*resource.Token
+	// Resources that are created only when the cluster is new. May be empty.
+	Bootstrap []resource.Resource
+	// Resources that are written at every start. May be empty.
+	Startup []resource.Resource
+}
+
+// Authority serves the API. Safe for concurrent use.
+type Authority struct {
+	Config
+	cluster   string
+	logins    *limiter // of strangers' calls, by source
+	hashing   chan struct{}
+	dummyHash *passwordHash
+
+	mu          sync.RWMutex
+	authorities map[ca.Type]*authorityKeys // guarded by mu
+}
+
+// New opens the cluster in the store, or makes a new one: its name, its authorities, the preset roles
+// and the default settings.
+func New(ctx context.Context, cfg Config) (*Authority, error) {
+	a := &Authority{Config: cfg, logins: newLimiter(cfg.Now), hashing: make(chan struct{}, 2)}
+	var err error
+	if a.dummyHash, err = hashPassword("nobody has this password"); err != nil {
+		return nil, err
+	}
+	fresh, err := a.openCluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openAuthorities(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.writeDefaults(ctx); err != nil {
+		return nil, err
+	}
+	if fresh {
+		if err := a.writeAll(ctx, cfg.Bootstrap); err != nil {
+			return nil, fmt.Errorf("creating bootstrap resources: %w", err)
+		}
+	}
+	if err := a.writeAll(ctx, cfg.Startup); err != nil {
+		return nil, fmt.Errorf("applying start-up resources: %w", err)
+	}
+	return a, nil
+}
+
+// ClusterName returns the cluster's name.
+func (a *Authority) ClusterName() string { return a.cluster }
+
+var clusterLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// ValidClusterName reports whether the name can be used in host names: LDH labels, at most 190 bytes in
+// all, so that a database's name fits before it.
+func ValidClusterName(name string) bool {
+	if name == "" || len(name) > 190 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !clusterLabel.MatchString(label) {
+			return false
+		}
+	}
+	return true
+}
+
+// openCluster reads the cluster's name, or stores the configured one and reports that it is new.
+func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
+	name := &resource.ClusterName{}
+	err = a.load(ctx, resource.KindClusterName, resource.NameClusterName, name)
+	switch {
+	case err == nil:
+		a.cluster = name.Spec.ClusterName
+		if a.Config.ClusterName != "" && a.Config.ClusterName != a.cluster {
+			a.Logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name",
+				"configured", a.Config.ClusterName, "cluster", a.cluster)
+		}
+		return false, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return false, err
+	}
+	if !ValidClusterName(a.Config.ClusterName) {
+		return false, fmt.Errorf("cluster name %q is not made of letters, digits and hyphens between dots, in lower case: set auth_service.cluster_name", a.Config.ClusterName)
+	}
+	a.cluster = a.Config.ClusterName
+	r, err := resource.New(resource.KindClusterName)
+	if err != nil {
+		return false, err
+	}
+	name = r.(*resource.ClusterName)
+	name.Metadata.Name = resource.NameClusterName
+	name.Spec = resource.ClusterNameSpec{ClusterName: a.cluster, ClusterID: newUUID()}
+	_, err = a.create(ctx, name)
+	return true, err
+}
+
+// writeDefaults stores preset roles that are missing and settings: those of the configuration file
+// always, the defaults where nobody has written any.
+func (a *Authority) writeDefaults(ctx context.Context) error {
+	for _, role := range resource.PresetRoles() {
+		if _, err := a.create(ctx, role); err != nil && !errors.Is(err, store.ErrExists) {
+			return fmt.Errorf("storing preset role %s: %w", role.GetName(), err)
+		}
+	}
+	configured := map[string]bool{}
+	for _, r := range a.Settings {
+		configured[r.GetKind()] = true
+		setOrigin(r, resource.OriginConfigFile)
+		if _, err := a.put(ctx, r); err != nil {
+			return fmt.Errorf("storing %s of the configuration file: %w", r.GetKind(), err)
+		}
+	}
+	for _, kind := range singletons {
+		if configured[kind] {
+			continue
+		}
+		if err := a.defaultSetting(ctx, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// singletons are the kinds of which there is exactly one.
+var singletons = []string{resource.KindAuthPreference, resource.KindNetworkingConfig, resource.KindRecordingConfig}
+
+// defaultSetting stores the default of a kind when there is none, or when the stored one came from a
+// configuration file that no longer has it.
+func (a *Authority) defaultSetting(ctx context.Context, kind string) error {
+	name, _ := resource.SingletonName(kind)
+	stored, err := a.get(ctx, kind, name)
+	if err == nil && stored.Meta().Labels[resource.LabelOrigin] != resource.OriginConfigFile {
+		return nil
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	r, err := newDefault(kind)
+	if err != nil {
+		return err
+	}
+	_, err = a.put(ctx, r)
+	return err
+}
+
+func newDefault(kind string) (resource.Resource, error) {
+	r, err := resource.New(kind)
+	if err != nil {
+		return nil, err
+	}
+	r.Meta().Name, _ = resource.SingletonName(kind)
+	setOrigin(r, resource.OriginDefaults)
+	return r, r.Validate()
+}
+
+func setOrigin(r resource.Resource, origin string) {
+	meta := r.Meta()
+	if meta.Labels == nil {
+		meta.Labels = map[string]string{}
+	}
+	meta.Labels[resource.LabelOrigin] = origin
+}
+
+func (a *Authority) writeAll(ctx context.Context, all []resource.Resource) error {
+	for _, r := range all {
+		if err := r.Validate(); err != nil {
+			return err
+		}
+		if _, err := a.put(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record stores an event durably. A change is made only after its event was recorded.
+func (a *Authority) record(ctx context.Context, event audit.Event) error {
+	if err := a.Log.Emit(ctx, event); err != nil {
+		return fmt.Errorf("recording %s: %w", event.Type(), err)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package auth
+
+import (
+	"sallyport/internal/authapi/sallyportv1"
+	rpc "sallyport/internal/authapi/sallyportv1/sallyportv1connect"
+	"sallyport/internal/resource"
+)
+
+// rule says who may make a call. A caller is let in by the first that applies; without any, nobody is.
+// The system role Admin (tctl on the auth host) may do everything.
+type rule struct {
+	anyone bool                  // also strangers without a certificate
+	hosts  []resource.SystemRole // hosts with one of these system roles
+	users  bool                  // every user, about itself only: the method looks at the caller
+	routed bool                  // also users whose certificate is for one database
+	// needs returns what a user's roles must grant, all of it.
+	needs func(request any) (kind string, verbs []string)
+}
+
+// Verbs of rules.
+const (
+	verbList   = "list"
+	verbRead   = "read"
+	verbCreate = "create"
+	verbUpdate = "update"
+	verbDelete = "delete"
+)
+
+func grants(kind string, verbs ...string) func(any) (string, []string) {
+	return func(any) (string, []string) { return kind, verbs }
+}
+
+var (
+	agents  = []resource.SystemRole{resource.RoleDb}
+	proxies = []resource.SystemRole{resource.RoleProxy}
+	members = []resource.SystemRole{resource.RoleDb, resource.RoleProxy, resource.RoleDiscovery, resource.RoleAuth}
+)
+
+// table has an entry for every method of the API; a test walks the service descriptors.
+var table = map[string]rule{
+	rpc.ClusterServicePingProcedure:           {anyone: true},
+	rpc.ClusterServiceGetAuthoritiesProcedure: {anyone: true}, // public certificates
+	rpc.ClusterServiceWhoAmIProcedure:         {users: true, routed: true, hosts: members},
+
+	rpc.ResourceServiceCreateResourceProcedure: {needs: needsResource(verbCreate), hosts: members},
+	rpc.ResourceServicePutResourceProcedure:    {needs: needsResource(verbCreate, verbUpdate), hosts: members},
+	rpc.ResourceServiceGetResourceProcedure:    {needs: needsResource(verbRead), hosts: members},
+	rpc.ResourceServiceListResourcesProcedure:  {needs: needsResource(verbList, verbRead), hosts: members},
+	rpc.ResourceServiceDeleteResourceProcedure: {needs: needsResource(verbDelete), hosts: members},
+	rpc.ResourceServiceWatchResourcesProcedure: {hosts: members},
+
+	rpc.JoinServiceJoinProcedure:        {anyone: true},
+	rpc.JoinServiceCreateTokenProcedure: {needs: grants(resource.KindToken, verbCreate)},
+
+	rpc.UserServiceCreateUserProcedure: {needs: grants(resource.KindUser, verbCreate)},
+	rpc.UserServiceResetUserProcedure:  {needs: grants(resource.KindUser, verbUpdate)},
+
+	// People without a certificate come through a proxy, which states their address.
+	rpc.LoginServiceGetInviteProcedure:    {hosts: proxies},
+	rpc.LoginServiceAcceptInviteProcedure: {hosts: proxies},
+	rpc.LoginServiceLoginProcedure:        {hosts: proxies},
+
+	rpc.CertificateServiceIssueUserCertificateProcedure:          {users: true},
+	rpc.CertificateServiceSignUserCertificateProcedure:           {needs: nil}, // Admin only
+	rpc.CertificateServiceSignDatabaseServerCertificateProcedure: {needs: grants("database_certificate", verbCreate)},
+	rpc.CertificateServiceSignDatabaseClientCertificateProcedure: {hosts: agents},
+	rpc.CertificateServiceSignListenerCertificateProcedure:       {hosts: agents},
+	rpc.CertificateServiceSignProxySessionProcedure:              {hosts: proxies},
+	rpc.CertificateServiceRenewHostCertificateProcedure:          {hosts: members},
+
+	rpc.DatabaseServiceListDatabasesProcedure: {users: true},
+
+	rpc.AuditServiceSubmitEventsProcedure: {hosts: members},
+	rpc.AuditServiceSearchEventsProcedure: {needs: grants("event", verbList, verbRead)},
+	rpc.AuditServiceReadSessionProcedure:  {needs: grants("session", verbList, verbRead)},
+}
+
+// needsResource asks for verbs on the kind that the request is about.
+func needsResource(verbs ...string) func(any) (string, []string) {
+	return func(request any) (string, []string) {
+		switch req := request.(type) {
+		case interface {
+			GetResource() *sallyportv1.Resource
+		}:
+			return req.GetResource().GetKind(), verbs
+		case interface{ GetKind() string }:
+			return req.GetKind(), verbs
+		default:
+			return "", []string{"no verb grants this"}
+		}
+	}
+}
+
+// hostKinds says what hosts may do with resources: read and watch some kinds, write their own
+// heartbeats. What they write must be about themselves (ownHeartbeat).
+var hostKinds = map[resource.SystemRole]struct{ reads, writes []string }{
+	resource.RoleDb: {
+		reads: []string{resource.KindDatabase, resource.KindRole, resource.KindLock, resource.KindAuthPreference,
+			resource.KindNetworkingConfig, resource.KindRecordingConfig, resource.KindCertAuthority, resource.KindProxy},
+		writes: []string{resource.KindDatabaseServer, resource.KindDatabaseService},
+	},
+	resource.RoleProxy: {
+		reads: []string{resource.KindDatabaseServer, resource.KindLock, resource.KindAuthPreference,
+			resource.KindNetworkingConfig, resource.KindCertAuthority, resource.KindProxy},
+		writes: []string{resource.KindProxy},
+	},
+	resource.RoleDiscovery: {
+		reads: []string{resource.KindDatabase, resource.KindLock, resource.KindCertAuthority, resource.KindProxy},
+	},
+}

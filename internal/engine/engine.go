@@ -1,0 +1,34 @@
+// Package engine defines what speaks one database protocol between a client and a database.
+package engine
+
+import (
+	"context"
+	"net"
+
+	"sallyport/internal/session"
+)
+
+// Engine serves clients of one protocol.
+//
+// Serve gets a context that ends for a stated cause, the client's connection, authenticated and
+// decrypted, and a session that holds the only door to the database. It speaks to the client, touching
+// nothing else, until it knows what the client wants; calls Open once; tells a refusal in the client's own
+// protocol; hands every command to Record before forwarding it; and returns when the context ends or
+// either side closes, leaving no goroutine behind: nil for an ordinary goodbye, otherwise the first real
+// cause. It closes neither connection: the agent closes the client, the session the database.
+type Engine interface {
+	Serve(ctx context.Context, client net.Conn, s *session.Session) error
+}
+
+// Canceller is an engine whose protocol cancels a running command over another connection.
+type Canceller interface {
+	// Cancel cancels what the session of the key is running. It reports false when it knows no such key.
+	Cancel(ctx context.Context, key CancelKey) bool
+}
+
+// CancelKey names a running session in a cancel request.
+type CancelKey struct {
+	ProcessID     uint32
+	Secret        []byte
+	ClientAddress string // of whoever asks, for the limit on guessing
+}

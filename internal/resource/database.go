@@ -1,0 +1,259 @@
+package resource
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Labels written by the cluster.
+const (
+	LabelOrigin       = "teleport.dev/origin"
+	LabelResourceType = "teleport.internal/resource-type"
+	LabelDiscovered   = "teleport.internal/discovered-name"
+
+	OriginDynamic    = "dynamic"     // written through the API
+	OriginConfigFile = "config-file" // written in a service's file
+	OriginCloud      = "cloud"       // found by discovery
+	OriginDefaults   = "defaults"    // settings nobody wrote
+)
+
+// Database is a database that users can reach.
+type Database struct {
+	Header
+	Spec   DatabaseSpec   `json:"spec"`
+	Status DatabaseStatus `json:"status,omitzero"`
+}
+
+// DatabaseSpec says where the database is and how to log in to it.
+type DatabaseSpec struct {
+	Protocol      string          `json:"protocol"`
+	URI           string          `json:"uri"`
+	CACert        string          `json:"ca_cert,omitempty"` // older place of tls.ca_cert
+	DynamicLabels DynamicLabels   `json:"dynamic_labels,omitempty"`
+	TLS           DatabaseTLS     `json:"tls,omitzero"`
+	AWS           AWS             `json:"aws,omitzero"`
+	GCP           GCP             `json:"gcp,omitzero"`
+	Azure         Azure           `json:"azure,omitzero"`
+	AD            ActiveDirectory `json:"ad,omitzero"`
+	MySQL         MySQLOptions    `json:"mysql,omitzero"`
+	AdminUser     AdminUser       `json:"admin_user,omitzero"`
+	MongoAtlas    MongoAtlas      `json:"mongo_atlas,omitzero"`
+	Oracle        OracleOptions   `json:"oracle,omitzero"`
+}
+
+// DatabaseStatus is what the serving agent found out. Writers other than agents cannot set it.
+type DatabaseStatus struct {
+	CACert       string       `json:"ca_cert,omitempty"`
+	AWS          AWS          `json:"aws,omitzero"`
+	Azure        Azure        `json:"azure,omitzero"`
+	MySQL        MySQLOptions `json:"mysql,omitzero"`
+	ManagedUsers Strings      `json:"managed_users,omitempty"`
+}
+
+// DynamicLabels are labels whose values are the output of commands run by the agent.
+type DynamicLabels map[string]DynamicLabel
+
+// DynamicLabel is a command and its last output.
+type DynamicLabel struct {
+	Period  Duration `json:"period"`
+	Command Strings  `json:"command"`
+	Result  string   `json:"result,omitempty"`
+}
+
+// UnmarshalJSON accepts a map and a list whose entries have a name.
+func (l *DynamicLabels) UnmarshalJSON(data []byte) error {
+	if !bytes.HasPrefix(bytes.TrimSpace(data), []byte("[")) {
+		var byName map[string]DynamicLabel
+		if err := decodeStrictly(data, &byName); err != nil {
+			return err
+		}
+		*l = byName
+		return nil
+	}
+	var list []struct {
+		Name string `json:"name"`
+		DynamicLabel
+	}
+	if err := decodeStrictly(data, &list); err != nil {
+		return err
+	}
+	*l = make(DynamicLabels, len(list))
+	for i, entry := range list {
+		if _, taken := (*l)[entry.Name]; taken || entry.Name == "" {
+			return fmt.Errorf("entry %d needs a name of its own", i+1)
+		}
+		(*l)[entry.Name] = entry.DynamicLabel
+	}
+	return nil
+}
+
+func decodeStrictly(data []byte, labels any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(labels)
+	if err == nil {
+		return nil
+	}
+	if key, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return fmt.Errorf("has an unknown key %s", key)
+	}
+	return errors.New("must map each name to a period such as 1m, and a command as a list of strings")
+}
+
+// DatabaseTLS says how the agent checks the database's certificate.
+type DatabaseTLS struct {
+	Mode                TLSMode `json:"mode,omitempty"`
+	CACert              string  `json:"ca_cert,omitempty"`     // PEM
+	ServerName          string  `json:"server_name,omitempty"` // default: the host of the URI
+	TrustSystemCertPool Bool    `json:"trust_system_cert_pool,omitempty"`
+}
+
+// TLSMode is how much of the certificate is checked.
+type TLSMode string
+
+// Modes of TLSMode, in the order of the numbers that stand for them in older files.
+const (
+	TLSVerifyFull TLSMode = "verify-full"
+	TLSVerifyCA   TLSMode = "verify-ca"
+	TLSInsecure   TLSMode = "insecure"
+)
+
+// UnmarshalJSON accepts the names and the numbers 0, 1 and 2.
+func (m *TLSMode) UnmarshalJSON(data []byte) error {
+	name, err := enumName(data, string(TLSVerifyFull), string(TLSVerifyCA), string(TLSInsecure))
+	*m = TLSMode(name)
+	return err
+}
+
+// MySQLOptions are settings of MySQL databases.
+type MySQLOptions struct {
+	ServerVersion string `json:"server_version,omitempty"`
+}
+
+// AdminUser is the database account that manages the accounts of users.
+type AdminUser struct {
+	Name            string `json:"name,omitempty"`
+	DefaultDatabase string `json:"default_database,omitempty"`
+}
+
+// MongoAtlas names the Atlas cluster.
+type MongoAtlas struct {
+	Name string `json:"name,omitempty"`
+}
+
+// OracleOptions are settings of Oracle databases.
+type OracleOptions struct {
+	AuditUser string `json:"audit_user,omitempty"`
+}
+
+// ActiveDirectory holds what is needed to log in to SQL Server with Kerberos.
+type ActiveDirectory struct {
+	KeytabFile  string `json:"keytab_file,omitempty"`
+	Krb5File    string `json:"krb5_file,omitempty"`
+	Domain      string `json:"domain,omitempty"`
+	SPN         string `json:"spn,omitempty"`
+	LDAPCert    string `json:"ldap_cert,omitempty"`
+	KDCHostName string `json:"kdc_host_name,omitempty"`
+}
+
+// Protocols returns the protocols a database can have, as written in spec.protocol.
+func Protocols() []string {
+	return []string{
+		ProtocolPostgres, ProtocolMySQL, ProtocolMongoDB, ProtocolOracle, ProtocolCockroachDB, ProtocolRedis,
+		ProtocolSnowflake, ProtocolSQLServer, ProtocolCassandra, ProtocolElasticsearch, ProtocolOpenSearch,
+		ProtocolDynamoDB, ProtocolClickHouse, ProtocolClickHouseHTTP, ProtocolSpanner,
+	}
+}
+
+// The protocols.
+const (
+	ProtocolPostgres       = "postgres"
+	ProtocolMySQL          = "mysql"
+	ProtocolMongoDB        = "mongodb"
+	ProtocolOracle         = "oracle"
+	ProtocolCockroachDB    = "cockroachdb"
+	ProtocolRedis          = "redis"
+	ProtocolSnowflake      = "snowflake"
+	ProtocolSQLServer      = "sqlserver"
+	ProtocolCassandra      = "cassandra"
+	ProtocolElasticsearch  = "elasticsearch"
+	ProtocolOpenSearch     = "opensearch"
+	ProtocolDynamoDB       = "dynamodb"
+	ProtocolClickHouse     = "clickhouse"
+	ProtocolClickHouseHTTP = "clickhouse-http"
+	ProtocolSpanner        = "spanner"
+)
+
+// EnforcesNames reports whether roles' db_names apply to databases of the protocol.
+func EnforcesNames(protocol string) bool {
+	return protocol == ProtocolPostgres || protocol == ProtocolMongoDB || protocol == ProtocolSpanner
+}
+
+// AllLabels returns the static labels and the last results of the dynamic ones. A static label wins,
+// so that a command's output cannot replace what an administrator wrote.
+func (d *Database) AllLabels() map[string]string {
+	all := make(map[string]string, len(d.Metadata.Labels)+len(d.Spec.DynamicLabels))
+	for name, label := range d.Spec.DynamicLabels {
+		if label.Result != "" {
+			all[name] = label.Result
+		}
+	}
+	maps.Copy(all, d.Metadata.Labels)
+	return all
+}
+
+// Origin returns who made the database known, one of the Origin constants, or "".
+func (d *Database) Origin() string { return d.Metadata.Labels[LabelOrigin] }
+
+// Validate implements Resource.
+func (d *Database) Validate() error { return validate(d) }
+
+var databaseName = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+
+const maxDatabaseName = 63
+
+func (d *Database) check(p *problems) {
+	name := d.Metadata.Name
+	switch {
+	case name == "":
+		p.add("metadata.name", "is missing")
+	case len(name) > maxDatabaseName:
+		p.add("metadata.name", "is longer than %d characters", maxDatabaseName)
+	case !databaseName.MatchString(name):
+		p.add("metadata.name", "%q must consist of lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen", name)
+	}
+	s := &d.Spec
+	if s.Protocol == "" {
+		p.add("spec.protocol", "is missing; use %s", orList(Protocols()))
+	} else if !slices.Contains(Protocols(), s.Protocol) {
+		p.add("spec.protocol", "%q is not known; use %s", s.Protocol, orList(Protocols()))
+	} else if err := s.checkURI(); err != nil {
+		p.add("spec.uri", "%s", err)
+	}
+	if s.TLS.Mode == "" {
+		s.TLS.Mode = TLSVerifyFull
+	}
+	checkOneOf(p, "spec.tls.mode", string(s.TLS.Mode), string(TLSVerifyFull), string(TLSVerifyCA), string(TLSInsecure))
+	if s.TLS.CACert == "" {
+		s.TLS.CACert, s.CACert = s.CACert, ""
+	}
+	s.AWS.check(p)
+	checkPrintable(p, "spec.admin_user.name", s.AdminUser.Name)
+	for _, name := range sortedKeys(s.DynamicLabels) {
+		label, path := s.DynamicLabels[name], keyPath("spec.dynamic_labels", name)
+		if len(label.Command) == 0 {
+			p.add(path+".command", "is missing")
+		}
+		if label.Period.Std() < time.Second {
+			p.add(path+".period", "must be at least 1s")
+		}
+		checkPrintable(p, path, name+label.Result)
+	}
+}

@@ -1,0 +1,174 @@
+package resource
+
+// AWS says which AWS service the database is and whose credentials reach it.
+type AWS struct {
+	Region             string             `json:"region,omitempty"`
+	AccountID          string             `json:"account_id,omitempty"`
+	AssumeRoleARN      string             `json:"assume_role_arn,omitempty"`
+	ExternalID         string             `json:"external_id,omitempty"`
+	SessionTags        map[string]string  `json:"session_tags,omitempty"`
+	RDS                RDS                `json:"rds,omitzero"`
+	RDSProxy           RDSProxy           `json:"rdsproxy,omitzero"`
+	Redshift           Redshift           `json:"redshift,omitzero"`
+	RedshiftServerless RedshiftServerless `json:"redshift_serverless,omitzero"`
+	ElastiCache        ElastiCache        `json:"elasticache,omitzero"`
+	MemoryDB           MemoryDB           `json:"memorydb,omitzero"`
+	OpenSearch         OpenSearch         `json:"opensearch,omitzero"`
+	DocumentDB         DocumentDB         `json:"docdb,omitzero"`
+	SecretStore        SecretStore        `json:"secret_store,omitzero"`
+	IAMPolicyStatus    int                `json:"iam_policy_status,omitempty"` // 0 to 3, written by the agent
+}
+
+// RDS identifies an RDS instance or Aurora cluster.
+type RDS struct {
+	InstanceID     string  `json:"instance_id,omitempty"`
+	ClusterID      string  `json:"cluster_id,omitempty"`
+	ResourceID     string  `json:"resource_id,omitempty"` // db-... or cluster-...
+	IAMAuth        Bool    `json:"iam_auth,omitempty"`
+	Subnets        Strings `json:"subnets,omitempty"`
+	VPCID          string  `json:"vpc_id,omitempty"`
+	SecurityGroups Strings `json:"security_groups,omitempty"`
+}
+
+// RDSProxy identifies an RDS Proxy.
+type RDSProxy struct {
+	Name               string `json:"name,omitempty"`
+	CustomEndpointName string `json:"custom_endpoint_name,omitempty"`
+	ResourceID         string `json:"resource_id,omitempty"` // prx-...
+}
+
+// Redshift identifies a provisioned Redshift cluster.
+type Redshift struct {
+	ClusterID string `json:"cluster_id,omitempty"`
+}
+
+// RedshiftServerless identifies a Redshift Serverless workgroup.
+type RedshiftServerless struct {
+	WorkgroupName string `json:"workgroup_name,omitempty"`
+	EndpointName  string `json:"endpoint_name,omitempty"`
+	WorkgroupID   string `json:"workgroup_id,omitempty"`
+}
+
+// ElastiCache identifies an ElastiCache replication group.
+type ElastiCache struct {
+	ReplicationGroupID       string  `json:"replication_group_id,omitempty"`
+	UserGroupIDs             Strings `json:"user_group_ids,omitempty"`
+	TransitEncryptionEnabled Bool    `json:"transit_encryption_enabled,omitempty"`
+	EndpointType             string  `json:"endpoint_type,omitempty"`
+}
+
+// MemoryDB identifies a MemoryDB cluster.
+type MemoryDB struct {
+	ClusterName  string `json:"cluster_name,omitempty"`
+	ACLName      string `json:"acl_name,omitempty"`
+	TLSEnabled   Bool   `json:"tls_enabled,omitempty"`
+	EndpointType string `json:"endpoint_type,omitempty"`
+}
+
+// OpenSearch identifies an OpenSearch domain.
+type OpenSearch struct {
+	DomainName   string `json:"domain_name,omitempty"`
+	DomainID     string `json:"domain_id,omitempty"`
+	EndpointType string `json:"endpoint_type,omitempty"`
+}
+
+// DocumentDB identifies a DocumentDB cluster.
+type DocumentDB struct {
+	ClusterID    string `json:"cluster_id,omitempty"`
+	InstanceID   string `json:"instance_id,omitempty"`
+	EndpointType string `json:"endpoint_type,omitempty"`
+}
+
+// SecretStore says where passwords of managed users are kept.
+type SecretStore struct {
+	KeyPrefix string `json:"key_prefix,omitempty"`
+	KMSKeyID  string `json:"kms_key_id,omitempty"`
+}
+
+// GCP identifies a database in Google Cloud.
+type GCP struct {
+	ProjectID  string `json:"project_id,omitempty"`
+	InstanceID string `json:"instance_id,omitempty"`
+}
+
+// Azure identifies a database in Azure.
+type Azure struct {
+	Name         string     `json:"name,omitempty"`
+	ResourceID   string     `json:"resource_id,omitempty"`
+	Redis        AzureRedis `json:"redis,omitzero"`
+	IsFlexServer Bool       `json:"is_flexi_server,omitempty"`
+}
+
+// AzureRedis are settings of Azure's Redis Enterprise.
+type AzureRedis struct {
+	ClusteringPolicy string `json:"clustering_policy,omitempty"`
+}
+
+// Types of databases as shown in listings and audit events.
+const (
+	TypeSelfHosted         = "self-hosted"
+	TypeRDS                = "rds"
+	TypeRDSProxy           = "rdsproxy"
+	TypeRedshift           = "redshift"
+	TypeRedshiftServerless = "redshift-serverless"
+	TypeElastiCache        = "elasticache"
+	TypeMemoryDB           = "memorydb"
+	TypeKeyspaces          = "keyspace"
+	TypeDynamoDB           = "dynamodb"
+	TypeOpenSearch         = "opensearch"
+	TypeDocumentDB         = "docdb"
+	TypeGCP                = "gcp"
+	TypeAzure              = "azure"
+	TypeMongoAtlas         = "mongo-atlas"
+)
+
+// Type returns what the database is, judged by the fields that are filled in: one of the Type constants.
+func (d *Database) Type() string {
+	s := &d.Spec
+	switch aws := &s.AWS; {
+	case aws.RDSProxy != (RDSProxy{}):
+		return TypeRDSProxy
+	case aws.RDS.InstanceID != "" || aws.RDS.ClusterID != "" || aws.RDS.ResourceID != "":
+		return TypeRDS
+	case aws.RedshiftServerless != (RedshiftServerless{}):
+		return TypeRedshiftServerless
+	case aws.Redshift != (Redshift{}):
+		return TypeRedshift
+	case aws.ElastiCache.ReplicationGroupID != "":
+		return TypeElastiCache
+	case aws.MemoryDB.ClusterName != "":
+		return TypeMemoryDB
+	case aws.OpenSearch != (OpenSearch{}):
+		return TypeOpenSearch
+	case aws.DocumentDB != (DocumentDB{}):
+		return TypeDocumentDB
+	case aws.AccountID != "" && s.Protocol == ProtocolDynamoDB:
+		return TypeDynamoDB
+	case aws.AccountID != "" && s.Protocol == ProtocolCassandra:
+		return TypeKeyspaces
+	case aws.AccountID != "" && s.Protocol == ProtocolOpenSearch:
+		return TypeOpenSearch
+	}
+	switch {
+	case s.GCP.ProjectID != "":
+		return TypeGCP
+	case s.Azure.Name != "" || s.Azure.ResourceID != "":
+		return TypeAzure
+	case s.MongoAtlas.Name != "":
+		return TypeMongoAtlas
+	default:
+		return TypeSelfHosted
+	}
+}
+
+func (a *AWS) check(p *problems) {
+	if a.AccountID != "" && !awsAccount.MatchString(a.AccountID) {
+		p.add("spec.aws.account_id", "must be the 12 digits of an account, in quotes")
+	}
+	if a.ExternalID != "" && a.AssumeRoleARN == "" {
+		p.add("spec.aws.external_id", "is used with assume_role_arn only")
+	}
+	if a.IAMPolicyStatus < 0 || a.IAMPolicyStatus > 3 {
+		p.add("spec.aws.iam_policy_status", "must be between 0 and 3")
+	}
+}

@@ -1,0 +1,104 @@
+package resource
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// uriSchemes returns the schemes a URI of the protocol may begin with. A URI without a scheme is
+// host:port for every protocol.
+func uriSchemes(protocol string) []string {
+	switch protocol {
+	case ProtocolPostgres:
+		return []string{"postgres", "postgresql"}
+	case ProtocolMongoDB:
+		return []string{"mongodb", "mongodb+srv"}
+	case ProtocolRedis:
+		return []string{"redis", "rediss"}
+	case ProtocolSnowflake, ProtocolElasticsearch, ProtocolOpenSearch, ProtocolClickHouseHTTP:
+		return []string{"https"}
+	case ProtocolDynamoDB:
+		return []string{"https", "aws"}
+	case ProtocolClickHouse:
+		return []string{"clickhouse"}
+	default:
+		return nil
+	}
+}
+
+// checkURI refuses a URI that the agent could not dial, or that carries a password.
+func (s *DatabaseSpec) checkURI() error {
+	uri := s.URI
+	if uri == "" {
+		return s.checkNoURI()
+	}
+	if strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || unprintable(r) }) {
+		return errors.New("must not contain spaces or control characters")
+	}
+	scheme, rest, hasScheme := strings.Cut(uri, "://")
+	if !hasScheme {
+		return checkHostPort(uri, true)
+	}
+	if !slices.Contains(uriSchemes(s.Protocol), scheme) {
+		return fmt.Errorf("a %s database cannot have a URI that begins with %s://; write host:port", s.Protocol, scheme)
+	}
+	hosts, tail, _ := strings.Cut(rest, "/")
+	if before, query, ok := strings.Cut(hosts, "?"); ok {
+		hosts, tail = before, "?"+query
+	}
+	if strings.Contains(hosts, "@") {
+		return errors.New("must not contain a user or password")
+	}
+	if _, err := url.Parse("x://h/" + tail); err != nil {
+		return errors.New("is not a valid URI")
+	}
+	// Schemes with a port of their own may leave it out; the rest is host:port.
+	needsPort := scheme == "postgres" || scheme == "postgresql" || scheme == "clickhouse"
+	for host := range strings.SplitSeq(hosts, ",") {
+		if err := checkHostPort(host, needsPort); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNoURI allows leaving out the URI where the region says where the service is.
+func (s *DatabaseSpec) checkNoURI() error {
+	switch s.Protocol {
+	case ProtocolDynamoDB, ProtocolCassandra:
+		if s.AWS.Region != "" && s.AWS.AccountID != "" {
+			return nil
+		}
+		return errors.New("is missing; write host:port, or aws.region and aws.account_id for the AWS service")
+	case ProtocolSpanner:
+		if s.GCP.ProjectID != "" && s.GCP.InstanceID != "" {
+			return nil
+		}
+	}
+	return errors.New("is missing; write host:port")
+}
+
+func checkHostPort(address string, needsPort bool) error {
+	if !needsPort && !strings.Contains(strings.TrimPrefix(address, "["), ":") {
+		address += ":443" // only the form matters here
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q needs a host and a port, as in db.example.com:5432", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q is not a port between 1 and 65535", port)
+	}
+	if host == "" {
+		return fmt.Errorf("%q needs a host before the port", address)
+	}
+	if strings.ContainsAny(host, "/\\@?#,'\"") {
+		return fmt.Errorf("%q is not a host name", host)
+	}
+	return nil
+}

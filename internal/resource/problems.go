@@ -1,0 +1,199 @@
+package resource
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"sallyport/internal/fault"
+)
+
+const maxNameLength = 255
+
+// problem is one thing wrong with one key.
+type problem struct {
+	path    string // of the key, as in spec.allow.db_users[1]; empty for the whole document
+	message string
+}
+
+// problems collects everything wrong with one resource, so that a person corrects it in one go.
+type problems struct {
+	list []problem
+}
+
+func (p *problems) add(path, format string, args ...any) {
+	p.list = append(p.list, problem{path: path, message: fmt.Sprintf(format, args...)})
+}
+
+// validate is the common part of every Validate method.
+func validate(r Resource) error {
+	p := inspect(r)
+	if len(p.list) == 0 {
+		return nil
+	}
+	texts := make([]string, len(p.list))
+	for i, one := range p.list {
+		texts[i] = one.path + ": " + one.message
+	}
+	name := ""
+	if r.GetName() != "" && r.GetKind() != KindToken { // the name of a token is its secret
+		name = fmt.Sprintf(" %q", r.GetName())
+	}
+	return fault.New(fault.BadParameter, "%s%s is not valid: %s", r.GetKind(), name, strings.Join(texts, "; "))
+}
+
+// inspect sets defaults and returns what is wrong.
+func inspect(r Resource) *problems {
+	p := &problems{}
+	checkHeader(p, r)
+	r.check(p)
+	return p
+}
+
+func checkHeader(p *problems, r Resource) {
+	h := r.header()
+	if kind := kindOf(r); h.Kind != kind {
+		p.add("kind", "must be %q, not %q", kind, h.Kind)
+		h.Kind = kind
+	}
+	if !supportsVersion(h.Kind, h.Version) {
+		if h.Version == "" {
+			p.add("version", "is missing; use %s", orList(Versions(h.Kind)))
+		} else {
+			p.add("version", "%q is not supported for kind %q; use %s", h.Version, h.Kind, orList(Versions(h.Kind)))
+		}
+	}
+	if name, ok := SingletonName(h.Kind); ok {
+		h.Metadata.Name = name
+	}
+	if h.Metadata.Expires != nil {
+		utc := h.Metadata.Expires.UTC()
+		h.Metadata.Expires = &utc
+	}
+	for _, key := range sortedKeys(h.Metadata.Labels) {
+		path := keyPath("metadata.labels", key)
+		if key == "" {
+			p.add(path, "a label needs a name")
+		}
+		checkPrintable(p, path, key)
+		checkPrintable(p, path, h.Metadata.Labels[key])
+	}
+	if h.Metadata.Description != "" {
+		checkPrintable(p, "metadata.description", h.Metadata.Description)
+	}
+}
+
+func kindOf(r Resource) string {
+	switch r.(type) {
+	case *User:
+		return KindUser
+	case *Role:
+		return KindRole
+	case *Token:
+		return KindToken
+	case *Database:
+		return KindDatabase
+	case *DatabaseServer:
+		return KindDatabaseServer
+	case *DatabaseService:
+		return KindDatabaseService
+	case *Proxy:
+		return KindProxy
+	case *Lock:
+		return KindLock
+	case *AuthPreference:
+		return KindAuthPreference
+	case *NetworkingConfig:
+		return KindNetworkingConfig
+	case *RecordingConfig:
+		return KindRecordingConfig
+	case *CertAuthority:
+		return KindCertAuthority
+	case *ClusterName:
+		return KindClusterName
+	default:
+		return ""
+	}
+}
+
+// checkName applies the rule for names that become part of store keys, certificates and tables.
+func checkName(p *problems, path, name string) {
+	switch {
+	case name == "":
+		p.add(path, "is missing")
+	case len(name) > maxNameLength:
+		p.add(path, "is longer than %d bytes", maxNameLength)
+	case strings.TrimSpace(name) != name:
+		p.add(path, "must not begin or end with a space")
+	case strings.Contains(name, "/"):
+		p.add(path, "must not contain a slash")
+	default:
+		checkPrintable(p, path, name)
+	}
+}
+
+// checkPrintable refuses text that could disturb a terminal, a log or a table.
+func checkPrintable(p *problems, path, text string) {
+	if !utf8.ValidString(text) {
+		p.add(path, "is not valid UTF-8")
+	} else if strings.ContainsFunc(text, unprintable) {
+		p.add(path, "must not contain control characters")
+	}
+}
+
+// unprintable reports control characters, and format characters that hide or reorder text.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
+}
+
+func checkOneOf(p *problems, path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(path, "%q is not known; use %s", value, orList(allowed))
+	}
+}
+
+// keyPath appends a map key to a path. Keys that are not plain words are quoted, so that a path is
+// never ambiguous.
+func keyPath(path, key string) string {
+	plain := key != "" && !strings.ContainsFunc(key, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-'
+	})
+	switch {
+	case !plain:
+		return fmt.Sprintf("%s[%q]", path, key)
+	case path == "":
+		return key
+	default:
+		return path + "." + key
+	}
+}
+
+func indexPath(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func quotedList(items []string) string {
+	quoted := make([]string, len(items))
+	for i, item := range items {
+		quoted[i] = fmt.Sprintf("%q", item)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// orList renders alternatives as in: "a", "b" or "c".
+func orList(items []string) string {
+	if len(items) < 2 {
+		return quotedList(items)
+	}
+	last := len(items) - 1
+	return quotedList(items[:last]) + fmt.Sprintf(" or %q", items[last])
+}

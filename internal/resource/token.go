@@ -1,0 +1,190 @@
+package resource
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/internal/fault"
+)
+
+// Token lets a service join the cluster. With the method "token" its name is a secret.
+type Token struct {
+	Header
+	Spec TokenSpec `json:"spec"`
+}
+
+// TokenSpec says who may join as what.
+type TokenSpec struct {
+	Roles      []SystemRole `json:"roles"`
+	JoinMethod string       `json:"join_method"`
+	Allow      []TokenRule  `json:"allow,omitempty"` // for iam and ec2; one must match
+	AWSIIDTTL  Duration     `json:"aws_iid_ttl,omitempty"`
+	BotName    string       `json:"bot_name,omitempty"`
+	UsesLeft   *int         `json:"uses_left,omitempty"` // joins still allowed; nil means any number until it expires
+
+	SuggestedLabels             Traits `json:"suggested_labels,omitempty"`
+	SuggestedAgentMatcherLabels Traits `json:"suggested_agent_matcher_labels,omitempty"`
+
+	// Settings of other join methods are kept as written.
+	GitHub         json.RawMessage `json:"github,omitempty"`
+	GitLab         json.RawMessage `json:"gitlab,omitempty"`
+	CircleCI       json.RawMessage `json:"circleci,omitempty"`
+	Kubernetes     json.RawMessage `json:"kubernetes,omitempty"`
+	Azure          json.RawMessage `json:"azure,omitempty"`
+	GCP            json.RawMessage `json:"gcp,omitempty"`
+	Spacelift      json.RawMessage `json:"spacelift,omitempty"`
+	TPM            json.RawMessage `json:"tpm,omitempty"`
+	TerraformCloud json.RawMessage `json:"terraform_cloud,omitempty"`
+	Bitbucket      json.RawMessage `json:"bitbucket,omitempty"`
+	Oracle         json.RawMessage `json:"oracle,omitempty"`
+}
+
+// TokenRule is one set of conditions on an AWS identity; all fields that are set must match.
+type TokenRule struct {
+	AWSAccount        string  `json:"aws_account,omitempty"`
+	AWSARN            string  `json:"aws_arn,omitempty"`     // iam: may contain * and ?
+	AWSRegions        Strings `json:"aws_regions,omitempty"` // ec2
+	AWSRole           string  `json:"aws_role,omitempty"`    // ec2: role that the authority assumes to ask about the instance
+	AWSOrganizationID string  `json:"aws_organization_id,omitempty"`
+}
+
+// Join methods that take settings in this package. Others are kept as written.
+const (
+	JoinToken = "token"
+	JoinIAM   = "iam"
+	JoinEC2   = "ec2"
+)
+
+// SystemRole is what a service does in the cluster, as named in tokens and host certificates.
+type SystemRole string
+
+// System roles.
+const (
+	RoleAuth           SystemRole = "Auth"
+	RoleProxy          SystemRole = "Proxy"
+	RoleNode           SystemRole = "Node"
+	RoleApp            SystemRole = "App"
+	RoleDb             SystemRole = "Db"
+	RoleKube           SystemRole = "Kube"
+	RoleWindowsDesktop SystemRole = "WindowsDesktop"
+	RoleDiscovery      SystemRole = "Discovery"
+	RoleBot            SystemRole = "Bot"
+	RoleOkta           SystemRole = "Okta"
+	RoleMDM            SystemRole = "MDM"
+	RoleInstance       SystemRole = "Instance"
+	RoleTrustedCluster SystemRole = "trusted_cluster"
+	RoleAdmin          SystemRole = "Admin"
+	RoleNop            SystemRole = "Nop"
+)
+
+func systemRoles() []SystemRole {
+	return []SystemRole{
+		RoleAuth, RoleProxy, RoleNode, RoleApp, RoleDb, RoleKube, RoleWindowsDesktop, RoleDiscovery,
+		RoleBot, RoleOkta, RoleMDM, RoleInstance, RoleTrustedCluster, RoleAdmin, RoleNop,
+	}
+}
+
+// ParseSystemRole returns the system role of the name, whatever its case.
+func ParseSystemRole(name string) (SystemRole, error) {
+	for _, role := range systemRoles() {
+		if strings.EqualFold(strings.TrimSpace(name), string(role)) {
+			return role, nil
+		}
+	}
+	return "", fault.New(fault.BadParameter, "%q is not a type of service; use a comma-separated list of node, proxy, auth, app, db, kube, windowsdesktop, discovery, trusted_cluster, bot, okta", name)
+}
+
+// ParseSystemRoles reads a comma-separated list such as "db,discovery". It never returns an empty list
+// without an error, and drops repetitions.
+func ParseSystemRoles(list string) ([]SystemRole, error) {
+	var roles []SystemRole
+	for name := range strings.SplitSeq(list, ",") {
+		role, err := ParseSystemRole(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	return roles, nil
+}
+
+// Validate implements Resource.
+func (t *Token) Validate() error { return validate(t) }
+
+func (t *Token) check(p *problems) {
+	checkName(p, "metadata.name", t.Metadata.Name)
+	s := &t.Spec
+	if len(s.Roles) == 0 {
+		p.add("spec.roles", "name at least one type of service, such as Db")
+	}
+	for i, name := range s.Roles {
+		role, err := ParseSystemRole(string(name))
+		if err != nil {
+			p.add(indexPath("spec.roles", i), "%s", fault.Message(err))
+			continue
+		}
+		if role == RoleAdmin || role == RoleNop {
+			p.add(indexPath("spec.roles", i), "%q cannot be given to a service that joins", role)
+		}
+		s.Roles[i] = role
+	}
+	if s.JoinMethod == "" {
+		s.JoinMethod = JoinToken
+	}
+	checkOneOf(p, "spec.join_method", s.JoinMethod, JoinToken, JoinIAM, JoinEC2, "azure", "gcp", "github", "gitlab",
+		"circleci", "kubernetes", "spacelift", "tpm", "terraform_cloud", "bitbucket", "oracle")
+	if s.UsesLeft != nil && *s.UsesLeft < 0 {
+		p.add("spec.uses_left", "must not be negative")
+	}
+	s.checkAllow(p)
+}
+
+var (
+	awsAccount      = regexp.MustCompile(`^[0-9]{12}$`)
+	awsOrganization = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+)
+
+func (s *TokenSpec) checkAllow(p *problems) {
+	aws := s.JoinMethod == JoinIAM || s.JoinMethod == JoinEC2
+	switch {
+	case !aws && len(s.Allow) > 0:
+		p.add("spec.allow", "is for the join methods iam and ec2 only")
+	case aws && len(s.Allow) == 0:
+		p.add("spec.allow", "the join method %s needs at least one rule", s.JoinMethod)
+	}
+	if s.JoinMethod == JoinEC2 && s.AWSIIDTTL == 0 {
+		s.AWSIIDTTL = Duration(5 * time.Minute)
+	}
+	if s.AWSIIDTTL < 0 {
+		p.add("spec.aws_iid_ttl", "must not be negative")
+	}
+	for i, rule := range s.Allow {
+		rule.check(p, indexPath("spec.allow", i), s.JoinMethod)
+	}
+}
+
+func (r TokenRule) check(p *problems, path, method string) {
+	if r.AWSAccount == "" && r.AWSOrganizationID == "" {
+		p.add(path, "needs aws_account or aws_organization_id")
+	}
+	if r.AWSAccount != "" && !awsAccount.MatchString(r.AWSAccount) {
+		p.add(path+".aws_account", "must be the 12 digits of an account, in quotes")
+	}
+	if r.AWSOrganizationID != "" && !awsOrganization.MatchString(r.AWSOrganizationID) {
+		p.add(path+".aws_organization_id", "must look like o-abcdefghij")
+	}
+	if method != JoinIAM && r.AWSARN != "" {
+		p.add(path+".aws_arn", "is for the join method iam only")
+	}
+	if method != JoinEC2 && len(r.AWSRegions) > 0 {
+		p.add(path+".aws_regions", "is for the join method ec2 only")
+	}
+	if method != JoinEC2 && r.AWSRole != "" {
+		p.add(path+".aws_role", "is for the join method ec2 only")
+	}
+}

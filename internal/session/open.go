@@ -1,0 +1,151 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"sallyport/internal/access"
+	"sallyport/internal/audit"
+	"sallyport/internal/cred"
+	"sallyport/internal/fault"
+)
+
+const dialTimeout = 10 * time.Second
+
+// Want is what a client asked for in its protocol.
+type Want struct {
+	User      string // database account
+	Name      string // logical database; the protocol's default is filled in by the engine
+	UserAgent string // what the client says it is
+}
+
+// Upstream is the way to the database, open and not yet spoken on.
+type Upstream struct {
+	Conn     net.Conn // plain; the session closes it
+	User     string   // account name to send
+	Password string   // empty when the database wants none; only for a connection that TLS has verified
+	session  *Session
+	tls      *tls.Config
+}
+
+// Open is the door: it asks the rules, records the start, allowed or denied, and only then dials. A
+// refusal comes back as a fault for the client, in words to act on.
+func (s *Session) Open(ctx context.Context, want Want) (*Upstream, error) {
+	if s.opened {
+		return nil, errors.New("session was opened before")
+	}
+	s.opened = true
+	s.mu.Lock()
+	s.chain.SetDatabase(want.User, want.Name)
+	s.mu.Unlock()
+	start := &audit.DatabaseSessionStart{
+		ServerMeta:     s.cfg.Server,
+		ConnectionMeta: audit.ConnectionMeta{LocalAddr: s.cfg.LocalAddr, RemoteAddr: s.cfg.ClientAddr},
+		UserAgent:      want.UserAgent,
+		StartGate:      audit.StartGateLocal,
+	}
+	if s.cfg.StartAtAuth != nil {
+		start.StartGate = audit.StartGateAuth
+	}
+	if err := s.decide(want); err != nil {
+		return nil, errors.Join(err, s.recordRefusal(start, err))
+	}
+	start.Success = true
+	began := s.cfg.Now()
+	if err := s.recordStart(ctx, start); err != nil {
+		return nil, err
+	}
+	s.started = began
+	return s.connect(ctx, want)
+}
+
+func (s *Session) decide(want Want) error {
+	if s.cfg.Refusal != nil {
+		return s.cfg.Refusal
+	}
+	if want.User == "" {
+		return fault.New(fault.BadParameter, "no database user was given; name one with --db-user")
+	}
+	db := s.cfg.Database
+	decision := s.cfg.Decide(access.Target{
+		Database: db, Labels: db.Metadata.Labels, User: want.User, Name: want.Name, CheckName: s.cfg.CheckName,
+	})
+	if !decision.Allowed {
+		return &refusal{decision.Err(), decision}
+	}
+	return nil
+}
+
+// refusal is a denial with the rule that decided, which only the log sees.
+type refusal struct {
+	error
+	decision access.Decision
+}
+
+func (r *refusal) Unwrap() error { return r.error }
+
+func (s *Session) recordRefusal(start *audit.DatabaseSessionStart, cause error) error {
+	start.Message, start.Error = fault.Message(cause), fault.Message(cause)
+	if denied, ok := errors.AsType[*refusal](cause); ok && denied.decision.Reason != "" {
+		start.Error = denied.decision.Reason
+	}
+	_, _, err := s.append(start)
+	return err
+}
+
+// recordStart makes the start durable, as far as the cluster wants.
+func (s *Session) recordStart(ctx context.Context, start *audit.DatabaseSessionStart) error {
+	_, at, err := s.append(start)
+	if err == nil {
+		err = s.cfg.Journal.Sync(ctx, at)
+	}
+	if err == nil && s.cfg.StartAtAuth != nil {
+		err = s.cfg.StartAtAuth(ctx)
+	}
+	if err != nil {
+		return fault.Wrap(fault.LimitExceeded, err, "audit is unavailable, so no session can start; tell an administrator: %s", fault.Message(err))
+	}
+	return nil
+}
+
+// connect gets the credential and dials.
+func (s *Session) connect(ctx context.Context, want Want) (*Upstream, error) {
+	db := s.cfg.Database
+	credential, err := s.cfg.Credentials.Credential(ctx, cred.Request{
+		Database: db, User: s.cfg.Identity.Name, UserCertificate: s.cfg.UserCertificate, DatabaseUser: want.User,
+	})
+	if err != nil {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "the agent could not get a credential for the database: %s", fault.Message(err))
+	}
+	config, err := tlsConfig(db, credential)
+	if err != nil {
+		return nil, err
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	conn, err := s.cfg.Dial(dialCtx, "tcp", db.Spec.URI)
+	if err != nil {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "the database at %s cannot be reached from the agent: %s; check that it runs and that a firewall lets the agent in", db.Spec.URI, dialReason(err))
+	}
+	s.upstream = conn
+	return &Upstream{Conn: conn, User: credential.User, Password: credential.Password, session: s, tls: config}, nil
+}
+
+func dialReason(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+// Allow decides about another account or logical database that a command of the running session names.
+func (s *Session) Allow(want Want) error {
+	if err := s.decide(want); err != nil {
+		return fmt.Errorf("checking %q: %w", want.Name, err)
+	}
+	return nil
+}

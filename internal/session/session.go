@@ -1,0 +1,193 @@
+// Package session is one user's visit to one database, and the only way to a database: nothing is dialled
+// before the rules were asked and the start was recorded.
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/access"
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/spool"
+	"sallyport/internal/cred"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/resource"
+)
+
+// Journal is where events are kept until the audit log has them.
+type Journal interface {
+	Append(line []byte) (spool.Pos, error)
+	Sync(ctx context.Context, upTo spool.Pos) error
+}
+
+// Config is what a session is made of. All fields must be set unless stated.
+type Config struct {
+	ID              string // UUIDv4
+	Cluster         string
+	Identity        *identity.Identity
+	UserCertificate []byte             // PEM, verified
+	Database        *resource.Database // labels merged
+	CheckName       bool               // the protocol enforces db_names
+	// Decide asks the rules as they are at that moment.
+	Decide  func(access.Target) access.Decision
+	Options access.SessionOptions
+	// Refusal is why this visit cannot be, decided before it began: a lock, an expired certificate. Nil
+	// otherwise. Open returns it, so that the client reads it in its own protocol.
+	Refusal error
+	Journal Journal
+	// StartAtAuth makes the start durable at the auth server too, where the cluster wants that; may be nil.
+	StartAtAuth func(ctx context.Context) error
+	Strict      bool // statements are durable before they are forwarded
+	UIDs        *audit.UIDs
+	Server      audit.ServerMeta
+	ClientAddr  string // host:port as the proxy saw it
+	LocalAddr   string
+	Credentials cred.Source
+	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
+	Now         func() time.Time
+	// End ends the session's context with a cause.
+	End context.CancelCauseFunc
+}
+
+// Session is one visit. Its methods are safe for concurrent use, except that Open is called once.
+type Session struct {
+	cfg Config
+
+	mu    sync.Mutex   // orders events
+	chain *audit.Chain // guarded by mu
+	line  []byte       // guarded by mu
+	last  spool.Pos    // guarded by mu
+
+	opened   bool // by the goroutine that serves
+	started  time.Time
+	upstream net.Conn
+
+	statements   atomic.Int64
+	sent         atomic.Int64 // to the client, bytes
+	received     atomic.Int64 // from the client, bytes
+	backendPID   atomic.Uint32
+	lastActivity atomic.Int64 // Unix nanoseconds
+}
+
+// New returns a session; nothing is recorded or dialled yet.
+func New(cfg Config) (*Session, error) {
+	db := cfg.Database
+	chain, err := audit.NewChain(audit.ChainConfig{
+		ClusterName: cfg.Cluster,
+		UIDs:        cfg.UIDs,
+		User:        audit.UserMeta{User: cfg.Identity.Name, Impersonator: cfg.Identity.Impersonator, Kind: audit.UserHuman, Roles: cfg.Identity.Roles},
+		Session:     audit.SessionMeta{SID: cfg.ID, WithMFA: cfg.Identity.MFADevice},
+		Database: audit.DatabaseMeta{
+			Service: db.GetName(), Protocol: db.Spec.Protocol, URI: db.Spec.URI, Type: db.Type(), Origin: db.Origin(),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{cfg: cfg, chain: chain}
+	s.Active()
+	return s, nil
+}
+
+// ID returns the session's id.
+func (s *Session) ID() string { return s.cfg.ID }
+
+// Database returns the database of the visit. It must not be changed.
+func (s *Session) Database() *resource.Database { return s.cfg.Database }
+
+// Identity returns who visits. It must not be changed.
+func (s *Session) Identity() *identity.Identity { return s.cfg.Identity }
+
+// ClientAddr returns the client's address, "host:port".
+func (s *Session) ClientAddr() string { return s.cfg.ClientAddr }
+
+// Options returns what the user's roles say about sessions.
+func (s *Session) Options() access.SessionOptions { return s.cfg.Options }
+
+// Active notes that bytes went through, for the idle limit.
+func (s *Session) Active() { s.lastActivity.Store(s.cfg.Now().UnixNano()) }
+
+// LastActivity returns when bytes last went through.
+func (s *Session) LastActivity() time.Time { return time.Unix(0, s.lastActivity.Load()) }
+
+// Count adds to the bytes that went to and came from the client, and notes the activity.
+func (s *Session) Count(sent, received int) {
+	s.sent.Add(int64(sent))
+	s.received.Add(int64(received))
+	s.Active()
+}
+
+// SetBackend notes the database's own number of the connection.
+func (s *Session) SetBackend(pid uint32) { s.backendPID.Store(pid) }
+
+// Record keeps an event of the session, before what it tells of is forwarded, and returns its index. When
+// it cannot be kept the session ends, and the caller must not go on.
+func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index int64, err error) {
+	index, at, err := s.append(event)
+	if err == nil && s.cfg.Strict {
+		err = s.cfg.Journal.Sync(ctx, at)
+	}
+	if err != nil {
+		err = errAudit(err)
+		s.cfg.End(err)
+		return 0, err
+	}
+	if _, ok := event.(*audit.DatabaseQuery); ok {
+		s.statements.Add(1)
+	}
+	return index, nil
+}
+
+func (s *Session) append(event audit.SessionEvent) (index int64, at spool.Pos, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	index = s.chain.Next()
+	if s.line, err = s.chain.Append(s.line[:0], event, s.cfg.Now()); err != nil {
+		return 0, 0, err
+	}
+	if at, err = s.cfg.Journal.Append(s.line); err != nil {
+		s.chain.Rewind()
+		return 0, 0, err
+	}
+	s.last = at
+	if cap(s.line) > maxKeptLine {
+		s.line = nil // an idle session keeps no large buffer
+	}
+	return index, at, nil
+}
+
+const maxKeptLine = 16 << 10
+
+// Close ends the visit: it closes the connection to the database and records the end, with the reason
+// and the first real error, if the start was allowed. The caller calls it once, when nothing else uses
+// the session.
+func (s *Session) Close(reason string, cause error) error {
+	var err error
+	if s.upstream != nil {
+		if err = s.upstream.Close(); errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+	}
+	if s.started.IsZero() {
+		return err
+	}
+	event := &audit.DatabaseSessionEnd{
+		ServerMeta: s.cfg.Server, Start: s.started, Stop: s.cfg.Now(), Reason: reason,
+		BytesSent: s.sent.Load(), BytesReceived: s.received.Load(), Statements: s.statements.Load(), PostgresPID: s.backendPID.Load(),
+	}
+	if cause != nil {
+		event.Error = cause.Error()
+	}
+	_, _, appendErr := s.append(event)
+	return errors.Join(err, appendErr)
+}
+
+// errAudit tells a client that nothing goes on because it could not be recorded.
+func errAudit(cause error) error {
+	return fault.Wrap(fault.LimitExceeded, cause, "audit is unavailable, so the session cannot go on; tell an administrator: %s", fault.Message(cause))
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package splice
+
+func copyStream(dst, src Conn) (int64, error) { return copyBuffered(dst, src) }
+
+func isReset(error) bool { return false }
