@@ -238,15 +238,18 @@ func randomCase(r *rand.Rand) (access.Caller, access.Target) {
 			role.Version = "v99"
 		}
 		role.Spec.Allow = randomConditions(r, false)
+		if r.IntN(4) == 0 {
+			role.Spec.Allow = resource.RoleConditions{DatabaseLabels: resource.Labels{"*": {"*"}}, DatabaseUsers: resource.Strings{"*"}, DatabaseNames: resource.Strings{"*"}}
+		}
 		if r.IntN(3) == 0 {
 			role.Spec.Deny = randomConditions(r, true)
 		}
 		switch r.IntN(16) {
-		case 0, 1, 2:
+		case 0, 1, 2, 3, 4, 5:
 			role.Spec.Options.RequireSessionMFA = resource.MFASession
-		case 3:
+		case 6:
 			role.Spec.Options.RequireSessionMFA = resource.MFAHardwareKey
-		case 4:
+		case 7:
 			role.Spec.Options.DeviceTrustMode = "required"
 		}
 		c.Roles = append(c.Roles, role)

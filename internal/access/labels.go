@@ -156,9 +156,11 @@ func compileConditions(c *resource.RoleConditions, vars predicate.Values, traits
 // way CockroachDB does it, by comparing lower-case forms.
 func matchName(list []string, name string, fold bool) bool {
 	for _, entry := range list {
-		if entry == "*" || entry == name || fold && strings.ToLower(entry) == strings.ToLower(name) {
+		if entry == "*" || entry == name || fold && lower(entry) == lower(name) {
 			return true
 		}
 	}
 	return false
 }
+
+func lower(s string) string { return strings.ToLower(s) }

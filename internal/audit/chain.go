@@ -18,16 +18,24 @@ const hashDomain = "sallyport.event.v1\x00"
 
 // HashOf returns the hash that the next event of the session carries as "prev".
 func HashOf(line []byte) (sum Hash) {
-	digest := sha256.New()
-	hashInto(digest, line, &sum)
+	h := newHasher()
+	h.hash(line, &sum)
 	return sum
 }
 
-func hashInto(digest hash.Hash, line []byte, sum *Hash) {
-	digest.Reset()
-	digest.Write([]byte(hashDomain))
-	digest.Write(line)
-	digest.Sum(sum[:0])
+// hasher is HashOf without an allocation per event.
+type hasher struct {
+	digest hash.Hash
+	domain []byte
+}
+
+func newHasher() hasher { return hasher{sha256.New(), []byte(hashDomain)} }
+
+func (h *hasher) hash(line []byte, sum *Hash) {
+	h.digest.Reset()
+	h.digest.Write(h.domain)
+	h.digest.Write(line)
+	h.digest.Sum(sum[:0])
 }
 
 // String returns the hash in lower-case hexadecimal, as in "prev".
@@ -57,7 +65,7 @@ type Chain struct {
 	database DatabaseMeta
 
 	base   []byte // the encoded groups that all events share, beginning with '{'
-	digest hash.Hash
+	hasher hasher
 	enc    encoder
 
 	next     int64
@@ -76,7 +84,7 @@ func NewChain(config ChainConfig) (*Chain, error) {
 	c := &Chain{
 		cluster: config.ClusterName, uids: config.UIDs,
 		user: config.User, session: config.Session, database: config.Database,
-		digest: sha256.New(), next: config.Next, prev: config.Prev,
+		hasher: newHasher(), next: config.Next, prev: config.Prev,
 	}
 	c.encodeBase()
 	return c, nil
@@ -127,7 +135,7 @@ func (c *Chain) Append(dst []byte, event SessionEvent, now time.Time) ([]byte, e
 	c.enc.b = nil // the buffer is the caller's
 
 	c.previous = c.prev
-	hashInto(c.digest, line[start:], &c.prev)
+	c.hasher.hash(line[start:], &c.prev)
 	c.next++
 	return line, nil
 }

@@ -106,7 +106,7 @@ func otherEvents() []audit.Event {
 		&audit.RoleChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "dev"}},
 		&audit.RoleChange{Action: audit.Updated, UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "dev"}},
 		&audit.RoleChange{Action: audit.Deleted, UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "dev"}},
-		&audit.JoinTokenCreate{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "********3f2a", Expires: noon}, SystemRoles: []string{"Db"}, JoinMethod: "token"},
+		&audit.JoinTokenChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "********3f2a", Expires: noon}, SystemRoles: []string{"Db"}, JoinMethod: "token"},
 		&audit.InstanceJoin{ConnectionMeta: from, Status: audit.Status{Success: true}, HostID: server.ID, NodeName: "db-agent-1", Role: "Db", Method: "iam",
 			TokenName: "********3f2a", Attributes: map[string]string{"account": "123456789012", "odd": "\xff"}},
 		&audit.InstanceJoin{Status: audit.Status{Error: "the token has expired"}, Role: "Db", Method: "token", TokenName: "********3f2a"},

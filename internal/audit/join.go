@@ -1,20 +1,26 @@
 package audit
 
-// JoinTokenCreate says that a token for joining the cluster was made. Name is masked if it is a secret.
-type JoinTokenCreate struct {
+// JoinTokenChange says that a token for joining the cluster was made, changed or removed. Name is masked
+// if it is a secret.
+type JoinTokenChange struct {
 	UserMeta
 	ResourceMeta
+	Action      Action
 	SystemRoles []string
 	JoinMethod  string
 }
 
 // Type implements Event.
-func (*JoinTokenCreate) Type() string { return "join_token.create" }
+func (v *JoinTokenChange) Type() string {
+	return [...]string{Created: "join_token.create", Updated: "join_token.update", Deleted: "join_token.delete"}[v.Action]
+}
 
 // Code implements Event.
-func (*JoinTokenCreate) Code() string { return "TJT00I" }
+func (v *JoinTokenChange) Code() string {
+	return [...]string{Created: "TJT00I", Updated: "TJT01I", Deleted: "TJT02I"}[v.Action]
+}
 
-func (v *JoinTokenCreate) appendFields(e *encoder) {
+func (v *JoinTokenChange) appendFields(e *encoder) {
 	v.UserMeta.appendTo(e)
 	v.ResourceMeta.appendTo(e)
 	e.texts("roles", v.SystemRoles)

@@ -2,6 +2,12 @@ package audit
 
 import "unicode/utf8"
 
+// Quote returns text as it stands inside the quotes of a string in an event.
+func Quote(text string) []byte {
+	quoted, _ := appendQuoted(nil, text)
+	return quoted[1 : len(quoted)-1]
+}
+
 // appendQuoted appends text as a JSON string (RFC 8259) and reports whether it stands for exactly
 // these bytes, which it does unless the text is not valid UTF-8. Only what must be escaped is.
 func appendQuoted[T string | []byte](b []byte, text T) (quoted []byte, exact bool) {

@@ -87,6 +87,22 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 // ClusterName returns the cluster's name.
 func (a *Authority) ClusterName() string { return a.cluster }
 
+// StoredClusterName returns the name of the cluster that a store holds, or an empty one for a new store.
+func StoredClusterName(ctx context.Context, s store.Store) (string, error) {
+	item, err := s.Get(ctx, key(resource.KindClusterName, resource.NameClusterName))
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the cluster's name: %w", err)
+	}
+	r, err := resource.Decode(resource.KindClusterName, item.Value)
+	if err != nil {
+		return "", err
+	}
+	return r.(*resource.ClusterName).Spec.ClusterName, nil
+}
+
 var clusterLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 // ValidClusterName reports whether the name can be used in host names: LDH labels, at most 190 bytes in
@@ -110,10 +126,6 @@ func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 	switch {
 	case err == nil:
 		a.cluster = name.Spec.ClusterName
-		if a.Config.ClusterName != "" && a.Config.ClusterName != a.cluster {
-			a.Logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name",
-				"configured", a.Config.ClusterName, "cluster", a.cluster)
-		}
 		return false, nil
 	case !errors.Is(err, store.ErrNotFound):
 		return false, err

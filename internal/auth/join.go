@@ -56,7 +56,7 @@ var errJoin = fault.New(fault.AccessDenied, "the join token was not accepted: it
 
 // Join implements the API.
 func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error) {
-	if err := a.logins.allow(sourceOf(ctx, "")); err != nil {
+	if err := a.logins.allow(sourceOf(ctx, req.GetClientAddress())); err != nil {
 		return nil, err
 	}
 	roles, publicKey, err := checkJoin(req)
@@ -65,7 +65,7 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 	}
 	event := &audit.InstanceJoin{
 		HostID: req.GetHostId(), NodeName: req.GetNodeName(), Role: strings.Join(req.GetRoles(), ","), Method: resource.JoinToken,
-		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: sourceOf(ctx, "")},
+		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: sourceOf(ctx, req.GetClientAddress())},
 	}
 	tokenHash, why := a.useToken(ctx, req.GetToken(), roles)
 	if why != nil {

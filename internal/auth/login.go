@@ -14,7 +14,6 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/fault"
-	"sallyport/internal/identity"
 	"sallyport/internal/resource"
 	"sallyport/internal/store"
 )

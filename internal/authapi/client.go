@@ -57,7 +57,16 @@ type Dialer func(ctx context.Context) (net.Conn, error)
 // NewTLS returns a client that reaches the server over TLS with the configuration, on connections from
 // the dialer. Close frees them.
 func NewTLS(dial Dialer, cfg *tls.Config) *Client {
-	transport := &http.Transport{
+	transport := NewTransport(dial, cfg)
+	client := New(&http.Client{Transport: transport}, "https://auth")
+	client.transport = transport
+	return client
+}
+
+// NewTransport returns an HTTP/2 transport over TLS with the configuration, on connections from the
+// dialer. Dead connections are noticed within half a minute.
+func NewTransport(dial Dialer, cfg *tls.Config) *http.Transport {
+	return &http.Transport{
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			raw, err := dial(ctx)
 			if err != nil {
@@ -78,9 +87,6 @@ func NewTLS(dial Dialer, cfg *tls.Config) *Client {
 			PingTimeout:     15 * time.Second,
 		},
 	}
-	client := New(&http.Client{Transport: transport}, "https://auth")
-	client.transport = transport
-	return client
 }
 
 // Close closes the client's idle connections.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"sallyport/internal/identity"
 )
@@ -22,6 +23,7 @@ func keepEOF(err error) error {
 // Local connects clients to an API handler in the same process: the same handler and the same decisions
 // as over the network, without TLS. Close ends it.
 type Local struct {
+	id        atomic.Pointer[identity.Identity]
 	server    *http.Server
 	listener  *pipeListener
 	transport *http.Transport
@@ -37,17 +39,17 @@ func NewLocal(handler http.Handler, id *identity.Identity) (*Local, *Client) {
 		listener: listener,
 		done:     make(chan struct{}),
 		server: &http.Server{
-			Handler:   handler,
 			Protocols: protocols,
-			ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-				return identity.NewContext(ctx, id)
-			},
 		},
 		transport: &http.Transport{
 			Protocols:   protocols,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return listener.dial(ctx) },
 		},
 	}
+	l.id.Store(id)
+	l.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), l.id.Load())))
+	})
 	go func() {
 		defer close(l.done)
 		_ = l.server.Serve(listener) // always ends with ErrServerClosed
@@ -56,6 +58,9 @@ func NewLocal(handler http.Handler, id *identity.Identity) (*Local, *Client) {
 	client.transport = l.transport
 	return l, client
 }
+
+// SetIdentity replaces the identity as which later calls are made.
+func (l *Local) SetIdentity(id *identity.Identity) { l.id.Store(id) }
 
 // Close ends running calls and waits until nothing is left.
 func (l *Local) Close() {

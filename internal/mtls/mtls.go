@@ -81,9 +81,10 @@ func suites() []uint16 {
 	}
 }
 
-// Certificate returns the certificate to present; called for every handshake, so that renewed
-// certificates take effect at once. It must be safe for concurrent use.
-type Certificate func() (*tls.Certificate, error)
+// Certificate returns the certificate to present for a server name, which is empty for clients; called
+// for every handshake, so that renewed certificates take effect at once. It must be safe for concurrent
+// use.
+type Certificate func(serverName string) (*tls.Certificate, error)
 
 // Server returns the configuration of a listener for clients of the cluster. With demand, a client
 // without a certificate is refused; without, it is served as a stranger. The peer's identity is read
@@ -91,7 +92,7 @@ type Certificate func() (*tls.Certificate, error)
 func Server(cert Certificate, trust Source, demand bool, protocols ...string) *tls.Config {
 	cfg := base()
 	cfg.NextProtos = protocols
-	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() }
+	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return cert(hello.ServerName) }
 	cfg.ClientAuth = tls.RequestClientCert
 	if demand {
 		cfg.ClientAuth = tls.RequireAnyClientCert
@@ -113,7 +114,7 @@ func Client(cert Certificate, trust Source, role, serverName string, protocols .
 	cfg.NextProtos = protocols
 	cfg.ServerName = serverName
 	if cert != nil {
-		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert() }
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert("") }
 	}
 	// The standard check compares DNS names; ours checks chain, cluster and role instead.
 	cfg.InsecureSkipVerify = true
@@ -192,7 +193,7 @@ func Insecure(serverName string, protocols ...string) *tls.Config {
 func Web(cert Certificate, protocols ...string) *tls.Config {
 	cfg := base()
 	cfg.NextProtos = protocols
-	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() }
+	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return cert(hello.ServerName) }
 	return cfg
 }
 

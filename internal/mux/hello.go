@@ -106,3 +106,7 @@ func (c *Conn) CloseWrite() error {
 	}
 	return c.Conn.Close()
 }
+
+// Split returns the connection beneath and the bytes that were read from it and not given back yet. The
+// Conn must not be used afterwards.
+func (c *Conn) Split() (net.Conn, []byte) { return c.Conn, c.prefix }

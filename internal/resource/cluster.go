@@ -91,7 +91,7 @@ func (a *AuthPreference) check(p *problems) {
 	if s.DeviceTrust != nil {
 		checkOneOf(p, "spec.device_trust.mode", s.DeviceTrust.Mode, "", "off", "optional", "required")
 	}
-	checkPrintable(p, "spec.message_of_the_day", s.MessageOfTheDay)
+	checkProse(p, "spec.message_of_the_day", s.MessageOfTheDay)
 }
 
 // NetworkingConfig holds the cluster's time limits and routing.
@@ -163,7 +163,7 @@ func (n *NetworkingConfig) check(p *problems) {
 	if s.KeepAliveCountMax < 0 {
 		p.add("spec.keep_alive_count_max", "must not be negative")
 	}
-	checkPrintable(p, "spec.idle_timeout_message", s.IdleTimeoutMessage)
+	checkProse(p, "spec.idle_timeout_message", s.IdleTimeoutMessage)
 }
 
 // RecordingConfig says whether and where sessions are recorded. Audit events are written in any case.

@@ -69,5 +69,5 @@ func (l *Lock) check(p *problems) {
 		p.add("spec.target", "name at least one target, such as user")
 	}
 	checkPrintable(p, "spec.target", t.User+t.Role+t.Login+t.MFADevice+t.WindowsDesktop+t.AccessRequest+t.Device+t.ServerID)
-	checkPrintable(p, "spec.message", l.Spec.Message)
+	checkProse(p, "spec.message", l.Spec.Message)
 }

@@ -81,7 +81,7 @@ func checkHeader(p *problems, r Resource) {
 		checkPrintable(p, path, h.Metadata.Labels[key])
 	}
 	if h.Metadata.Description != "" {
-		checkPrintable(p, "metadata.description", h.Metadata.Description)
+		checkProse(p, "metadata.description", h.Metadata.Description)
 	}
 }
 
@@ -135,18 +135,23 @@ func checkName(p *problems, path, name string) {
 }
 
 // checkPrintable refuses text that could disturb a terminal, a log or a table.
-func checkPrintable(p *problems, path, text string) {
+func checkPrintable(p *problems, path, text string) { checkText(p, path, text, unprintable) }
+
+// checkProse is checkPrintable for texts that may have several lines.
+func checkProse(p *problems, path, text string) {
+	checkText(p, path, text, func(r rune) bool { return r != '\n' && r != '\t' && unprintable(r) })
+}
+
+func checkText(p *problems, path, text string, bad func(rune) bool) {
 	if !utf8.ValidString(text) {
 		p.add(path, "is not valid UTF-8")
-	} else if strings.ContainsFunc(text, unprintable) {
+	} else if strings.ContainsFunc(text, bad) {
 		p.add(path, "must not contain control characters")
 	}
 }
 
-// unprintable reports control characters, and format characters that hide or reorder text.
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
-}
+// unprintable reports control characters, and format characters that reorder text.
+func unprintable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 func checkOneOf(p *problems, path, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {

@@ -28,7 +28,7 @@ func mustEqual(t testing.TB, a, b resource.Resource) {
 func TestEveryStoredKindIsMadeDecodedAndCloned(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{
-		"user", "role", "token", "db", "db_server", "db_service", "lock", "cluster_auth_preference",
+		"user", "role", "token", "db", "db_server", "db_service", "proxy", "lock", "cluster_auth_preference",
 		"cluster_networking_config", "session_recording_config", "cert_authority", "cluster_name",
 	} {
 		r, err := resource.New(kind)
@@ -180,8 +180,10 @@ func TestValidateRefuses(t *testing.T) {
 		"control characters in a lock":            {"kind: lock\nversion: v2\nmetadata: {name: x}\nspec: {target: {user: a}, message: \"a\\e[2J\"}\n", "spec.message"},
 		"user names with a slash":                 {"kind: user\nversion: v2\nmetadata: {name: a/b}\nspec: {}\n", "metadata.name"},
 		"user names with space around":            {"kind: user\nversion: v2\nmetadata: {name: ' a'}\nspec: {}\n", "metadata.name"},
+		"user names of two lines":                 {"kind: user\nversion: v2\nmetadata: {name: \"a\\nb\"}\nspec: {}\n", "metadata.name"},
+		"labels of two lines":                     {"kind: user\nversion: v2\nmetadata: {name: a, labels: {x: \"a\\nb\"}}\nspec: {}\n", "metadata.labels.x"},
 		"user names that reorder text":            {"kind: user\nversion: v2\nmetadata: {name: \"a\\u202eb\"}\nspec: {}\n", "metadata.name"},
-		"hardware keys for the whole cluster":     {"kind: cap\nversion: v2\nspec: {}\n", `kind "cap" is not supported`},
+		"aliases of kinds in files":               {"kind: cap\nversion: v2\nspec: {}\n", `kind "cap" is not supported`},
 		"hardware keys that cannot be verified":   {"kind: cluster_auth_preference\nversion: v2\nspec: {require_session_mfa: hardware_key}\n", "spec.require_session_mfa"},
 		"authorities of other types":              {strings.Replace(caYAML, "db_client", "jwt", 1), "spec.type"},
 		"heartbeats of databases with other name": {"kind: db_server\nversion: v3\nmetadata: {name: a}\nspec: {host_id: h, database: {kind: db, version: v3, metadata: {name: b}, spec: {protocol: mysql, uri: 'a:1'}}}\n", "metadata.name"},

@@ -51,11 +51,11 @@ type Identity struct {
 
 // LoginStatus says whether failed logins or an administrator block the user.
 type LoginStatus struct {
-	IsLocked                  bool       `json:"is_locked"`
-	LockedMessage             string     `json:"locked_message,omitempty"`
-	LockedTime                *time.Time `json:"locked_time,omitempty"`
-	LockExpires               *time.Time `json:"lock_expires,omitempty"`
-	RecoveryAttemptLockExpire *time.Time `json:"recovery_attempt_lock_expires,omitempty"`
+	IsLocked                   bool       `json:"is_locked"`
+	LockedMessage              string     `json:"locked_message,omitempty"`
+	LockedTime                 *time.Time `json:"locked_time,omitempty"`
+	LockExpires                *time.Time `json:"lock_expires,omitempty"`
+	RecoveryAttemptLockExpires *time.Time `json:"recovery_attempt_lock_expires,omitempty"`
 }
 
 // LocalAuth holds the password hash and second factors, sealed by the authority. It is a secret.
@@ -90,7 +90,7 @@ func (u *User) check(p *problems) {
 			}
 		}
 	}
-	checkPrintable(p, "spec.status.locked_message", u.Spec.Status.LockedMessage)
+	checkProse(p, "spec.status.locked_message", u.Spec.Status.LockedMessage)
 }
 
 // CanonicalUserName returns the form under which names that people type are counted and compared

@@ -46,39 +46,95 @@ func syntaxError(err error) error {
 	return err
 }
 
-// checkTokens bounds nesting before the parser, which is recursive, sees the input. Constructs that
-// resources have no use for are refused here as well.
+// checkTokens bounds the input before the parser sees it, which is recursive and takes time quadratic
+// in the keys of one map and in the number of documents. Constructs that resources have no use for
+// are refused here as well.
 func checkTokens(tokens token.Tokens) error {
-	flow := 0
-	var columns []int // of the block collections that are open
+	c := tokenCounter{}
 	for i, t := range tokens {
+		var err error
 		switch t.Type {
 		case token.TagType, token.MappingKeyType, token.MergeKeyType:
-			return &lineError{t.Position.Line, fmt.Errorf("%q is not supported here", strings.TrimSpace(t.Value))}
+			err = fmt.Errorf("%q is not supported here", strings.TrimSpace(t.Value))
 		case token.AnchorType:
 			// The name follows as a token of its own; a second anchor after it would nest without a bound.
 			if i+2 < len(tokens) && tokens[i+2].Type == token.AnchorType {
-				return &lineError{t.Position.Line, errors.New("a value can have one anchor only")}
+				err = errors.New("a value can have one anchor only")
 			}
-		case token.MappingStartType, token.SequenceStartType:
-			flow++
-		case token.MappingEndType, token.SequenceEndType:
-			flow--
-		case token.SequenceEntryType, token.MappingValueType:
-			column := t.Position.Column
-			if t.Type == token.MappingValueType && t.Prev != nil {
-				column = t.Prev.Position.Column
-			}
-			for len(columns) > 0 && columns[len(columns)-1] >= column {
-				columns = columns[:len(columns)-1]
-			}
-			columns = append(columns, column)
+		default:
+			err = c.count(t)
 		}
-		if flow+len(columns) > maxDepth {
-			return &lineError{t.Position.Line, errTooDeep}
+		if err != nil {
+			return &lineError{t.Position.Line, err}
 		}
 	}
 	return nil
+}
+
+// Limits on the shape of YAML input.
+const (
+	maxDocuments = 5000
+	maxKeys      = 1000 // of one map
+)
+
+// tokenCounter follows which collections are open.
+type tokenCounter struct {
+	block     []collection
+	flow      []collection
+	documents int
+}
+
+type collection struct {
+	column int
+	keys   int
+}
+
+func (c *tokenCounter) count(t *token.Token) error {
+	keys := 0
+	switch t.Type {
+	case token.DocumentHeaderType, token.DocumentEndType:
+		c.block, c.flow = nil, nil
+		if c.documents++; c.documents > maxDocuments {
+			return fmt.Errorf("there are more than %d documents; split the input into several files", maxDocuments)
+		}
+	case token.MappingStartType, token.SequenceStartType:
+		c.flow = append(c.flow, collection{})
+	case token.MappingEndType, token.SequenceEndType:
+		c.flow = c.flow[:max(0, len(c.flow)-1)]
+	case token.SequenceEntryType:
+		c.enter(t.Position.Column)
+	case token.MappingValueType:
+		column := t.Position.Column
+		if t.Prev != nil {
+			column = t.Prev.Position.Column // of the key
+		}
+		here := c.enter(column)
+		here.keys++
+		keys = here.keys
+	}
+	switch {
+	case len(c.flow)+len(c.block) > maxDepth:
+		return errTooDeep
+	case keys > maxKeys:
+		return fmt.Errorf("a map has more than %d keys", maxKeys)
+	default:
+		return nil
+	}
+}
+
+// enter returns the collection that an entry at the column belongs to: in flow style the innermost one,
+// in block style the one that began at this column, after closing those further right.
+func (c *tokenCounter) enter(column int) *collection {
+	if n := len(c.flow); n > 0 {
+		return &c.flow[n-1]
+	}
+	for len(c.block) > 0 && c.block[len(c.block)-1].column > column {
+		c.block = c.block[:len(c.block)-1]
+	}
+	if n := len(c.block); n == 0 || c.block[n-1].column < column {
+		c.block = append(c.block, collection{column: column})
+	}
+	return &c.block[len(c.block)-1]
 }
 
 type yamlReader struct {

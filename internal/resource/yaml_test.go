@@ -1,6 +1,7 @@
 package resource_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,9 @@ func TestParseYAMLBoundsHostileInput(t *testing.T) {
 		"self-referring anchor": "a: &a [*a]\n",
 		"not UTF-8":             "kind: \xff\n",
 		"NUL":                   "kind: \x00\n",
+		"very many documents":   strings.Repeat("a\n---\n", 100_000),
+		"very many keys":        manyKeys("", "k%d: v\n", ""),
+		"very many flow keys":   manyKeys("{", "k%d: v,", "}"),
 		"merge key":             "a: &a {kind: role}\n<<: *a\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,6 +214,15 @@ func TestParseYAMLBoundsHostileInput(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyKeys(before, each, after string) string {
+	var b strings.Builder
+	b.WriteString(before)
+	for i := range 50_000 {
+		fmt.Fprintf(&b, each, i)
+	}
+	return b.String() + after
 }
 
 func TestParseYAMLReplacesAliases(t *testing.T) {
@@ -296,5 +309,29 @@ func FuzzParseYAML(f *testing.F) {
 			}
 			mustEqual(t, r, again[0])
 		}
+	})
+}
+
+func FuzzToYAML(f *testing.F) {
+	for _, s := range []string{"yes", "1e3", "0x1F", "~", "- a", "a: b", "#x", "'", "\"", "a\nb\n", "  a\nb\n", "a\n\nb\n", "\u2028", "8h0m0s", "<<", "@a", "%", "2030-01-01"} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, key, value string) {
+		u := &resource.User{
+			Header: resource.Header{Kind: "user", Version: "v2", Metadata: resource.Metadata{Name: "a", Description: value}},
+			Spec:   resource.UserSpec{Traits: resource.Traits{key: {value, value}, value: {}}},
+		}
+		if u.Validate() != nil {
+			return
+		}
+		out, err := resource.ToYAML(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := resource.ParseYAML(out)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v\n%s", err, out)
+		}
+		mustEqual(t, u, again[0])
 	})
 }

@@ -39,6 +39,21 @@ func (s *Session) Open(ctx context.Context, want Want) (*Upstream, error) {
 		return nil, errors.New("session was opened before")
 	}
 	s.opened = true
+	start := s.startOf(want)
+	if err := s.decide(want); err != nil {
+		return nil, errors.Join(err, s.recordRefusal(start, err))
+	}
+	start.Success = true
+	began := s.cfg.Now()
+	if err := s.recordStart(ctx, start); err != nil {
+		return nil, err
+	}
+	s.started = began
+	return s.connect(ctx, want)
+}
+
+// startOf returns the first event of a visit, from here on named in all its events.
+func (s *Session) startOf(want Want) *audit.DatabaseSessionStart {
 	s.mu.Lock()
 	s.chain.SetDatabase(want.User, want.Name)
 	s.mu.Unlock()
@@ -51,16 +66,7 @@ func (s *Session) Open(ctx context.Context, want Want) (*Upstream, error) {
 	if s.cfg.StartAtAuth != nil {
 		start.StartGate = audit.StartGateAuth
 	}
-	if err := s.decide(want); err != nil {
-		return nil, errors.Join(err, s.recordRefusal(start, err))
-	}
-	start.Success = true
-	began := s.cfg.Now()
-	if err := s.recordStart(ctx, start); err != nil {
-		return nil, err
-	}
-	s.started = began
-	return s.connect(ctx, want)
+	return start
 }
 
 func (s *Session) decide(want Want) error {
@@ -125,14 +131,23 @@ func (s *Session) connect(ctx context.Context, want Want) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, err := s.cfg.Dial(dialCtx, "tcp", db.Spec.URI)
+	conn, err := s.dial(ctx)
 	if err != nil {
-		return nil, fault.Wrap(fault.ConnectionProblem, err, "the database at %s cannot be reached from the agent: %s; check that it runs and that a firewall lets the agent in", db.Spec.URI, dialReason(err))
+		return nil, err
 	}
-	s.upstream = conn
+	s.upstream, s.tls, s.account = conn, config, credential.User
 	return &Upstream{Conn: conn, User: credential.User, Password: credential.Password, session: s, tls: config}, nil
+}
+
+func (s *Session) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	uri := s.cfg.Database.Spec.URI
+	conn, err := s.cfg.Dial(ctx, "tcp", uri)
+	if err != nil {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "the database at %s cannot be reached from the agent: %s; check that it runs and that a firewall lets the agent in", uri, dialReason(err))
+	}
+	return conn, nil
 }
 
 func dialReason(err error) string {

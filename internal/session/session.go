@@ -4,6 +4,7 @@ package session
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -66,6 +67,8 @@ type Session struct {
 	opened   bool // by the goroutine that serves
 	started  time.Time
 	upstream net.Conn
+	tls      *tls.Config // of the connection to the database; nil until it was dialled
+	account  string      // in the database
 
 	statements   atomic.Int64
 	sent         atomic.Int64 // to the client, bytes

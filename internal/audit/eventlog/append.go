@@ -131,7 +131,7 @@ func (l *Log) place(ctx context.Context, f *audit.Fields, host string, moved map
 	if f.SID == uuid.Nil {
 		return 0, nil
 	}
-	session, err := l.session(ctx, sessionKey{f.SID, host})
+	session, err := l.sessionOf(ctx, sessionKey{f.SID, host})
 	if err != nil {
 		return 0, err
 	}
@@ -176,8 +176,16 @@ func (l *Log) undo(rows int, moved map[*sessionAt]sessionAt) {
 	}
 }
 
-// ready makes the log usable again after a failure, if that is possible. Called with mu held.
+// ready makes the log usable again after a failure, if that is possible. Called with mu held, which it
+// may give up meanwhile.
 func (l *Log) ready(ctx context.Context) error {
+	if l.failed == nil {
+		return nil
+	}
+	l.mu.Unlock()
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
 	if l.failed == nil {
 		return nil
 	}
@@ -207,4 +215,3 @@ func refusal(cause error) error {
 	return fault.Wrap(fault.ConnectionProblem, cause,
 		"the audit log cannot be written, so nothing can be changed now; ask an administrator to check the disk of the auth service")
 }
-

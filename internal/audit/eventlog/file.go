@@ -15,33 +15,39 @@ const (
 	fileLayout  = "2006-01-02.15:04:05"
 	fileSuffix  = ".log"
 	currentName = "events.log"
-	lineEnd     = '\n'
 )
 
 func openLineFile(path string) (LineFile, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 }
 
-// rotate makes sure that the file for lines received now is open: one file per day in UTC. A clock that
-// goes back does not lead back to an older file. Called with mu held.
+// rotate makes sure that the file for lines received now is open: one per day in UTC. Called with mu held.
 func (l *Log) rotate(now time.Time) error {
-	now = now.UTC()
-	name := now.Truncate(24*time.Hour).Format(fileLayout) + fileSuffix
-	switch {
-	case l.file != nil && name <= l.name:
+	day := now.UTC().Truncate(24*time.Hour).Format(fileLayout) + fileSuffix
+	if l.file != nil && day <= l.name { // a clock that goes back does not lead back to an older file
 		return nil
-	case l.file == nil && l.name != "" && now.Format(fileLayout)+fileSuffix <= l.name:
-		name = l.name // opened before, or the clock went back
-	case l.file == nil && l.cutAway:
-		// After an error of the disk the old file is not trusted with new lines.
-		name = now.Format(fileLayout) + fileSuffix
-	case l.file == nil && name < l.name:
-		name = l.name
+	}
+	name := l.name
+	switch {
+	case name < day:
+		name = day
+	case l.distrust:
+		name = later(name, now)
 	}
 	if err := l.closeFile(); err != nil {
 		return err
 	}
 	return l.openFile(name)
+}
+
+// later returns a name for a new file that sorts behind the file of the name.
+func later(name string, now time.Time) string {
+	now = now.UTC().Truncate(time.Second)
+	last, err := time.Parse(fileLayout, strings.TrimSuffix(name, fileSuffix))
+	if err == nil && !now.After(last) {
+		now = last.Add(time.Second)
+	}
+	return now.Format(fileLayout) + fileSuffix
 }
 
 // closeFile syncs and closes the file.
@@ -74,7 +80,8 @@ func (l *Log) openFile(name string) error {
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	l.file, l.name, l.size, l.durable = file, name, info.Size(), info.Size()
+	l.file, l.info, l.name, l.size, l.durable = file, info, name, info.Size(), info.Size()
+	l.distrust = false
 	return nil
 }
 

@@ -47,25 +47,27 @@ type Log struct {
 	stream string // of the events of this process
 	index  *index
 
-	mu       sync.Mutex
-	file     LineFile // nil until the first write and after a failure
-	name     string   // of file, below dir
-	size     int64    // of file
-	durable  int64    // how much of file survives the loss of power
-	next     int64    // log index of the next line
-	synced   int64    // lines before this log index survive the loss of power
-	failed   error
-	failures int           // counts calls of fail
-	cut      *place        // where an unsynced end has to be cut off before the log can be used again
-	syncing  chan struct{} // closed when the sync that is under way ends
-	own      uint64        // number of the next event of this process's own stream
-	buffer   []byte
-	streams  map[streamKey]uint64      // number of the next event of each stream seen lately
-	sessions map[sessionKey]*sessionAt // where the sessions seen lately stand
-	session  int64                     // index id of the next new session
-	rows     []row                     // written and not yet handed to the index
-	indexing []row                     // being inserted into the index
-	lagging  bool                      // rows were dropped: the index has to read the lines
+	mu          sync.Mutex
+	info        os.FileInfo // of file
+	file        LineFile    // nil until the first write and after a failure
+	name        string      // of file, below dir
+	size        int64       // of file
+	durable     int64       // how much of file survives the loss of power
+	next        int64       // log index of the next line
+	synced      int64       // lines before this log index survive the loss of power
+	failed      error
+	failures    int           // counts calls of fail
+	cut         *place        // where an unsynced end has to be cut off before the log can be used again
+	distrust    bool          // the disk failed: the next line begins a new file
+	syncing     chan struct{} // closed when the sync that is under way ends
+	own         uint64        // number of the next event of this process's own stream
+	buffer      []byte
+	streams     map[streamKey]uint64      // number of the next event of each stream seen lately
+	sessions    map[sessionKey]*sessionAt // where the sessions seen lately stand
+	lastSession int64                     // highest id of a session in the index
+	rows        []row                     // written and not yet handed to the index
+	indexing    []row                     // being inserted into the index
+	lagging     bool                      // rows were dropped: the index has to read the lines
 
 	flushing sync.Mutex // held while the index is written; taken before mu
 }
@@ -106,9 +108,11 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if err := os.MkdirAll(l.dir, 0o750); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
-	if l.index, err = openIndex(ctx, filepath.Join(config.Dir, "index.db"), config.Log); err != nil {
+	if l.index, err = openIndex(ctx, filepath.Join(config.Dir, "index.db")); err != nil {
 		return nil, fmt.Errorf("opening the index of the audit log: %w", err)
 	}
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.repair(ctx); err != nil {

@@ -1,6 +1,12 @@
 package eventlog
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
 
 // sync returns when all lines written so far survive the loss of power. Concurrent callers share the
 // disk's work. Called with mu held, which it gives up meanwhile.
@@ -36,8 +42,12 @@ func (l *Log) commit() {
 	done := make(chan struct{})
 	l.syncing = done
 	file, next, size := l.file, l.next, l.size
+	path, info := filepath.Join(l.dir, l.name), l.info
 	l.mu.Unlock()
 	err := file.Sync()
+	if err == nil {
+		err = named(path, info)
+	}
 	l.mu.Lock()
 	l.syncing = nil
 	close(done)
@@ -49,4 +59,14 @@ func (l *Log) commit() {
 		return
 	}
 	l.synced, l.durable = next, size
+}
+
+// named returns an error if path does not name the file any more: what is written to a file that was
+// deleted is gone with the process, synced or not.
+func named(path string, info os.FileInfo) error {
+	now, err := os.Stat(path)
+	if err == nil && !os.SameFile(now, info) {
+		err = fmt.Errorf("%s was replaced: %w", path, fs.ErrNotExist)
+	}
+	return err
 }

@@ -58,7 +58,7 @@ func (q *Queue) aside(name string) string {
 }
 
 // drained reports whether a dead process's records are all read and acknowledged.
-func (q *Queue) drained() bool { return q.done && q.read == q.acked }
+func (q *Queue) drained() bool { return q.done && q.read.seq == q.acked.seq }
 
 // remove deletes a drained queue's directory.
 func (q *Queue) remove() error {

@@ -151,7 +151,7 @@ func (q *Queue) open(batch *Batch) (bool, error) {
 
 // enter moves the cursor to the start of a segment and counts what is missing before it.
 func (q *Queue) enter(batch *Batch, next *segmentInfo) {
-	if q.read.file != "" && next.first > q.read.seq {
+	if next.first > q.read.seq {
 		missing := next.first - q.read.seq
 		if len(batch.Damage) == 0 {
 			batch.Damage = append(batch.Damage, Damage{File: next.name, Reason: "the records before this file are missing"})
@@ -279,8 +279,6 @@ func (q *Queue) finish(batch *Batch, state recordState, end int64) (more bool, e
 			return false, err
 		} else if !isZero(rest) {
 			damage.Reason = "a record is incomplete"
-		} else if next != nil {
-			damage.Reason = "records are missing"
 		}
 		if damage.Reason != "" {
 			q.report(batch, damage)

@@ -10,7 +10,8 @@ import (
 //
 //	header   two copies of: magic [8]byte, first uint64, version uint32, CRC32C uint32 of the 20 bytes
 //	         before, 8 bytes of zero
-//	record   length uint32, CRC32C uint32 of the length and the bytes, the bytes, zeros to a multiple of 8
+//	record   length uint32, CRC32C uint32 of the bytes begun with the length instead of 0, the bytes,
+//	         zeros to a multiple of 8
 //
 // A length of zero ends the records. The length is stored last, so that a record that was cut short
 // by the death of the process is never taken for a complete one.
@@ -28,11 +29,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum covers a record's length and its bytes.
-func checksum(line []byte) uint32 {
-	var length [4]byte
-	binary.LittleEndian.PutUint32(length[:], uint32(len(line)))
-	return crc32.Update(crc32.Checksum(length[:], castagnoli), castagnoli, line)
-}
+func checksum(line []byte) uint32 { return crc32.Update(uint32(len(line)), castagnoli, line) }
 
 // recordSize returns how much of a segment a record of so many bytes takes.
 func recordSize(length int) int64 { return (recordHeader + int64(length) + 7) &^ 7 }

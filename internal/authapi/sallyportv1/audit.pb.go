@@ -31,7 +31,9 @@ type SubmitEventsRequest struct {
 	// Sequence number of the first event in the stream; the others follow without holes.
 	FirstSequence uint64 `protobuf:"varint,2,opt,name=first_sequence,json=firstSequence,proto3" json:"first_sequence,omitempty"`
 	// One event each, exactly as the emitter encoded it.
-	Events        [][]byte `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	Events [][]byte `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
+	// How many events directly before the first can never be delivered because a disk lost them.
+	Lost          uint64 `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -85,6 +87,13 @@ func (x *SubmitEventsRequest) GetEvents() [][]byte {
 		return x.Events
 	}
 	return nil
+}
+
+func (x *SubmitEventsRequest) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
 }
 
 type SubmitEventsResponse struct {
@@ -375,11 +384,12 @@ var File_sallyport_v1_audit_proto protoreflect.FileDescriptor
 
 const file_sallyport_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x18sallyport/v1/audit.proto\x12\fsallyport.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"l\n" +
+	"\x18sallyport/v1/audit.proto\x12\fsallyport.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x01\n" +
 	"\x13SubmitEventsRequest\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12%\n" +
 	"\x0efirst_sequence\x18\x02 \x01(\x04R\rfirstSequence\x12\x16\n" +
-	"\x06events\x18\x03 \x03(\fR\x06events\"\x16\n" +
+	"\x06events\x18\x03 \x03(\fR\x06events\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\x04R\x04lost\"\x16\n" +
 	"\x14SubmitEventsResponse\"\x8d\x02\n" +
 	"\x13SearchEventsRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +

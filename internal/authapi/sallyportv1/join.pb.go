@@ -33,7 +33,9 @@ type JoinRequest struct {
 	HostId   string `protobuf:"bytes,3,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
 	NodeName string `protobuf:"bytes,4,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
 	// PKIX PEM. The private key stays with the host.
-	PublicKey     []byte `protobuf:"bytes,5,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	PublicKey []byte `protobuf:"bytes,5,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// Stated by a proxy that passes the call on.
+	ClientAddress string `protobuf:"bytes,6,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -101,6 +103,13 @@ func (x *JoinRequest) GetPublicKey() []byte {
 		return x.PublicKey
 	}
 	return nil
+}
+
+func (x *JoinRequest) GetClientAddress() string {
+	if x != nil {
+		return x.ClientAddress
+	}
+	return ""
 }
 
 type HostCertificate struct {
@@ -342,14 +351,15 @@ var File_sallyport_v1_join_proto protoreflect.FileDescriptor
 
 const file_sallyport_v1_join_proto_rawDesc = "" +
 	"\n" +
-	"\x17sallyport/v1/join.proto\x12\fsallyport.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asallyport/v1/cluster.proto\"\x8e\x01\n" +
+	"\x17sallyport/v1/join.proto\x12\fsallyport.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asallyport/v1/cluster.proto\"\xb5\x01\n" +
 	"\vJoinRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x17\n" +
 	"\ahost_id\x18\x03 \x01(\tR\x06hostId\x12\x1b\n" +
 	"\tnode_name\x18\x04 \x01(\tR\bnodeName\x12\x1d\n" +
 	"\n" +
-	"public_key\x18\x05 \x01(\fR\tpublicKey\"\x91\x01\n" +
+	"public_key\x18\x05 \x01(\fR\tpublicKey\x12%\n" +
+	"\x0eclient_address\x18\x06 \x01(\tR\rclientAddress\"\x91\x01\n" +
 	"\x0fHostCertificate\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x129\n" +
 	"\vauthorities\x18\x02 \x03(\v2\x17.sallyport.v1.AuthorityR\vauthorities\x12!\n" +

@@ -1,0 +1,137 @@
+// Package agent is the Database Service: it serves databases to users. It dials out to proxies, ends the
+// users' TLS, makes a session of each connection and hands it to the engine of the protocol.
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/spool"
+	"sallyport/internal/authapi"
+	"sallyport/internal/cache"
+	"sallyport/internal/cred"
+	"sallyport/internal/engine"
+	"sallyport/internal/mtls"
+	"sallyport/internal/resource"
+)
+
+// Config is what an Agent is made of. All fields must be set unless stated.
+type Config struct {
+	HostID   string
+	Hostname string
+	Version  string
+	Cluster  string
+	Auth     *authapi.Client // as this host
+	HostCert mtls.Certificate
+	Trust    mtls.Source
+	Cache    *cache.Cache // of the Kinds
+	Spool    *spool.Spool
+	UIDs     *audit.UIDs
+	// Engines by protocol.
+	Engines map[string]Protocol
+	// Static databases of the configuration file; may be empty.
+	Static []*resource.Database
+	// Selectors of dynamic databases; may be empty, then there are none.
+	Selectors []resource.ResourceSelector
+	// Proxies returns the addresses to dial, "host:port"; nil when the only proxy is in this process.
+	Proxies     func() []string
+	DialProxy   func(ctx context.Context, address string) (net.Conn, error)
+	Credentials cred.Source
+	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
+	MaxSessions int // 0 means 10,000
+	Logger      *slog.Logger
+	Now         func() time.Time
+}
+
+// Kinds are the kinds of resources that an agent follows.
+var Kinds = []string{resource.KindDatabase, resource.KindRole, resource.KindLock, resource.KindAuthPreference,
+	resource.KindNetworkingConfig, resource.KindProxy}
+
+// Protocol is how databases of one protocol are served.
+type Protocol struct {
+	Engine    engine.Engine
+	CheckName bool // roles' db_names are enforced
+}
+
+// Agent serves databases. Safe for concurrent use.
+type Agent struct {
+	Config
+	databases databases
+	listener  listener
+	sessions  sessions
+	draining  atomic.Bool
+	encoder   *audit.Encoder
+
+	mu       sync.Mutex
+	controls map[*control]struct{} // control connections to proxies; guarded by mu
+}
+
+const defaultMaxSessions = 10_000
+
+// New returns an agent that does nothing yet.
+func New(cfg Config) *Agent {
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = defaultMaxSessions
+	}
+	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), controls: make(map[*control]struct{})}
+	a.databases.labels = newLabelRunner(cfg.Logger)
+	return a
+}
+
+// Run serves until the context ends; sessions go on until drain ends. It returns when everything it
+// started has stopped and what could be recorded was recorded.
+func (a *Agent) Run(ctx, drain context.Context) error {
+	var parts sync.WaitGroup
+	// The spool outlives the sessions, whose ends it keeps.
+	spoolCtx, stopSpool := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSpool()
+	parts.Go(func() { _ = a.Spool.Run(spoolCtx) })
+	uploads := &uploader{agent: a}
+	uploaded := make(chan struct{})
+	go func() {
+		defer close(uploaded)
+		uploads.run(spoolCtx)
+	}()
+	monitorCtx, stopMonitor := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopMonitor()
+	parts.Go(func() { a.monitor(monitorCtx) })
+	if err := a.Cache.WaitSynced(ctx); err == nil {
+		a.serve(ctx, drain)
+	}
+	a.sessions.wait(drain)
+	stopMonitor()
+	a.flush(ctx, uploads)
+	stopSpool()
+	<-uploaded
+	parts.Wait()
+	return a.Spool.Close()
+}
+
+// serve registers databases and talks to proxies until the context ends.
+func (a *Agent) serve(ctx, drain context.Context) {
+	var parts sync.WaitGroup
+	parts.Go(func() { a.databases.labels.run(ctx) })
+	parts.Go(func() { a.followDatabases(ctx) })
+	if a.Proxies != nil {
+		parts.Go(func() { a.followProxies(ctx, drain) })
+	}
+	<-ctx.Done()
+	a.draining.Store(true)
+	a.deregister(context.WithoutCancel(ctx))
+	parts.Wait()
+}
+
+// flush gives the uploader a moment to deliver the last events; the rest is delivered after the next start.
+func (a *Agent) flush(ctx context.Context, uploads *uploader) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	end := uint64(a.Spool.End())
+	for uploads.done.Load() < end && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/engine"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/session"
+)
+
+const monitorEvery = time.Second
+
+// sessions are the live ones.
+type sessions struct {
+	mu   sync.Mutex
+	all  map[*live]struct{} // guarded by mu
+	idle sync.WaitGroup
+}
+
+// live is a running session as the monitor sees it.
+type live struct {
+	session  *session.Session
+	identity *identity.Identity
+	expires  time.Time
+	end      context.CancelCauseFunc
+	ended    bool // by the monitor; owned by it until the session leaves
+}
+
+func (s *sessions) enter(l *live) (leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make(map[*live]struct{})
+	}
+	s.all[l] = struct{}{}
+	s.idle.Add(1)
+	return func() {
+		s.mu.Lock()
+		delete(s.all, l)
+		s.mu.Unlock()
+		s.idle.Done()
+	}
+}
+
+func (s *sessions) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
+func (s *sessions) snapshot() []*live {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*live, 0, len(s.all))
+	for l := range s.all {
+		all = append(all, l)
+	}
+	return all
+}
+
+// wait returns when no session is left. When the context ends it ends them.
+func (s *sessions) wait(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		for _, l := range s.snapshot() {
+			l.end(errStopping)
+		}
+	})
+	defer stop()
+	s.idle.Wait()
+}
+
+var errStopping = fault.New(fault.ConnectionProblem, "the service is stopping; connect again")
+
+// Sessions returns how many sessions are running.
+func (a *Agent) Sessions() int { return a.sessions.count() }
+
+// monitor ends sessions whose user was locked, whose certificate ran out or that were idle for too long.
+func (a *Agent) monitor(ctx context.Context) {
+	ticker := time.NewTicker(monitorEvery)
+	defer ticker.Stop()
+	for {
+		changed := a.Cache.Changed()
+		for _, l := range a.sessions.snapshot() {
+			if cause := a.overdue(l); cause != nil {
+				l.end(cause)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		case <-ticker.C:
+		}
+	}
+}
+
+// overdue returns why a session must end now, or nil.
+func (a *Agent) overdue(l *live) error {
+	if err := a.lockedOut(l.identity); err != nil {
+		return err
+	}
+	options := a.options(l.identity)
+	now := a.Now()
+	if options.DisconnectExpiredCert && now.After(l.expires) {
+		return fault.New(fault.AccessDenied, "your certificate expired at %s; log in again with tsh login", l.expires.UTC().Format(time.RFC3339))
+	}
+	if limit := options.ClientIdleTimeout; limit > 0 && now.Sub(l.session.LastActivity()) > limit {
+		return fault.New(fault.LimitExceeded, "the session was idle for more than %s", limit)
+	}
+	return nil
+}
+
+// recordDisconnect records that we ended a session that the user would have gone on with.
+func (a *Agent) recordDisconnect(ctx context.Context, l *live, v *visit) {
+	cause := context.Cause(ctx)
+	if cause == nil || fault.KindOf(cause) == fault.Internal {
+		return
+	}
+	event := &audit.ClientDisconnect{
+		UserMeta: audit.UserMeta{User: v.id.Name, Kind: audit.UserHuman}, SessionMeta: audit.SessionMeta{SID: l.session.ID()},
+		ServerMeta:     audit.ServerMeta{ID: a.HostID, Hostname: a.Hostname, Version: a.Version},
+		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
+		Reason:         fault.Message(cause),
+	}
+	a.record(event)
+}
+
+// record keeps an event outside sessions.
+func (a *Agent) record(event audit.Event) {
+	line, err := a.encoder.Append(nil, event, a.Now())
+	if err == nil {
+		_, err = a.Spool.Append(line)
+	}
+	if err != nil {
+		a.Logger.Error("event was not recorded", "event", event.Type(), "error", err)
+	}
+}
+
+// Cancel implements proxy.LocalAgent.
+func (a *Agent) Cancel(ctx context.Context, key engine.CancelKey) bool {
+	for _, protocol := range a.Engines {
+		if canceller, ok := protocol.Engine.(engine.Canceller); ok && canceller.Cancel(ctx, key) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,222 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
+	"sallyport/internal/engine"
+	"sallyport/internal/mtls"
+	"sallyport/internal/tunnel"
+)
+
+const (
+	beatEvery      = 10 * time.Second
+	proxySilence   = 45 * time.Second
+	longestRedial  = 5 * time.Second
+	proxyListEvery = 5 * time.Second
+)
+
+// control is the control connection to one proxy.
+type control struct {
+	address string
+	reports chan *sallyportv1.ControlRequest // to be sent
+}
+
+// followProxies keeps a control connection to every proxy until the context ends. Data connections are
+// served until drain ends.
+func (a *Agent) followProxies(ctx, drain context.Context) {
+	running := make(map[string]context.CancelFunc)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for ctx.Err() == nil {
+		wanted := make(map[string]bool)
+		for _, address := range a.Proxies() {
+			wanted[address] = true
+			if running[address] == nil {
+				proxyCtx, cancel := context.WithCancel(ctx)
+				running[address] = cancel
+				all.Go(func() { a.followProxy(proxyCtx, drain, address) })
+			}
+		}
+		for address, cancel := range running {
+			if !wanted[address] {
+				cancel()
+				delete(running, address)
+			}
+		}
+		changed := a.Cache.Changed()
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-time.After(proxyListEvery):
+		}
+	}
+	for _, cancel := range running {
+		cancel()
+	}
+}
+
+// followProxy keeps one control connection, dialling again whenever it breaks.
+func (a *Agent) followProxy(ctx, drain context.Context, address string) {
+	logger := a.Logger.With("proxy", address)
+	for wait := time.Duration(0); ctx.Err() == nil; {
+		began := time.Now()
+		err := a.controlOnce(ctx, drain, address)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > longestRedial {
+			wait = 0
+		}
+		wait = min(max(2*wait, 100*time.Millisecond), longestRedial)
+		logger.Warn("proxy connection ended; running sessions go on", "error", err, "retry_in", wait.String())
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		}
+	}
+}
+
+// controlOnce opens a control connection and serves it until it breaks.
+func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	dial := func(ctx context.Context) (net.Conn, error) { return a.DialProxy(ctx, address) }
+	transport := authapi.NewTransport(dial, a.tunnelConfig())
+	defer transport.CloseIdleConnections()
+	client := sallyportv1connect.NewTunnelServiceClient(&http.Client{Transport: transport}, "https://proxy")
+	stream, err := client.Control(ctx)
+	if err != nil {
+		return err
+	}
+	c := &control{address: address, reports: make(chan *sallyportv1.ControlRequest, 1024)}
+	if err := stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Heartbeat{Heartbeat: &sallyportv1.Heartbeat{}}}); err != nil {
+		return streamError(stream, err)
+	}
+	a.mu.Lock()
+	a.controls[c] = struct{}{}
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		delete(a.controls, c)
+		a.mu.Unlock()
+	}()
+	pool := a.pool(address, c)
+	parking, unpark := context.WithCancel(ctx)
+	defer func() {
+		unpark()
+		go pool.Wait() // sessions go on; Run waits for them through a.sessions
+	}()
+	var sender sync.WaitGroup
+	sender.Go(func() { cancel(a.sendReports(ctx, stream, c)) })
+	defer sender.Wait()
+	defer cancel(nil)
+	return a.receiveTickets(ctx, parking, drain, stream, pool, cancel)
+}
+
+func (a *Agent) tunnelConfig() *tls.Config {
+	return mtls.Client(a.HostCert, a.Trust, "Proxy", "proxy."+a.Cluster, mtls.ProtocolTunnel, mtls.ProtocolHTTP2)
+}
+
+// streamError returns why a stream ended, which the failure of a send does not say.
+func streamError(stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	_, err = stream.Receive()
+	return err
+}
+
+func (a *Agent) pool(address string, c *control) *tunnel.Pool {
+	return &tunnel.Pool{
+		Dial:  func(ctx context.Context) (net.Conn, error) { return a.DialProxy(ctx, address) },
+		Admit: a.Admit,
+		Serve: func(ctx context.Context, conn net.Conn, d tunnel.Dispatch) {
+			a.Serve(ctx, conn, d, func() {
+				c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Authenticated{
+					Authenticated: &sallyportv1.Authenticated{ConnectionId: d.Connection[:]}}})
+			})
+		},
+	}
+}
+
+// report queues a message for the proxy; when the connection is far behind it is left out.
+func (c *control) report(msg *sallyportv1.ControlRequest) {
+	select {
+	case c.reports <- msg:
+	default:
+	}
+}
+
+func (a *Agent) sendReports(ctx context.Context, stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], c *control) error {
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	for {
+		var msg *sallyportv1.ControlRequest
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case msg = <-c.reports:
+		case <-beat.C:
+			msg = &sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Heartbeat{Heartbeat: &sallyportv1.Heartbeat{}}}
+		}
+		if err := stream.Send(msg); err != nil {
+			return fmt.Errorf("sending to proxy: %w", err)
+		}
+	}
+}
+
+func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], pool *tunnel.Pool, cancel context.CancelCauseFunc) error {
+	silence := time.AfterFunc(proxySilence, func() { cancel(errors.New("proxy is silent")) })
+	defer silence.Stop()
+	for {
+		msg, err := stream.Receive()
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			return err
+		}
+		silence.Reset(proxySilence)
+		switch m := msg.GetMessage().(type) {
+		case *sallyportv1.ControlResponse_Ticket:
+			ticket, err := tunnel.NewTicket(m.Ticket.GetId(), m.Ticket.GetSecret())
+			if err != nil {
+				return err
+			}
+			pool.Use(parking, drain, ticket, func(err error) {
+				a.Logger.Warn("data connection to proxy failed", "error", err)
+			})
+		case *sallyportv1.ControlResponse_Cancel:
+			key := engine.CancelKey{ProcessID: m.Cancel.GetProcessId(), Secret: m.Cancel.GetSecret(), ClientAddress: m.Cancel.GetClientAddress()}
+			go func() {
+				ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), handshakeTimeout)
+				defer stop()
+				a.Cancel(ctx, key)
+			}()
+		}
+	}
+}
+
+// ForwardCancel asks the proxies for the session of a key that this agent does not know.
+func (a *Agent) ForwardCancel(key engine.CancelKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for c := range a.controls {
+		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
+			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress}}})
+	}
+}

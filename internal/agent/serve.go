@@ -1,0 +1,241 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sallyport/internal/access"
+	"sallyport/internal/audit"
+	"sallyport/internal/ca"
+	"sallyport/internal/cache"
+	"sallyport/internal/engine"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/mtls"
+	"sallyport/internal/resource"
+	"sallyport/internal/route"
+	"sallyport/internal/session"
+	"sallyport/internal/tunnel"
+)
+
+const handshakeTimeout = 10 * time.Second
+
+// Admit says whether a new connection would be taken.
+func (a *Agent) Admit() tunnel.Verdict {
+	switch {
+	case a.draining.Load():
+		return tunnel.Draining
+	case a.sessions.count() >= a.MaxSessions:
+		return tunnel.Busy
+	default:
+		return tunnel.Accepted
+	}
+}
+
+// Serve serves a client's connection, which it owns: TLS, identity, session, engine. Authenticated is
+// called when the client's handshake has succeeded.
+func (a *Agent) Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, authenticated func()) {
+	defer conn.Close()
+	client, err := a.handshake(ctx, conn)
+	if err != nil {
+		a.Logger.Info("client refused", "client", d.ClientAddress, "error", err)
+		return
+	}
+	defer client.Close()
+	authenticated()
+	v, err := a.newVisit(client, d)
+	if err != nil {
+		a.Logger.Info("client refused", "client", d.ClientAddress, "error", err)
+		return
+	}
+	a.host(ctx, client, v)
+}
+
+func (a *Agent) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
+	client := tls.Server(conn, a.serverConfig())
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := client.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	return client, nil
+}
+
+// serverConfig names the protocols of all engines, because clients of a database insist on theirs.
+func (a *Agent) serverConfig() *tls.Config {
+	protocols := []string{"postgresql"} // what libpq offers (PostgreSQL 17, "SSL Session Encryption")
+	for protocol := range a.Engines {
+		protocols = append(protocols, route.Protocol(protocol))
+	}
+	return mtls.Server(a.listener.get, a.Trust, true, protocols...)
+}
+
+// visit is what is known about a connection after its handshake.
+type visit struct {
+	id       *identity.Identity
+	pem      []byte
+	db       *resource.Database
+	protocol Protocol
+	dispatch tunnel.Dispatch
+	refusal  error // why it cannot go on, to be told in the protocol
+}
+
+// newVisit finds the database of the connection's server name. Errors are for connections to which
+// nothing can be said.
+func (a *Agent) newVisit(client *tls.Conn, d tunnel.Dispatch) (*visit, error) {
+	state := client.ConnectionState()
+	id, err := mtls.PeerIdentity(&state)
+	if err != nil {
+		return nil, err
+	}
+	routeID, _ := route.ParseServerName(strings.ToLower(state.ServerName), a.Cluster)
+	db, ok := a.databases.byID(routeID)
+	if !ok {
+		return nil, fmt.Errorf("no database is served as %q", state.ServerName)
+	}
+	protocol, ok := a.Engines[db.Spec.Protocol]
+	if !ok {
+		return nil, fmt.Errorf("database %q speaks %s, which this version cannot serve", db.GetName(), db.Spec.Protocol)
+	}
+	v := &visit{id: id, pem: ca.EncodeCertificate(state.PeerCertificates[0].Raw), db: db, protocol: protocol, dispatch: d}
+	v.refusal = a.refusal(v)
+	return v, nil
+}
+
+// refusal returns why the visitor is not welcome at all, whatever it asks for.
+func (a *Agent) refusal(v *visit) error {
+	switch {
+	case v.id.Kind != identity.User:
+		return fault.New(fault.AccessDenied, "only users' certificates open databases; use one from tsh db login")
+	case v.id.Route == nil:
+		return fault.New(fault.AccessDenied, "your certificate is not for a database; run tsh db login %s", v.db.GetName())
+	case v.id.Route.Service != v.db.GetName():
+		return fault.New(fault.AccessDenied, "your certificate is for database %q, not for %q; run tsh db login %s", v.id.Route.Service, v.db.GetName(), v.db.GetName())
+	}
+	if pinned := v.id.PinnedIP; pinned != "" {
+		if host, _, err := net.SplitHostPort(v.dispatch.ClientAddress); err != nil || host != pinned {
+			return fault.New(fault.AccessDenied, "your certificate is bound to another address; log in again with tsh login from here")
+		}
+	}
+	return a.lockedOut(v.id)
+}
+
+// lockedOut returns the lock that is in force for a user, or the refusal of strict users when locks are
+// not known well enough.
+func (a *Agent) lockedOut(id *identity.Identity) error {
+	subject := access.LockSubject{User: id.Name, Roles: id.Roles, MFADevice: id.MFADevice, ServerID: a.HostID}
+	for _, lock := range cache.List[*resource.Lock](a.Cache, resource.KindLock) {
+		if access.MatchLock(lock, subject, a.Now()) {
+			return access.LockedError(lock)
+		}
+	}
+	if a.Cache.Age() > maxLockAge && a.options(id).LockingMode == resource.Strict {
+		return fault.New(fault.AccessDenied, "locks cannot be checked because the auth server is away, and your roles demand that; try again later")
+	}
+	return nil
+}
+
+const maxLockAge = 5 * time.Minute
+
+// roles returns the roles of an identity as the cluster defines them now.
+func (a *Agent) roles(id *identity.Identity) []*resource.Role {
+	var roles []*resource.Role
+	for _, name := range id.Roles {
+		if role, ok := cache.Get[*resource.Role](a.Cache, resource.KindRole, name); ok {
+			roles = append(roles, role)
+		}
+	}
+	return roles
+}
+
+func (a *Agent) defaults() access.Defaults {
+	preference, _ := cache.Get[*resource.AuthPreference](a.Cache, resource.KindAuthPreference, resource.NameAuthPreference)
+	network, _ := cache.Get[*resource.NetworkingConfig](a.Cache, resource.KindNetworkingConfig, resource.NameNetworkingConfig)
+	return access.DefaultsOf(preference, network)
+}
+
+func (a *Agent) options(id *identity.Identity) access.SessionOptions {
+	return access.Options(a.roles(id), a.defaults())
+}
+
+// host makes a session of the visit and lets the engine serve it.
+func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	s, err := a.newSession(client, v, end)
+	if err != nil {
+		a.Logger.Error("no session", "user", v.id.Name, "db", v.db.GetName(), "error", err)
+		return
+	}
+	live := &live{session: s, identity: v.id, end: end, expires: v.id.Expires}
+	leave := a.sessions.enter(live)
+	defer leave()
+	logger := a.Logger.With("sid", s.ID(), "user", v.id.Name, "db", v.db.GetName(), "client", v.dispatch.ClientAddress)
+	err = serve(ctx, v.protocol.Engine, client, s)
+	reason := endReason(ctx, err)
+	logger.Info("session ended", "reason", reason, "error", err)
+	if closeErr := s.Close(reason, realCause(err)); closeErr != nil {
+		logger.Error("end of session was not recorded", "error", closeErr)
+	}
+	a.recordDisconnect(ctx, live, v)
+}
+
+// serve runs the engine; a panic ends this session only.
+func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Session) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("engine panicked: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return e.Serve(ctx, client, s)
+}
+
+func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFunc) (*session.Session, error) {
+	caller := access.Caller{User: v.id.Name, Traits: v.id.Traits, MFAVerified: v.id.MFADevice != "", RequireMFA: a.defaults().RequireMFA}
+	options := a.options(v.id)
+	return session.New(session.Config{
+		ID: uuid.NewString(), Cluster: a.Cluster, Identity: v.id, UserCertificate: v.pem,
+		Database: v.db, CheckName: v.protocol.CheckName,
+		Decide: func(t access.Target) access.Decision {
+			caller.Roles = a.roles(v.id)
+			return access.Check(caller, t)
+		},
+		Options: options, Refusal: v.refusal,
+		Journal: a.Spool, Strict: options.RecordingMode == resource.Strict,
+		UIDs:       a.UIDs,
+		Server:     audit.ServerMeta{ID: a.HostID, Hostname: a.Hostname, Version: a.Version},
+		ClientAddr: v.dispatch.ClientAddress, LocalAddr: v.dispatch.ListenerAddress,
+		Credentials: a.Credentials, Dial: a.Dial, Now: a.Now, End: end,
+	})
+}
+
+// endReason says why a session ended, for its end event.
+func endReason(ctx context.Context, err error) string {
+	switch cause := context.Cause(ctx); {
+	case cause != nil && !errors.Is(cause, context.Canceled):
+		return fault.Message(cause)
+	case cause != nil:
+		return "the service stopped"
+	case realCause(err) == nil:
+		return "the client closed the session"
+	default:
+		return "error"
+	}
+}
+
+// realCause leaves out what only says that a connection ended.
+func realCause(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/spool"
+	"sallyport/internal/authapi/sallyportv1"
+)
+
+const (
+	batchRecords = 2000
+	batchBytes   = 1 << 20
+	adoptEvery   = 30 * time.Second
+	submitWait   = 30 * time.Second
+	longestRetry = 5 * time.Second
+)
+
+// uploader brings events from the spool to the auth server, in order, and deletes what has arrived.
+type uploader struct {
+	agent *Agent
+	done  atomic.Uint64 // how far this process's own stream has arrived
+}
+
+// run works until the context ends.
+func (u *uploader) run(ctx context.Context) {
+	wait := 50 * time.Millisecond
+	for ctx.Err() == nil {
+		err := u.deliver(ctx)
+		if err == nil || ctx.Err() != nil {
+			wait = 50 * time.Millisecond
+			continue
+		}
+		u.agent.Logger.Warn("events wait on this host's disk until the auth server takes them", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		}
+		wait = min(2*wait, longestRetry)
+	}
+}
+
+// deliver brings everything there is, then follows this process's own stream for a while.
+func (u *uploader) deliver(ctx context.Context) error {
+	s := u.agent.Spool
+	queues, err := s.Pending()
+	if err != nil {
+		return err
+	}
+	if err := s.Recover(ctx, u.endLost); err != nil {
+		return err
+	}
+	for _, q := range queues[1:] {
+		if err := u.drain(ctx, q); err != nil {
+			return err
+		}
+	}
+	follow, cancel := context.WithTimeout(ctx, adoptEvery)
+	defer cancel()
+	own := queues[0]
+	for {
+		if err := u.drain(ctx, own); err != nil {
+			return err
+		}
+		if err := own.Wait(follow); err != nil {
+			if follow.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// drain submits the records of one stream until there are no more.
+func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
+	for {
+		batch, err := q.ReadBatch(batchRecords, batchBytes)
+		if err != nil {
+			return errors.Join(err, q.Rewind())
+		}
+		u.recordDamage(batch.Damage)
+		if len(batch.Lines) == 0 {
+			return nil
+		}
+		if err := u.submit(ctx, q.Stream(), batch); err != nil {
+			return errors.Join(err, q.Rewind())
+		}
+		if err := q.Ack(batch.Cursor); err != nil {
+			return err
+		}
+		if q.Stream() == u.agent.Spool.Stream() {
+			u.done.Store(batch.FirstSeq + uint64(len(batch.Lines)))
+		}
+	}
+}
+
+func (u *uploader) submit(ctx context.Context, stream string, batch spool.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, submitWait)
+	defer cancel()
+	_, err := u.agent.Auth.Audit.SubmitEvents(ctx, &sallyportv1.SubmitEventsRequest{
+		Stream: stream, FirstSequence: batch.FirstSeq, Events: batch.Lines, Lost: batch.Lost,
+	})
+	return err
+}
+
+func (u *uploader) recordDamage(damages []spool.Damage) {
+	for _, damage := range damages {
+		u.agent.Logger.Error("audit spool was damaged", "file", damage.File, "offset", damage.Offset, "lost", damage.Lost, "reason", damage.Reason)
+		u.agent.record(&audit.SpoolTorn{
+			ServerMeta: audit.ServerMeta{ID: u.agent.HostID, Hostname: u.agent.Hostname, Version: u.agent.Version},
+			File:       damage.File, Offset: damage.Offset, Lost: int64(damage.Lost), Reason: damage.Reason,
+		})
+	}
+}
+
+// endLost writes the end of a session whose process died.
+func (u *uploader) endLost(open spool.OpenSession) error {
+	config, start, err := audit.ResumeConfig(open.Start)
+	if err != nil {
+		return err
+	}
+	config.UIDs, config.Next, config.Prev = u.agent.UIDs, open.Next, open.Prev
+	chain, err := audit.NewChain(config)
+	if err != nil {
+		return err
+	}
+	now := u.agent.Now()
+	line, err := chain.Append(nil, &audit.DatabaseSessionEnd{
+		ServerMeta: audit.ServerMeta{ID: u.agent.HostID, Hostname: u.agent.Hostname, Version: u.agent.Version},
+		Start:      start, Stop: now, Reason: audit.ReasonLost,
+	}, now)
+	if err != nil {
+		return err
+	}
+	_, err = u.agent.Spool.Append(line)
+	return err
+}

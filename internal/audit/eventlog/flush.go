@@ -1,0 +1,53 @@
+package eventlog
+
+import (
+	"context"
+	"slices"
+)
+
+// flush hands the rows of durable lines to the index. When it returns, all of them are found.
+func (l *Log) flush(ctx context.Context) error {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	l.mu.Lock()
+	n, _ := slices.BinarySearchFunc(l.rows, l.synced, func(r row, index int64) int { return int(r.index - index) })
+	rows := l.rows[:n:n]
+	l.indexing, l.rows = rows, slices.Clone(l.rows[n:])
+	lagging, indexed, name, limit := l.lagging, l.synced, l.name, l.durable
+	failed := l.failed != nil
+	l.mu.Unlock()
+	if failed && lagging {
+		return nil // ready repairs the index too
+	}
+
+	var err error
+	if lagging {
+		err = l.reread(ctx, name, limit)
+	} else {
+		err = l.index.insert(ctx, rows)
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.indexing = nil
+	if l.lagging = err != nil; !l.lagging {
+		l.forget(indexed)
+	}
+	return err
+}
+
+// reread indexes the lines up to a durable size of the current file, after rows were dropped.
+func (l *Log) reread(ctx context.Context, current string, size int64) error {
+	names, err := l.fileNames()
+	if err != nil {
+		return err
+	}
+	if at := slices.Index(names, current); at >= 0 {
+		names = names[:at+1]
+	}
+	return l.catchUp(ctx, names, size, func(ctx context.Context, key sessionKey) (*sessionAt, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.sessionOf(ctx, key)
+	})
+}

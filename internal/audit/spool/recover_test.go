@@ -1,0 +1,187 @@
+package spool_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/spool"
+)
+
+var noon = time.Date(2024, 3, 5, 12, 0, 0, 0, time.UTC)
+
+// visit is a database session whose events go into a spool and are kept for checking.
+type visit struct {
+	chain *audit.Chain
+	lines [][]byte
+}
+
+func newVisit(t testing.TB, s *spool.Spool, statements int) *visit {
+	t.Helper()
+	chain, err := audit.NewChain(audit.ChainConfig{ClusterName: "c", UIDs: audit.NewUIDs(rand.Reader),
+		User: audit.UserMeta{User: "bea"}, Session: audit.SessionMeta{SID: uuid.NewString()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visit{chain: chain}
+	v.record(t, s, &audit.DatabaseSessionStart{Status: audit.Status{Success: true}})
+	v.statements(t, s, statements)
+	return v
+}
+
+func (v *visit) record(t testing.TB, s *spool.Spool, event audit.SessionEvent) {
+	t.Helper()
+	line, err := v.chain.Append(nil, event, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendRecord(t, s, line)
+	v.lines = append(v.lines, line)
+}
+
+func (v *visit) statements(t testing.TB, s *spool.Spool, count int) {
+	t.Helper()
+	for range count {
+		v.record(t, s, &audit.DatabaseQuery{Query: []byte(`select '"sid":"00000000-0000-4000-8000-000000000000"'`)})
+	}
+}
+
+// endLost returns what an agent gives to Recover: it goes on with the chain and keeps the last line.
+func endLost(t testing.TB, s *spool.Spool, ends map[string][]byte) func(spool.OpenSession) error {
+	return func(open spool.OpenSession) error {
+		config, began, err := audit.ResumeConfig(open.Start)
+		if err != nil {
+			return err
+		}
+		config.UIDs, config.Next, config.Prev = audit.NewUIDs(rand.Reader), open.Next, open.Prev
+		chain, err := audit.NewChain(config)
+		if err != nil {
+			return err
+		}
+		line, err := chain.Append(nil, &audit.DatabaseSessionEnd{Start: began, Stop: noon, Reason: audit.ReasonLost}, noon)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Append(line); err != nil {
+			return err
+		}
+		if ends[open.SID] != nil {
+			t.Errorf("session %s ended twice", open.SID)
+		}
+		ends[open.SID] = line
+		return nil
+	}
+}
+
+// dieWithSessions leaves a spool with an ended, a refused and two open sessions. Of the second the start
+// is delivered and deleted.
+func dieWithSessions(t testing.TB, dir string) (open []*visit) {
+	t.Helper()
+	s, err := spool.Open(spool.Config{Dir: dir, SegmentSize: 8 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := newVisit(t, s, 1)
+	idle := newVisit(t, s, 0)
+	ended := newVisit(t, s, 50)
+	drain(t, own(t, s))
+	ended.record(t, s, &audit.DatabaseSessionEnd{Reason: "client closed the connection"})
+	refused := newVisit(t, s, 0)
+	refused.chain.Rewind()
+	early.statements(t, s, 3)
+	late := newVisit(t, s, 2)
+	drain(t, own(t, s))
+	// A refusal has no end to wait for.
+	denied, err := audit.NewChain(audit.ChainConfig{ClusterName: "c", UIDs: audit.NewUIDs(rand.Reader), Session: audit.SessionMeta{SID: uuid.NewString()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := denied.Append(nil, &audit.DatabaseSessionStart{}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendRecord(t, s, line)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return []*visit{early, idle, refused, late}
+}
+
+func TestRecoverEndsEachLostSessionOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	visits := dieWithSessions(t, dir)
+	s := open(t, spool.Config{Dir: dir})
+	if _, err := s.Pending(); err != nil {
+		t.Fatal(err)
+	}
+	ends := make(map[string][]byte)
+	full := errors.New("the spool is full")
+	calls := 0
+	err := s.Recover(t.Context(), func(open spool.OpenSession) error {
+		if calls++; calls == 2 {
+			return full
+		}
+		return endLost(t, s, ends)(open)
+	})
+	if !errors.Is(err, full) {
+		t.Fatalf("%v, want %v", err, full)
+	}
+	for range 2 {
+		if err := s.Recover(t.Context(), endLost(t, s, ends)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(ends) != len(visits) {
+		t.Errorf("%d sessions ended, want %d", len(ends), len(visits))
+	}
+	for i, v := range visits {
+		if err := audit.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
+			t.Errorf("session %d: %v", i, err)
+		}
+	}
+}
+
+func TestCrashDuringRecoveryEndsNoSessionTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	visits := dieWithSessions(t, dir)
+	ends := make(map[string][]byte)
+	first, err := spool.Open(spool.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Pending(); err != nil {
+		t.Fatal(err)
+	}
+	crash := errors.New("crash")
+	err = first.Recover(t.Context(), func(open spool.OpenSession) error {
+		if err := endLost(t, first, ends)(open); err != nil {
+			return err
+		}
+		if len(ends) == 2 {
+			return crash
+		}
+		return nil
+	})
+	if !errors.Is(err, crash) {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := open(t, spool.Config{Dir: dir})
+	if _, err := second.Pending(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Recover(t.Context(), endLost(t, second, ends)); err != nil {
+		t.Fatal(err)
+	}
+	if len(ends) != len(visits) {
+		t.Errorf("%d sessions ended, want %d", len(ends), len(visits))
+	}
+}

@@ -1,0 +1,136 @@
+// Package localproxy lets a database client on the user's machine use a database of the cluster: it
+// listens on loopback and carries each connection inside the user's own TLS, end to end to the agent.
+package localproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"sallyport/internal/fault"
+)
+
+// Config is what a local proxy is made of. All fields must be set.
+type Config struct {
+	// Dial opens a TCP connection to the cluster's proxy.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// TLS returns the configuration for a new connection: the user's certificate as it is now, and the
+	// name of the database. It is asked for every connection, so that a renewed certificate is used.
+	TLS    func(ctx context.Context) (*tls.Config, error)
+	Logger *slog.Logger
+}
+
+// Proxy serves one database.
+type Proxy struct{ Config }
+
+// New returns a local proxy that does not serve yet.
+func New(cfg Config) *Proxy { return &Proxy{cfg} }
+
+// Listen listens on a loopback port, a free one for port 0.
+func Listen(port int) (net.Listener, error) {
+	address := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fault.Wrap(fault.BadParameter, err, "cannot listen on %s; choose another port with --port", address)
+	}
+	return listener, nil
+}
+
+// Serve serves connections until the context ends or the listener is closed. It returns when all have
+// ended.
+func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accepting connections: %w", err)
+		}
+		conns.Go(func() {
+			if err := p.serve(ctx, conn); err != nil && ctx.Err() == nil {
+				p.Logger.Error("connection failed", "error", err)
+			}
+		})
+	}
+}
+
+// serve carries one connection.
+func (p *Proxy) serve(ctx context.Context, client net.Conn) error {
+	defer client.Close()
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer stop()
+	remote, err := p.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer remote.Close()
+	return relay(client.(*net.TCPConn), remote)
+}
+
+const handshakeTimeout = 15 * time.Second
+
+// Connect opens the TLS connection to the agent.
+func (p *Proxy) Connect(ctx context.Context) (*tls.Conn, error) {
+	config, err := p.TLS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	raw, err := p.Dial(ctx)
+	if err != nil {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "the proxy cannot be reached: %s", err)
+	}
+	conn := tls.Client(raw, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "no agent serves the database now, or the proxy turned the connection away: %s; see tsh db ls", err)
+	}
+	return conn, nil
+}
+
+// relay copies both ways until one side ends, passing half-closes on.
+func relay(client *net.TCPConn, remote *tls.Conn) error {
+	done := make(chan error, 1)
+	go func() {
+		err := copyAll(client, remote)
+		_ = client.CloseWrite()
+		// When the agent has ended the session, nothing more goes to it.
+		_ = client.SetReadDeadline(time.Unix(1, 0))
+		done <- err
+	}()
+	err := copyAll(remote, client)
+	_ = remote.CloseWrite()
+	return errors.Join(<-done, ordinary(err))
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+func copyAll(dst io.Writer, src io.Reader) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, *buf)
+	return ordinary(err)
+}
+
+// ordinary leaves out errors by which connections just end.
+func ordinary(err error) error {
+	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
+		return nil
+	}
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || isReset(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,291 @@
+package client
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"sallyport/internal/ca"
+	"sallyport/internal/durable"
+	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
+)
+
+// Home is the folder in which tsh keeps logins, ~/.tsh unless TELEPORT_HOME says otherwise:
+//
+//	current-profile                                host of the proxy in use
+//	<proxy host>.yaml                              profile
+//	keys/<proxy host>/<user>.key, .crt             login
+//	keys/<proxy host>/cas/<cluster>.pem            host authority: what clients trust as the server
+//	keys/<proxy host>/certs.pem                    all authorities
+//	keys/<proxy host>/<user>-db/<cluster>/<db>.key, .crt   database logins
+type Home struct{ dir string }
+
+// Profile is one login.
+type Profile struct {
+	WebProxyAddr string `yaml:"web_proxy_addr"` // host:port
+	User         string `yaml:"user"`
+	Cluster      string `yaml:"cluster"`
+	TLSRouting   bool   `yaml:"tls_routing_enabled"`
+	Insecure     bool   `yaml:"insecure,omitempty"` // logged in with --insecure: the web certificate is not verified
+
+	home Home
+}
+
+// OpenHome returns the folder. It is made by the first login.
+func OpenHome(dir string) (Home, error) {
+	if dir == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return Home{}, fault.Wrap(fault.BadParameter, err, "there is no home directory; set TELEPORT_HOME to a folder for logins")
+		}
+		dir = filepath.Join(user, ".tsh")
+	}
+	return Home{dir}, nil
+}
+
+// ErrNotLoggedIn means that there is no profile to use.
+var ErrNotLoggedIn = fault.New(fault.Unauthenticated, "Not logged in.")
+
+// Current returns the profile of the proxy, or of the one in use when proxy is empty.
+func (h Home) Current(proxy string) (*Profile, error) {
+	host := ProxyHost(proxy)
+	if host == "" {
+		data, err := os.ReadFile(filepath.Join(h.dir, "current-profile"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrNotLoggedIn
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading current profile: %w", err)
+		}
+		host = strings.TrimSpace(string(data))
+	}
+	return h.profile(host)
+}
+
+func (h Home) profile(host string) (*Profile, error) {
+	if host == "" || strings.ContainsAny(host, "/\\") || strings.HasPrefix(host, ".") {
+		return nil, ErrNotLoggedIn
+	}
+	data, err := os.ReadFile(filepath.Join(h.dir, host+".yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotLoggedIn
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading profile: %w", err)
+	}
+	p := &Profile{home: h}
+	if err := yaml.Unmarshal(data, p); err != nil {
+		return nil, fault.Wrap(fault.BadParameter, err, "the profile of %s cannot be read; log in again with tsh login --proxy=%s", host, host)
+	}
+	return p, nil
+}
+
+// Profiles returns all profiles, by host.
+func (h Home) Profiles() ([]*Profile, error) {
+	paths, err := filepath.Glob(filepath.Join(h.dir, "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(paths)
+	var all []*Profile
+	for _, path := range paths {
+		p, err := h.profile(strings.TrimSuffix(filepath.Base(path), ".yaml"))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// ProxyHost returns the host of "host:port" or "host".
+func ProxyHost(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+// Save writes the profile with its login and makes it the one in use.
+func (h Home) Save(p *Profile, c *Credentials) error {
+	p.home = h
+	data, err := yaml.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encoding profile: %w", err)
+	}
+	host := ProxyHost(p.WebProxyAddr)
+	if err := p.writeKeyPair(p.loginPath(), c); err != nil {
+		return err
+	}
+	if err := p.SaveAuthorities(c); err != nil {
+		return err
+	}
+	return errors.Join(
+		durable.WriteFile(filepath.Join(h.dir, host+".yaml"), data, 0o640),
+		durable.WriteFile(filepath.Join(h.dir, "current-profile"), []byte(host), 0o640),
+	)
+}
+
+// SaveAuthorities writes what the holder of the credentials trusts.
+func (p *Profile) SaveAuthorities(c *Credentials) error {
+	if err := os.MkdirAll(filepath.Dir(p.CAPath()), 0o700); err != nil {
+		return fmt.Errorf("keeping login: %w", err)
+	}
+	return errors.Join(
+		durable.WriteFile(p.CAPath(), c.AuthoritiesPEM(ca.HostCA), 0o640),
+		durable.WriteFile(filepath.Join(p.keys(), "certs.pem"), c.AuthoritiesPEM(ca.Types...), 0o640),
+	)
+}
+
+func (p *Profile) writeKeyPair(path string, c *Credentials) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("keeping login: %w", err)
+	}
+	key, err := ca.EncodeKey(c.Key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		durable.WriteFile(path+".key", key, 0o600),
+		durable.WriteFile(path+".crt", ca.EncodeCertificate(c.Cert.Raw), 0o600),
+	)
+}
+
+func (p *Profile) keys() string {
+	return filepath.Join(p.home.dir, "keys", ProxyHost(p.WebProxyAddr))
+}
+
+func (p *Profile) loginPath() string { return filepath.Join(p.keys(), p.User) }
+
+// CAPath returns the file that database clients trust as the server's authority.
+func (p *Profile) CAPath() string { return filepath.Join(p.keys(), "cas", p.Cluster+".pem") }
+
+func (p *Profile) databaseDir() string {
+	return filepath.Join(p.keys(), p.User+"-db", p.Cluster)
+}
+
+// DatabasePaths returns the files of a database login, which may not exist.
+func (p *Profile) DatabasePaths(service string) (cert, key string) {
+	base := filepath.Join(p.databaseDir(), service)
+	return base + ".crt", base + ".key"
+}
+
+// Credentials returns the login.
+func (p *Profile) Credentials() (*Credentials, error) {
+	c, err := p.readKeyPair(p.loginPath()+".crt", p.loginPath()+".key")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotLoggedIn
+	}
+	return c, err
+}
+
+// DatabaseCredentials returns a database login, or fs.ErrNotExist.
+func (p *Profile) DatabaseCredentials(service string) (*Credentials, error) {
+	cert, key := p.DatabasePaths(service)
+	return p.readKeyPair(cert, key)
+}
+
+func (p *Profile) readKeyPair(certFile, keyFile string) (*Credentials, error) {
+	keyPEM, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	certPEM, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ca.ParseKey(keyPEM)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", keyFile, err)
+	}
+	trust, err := p.readTrust()
+	if err != nil {
+		return nil, err
+	}
+	return NewCredentials(key, certPEM, trust)
+}
+
+func (p *Profile) readTrust() (*mtls.Trust, error) {
+	data, err := os.ReadFile(filepath.Join(p.keys(), "certs.pem"))
+	if err != nil {
+		return nil, err
+	}
+	certs, err := ca.ParseCertificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading authorities: %w", err)
+	}
+	return trustOf(certs), nil
+}
+
+// SaveDatabase writes a database login.
+func (p *Profile) SaveDatabase(service string, c *Credentials) error {
+	return p.writeKeyPair(filepath.Join(p.databaseDir(), service), c)
+}
+
+// RemoveDatabase removes a database login and reports whether there was one.
+func (p *Profile) RemoveDatabase(service string) (bool, error) {
+	cert, key := p.DatabasePaths(service)
+	err := os.Remove(cert)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return true, errors.Join(err, os.Remove(key))
+}
+
+// Databases returns the database logins that can be read, by name.
+func (p *Profile) Databases() ([]*Credentials, error) {
+	paths, err := filepath.Glob(filepath.Join(p.databaseDir(), "*.crt"))
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(paths)
+	var all []*Credentials
+	for _, path := range paths {
+		c, err := p.DatabaseCredentials(strings.TrimSuffix(filepath.Base(path), ".crt"))
+		if err != nil || c.Identity.Route == nil {
+			continue // a file that is not ours, or half removed
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// Remove deletes the profile and everything that belongs to it.
+func (h Home) Remove(p *Profile) error {
+	host := ProxyHost(p.WebProxyAddr)
+	err := errors.Join(
+		os.RemoveAll(filepath.Join(p.keys(), p.User+"-db")),
+		removeFile(p.loginPath()+".key"), removeFile(p.loginPath()+".crt"),
+		removeFile(filepath.Join(h.dir, host+".yaml")),
+	)
+	current, readErr := os.ReadFile(filepath.Join(h.dir, "current-profile"))
+	if readErr == nil && strings.TrimSpace(string(current)) == host {
+		err = errors.Join(err, removeFile(filepath.Join(h.dir, "current-profile")))
+	}
+	return err
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// GenerateKey makes the private key of a login, and its public half as PEM for the request.
+func GenerateKey() (key crypto.Signer, public []byte, err error) {
+	if key, err = ca.GenerateKey(); err != nil {
+		return nil, nil, err
+	}
+	public, err = ca.EncodePublicKey(key)
+	return key, public, err
+}

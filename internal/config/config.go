@@ -1,0 +1,179 @@
+// Package config reads teleport.yaml: strictly, with every problem told at once, each with its line and
+// the path of its key; and writes the files that `teleport configure` and its relatives hand out.
+//
+// The structs that mirror the file (fileConfig and what it holds) are the reference of its keys.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"sallyport/internal/resource"
+)
+
+// Config is what a daemon runs with: the file, over which flags were laid, with defaults filled in.
+type Config struct {
+	Nodename    string
+	DataDir     string
+	PIDFile     string
+	DiagAddr    string // host:port of /healthz, /readyz and /metrics; empty for none
+	AdvertiseIP string // host under which others reach this process; empty means Nodename
+
+	// Joining, for a process without its own auth service.
+	Token      string   // value, or absolute path of a file that holds it; see ReadSecret
+	JoinMethod string   // "token"
+	CAPins     []string // "sha256:<hex>", or absolute paths of files that hold some; see ReadPins
+	ProxyAddr  string   // proxy_server, host:port
+	AuthAddr   string   // auth_server, host:port; at most one of the two is set
+	// AuthAddrMayBeProxy says that AuthAddr comes from a place where both kinds of address are usual:
+	// auth_servers of older files and --auth-server.
+	AuthAddrMayBeProxy bool
+	Insecure           bool // the proxy's web certificate is not verified
+
+	SkipVersionCheck bool
+	ShutdownDelay    time.Duration
+	Log              Log
+	MaxConnections   int // of one client address, for each service
+	Storage          Storage
+
+	Auth      Auth
+	Proxy     Proxy
+	Databases Databases
+	Discovery Discovery
+
+	// Warnings are one line each: keys of the file that have no effect, with their lines.
+	Warnings []string
+}
+
+// Log says what is logged and where.
+type Log struct {
+	Output   string // "stderr", "stdout" or an absolute path
+	Severity string // "DEBUG", "INFO", "WARN" or "ERROR"
+	Format   string // "text" or "json"
+}
+
+// Level returns the severity as the standard library knows it.
+func (l Log) Level() slog.Level {
+	switch l.Severity {
+	case "DEBUG":
+		return slog.LevelDebug
+	case "WARN":
+		return slog.LevelWarn
+	case "ERROR":
+		return slog.LevelError
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// Storage says where the auth service keeps its state.
+type Storage struct {
+	Type string // "sqlite"
+	Path string // directory; default <data_dir>/backend
+	Sync string // "FULL", "NORMAL" or "OFF"
+}
+
+// Auth is the authority's part.
+type Auth struct {
+	Enabled      bool
+	ClusterName  string   // of a new cluster; by default made from the host's name
+	ListenAddr   string   // host:port
+	PublicAddrs  []string // host or host:port
+	StaticTokens []*resource.Token
+	// Settings are the singleton resources that the file sets; empty when it sets none.
+	Settings []resource.Resource
+	// Bootstrap resources are created in a new cluster; Startup resources are written at every start.
+	Bootstrap, Startup []resource.Resource
+}
+
+// Proxy is the proxy's part.
+type Proxy struct {
+	Enabled     bool
+	ListenAddr  string   // web_listen_addr, host:port
+	PublicAddrs []string // host:port; empty means nodename and the listener's port
+	KeyPairs    []KeyPair
+}
+
+// KeyPair is a certificate for the web address: two files in PEM.
+type KeyPair struct{ KeyFile, CertFile string }
+
+// Databases is the Database Service's part.
+type Databases struct {
+	Enabled   bool
+	Static    []*resource.Database
+	Selectors []resource.ResourceSelector
+	AWS       []AWSMatcher
+	Azure     []AzureMatcher
+}
+
+// Discovery is the part that looks for databases in clouds.
+type Discovery struct {
+	Enabled      bool
+	Group        string
+	PollInterval time.Duration
+	AWS          []AWSMatcher
+	Azure        []AzureMatcher
+}
+
+// AWSMatcher says which databases in AWS belong to the cluster.
+type AWSMatcher struct {
+	Types         []string
+	Regions       []string
+	Tags          resource.Labels
+	AssumeRoleARN string
+	ExternalID    string
+	Integration   string
+}
+
+// AzureMatcher says which databases in Azure belong to the cluster.
+type AzureMatcher struct {
+	Types          []string
+	Subscriptions  []string
+	ResourceGroups []string
+	Regions        []string
+	Tags           resource.Labels
+}
+
+// Places and numbers that hold when neither file nor flag says otherwise.
+const (
+	DefaultPath    = "/etc/teleport.yaml"
+	DefaultDataDir = "/var/lib/teleport"
+
+	defaultAuthPort       = "3025"
+	defaultProxyPort      = "3080"
+	defaultMaxConnections = 15000
+	defaultPollInterval   = 5 * time.Minute
+)
+
+// Default returns what a daemon without a file runs with: a cluster on one host.
+func Default() *Config {
+	c := defaults()
+	c.fillHost(SystemEnv())
+	return c
+}
+
+func defaults() *Config {
+	return &Config{
+		DataDir:        DefaultDataDir,
+		JoinMethod:     resource.JoinToken,
+		Log:            Log{Output: "stderr", Severity: "INFO", Format: "text"},
+		MaxConnections: defaultMaxConnections,
+		Storage:        Storage{Type: "sqlite", Sync: "FULL"},
+		Auth:           Auth{Enabled: true, ListenAddr: "0.0.0.0:" + defaultAuthPort},
+		Proxy:          Proxy{Enabled: true, ListenAddr: "0.0.0.0:" + defaultProxyPort},
+		Discovery:      Discovery{PollInterval: defaultPollInterval},
+	}
+}
+
+// fillHost fills in what depends on the host and on other settings.
+func (c *Config) fillHost(env Env) {
+	if c.Nodename == "" {
+		c.Nodename = env.Hostname
+	}
+	if c.Auth.ClusterName == "" {
+		c.Auth.ClusterName = hostLabels(c.Nodename)
+	}
+	if c.Storage.Path == "" {
+		c.Storage.Path = c.DataDir + "/backend"
+	}
+}

@@ -1,0 +1,99 @@
+package membership
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/ca"
+)
+
+// Joiner is the part of the API that lets hosts in.
+type Joiner interface {
+	Join(context.Context, *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error)
+}
+
+// Application is what a host says when it joins.
+type Application struct {
+	Token    string
+	HostID   string
+	NodeName string
+	Roles    []string
+}
+
+// Join asks to be let in and keeps the identity at path.
+func Join(ctx context.Context, api Joiner, app Application, path string) (*Member, error) {
+	key, err := ca.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	public, err := ca.EncodePublicKey(key)
+	if err != nil {
+		return nil, err
+	}
+	res, err := api.Join(ctx, &sallyportv1.JoinRequest{
+		Token: app.Token, HostId: app.HostID, NodeName: app.NodeName, Roles: app.Roles, PublicKey: public,
+	})
+	if err != nil {
+		return nil, err
+	}
+	got := res.GetIdentity()
+	trust, err := TrustOf(got.GetClusterName(), got.GetAuthorities())
+	if err != nil {
+		return nil, err
+	}
+	m := &Member{path: path}
+	if err := m.set(key, got.GetCertificate(), trust); err != nil {
+		return nil, err
+	}
+	return m, m.save()
+}
+
+const (
+	renewCheck = time.Minute
+	renewWait  = 30 * time.Second
+)
+
+// Run renews the certificate at half of its life until the context ends.
+func (m *Member) Run(ctx context.Context, api Renewer, now func() time.Time, logger *slog.Logger) {
+	ticker := time.NewTicker(renewCheck)
+	defer ticker.Stop()
+	for {
+		if now().After(m.renewAt()) {
+			if err := m.renew(ctx, api); err != nil && ctx.Err() == nil {
+				logger.Warn("certificate of this host was not renewed; trying again", "expires", m.Identity().Expires, "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (m *Member) renew(ctx context.Context, api Renewer) error {
+	ctx, cancel := context.WithTimeout(ctx, renewWait)
+	defer cancel()
+	key, err := ca.GenerateKey()
+	if err != nil {
+		return err
+	}
+	public, err := ca.EncodePublicKey(key)
+	if err != nil {
+		return err
+	}
+	res, err := api.RenewHostCertificate(ctx, &sallyportv1.RenewHostCertificateRequest{PublicKey: public})
+	if err != nil {
+		return err
+	}
+	trust, err := TrustOf(res.GetIdentity().GetClusterName(), res.GetIdentity().GetAuthorities())
+	if err != nil {
+		return err
+	}
+	if err := m.set(key, res.GetIdentity().GetCertificate(), trust); err != nil {
+		return err
+	}
+	return m.save()
+}

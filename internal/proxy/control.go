@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"sallyport/internal/access"
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
+	"sallyport/internal/cache"
+	"sallyport/internal/engine"
+	"sallyport/internal/identity"
+	"sallyport/internal/resource"
+	"sallyport/internal/tunnel"
+)
+
+const (
+	upkeepEvery  = 5 * time.Second
+	agentSilence = 45 * time.Second // an agent that sends nothing for so long is gone
+)
+
+func newTunnelHandler(p *Proxy) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(sallyportv1connect.NewTunnelServiceHandler(&control{p}))
+	return mux
+}
+
+// control implements TunnelService.
+type control struct{ *Proxy }
+
+// links are the agents' control connections, for what goes to all of them.
+type links struct {
+	mu  sync.Mutex
+	all map[*link]struct{} // guarded by mu
+}
+
+type link struct {
+	host    string
+	cancels chan engine.CancelKey
+}
+
+func (l *links) add(one *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = make(map[*link]struct{})
+	}
+	l.all[one] = struct{}{}
+}
+
+func (l *links) remove(one *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, one)
+}
+
+// cancel asks all agents but one to cancel. An agent that is behind misses it, as a client's cancel
+// request may be missed anyway.
+func (l *links) cancel(key engine.CancelKey, except string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for one := range l.all {
+		if one.host == except {
+			continue
+		}
+		select {
+		case one.cancels <- key:
+		default:
+		}
+	}
+}
+
+// Control implements TunnelService: it lives as long as the agent serves through this proxy.
+func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse]) error {
+	id := identity.FromContext(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := c.refuseLocked(id); err != nil {
+		return authapi.ToWire(err)
+	}
+	attached := c.hub.Attach(id.Name)
+	defer attached.Close()
+	one := &link{host: id.Name, cancels: make(chan engine.CancelKey, 16)}
+	c.links.add(one)
+	defer c.links.remove(one)
+	c.Logger.Info("agent connected", "host_id", id.Name)
+	defer c.Logger.Info("agent disconnected", "host_id", id.Name)
+	silence := time.AfterFunc(agentSilence, func() { cancel(errors.New("agent is silent")) })
+	defer silence.Stop()
+	received := make(chan error, 1)
+	go func() { received <- c.receive(stream, attached, one, silence) }()
+	err := c.send(ctx, stream, attached, one, id, received)
+	// The handler's return ends the stream and with it the receiver.
+	return authapi.ToWire(err)
+}
+
+func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse], attached *tunnel.Link, one *link, silence *time.Timer) error {
+	for {
+		msg, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		silence.Reset(agentSilence)
+		switch m := msg.GetMessage().(type) {
+		case *sallyportv1.ControlRequest_Authenticated:
+			if id := m.Authenticated.GetConnectionId(); len(id) == len(tunnel.ID{}) {
+				c.guests.authenticated(tunnel.ID(id))
+			}
+		case *sallyportv1.ControlRequest_Draining:
+			attached.Drain()
+		case *sallyportv1.ControlRequest_Cancel:
+			c.passCancel(keyFromWire(m.Cancel), one.host)
+		}
+	}
+}
+
+func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse], attached *tunnel.Link, one *link, id *identity.Identity, received <-chan error) error {
+	upkeep := time.NewTicker(upkeepEvery)
+	defer upkeep.Stop()
+	for {
+		changed := c.Cache.Changed()
+		if err := c.refuseLocked(id); err != nil {
+			return err
+		}
+		msg := &sallyportv1.ControlResponse{}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-received:
+			return err
+		case <-changed:
+			continue
+		case ticket, open := <-attached.Tickets():
+			if !open {
+				return errors.New("another control connection of this agent took over")
+			}
+			msg.Message = &sallyportv1.ControlResponse_Ticket{Ticket: &sallyportv1.Ticket{Id: ticket.ID[:], Secret: ticket.Secret()}}
+		case key := <-one.cancels:
+			msg.Message = &sallyportv1.ControlResponse_Cancel{Cancel: keyToWire(key)}
+		case now := <-upkeep.C:
+			attached.Upkeep(now)
+			msg.Message = &sallyportv1.ControlResponse_Heartbeat{Heartbeat: &sallyportv1.Heartbeat{}}
+		}
+		if err := stream.Send(msg); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *control) refuseLocked(id *identity.Identity) error {
+	for _, lock := range cache.List[*resource.Lock](c.Cache, resource.KindLock) {
+		if access.MatchLock(lock, access.LockSubject{ServerID: id.Name}, c.Now()) {
+			return access.LockedError(lock)
+		}
+	}
+	return nil
+}
+
+func keyFromWire(wire *sallyportv1.CancelKey) engine.CancelKey {
+	return engine.CancelKey{ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
+}
+
+func keyToWire(key engine.CancelKey) *sallyportv1.CancelKey {
+	return &sallyportv1.CancelKey{ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress}
+}

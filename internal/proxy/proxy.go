@@ -1,0 +1,186 @@
+// Package proxy is the cluster's door to the network: one port for pages, API, tunnels and databases.
+//
+// It tells connections apart by their first bytes. A database session is handed, unread beyond its
+// ClientHello, to an agent that serves the database; its TLS ends at the agent. The proxy decides nothing
+// about access and holds no secret of anybody's session.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/cache"
+	"sallyport/internal/engine"
+	"sallyport/internal/identity"
+	"sallyport/internal/mtls"
+	"sallyport/internal/mux"
+	"sallyport/internal/tunnel"
+)
+
+// Config is what a Proxy is made of. All fields must be set unless stated.
+type Config struct {
+	HostID   string
+	Cluster  string
+	Auth     *authapi.Client // as this host
+	HostCert mtls.Certificate
+	WebCert  mtls.Certificate
+	Trust    mtls.Source
+	Cache    *cache.Cache // of db_server and lock
+	// PassToAuth takes a connection whose client wants the auth server, end to end; it owns the connection.
+	PassToAuth func(ctx context.Context, conn *mux.Conn)
+	// Local is the agent in the same process; nil without one.
+	Local LocalAgent
+	// Pages serves what browsers and tsh ask for over HTTPS.
+	Pages  http.Handler
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// LocalAgent is an agent in the same process.
+type LocalAgent interface {
+	// Serve serves a client's connection, which it owns. Authenticated is called when the client's TLS
+	// handshake has succeeded.
+	Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, authenticated func())
+	// Cancel cancels what the session of the key is running, if it is one of this agent's.
+	Cancel(ctx context.Context, key engine.CancelKey) bool
+}
+
+// Proxy serves one port. Safe for concurrent use.
+type Proxy struct {
+	Config
+	hub     tunnel.Hub
+	guests  *guests
+	links   links
+	cancels *cancelLimit
+
+	web    *mux.Listener
+	tunnel *mux.Listener
+	conns  sync.WaitGroup
+}
+
+// New returns a proxy that does not serve yet.
+func New(cfg Config) *Proxy {
+	return &Proxy{Config: cfg, guests: newGuests(), cancels: newCancelLimit(cfg.Now)}
+}
+
+// firstBytesWait is how long a stranger may take to say what it wants.
+const firstBytesWait = 10 * time.Second
+
+// Serve accepts connections until the context ends, then lets HTTP calls finish for a moment. Sessions of
+// databases go on until drain ends; Serve returns when nothing is left.
+func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
+	p.web, p.tunnel = mux.NewListener(listener.Addr()), mux.NewListener(listener.Addr())
+	webServer := &http.Server{
+		Handler: p.Pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
+	}
+	tunnelServer := &http.Server{
+		Handler: p.tunnelHandler(), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
+	}
+	var servers sync.WaitGroup
+	servers.Go(func() { _ = webServer.Serve(p.web) })       // ends with the listener
+	servers.Go(func() { _ = tunnelServer.Serve(p.tunnel) }) // ends with the listener
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	err := p.accept(ctx, drain, listener)
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	_ = webServer.Shutdown(shutdown)
+	_ = webServer.Close()
+	_ = tunnelServer.Close()
+	_ = p.web.Close()
+	_ = p.tunnel.Close()
+	servers.Wait()
+	p.conns.Wait()
+	return err
+}
+
+func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error {
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() || isExhausted(err) {
+				p.Logger.Warn("cannot accept connections", "error", err)
+				time.Sleep(50 * time.Millisecond)
+				continue
+			}
+			return fmt.Errorf("accepting connections: %w", err)
+		}
+		p.conns.Go(func() { p.handle(drain, conn) })
+	}
+}
+
+// handle finds out what a connection wants and gives it to whom it concerns.
+func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
+	guest, err := p.guests.enter(conn)
+	if err != nil {
+		_ = conn.Close()
+		return
+	}
+	defer guest.leave()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	_ = conn.SetDeadline(time.Now().Add(firstBytesWait))
+	if err := p.route(ctx, conn, guest); err != nil {
+		p.Logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
+		_ = conn.Close()
+	}
+}
+
+// route reads the first byte and goes on by kind. It owns the connection unless it returns an error.
+func (p *Proxy) route(ctx context.Context, conn net.Conn, guest *guest) error {
+	var first [1]byte
+	if _, err := conn.Read(first[:]); err != nil {
+		return fmt.Errorf("reading first byte: %w", err)
+	}
+	switch {
+	case first[0] == recordHandshake:
+		return p.routeTLS(ctx, conn, first[:], guest, "")
+	case first[0] == 0:
+		return p.routePostgres(ctx, conn, first[:], guest)
+	case first[0] == tunnel.Magic[0]:
+		guest.leave() // knows a ticket, or is closed at once
+		return p.hub.Park(conn, first[:])
+	case first[0] >= 'A' && first[0] <= 'Z':
+		_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use an https:// address.\n"))
+		return errors.Join(errors.New("plain HTTP"), err)
+	default:
+		return fmt.Errorf("first byte is 0x%02x", first[0])
+	}
+}
+
+const recordHandshake = 0x16 // TLS ContentType handshake (RFC 8446, section 5.1)
+
+// tunnelHandler serves agents' control connections: mTLS was done by the listener.
+func (p *Proxy) tunnelHandler() http.Handler {
+	handler := newTunnelHandler(p)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, err := mtls.PeerIdentity(r.TLS)
+		if err != nil || id == nil || !id.HasSystemRole("Db") {
+			http.Error(w, "only agents connect here", http.StatusForbidden)
+			return
+		}
+		handler.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), id)))
+	})
+}
+
+// serveTLS hands a connection to one of the HTTP servers behind TLS.
+func (p *Proxy) serveTLS(to *mux.Listener, cfg *tls.Config, conn *mux.Conn) {
+	_ = conn.SetDeadline(time.Time{})
+	to.Hand(tls.Server(conn, cfg))
+}

@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"sallyport/internal/cache"
+	"sallyport/internal/mtls"
+	"sallyport/internal/mux"
+	"sallyport/internal/resource"
+	"sallyport/internal/route"
+	"sallyport/internal/splice"
+	"sallyport/internal/tunnel"
+)
+
+// routeTLS reads the ClientHello and goes on by server name and protocol. Protocol is that of the
+// database whose clear-text negotiation led here, or empty.
+func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, guest *guest, protocol string) error {
+	hello, err := mux.ReadHello(conn, read)
+	if err != nil {
+		return err
+	}
+	unread := mux.Unread(conn, hello.Raw)
+	if id, ok := route.ParseServerName(hello.ServerName, p.Cluster); ok {
+		return p.toAgent(ctx, conn, hello.Raw, id, guest)
+	}
+	switch {
+	case protocol != "":
+		return p.terminate(ctx, unread, guest)
+	case slices.Contains(hello.Protocols, mtls.ProtocolAuth):
+		_ = conn.SetDeadline(time.Time{})
+		p.PassToAuth(ctx, unread)
+	case slices.Contains(hello.Protocols, mtls.ProtocolTunnel):
+		p.serveTLS(p.tunnel, mtls.Server(p.HostCert, p.Trust, true, mtls.ProtocolHTTP2), unread)
+	case slices.ContainsFunc(hello.Protocols, isDatabaseProtocol):
+		return p.terminate(ctx, unread, guest)
+	default:
+		p.serveTLS(p.web, mtls.Web(p.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread)
+	}
+	return nil
+}
+
+func isDatabaseProtocol(name string) bool { return strings.HasPrefix(name, "teleport-") }
+
+// toAgent gives a client to an agent that serves the database, and copies until the session ends.
+func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id string, guest *guest) error {
+	d := tunnel.Dispatch{ClientAddress: conn.RemoteAddr().String(), ListenerAddress: conn.LocalAddr().String()}
+	_, _ = rand.Read(d.Connection[:]) // never fails (crypto/rand)
+	hosts := p.agentsOf(id)
+	if len(hosts) == 0 {
+		return fmt.Errorf("no agent serves the database with id %s", id)
+	}
+	var failures []error
+	for _, host := range hosts {
+		if host == p.HostID && p.Local != nil {
+			_ = conn.SetDeadline(time.Time{})
+			p.Local.Serve(ctx, mux.Unread(conn, hello), d, guest.leave)
+			return nil
+		}
+		agent, err := p.hub.Dispatch(ctx, host, d)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("agent %s: %w", host, err))
+			continue
+		}
+		return p.join(conn, agent, hello, d.Connection, guest)
+	}
+	return errors.Join(failures...)
+}
+
+// join sends the kept bytes and copies both ways.
+func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, guest *guest) error {
+	p.guests.await(id, guest)
+	defer p.guests.forget(id)
+	_ = client.SetDeadline(time.Time{})
+	if _, err := agent.Write(hello); err != nil {
+		_ = agent.Close()
+		return fmt.Errorf("sending ClientHello to agent: %w", err)
+	}
+	c, ok1 := client.(splice.Conn)
+	a, ok2 := agent.(splice.Conn)
+	if !ok1 || !ok2 {
+		_ = agent.Close()
+		return errors.New("connection cannot be half-closed")
+	}
+	_, _, err := splice.Join(c, a)
+	if err != nil && !errors.Is(err, io.EOF) {
+		p.Logger.Debug("session ended", "client", client.RemoteAddr().String(), "error", err)
+	}
+	return nil
+}
+
+// agentsOf returns the hosts that serve the database with the id: connected ones only, in random order,
+// an agent in this process first.
+func (p *Proxy) agentsOf(id string) []string {
+	var hosts []string
+	for _, server := range cache.List[*resource.DatabaseServer](p.Cache, resource.KindDatabaseServer) {
+		host := server.Spec.HostID
+		if route.ID(server.GetName()) != id {
+			continue
+		}
+		if host == p.HostID && p.Local != nil {
+			return []string{host}
+		}
+		if p.hub.Connected(host) {
+			hosts = append(hosts, host)
+		}
+	}
+	mathrand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+	return hosts
+}
+
+func isExhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED)
+}

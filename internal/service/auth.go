@@ -1,0 +1,292 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"log/slog"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/eventlog"
+	"sallyport/internal/auth"
+	"sallyport/internal/authapi"
+	"sallyport/internal/ca"
+	"sallyport/internal/durable"
+	"sallyport/internal/fault"
+	"sallyport/internal/membership"
+	"sallyport/internal/mtls"
+	"sallyport/internal/mux"
+	"sallyport/internal/resource"
+	"sallyport/internal/seal"
+	"sallyport/internal/store"
+	"sallyport/internal/store/sqlite"
+	"sallyport/internal/version"
+)
+
+const (
+	adminLifetime = 24 * time.Hour
+	localLifetime = 24 * time.Hour
+	reissueEvery  = time.Hour
+)
+
+// authService is the authority in this process.
+type authService struct {
+	authority *auth.Authority
+	handler   http.Handler
+	accepted  *mux.Listener // all connections to the API: from its own port, and from the proxy
+	listening net.Listener
+	address   string
+}
+
+// openAuth opens the cluster that the data directory holds, or makes one.
+func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) error {
+	logger := d.logger.With("component", "auth")
+	rootKey := filepath.Join(d.cfg.DataDir, "keys", "root.key")
+	sealer, created, err := seal.Open(rootKey)
+	if err != nil {
+		return err
+	}
+	if created {
+		logger.Info("made the key that seals secrets in the store; keep a copy of it in a safe place", "path", rootKey)
+	} else {
+		logger.Info("secrets in the store are sealed with a key in a file", "path", rootKey)
+	}
+	dir := d.cfg.Storage.Path
+	if dir == "" {
+		dir = filepath.Join(d.cfg.DataDir, "backend")
+	}
+	state, err := sqlite.Open(ctx, filepath.Join(dir, "sqlite.db"), d.cfg.Storage.Sync, d.now)
+	if err != nil {
+		return err
+	}
+	cluster, err := d.clusterName(ctx, state)
+	if err != nil {
+		return errors.Join(err, state.Close())
+	}
+	log, err := eventlog.Open(ctx, eventlog.Config{
+		Dir: filepath.Join(d.cfg.DataDir, "log"), HostID: d.hostID, Now: d.now, Log: logger,
+		Encoder: audit.NewEncoder(cluster, audit.NewUIDs(rand.Reader)),
+	})
+	if err != nil {
+		return errors.Join(err, state.Close())
+	}
+	authority, err := auth.New(ctx, auth.Config{
+		Store: state, Sealer: sealer, Log: log, ClusterName: cluster, HostID: d.hostID, Version: version.Version,
+		Now: d.now, Logger: logger, Settings: d.cfg.Auth.Settings, StaticTokens: d.cfg.Auth.StaticTokens,
+		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup,
+	})
+	if err != nil {
+		return errors.Join(err, log.Close(), state.Close())
+	}
+	d.auth = &authService{authority: authority, handler: authority.Handler()}
+	group.Go(func() error {
+		err := runBoth(base, state.Run, log.Run)
+		return errors.Join(err, log.Close(), state.Close())
+	})
+	return nil
+}
+
+// clusterName returns the name of the cluster in the store, or that of the cluster to be made.
+func (d *daemon) clusterName(ctx context.Context, state store.Store) (string, error) {
+	configured := d.cfg.Auth.ClusterName
+	stored, err := auth.StoredClusterName(ctx, state)
+	switch {
+	case err != nil:
+		return "", err
+	case stored != "":
+		if configured != "" && configured != stored {
+			d.logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name", "configured", configured, "cluster", stored)
+		}
+		return stored, nil
+	case configured != "":
+		return configured, nil
+	default:
+		return defaultClusterName(d.cfg.Nodename), nil
+	}
+}
+
+// runBoth runs two things until the context ends.
+func runBoth(ctx context.Context, one, other func(context.Context) error) error {
+	var wg sync.WaitGroup
+	var err error
+	wg.Go(func() { err = one(ctx) })
+	otherErr := other(ctx)
+	wg.Wait()
+	return errors.Join(err, otherErr)
+}
+
+// localMember makes this process's own identity, which is renewed without anybody's help, and the
+// administrator's for tctl on this host.
+func (d *daemon) localMember(base context.Context, group *errgroup.Group) error {
+	a := d.auth.authority
+	id, cert, err := a.LocalIdentity(d.hostID, localLifetime, d.roles...)
+	if err != nil {
+		return err
+	}
+	d.member = membership.New(id, cert, a.Trust())
+	if err := d.writeAdmin(); err != nil {
+		return err
+	}
+	local, client := authapi.NewLocal(d.auth.handler, id)
+	d.client = client
+	group.Go(func() error {
+		defer local.Close()
+		ticker := time.NewTicker(reissueEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-base.Done():
+				return nil
+			case <-ticker.C:
+				d.reissueLocal(local)
+			}
+		}
+	})
+	return nil
+}
+
+func (d *daemon) reissueLocal(local *authapi.Local) {
+	id, cert, err := d.auth.authority.LocalIdentity(d.hostID, localLifetime, d.roles...)
+	if err == nil {
+		d.member.Replace(membership.New(id, cert, d.auth.authority.Trust()))
+		local.SetIdentity(id)
+		err = d.writeAdmin()
+	}
+	if err != nil {
+		d.logger.Error("own certificate was not renewed", "error", err)
+	}
+}
+
+// AdminFile is the name of the administrator's identity file in the data directory.
+const AdminFile = "admin.pem"
+
+// writeAdmin writes the identity with which tctl on this host may do everything: key, certificate and
+// host authorities as PEM, for the owner of the data directory only.
+func (d *daemon) writeAdmin() error {
+	_, cert, err := d.auth.authority.LocalIdentity(d.hostID, adminLifetime, resource.RoleAdmin)
+	if err != nil {
+		return err
+	}
+	key, err := x509Key(cert)
+	if err != nil {
+		return err
+	}
+	data := key
+	for _, der := range cert.Certificate {
+		data = append(data, ca.EncodeCertificate(der)...)
+	}
+	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AdminFile), data, 0o600)
+}
+
+// listen binds the API's port and serves it, with the connections that the proxy hands on.
+func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daemon) error {
+	listener, err := listen(d.cfg.Auth.ListenAddr, "auth_service.listen_addr")
+	if err != nil {
+		return err
+	}
+	s.listening, s.address = listener, listener.Addr().String()
+	s.accepted = mux.NewListener(listener.Addr())
+	config := mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
+	server := &http.Server{
+		Handler: auth.TLSHandler(s.handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
+	}
+	group.Go(func() error {
+		err := server.Serve(tlsListener{s.accepted, config})
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	})
+	group.Go(func() error { return s.accept(ctx, listener) })
+	group.Go(func() error {
+		<-ctx.Done()
+		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = listener.Close()
+		_ = server.Shutdown(shutdown)
+		return errors.Join(server.Close(), s.accepted.Close())
+	})
+	d.logger.Info("auth is listening", "component", "auth", "address", s.address)
+	if err := d.writeAuthAddress(s.address); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *authService) accept(ctx context.Context, listener net.Listener) error {
+	for {
+		conn, err := listener.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		go s.accepted.Hand(conn)
+	}
+}
+
+// hand serves a connection that came through the proxy.
+func (s *authService) hand(conn net.Conn) { s.accepted.Hand(conn) }
+
+// tlsListener starts TLS on each accepted connection.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept implements net.Listener.
+func (l tlsListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(conn, l.config), nil
+}
+
+// AddressFile is the name of the file in the data directory that says where the auth server listens, for
+// tctl on this host.
+const AddressFile = "auth_address"
+
+func (d *daemon) writeAuthAddress(address string) error {
+	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AddressFile), []byte(address+"\n"), 0o600)
+}
+
+// openDataDir makes the data directory and checks that it can be used.
+func (d *daemon) openDataDir() error {
+	if err := os.MkdirAll(d.cfg.DataDir, 0o700); err != nil {
+		return fault.Wrap(fault.BadParameter, err, "cannot make the data directory %s: %s; run as a user who may, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
+	}
+	probe, err := os.CreateTemp(d.cfg.DataDir, ".probe*")
+	if err != nil {
+		return fault.Wrap(fault.BadParameter, err, "cannot write into the data directory %s: %s; run as its owner, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return fmt.Errorf("checking data directory: %w", err)
+	}
+	d.hostID, err = membership.HostID(d.cfg.DataDir)
+	return err
+}
+
+func pathReason(err error) string {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}

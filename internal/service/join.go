@@ -1,0 +1,181 @@
+package service
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/ca"
+	"sallyport/internal/config"
+	"sallyport/internal/fault"
+	"sallyport/internal/membership"
+	"sallyport/internal/mtls"
+	"sallyport/internal/mux"
+	"sallyport/internal/splice"
+)
+
+const joinRetry = 5 * time.Second
+
+// startMembership gives the daemon its identity and its way to the auth server.
+func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Group) error {
+	if d.cfg.Auth.Enabled {
+		if err := d.openAuth(ctx, base, group); err != nil {
+			return err
+		}
+		return d.localMember(base, group)
+	}
+	path := filepath.Join(d.cfg.DataDir, "proc", "identity.json")
+	member, err := membership.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		member, err = d.join(ctx, path)
+	}
+	if err != nil {
+		return err
+	}
+	d.member = member
+	if !d.now().Before(member.Identity().Expires) {
+		return fault.New(fault.Unauthenticated, "the certificate of this host expired at %s; remove %s and start with a new join token", member.Identity().Expires.UTC().Format(time.RFC3339), path)
+	}
+	d.client = authapi.NewTLS(d.dialAuth, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster,
+		mtls.ProtocolAuth, mtls.ProtocolHTTP2))
+	group.Go(func() error {
+		member.Run(base, d.client.Certificates, d.now, d.logger)
+		d.client.Close()
+		return nil
+	})
+	return nil
+}
+
+// dialAuth opens a connection that leads to the auth server: directly, or through the proxy, which tells
+// it by its protocol.
+func (d *daemon) dialAuth(ctx context.Context) (net.Conn, error) {
+	if d.cfg.AuthAddr != "" {
+		return d.dialTCP(ctx, d.cfg.AuthAddr)
+	}
+	return d.dialTCP(ctx, d.cfg.ProxyAddr)
+}
+
+// join asks to be let into the cluster until an answer comes.
+func (d *daemon) join(ctx context.Context, path string) (*membership.Member, error) {
+	token, err := config.ReadSecret(d.cfg.Token)
+	if err != nil {
+		return nil, err
+	}
+	if token == "" {
+		return nil, fault.New(fault.BadParameter, "this host has not joined a cluster yet and has no token; make one with tctl tokens add and give it with --token or teleport.join_params.token_name")
+	}
+	client, err := d.joinClient()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	app := membership.Application{Token: token, HostID: d.hostID, NodeName: d.cfg.Nodename}
+	for _, role := range d.roles {
+		app.Roles = append(app.Roles, string(role))
+	}
+	for {
+		member, err := membership.Join(ctx, client.Join, app, path)
+		if err == nil {
+			d.logger.Info("joined the cluster", "cluster", member.Trust().Cluster)
+			return member, nil
+		}
+		if final := finalJoinError(err); final != nil {
+			return nil, final
+		}
+		d.logger.Warn("cannot reach the cluster to join; trying again", "error", err, "retry_in", joinRetry.String())
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(joinRetry):
+		}
+	}
+}
+
+// finalJoinError returns what no further attempt would change.
+func finalJoinError(err error) error {
+	switch {
+	case errors.Is(err, mtls.ErrPin):
+		return fault.Wrap(fault.AccessDenied, err, "the auth server is not the one that the CA pin names; compare the pin with tctl status on the auth server")
+	case isCertificateError(err):
+		return fault.Wrap(fault.ConnectionProblem, err, "the proxy's web certificate cannot be verified; give the proxy a certificate that this host trusts, give this host a --ca-pin, or for tests use --insecure")
+	case fault.Is(err, fault.ConnectionProblem), fault.Is(err, fault.LimitExceeded), fault.Is(err, fault.Internal):
+		return nil
+	}
+	return err
+}
+
+func isCertificateError(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
+// joinClient reaches the cluster before this host has an identity: with pins end to end with the auth
+// server, also through the proxy; without, through the proxy, whose web certificate must be trusted.
+func (d *daemon) joinClient() (*authapi.Client, error) {
+	pins, err := config.ReadPins(d.cfg.CAPins)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(pins) > 0:
+		return authapi.NewTLS(d.dialAuth, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2)), nil
+	case d.cfg.ProxyAddr == "" && !d.cfg.AuthAddrMayBeProxy:
+		return nil, fault.New(fault.BadParameter, "joining at the auth server itself needs its CA pin, so that the token goes to nobody else; see tctl status and give it with --ca-pin or teleport.ca_pin")
+	}
+	address := d.cfg.ProxyAddr
+	if address == "" {
+		address = d.cfg.AuthAddr
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fault.Wrap(fault.BadParameter, err, "%q is not host:port", address)
+	}
+	cfg := mtls.Named(host, nil, nil, mtls.ProtocolHTTP2)
+	if d.cfg.Insecure {
+		d.logger.Warn("the proxy's web certificate is not verified (--insecure): whoever answers at its address gets the join token")
+		cfg = mtls.Insecure(host, mtls.ProtocolHTTP2)
+	}
+	dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
+	transport := authapi.NewTransport(dial, cfg)
+	return authapi.New(&http.Client{Transport: transport}, "https://"+address), nil
+}
+
+// spliceToAuth copies a connection to the auth server elsewhere.
+func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
+	defer conn.Close()
+	upstream, err := d.dialAuth(ctx)
+	if err != nil {
+		d.logger.Warn("auth server cannot be reached", "error", err)
+		return
+	}
+	defer upstream.Close()
+	stop := context.AfterFunc(ctx, func() { _ = upstream.Close() })
+	defer stop()
+	raw, prefix := conn.Split()
+	if _, err := upstream.Write(prefix); err != nil {
+		return
+	}
+	a, ok1 := raw.(splice.Conn)
+	b, ok2 := upstream.(splice.Conn)
+	if ok1 && ok2 {
+		_, _, _ = splice.Join(a, b) // either side may leave at any time
+	}
+}
+
+func x509Key(cert *tls.Certificate) ([]byte, error) {
+	signer, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("key of type %T cannot be written", cert.PrivateKey)
+	}
+	return ca.EncodeKey(signer)
+}

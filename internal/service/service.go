@@ -1,0 +1,271 @@
+// Package service builds the parts of a daemon from its configuration, and runs and stops them in order.
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/internal/agent"
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/spool"
+	"sallyport/internal/authapi"
+	"sallyport/internal/cache"
+	"sallyport/internal/config"
+	"sallyport/internal/cred"
+	"sallyport/internal/engine"
+	"sallyport/internal/engine/postgres"
+	"sallyport/internal/fault"
+	"sallyport/internal/membership"
+	"sallyport/internal/mux"
+	"sallyport/internal/proxy"
+	"sallyport/internal/resource"
+	"sallyport/internal/version"
+	"sallyport/internal/web"
+)
+
+// Run runs the services of the configuration. When ctx ends they take no new work; when drain ends, running
+// sessions end too. Run returns when everything it started has stopped.
+func Run(ctx, drain context.Context, cfg *config.Config, logger *slog.Logger) error {
+	d := &daemon{cfg: cfg, logger: logger, now: time.Now, health: newHealth(time.Now)}
+	return d.run(ctx, drain)
+}
+
+// daemon is one process and the parts that it runs.
+type daemon struct {
+	cfg    *config.Config
+	logger *slog.Logger
+	now    func() time.Time
+	health *health
+
+	hostID string
+	roles  []resource.SystemRole
+	auth   *authService // nil without
+	member *membership.Member
+	client *authapi.Client
+	cache  *cache.Cache
+	agent  *agent.Agent // nil without
+	proxy  *proxy.Proxy // nil without
+}
+
+func (d *daemon) run(ctx, drain context.Context) (err error) {
+	if err := d.openDataDir(); err != nil {
+		return err
+	}
+	d.roles = d.wantedRoles()
+	if len(d.roles) == 0 {
+		return fault.New(fault.BadParameter, "no service is enabled; enable auth_service, proxy_service or db_service in the configuration file")
+	}
+	// Stopping has an order: first what takes connections, then what it stands on.
+	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopBase(nil)
+	foundation, _ := errgroup.WithContext(base)
+	group, groupCtx := errgroup.WithContext(ctx)
+	diag, err := d.startDiagnostics(base, foundation)
+	if err != nil {
+		return err
+	}
+	if err := d.startMembership(ctx, base, foundation); err != nil {
+		return errors.Join(err, stop(stopBase, foundation), diag.close())
+	}
+	d.cache = cache.New(d.client.Resources, d.watchedKinds(), d.now, d.logger.With("component", "cache"))
+	foundation.Go(func() error { return d.cache.Run(base) })
+	if err := d.startServices(groupCtx, drain, group); err != nil {
+		return errors.Join(err, stop(stopBase, foundation), diag.close())
+	}
+	age := d.cache.Age
+	d.health.check.Store(&age)
+	d.health.ready()
+	d.logger.Info("Sallyport is running", "version", version.Version, "cluster", d.member.Trust().Cluster,
+		"host_id", d.hostID, "services", d.roles, "data_dir", d.cfg.DataDir)
+	err = group.Wait()
+	d.logger.Info("services have stopped")
+	return errors.Join(err, stop(stopBase, foundation), diag.close())
+}
+
+func stop(cancel context.CancelCauseFunc, group *errgroup.Group) error {
+	cancel(nil)
+	return group.Wait()
+}
+
+func (d *daemon) wantedRoles() []resource.SystemRole {
+	var roles []resource.SystemRole
+	if d.cfg.Auth.Enabled {
+		roles = append(roles, resource.RoleAuth)
+	}
+	if d.cfg.Proxy.Enabled {
+		roles = append(roles, resource.RoleProxy)
+	}
+	if d.cfg.Databases.Enabled {
+		roles = append(roles, resource.RoleDb)
+	}
+	return roles
+}
+
+func (d *daemon) watchedKinds() []string {
+	kinds := map[string]bool{resource.KindLock: true, resource.KindProxy: true}
+	if d.cfg.Proxy.Enabled {
+		kinds[resource.KindDatabaseServer] = true
+	}
+	if d.cfg.Databases.Enabled {
+		for _, kind := range agent.Kinds {
+			kinds[kind] = true
+		}
+	}
+	var list []string
+	for kind := range kinds {
+		list = append(list, kind)
+	}
+	return list
+}
+
+// startServices starts what takes connections. Listeners are bound before it returns.
+func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group) error {
+	if d.auth != nil {
+		if err := d.auth.listen(ctx, group, d); err != nil {
+			return err
+		}
+	}
+	if d.cfg.Databases.Enabled {
+		if err := d.newAgent(); err != nil {
+			return err
+		}
+	}
+	if d.cfg.Proxy.Enabled {
+		if err := d.startProxy(ctx, drain, group); err != nil {
+			return err
+		}
+	}
+	if d.agent != nil {
+		group.Go(func() error { return d.agent.Run(ctx, drain) })
+	}
+	// A daemon without listeners runs until it is told to stop.
+	group.Go(func() error { <-ctx.Done(); return nil })
+	return nil
+}
+
+// protocols is the table of engines.
+func (d *daemon) protocols(forward func(engine.CancelKey)) map[string]agent.Protocol {
+	logger := d.logger.With("component", "engine")
+	return map[string]agent.Protocol{
+		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward}), CheckName: true},
+	}
+}
+
+func (d *daemon) newAgent() error {
+	journal, err := spool.Open(spool.Config{Dir: filepath.Join(d.cfg.DataDir, "spool")})
+	if err != nil {
+		return err
+	}
+	cfg := agent.Config{
+		HostID: d.hostID, Hostname: d.cfg.Nodename, Version: version.Version, Cluster: d.member.Trust().Cluster,
+		Auth: d.client, HostCert: d.member.Certificate, Trust: d.member.Trust, Cache: d.cache,
+		Spool: journal, UIDs: audit.NewUIDs(rand.Reader),
+		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
+		DialProxy:   d.dialTCP,
+		Credentials: cred.NewSelfHosted(d.client.Certificates, d.now),
+		Dial:        (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext,
+		Logger:      d.logger.With("component", "db"), Now: d.now,
+	}
+	if !d.cfg.Proxy.Enabled {
+		cfg.Proxies = d.proxyAddresses
+	}
+	d.agent = agent.New(cfg)
+	return nil
+}
+
+// keepAlive notices a peer that is gone within a minute.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
+
+// forwardCancel hands on a cancel request that the agent does not know.
+func (d *daemon) forwardCancel(key engine.CancelKey) {
+	if d.proxy != nil {
+		d.proxy.Cancel(key)
+		return
+	}
+	d.agent.ForwardCancel(key)
+}
+
+// proxyAddresses returns the proxies to dial: the configured one, and those that the cluster knows.
+func (d *daemon) proxyAddresses() []string {
+	known := cache.List[*resource.Proxy](d.cache, resource.KindProxy)
+	seen := map[string]bool{}
+	var addresses []string
+	for _, one := range known {
+		if address := one.Spec.PublicAddr; !seen[address] {
+			seen[address] = true
+			addresses = append(addresses, address)
+		}
+	}
+	if configured := d.cfg.ProxyAddr; configured != "" && !seen[configured] && len(addresses) < 2 {
+		// The configured address may be another name of the only proxy, or the only way to reach it.
+		return []string{configured}
+	}
+	return addresses
+}
+
+func (d *daemon) dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", address)
+}
+
+// startProxy binds the proxy's port and serves it.
+func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) error {
+	listener, err := listen(d.cfg.Proxy.ListenAddr, "proxy_service.web_listen_addr")
+	if err != nil {
+		return err
+	}
+	public := d.publicAddr(listener)
+	webCert, err := d.webCertificate(public)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	logger := d.logger.With("component", "proxy")
+	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Logger: logger})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	cfg := proxy.Config{
+		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
+		WebCert: webCert, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
+	}
+	if d.agent != nil {
+		cfg.Local = d.agent
+	}
+	d.proxy = proxy.New(cfg)
+	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener) })
+	group.Go(func() error { d.announceProxy(ctx, public); return nil })
+	logger.Info("proxy is listening", "address", listener.Addr().String(), "public_address", public)
+	return nil
+}
+
+// passToAuth gives a connection to the auth server, here or elsewhere.
+func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn) {
+	if d.auth != nil {
+		d.auth.hand(conn)
+		return
+	}
+	d.spliceToAuth(ctx, conn)
+}
+
+func listen(address, setting string) (net.Listener, error) {
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+	listener, err := lc.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fault.Wrap(fault.BadParameter, err, "cannot listen on %s: %s; stop what uses the port, or set %s to another address", address, listenReason(err), setting)
+	}
+	return listener, nil
+}
+
+func listenReason(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
+		return op.Err.Error()
+	}
+	return fmt.Sprint(err)
+}

@@ -1,0 +1,184 @@
+package service
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/ca"
+	"sallyport/internal/durable"
+	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
+	"sallyport/internal/resource"
+	"sallyport/internal/version"
+)
+
+const (
+	selfSignedLife = 365 * 24 * time.Hour
+	announceEvery  = 2 * time.Minute
+	announceLife   = 10 * time.Minute
+)
+
+// publicAddr returns the address by which people know the proxy.
+func (d *daemon) publicAddr(listener net.Listener) string {
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	if len(d.cfg.Proxy.PublicAddrs) > 0 {
+		address := d.cfg.Proxy.PublicAddrs[0]
+		if _, _, err := net.SplitHostPort(address); err == nil {
+			return address
+		}
+		return net.JoinHostPort(address, port)
+	}
+	host, _, _ := net.SplitHostPort(d.cfg.Proxy.ListenAddr)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = d.cfg.Nodename
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// webCertificate returns the certificate of the web address: configured ones, chosen by server name, or
+// one that signs itself.
+func (d *daemon) webCertificate(public string) (mtls.Certificate, error) {
+	if len(d.cfg.Proxy.KeyPairs) == 0 {
+		cert, err := d.selfSigned(public)
+		return func(string) (*tls.Certificate, error) { return cert, err }, err
+	}
+	var certs []*tls.Certificate
+	for _, pair := range d.cfg.Proxy.KeyPairs {
+		cert, err := tls.LoadX509KeyPair(pair.CertFile, pair.KeyFile)
+		if err != nil {
+			return nil, fault.Wrap(fault.BadParameter, err, "proxy_service.https_keypairs: %s and %s cannot be used together: %s", pair.CertFile, pair.KeyFile, err)
+		}
+		certs = append(certs, &cert)
+	}
+	return func(serverName string) (*tls.Certificate, error) {
+		for _, cert := range certs {
+			if serverName != "" && cert.Leaf.VerifyHostname(serverName) == nil {
+				return cert, nil
+			}
+		}
+		return certs[0], nil
+	}, nil
+}
+
+// selfSigned reads or makes the certificate that the proxy signs for itself.
+func (d *daemon) selfSigned(public string) (*tls.Certificate, error) {
+	certFile, keyFile := filepath.Join(d.cfg.DataDir, "webproxy_cert.pem"), filepath.Join(d.cfg.DataDir, "webproxy_key.pem")
+	host, _, err := net.SplitHostPort(public)
+	if err != nil {
+		return nil, fmt.Errorf("public address %q: %w", public, err)
+	}
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err == nil && cert.Leaf.VerifyHostname(host) == nil && d.now().Before(cert.Leaf.NotAfter) {
+		return &cert, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading own web certificate: %w", err)
+	}
+	certPEM, keyPEM, err := makeSelfSigned(host, d.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(durable.WriteFile(keyFile, keyPEM, 0o600), durable.WriteFile(certFile, certPEM, 0o644)); err != nil {
+		return nil, err
+	}
+	d.logger.Warn("the proxy has no certificate for its web address and signed one itself; browsers warn and tsh needs --insecure until proxy_service.https_keypairs names one", "host", host)
+	cert, err = tls.X509KeyPair(certPEM, keyPEM)
+	return &cert, err
+}
+
+func makeSelfSigned(host string, now time.Time) (certPEM, keyPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making web key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, fmt.Errorf("making web certificate: %w", err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: host, Organization: []string{"Sallyport, self-signed"}},
+		NotBefore: now.Add(-ca.Backdating), NotAfter: now.Add(selfSignedLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
+	} else {
+		tmpl.DNSNames = append(tmpl.DNSNames, host)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("signing web certificate: %w", err)
+	}
+	keyPEM, err = ca.EncodeKey(key)
+	return ca.EncodeCertificate(der), keyPEM, err
+}
+
+// announceProxy tells the cluster where the proxy is until the context ends.
+func (d *daemon) announceProxy(ctx context.Context, public string) {
+	for {
+		wait := announceEvery
+		if err := d.putProxy(ctx, public); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			d.logger.Warn("proxy was not announced; trying again", "error", err)
+			wait = 5 * time.Second
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (d *daemon) putProxy(ctx context.Context, public string) error {
+	r, err := resource.New(resource.KindProxy)
+	if err != nil {
+		return err
+	}
+	heartbeat := r.(*resource.Proxy)
+	expires := d.now().Add(announceLife).UTC()
+	heartbeat.Metadata.Name, heartbeat.Metadata.Expires = d.hostID, &expires
+	heartbeat.Spec = resource.ProxySpec{PublicAddr: public, Hostname: d.cfg.Nodename, Version: version.Version}
+	json, err := resource.Encode(heartbeat)
+	if err != nil {
+		return err
+	}
+	_, err = d.client.Resources.PutResource(ctx, &sallyportv1.PutResourceRequest{
+		Resource: &sallyportv1.Resource{Kind: resource.KindProxy, Name: d.hostID, Json: json},
+	})
+	return err
+}
+
+// defaultClusterName makes a cluster's name of the host's.
+func defaultClusterName(nodename string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '.':
+			return r
+		case r == '_':
+			return '-'
+		}
+		return -1
+	}, strings.ToLower(nodename))
+	if name = strings.Trim(name, "-."); name == "" {
+		return "sallyport"
+	}
+	return name
+}

@@ -1,0 +1,141 @@
+// Package web is what the proxy serves over HTTPS: the pages that people see, and the part of the API
+// that programs need before they have a certificate, which it passes on to the auth server.
+package web
+
+import (
+	"embed"
+	"encoding/json"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
+	"sallyport/internal/fault"
+)
+
+//go:embed templates/*.html static/*
+var files embed.FS
+
+// Config is what the pages are made of. All fields must be set.
+type Config struct {
+	Auth       *authapi.Client // as the proxy
+	PublicAddr string          // host:port
+	Version    string
+	Logger     *slog.Logger
+}
+
+// Handler serves pages and the public part of the API.
+type Handler struct {
+	Config
+	templates *template.Template
+	mux       *http.ServeMux
+}
+
+// New returns the handler.
+func New(cfg Config) (*Handler, error) {
+	templates, err := template.ParseFS(files, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{Config: cfg, templates: templates, mux: http.NewServeMux()}
+	h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/web/", http.StatusFound) })
+	h.mux.HandleFunc("GET /web/{$}", h.home)
+	h.mux.Handle("GET /web/static/", http.StripPrefix("/web/", http.FileServerFS(files)))
+	h.mux.HandleFunc("GET /web/invite/{token}", h.showLink)
+	h.mux.HandleFunc("POST /web/invite/{token}", h.acceptLink)
+	h.mux.HandleFunc("GET /web/reset/{token}", h.showLink)
+	h.mux.HandleFunc("POST /web/reset/{token}", h.acceptLink)
+	h.mux.HandleFunc("GET /webapi/ping", h.ping)
+	h.mux.HandleFunc("GET /webapi/ping/{connector}", h.ping)
+	h.mux.HandleFunc("GET /webapi/find", h.ping)
+	limit := connect.WithReadMaxBytes(1 << 20)
+	h.mux.Handle(sallyportv1connect.NewLoginServiceHandler(publicLogin{auth: cfg.Auth}, limit))
+	h.mux.Handle(sallyportv1connect.NewJoinServiceHandler(publicJoin{auth: cfg.Auth}, limit))
+	h.mux.Handle(sallyportv1connect.NewClusterServiceHandler(publicCluster{auth: cfg.Auth}, limit))
+	return h, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	// "/v1/webapi/..." is the same as "/webapi/...".
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/v1/"); ok && (strings.HasPrefix(rest, "webapi/") || strings.HasPrefix(rest, "web/")) {
+		r.URL.Path = "/" + rest
+	}
+	r = r.WithContext(withClient(r.Context(), r.RemoteAddr, r.UserAgent()))
+	h.mux.ServeHTTP(w, r)
+}
+
+// secure sets what every answer carries.
+func secure(header http.Header) {
+	header.Set("Content-Security-Policy", "default-src 'self'; script-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'")
+	header.Set("Strict-Transport-Security", "max-age=31536000")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "strict-origin")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cache-Control", "no-store")
+}
+
+// ping tells programs what cluster this is and where.
+func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
+	info, err := h.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+	if err != nil {
+		h.jsonError(w, err)
+		return
+	}
+	answer := map[string]any{
+		"auth": map[string]any{
+			"type": "local", "second_factor": info.GetSecondFactor(), "preferred_local_mfa": info.GetSecondFactor(),
+			"local": map[string]any{"name": ""}, "has_motd": info.GetMessageOfTheDay() != "",
+		},
+		"proxy": map[string]any{
+			"ssh":                 map[string]any{"public_addr": h.PublicAddr, "web_listen_addr": h.PublicAddr, "ssh_tunnel_public_addr": h.PublicAddr},
+			"db":                  map[string]any{"postgres_public_addr": h.PublicAddr},
+			"tls_routing_enabled": true,
+		},
+		"server_version":     info.GetServerVersion(),
+		"min_client_version": "0.1.0",
+		"cluster_name":       info.GetClusterName(),
+		"automatic_upgrades": false,
+		"edition":            "oss",
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (h *Handler) jsonError(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(fault.HTTPStatus(fault.KindOf(err)))
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"message": fault.Message(err)}})
+}
+
+// page renders a template, or says that it could not.
+func (h *Handler) page(w http.ResponseWriter, status int, name string, data any) {
+	var out strings.Builder
+	if err := h.templates.ExecuteTemplate(&out, name, data); err != nil {
+		h.Logger.Error("page failed", "page", name, "error", err)
+		http.Error(w, fault.Message(nil), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(out.String()))
+}
+
+func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
+	info, err := h.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+	if err != nil {
+		h.page(w, fault.HTTPStatus(fault.KindOf(err)), "message.html", message{"Not available", fault.Message(err)})
+		return
+	}
+	h.page(w, http.StatusOK, "home.html", map[string]string{"Cluster": info.GetClusterName(), "Addr": h.PublicAddr, "Version": h.Version})
+}
+
+// message is a page that only says something.
+type message struct{ Title, Text string }
