@@ -195,8 +195,8 @@ func (p *parser) uuid(into *uuid.UUID) error {
 		return err
 	}
 	id, err := uuid.ParseBytes(raw)
-	if err != nil || len(raw) != 36 || id == uuid.Nil {
-		return errors.New("not a UUID")
+	if err != nil || len(raw) != 36 || id == uuid.Nil || bytes.ContainsAny(raw, "ABCDEF") {
+		return errors.New("not a UUID in its usual form") // one id has one form, so that it can be searched for
 	}
 	*into = id
 	return nil

@@ -42,6 +42,7 @@ func TestParseIsStrict(t *testing.T) {
 		{"a key of the envelope in a nested object", minimal + `,"identity":{"log_index":1}}`, true},
 		{"a zero UUID", strings.Replace(minimal, "00010203-0405-4607-8809-0a0b0c0d0e0f", "00000000-0000-0000-0000-000000000000", 1) + `}`, false},
 		{"an id in braces", strings.Replace(minimal, "00010203-0405-4607-8809-0a0b0c0d0e0f", "{00010203-0405-4607-8809-0a0b0c0d0e0f}", 1) + `}`, false},
+		{"an id in capitals", strings.Replace(minimal, "0a0b0c", "0A0B0C", 1) + `}`, false},
 		{"a time without milliseconds", strings.Replace(minimal, ".987Z", "Z", 1) + `}`, false},
 		{"a time in another zone", strings.Replace(minimal, ".987Z", ".987+01:00", 1) + `}`, false},
 		{"an index that is not whole", strings.Replace(minimal, `"ei":0`, `"ei":0.5`, 1) + `}`, false},

@@ -1,6 +1,9 @@
 package auth
 
 import (
+	"maps"
+	"slices"
+
 	"sallyport/internal/authapi/sallyportv1"
 	rpc "sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/resource"
@@ -108,3 +111,6 @@ var hostKinds = map[resource.SystemRole]struct{ reads, writes []string }{
 		reads: []string{resource.KindDatabase, resource.KindLock, resource.KindCertAuthority, resource.KindProxy},
 	},
 }
+
+// Procedures returns the names of all methods that have a rule.
+func Procedures() []string { return slices.Sorted(maps.Keys(table)) }

@@ -2,7 +2,7 @@ package config
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -57,7 +57,13 @@ func assignStruct(p *problems, v reflect.Value, n *node, path string) {
 		at := keyPath(path, one.key)
 		index, ok := fields[one.key]
 		if !ok {
-			p.add(at, "unknown key%s", suggestion(one.key, fields))
+			meant := nearest(one.key, fields)
+			if meant == "" {
+				p.add(at, "unknown key")
+				continue
+			}
+			p.add(at, "unknown key; did you mean %q?", meant)
+			p.told[keyPath(path, meant)] = true // that it is missing
 			continue
 		}
 		assign(p, v.Field(index), one.value, at)
@@ -131,7 +137,9 @@ type textList []string
 func (t *textList) fromNode(p *problems, n *node, path string) {
 	switch {
 	case n.scalar():
-		*t = textList{n.text}
+		if n.text != "" {
+			*t = textList{n.text}
+		}
 	case n.shape == shapeList:
 		for i, item := range n.items {
 			if !item.scalar() {
@@ -184,23 +192,15 @@ func (*noEffect) fromNode(p *problems, n *node, path string) {
 	}
 }
 
-// suggestion offers the known key nearest to one that was mistyped.
-func suggestion(key string, fields map[string]int) string {
+// nearest returns the known key nearest to one that was mistyped, or "".
+func nearest(key string, fields map[string]int) string {
 	best, distance := "", 3
-	var names []string
-	for name := range fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if d := editDistance(key, name); d < distance {
 			best, distance = name, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return best
 }
 
 // editDistance counts the letters to insert, remove or replace to get from a to b, up to 3.

@@ -12,7 +12,9 @@ import (
 // right but has no effect.
 type problems struct {
 	source   string
-	lines    map[string]int // of each key, by path
+	place    func(path string) string // if set: the name under which a path is told
+	lines    map[string]int           // of each key, by path
+	told     map[string]bool          // paths with a problem; a second one would only follow from the first
 	list     []finding
 	warnings []finding
 }
@@ -24,6 +26,13 @@ type finding struct {
 
 // add notes what is wrong with the key at the path.
 func (p *problems) add(path, format string, args ...any) {
+	if p.told[path] {
+		return
+	}
+	if p.told == nil {
+		p.told = map[string]bool{}
+	}
+	p.told[path] = path != ""
 	p.list = append(p.list, p.finding(path, format, args...))
 }
 
@@ -34,9 +43,15 @@ func (p *problems) warn(path, format string, args ...any) {
 
 func (p *problems) finding(path, format string, args ...any) finding {
 	line := p.line(path)
-	text := fmt.Sprintf("%s: ", p.source)
-	if line > 0 {
+	text := ""
+	switch {
+	case line > 0:
 		text = fmt.Sprintf("%s:%d: ", p.source, line)
+	case p.source != "":
+		text = p.source + ": "
+	}
+	if p.place != nil {
+		path = p.place(path)
 	}
 	if path != "" {
 		text += path + ": "

@@ -59,6 +59,15 @@ func (u *Upstream) StartTLS(ctx context.Context) (*tls.Conn, error) {
 	return conn, nil
 }
 
+// Explain puts an error of a connection from StartTLS into words, if it is what the database's TLS has
+// against our certificate: since TLS 1.3 that comes after the handshake. Other errors come back as they are.
+func (u *Upstream) Explain(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return u.session.explainTLS(err)
+	}
+	return err
+}
+
 func (s *Session) explainTLS(err error) error {
 	name := s.cfg.Database.GetName()
 	text := err.Error()

@@ -100,14 +100,13 @@ func (l *Log) store(ctx context.Context, batch Batch, events []audit.Fields) err
 	shared := tail(now, batch.Host, batch.Stream)
 	for i := range events {
 		f := &events[i]
-		session, err := l.place(ctx, f, batch.Host, moved)
-		if err != nil {
+		if err := l.place(ctx, f, batch.Host, moved); err != nil {
 			l.undo(rows, moved)
 			return err
 		}
 		index, seq, start := l.next+int64(i), batch.FirstSeq+uint64(i), len(l.buffer)
 		l.buffer = appendLine(l.buffer, f.Raw, index, shared, seq)
-		l.rows = append(l.rows, newRow(f, &Envelope{Index: index, Host: batch.Host, Stream: batch.Stream, Seq: seq}, session,
+		l.rows = append(l.rows, newRow(f, &Envelope{Index: index, Host: batch.Host, Stream: batch.Stream, Seq: seq},
 			span{l.name, l.size + int64(start), len(l.buffer) - start}))
 	}
 	if _, err := l.file.Write(l.buffer); err != nil {
@@ -125,48 +124,50 @@ func (l *Log) store(ctx context.Context, batch Batch, events []audit.Fields) err
 	return nil
 }
 
-// place finds the session of an event and makes sure that the event's place in it is free. The sessions
-// it changes are put into moved as they were before. Called with mu held.
-func (l *Log) place(ctx context.Context, f *audit.Fields, host string, moved map[*sessionAt]sessionAt) (int64, error) {
-	if f.SID == uuid.Nil {
-		return 0, nil
+// place makes sure that an event's place in its session's chain is free. The sessions it changes are put
+// into moved as they were before. Called with mu held.
+func (l *Log) place(ctx context.Context, f *audit.Fields, host string, moved map[*sessionAt]sessionAt) error {
+	if !f.Chained() {
+		return nil
 	}
-	session, err := l.sessionOf(ctx, sessionKey{f.SID, host})
+	key := sessionKey{f.SID, host}
+	session, err := l.sessionOf(ctx, key)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if _, ok := moved[session]; !ok {
 		moved[session] = *session
 	}
 	session.last = l.next
-	if !f.Chained() {
-		return session.id, nil
+	if f.Index >= session.next {
+		session.next = f.Index + 1
+		return nil
 	}
-	if f.Index < session.next {
-		taken, err := l.taken(ctx, session.id, f.Index)
-		if err != nil {
-			return 0, err
-		}
-		if taken {
-			return 0, fault.New(fault.CompareFailed,
-				"event %d of session %s is already in the audit log and cannot be replaced; keep the agent's spool and ask an administrator to look into it", f.Index, f.SID)
-		}
-		return session.id, nil
+	taken, err := l.taken(ctx, key, f.Index)
+	if err != nil {
+		return err
 	}
-	session.next = f.Index + 1
-	return session.id, nil
+	if taken {
+		return fault.New(fault.CompareFailed,
+			"event %d of session %s is already in the audit log and cannot be replaced; keep the agent's spool and ask an administrator to look into it", f.Index, f.SID)
+	}
+	return nil
 }
 
 // taken reports whether a session has an event of this index, on disk or waiting to be indexed.
-func (l *Log) taken(ctx context.Context, session, ei int64) (bool, error) {
+func (l *Log) taken(ctx context.Context, key sessionKey, ei int64) (bool, error) {
 	for _, rows := range [][]row{l.indexing, l.rows} {
 		for i := range rows {
-			if rows[i].session == session && rows[i].ei == ei {
+			if rows[i].ei == ei && rows[i].session == key {
 				return true, nil
 			}
 		}
 	}
-	return l.index.hasEvent(ctx, session, ei)
+	found, err := l.hasEvent(ctx, key, ei)
+	if err != nil {
+		return false, refusal(err)
+	}
+	return found, nil
 }
 
 func (l *Log) undo(rows int, moved map[*sessionAt]sessionAt) {

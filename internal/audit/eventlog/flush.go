@@ -14,16 +14,12 @@ func (l *Log) flush(ctx context.Context) error {
 	rows := l.rows[:n:n]
 	l.indexing, l.rows = rows, slices.Clone(l.rows[n:])
 	lagging, indexed, name, limit := l.lagging, l.synced, l.name, l.durable
-	failed := l.failed != nil
 	l.mu.Unlock()
-	if failed && lagging {
-		return nil // ready repairs the index too
-	}
 
 	var err error
 	if lagging {
 		err = l.reread(ctx, name, limit)
-	} else {
+	} else if len(rows) > 0 {
 		err = l.index.insert(ctx, rows)
 	}
 
@@ -45,9 +41,5 @@ func (l *Log) reread(ctx context.Context, current string, size int64) error {
 	if at := slices.Index(names, current); at >= 0 {
 		names = names[:at+1]
 	}
-	return l.catchUp(ctx, names, size, func(ctx context.Context, key sessionKey) (*sessionAt, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.sessionOf(ctx, key)
-	})
+	return l.catchUp(ctx, names, size)
 }

@@ -5,112 +5,64 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"net/url"
 	"os"
-	"strings"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
-
-	"sallyport/internal/audit"
 )
 
 // layout is the number of the index's tables. An index with another number is made anew.
 const layout = 1
 
-// Types and users are stored as hashes: what a search finds is checked against the lines. Statements and
-// their results are "bulk": by far most events, and left out of the index that searches for others use.
 const tables = `
 CREATE TABLE files (
 	id      INTEGER PRIMARY KEY,
 	name    TEXT NOT NULL UNIQUE,
 	indexed INTEGER NOT NULL -- bytes
 );
-CREATE TABLE events (
-	log_index INTEGER PRIMARY KEY,
-	time      INTEGER NOT NULL, -- Unix milliseconds
-	type      INTEGER NOT NULL,
-	user      INTEGER NOT NULL,
-	bulk      INTEGER NOT NULL,
-	session   INTEGER NOT NULL, -- 0 for none
-	ei        INTEGER NOT NULL, -- -1 for events that are no link of a session's chain
-	file      INTEGER NOT NULL,
-	offset    INTEGER NOT NULL,
-	length    INTEGER NOT NULL  -- with the end of the line
+CREATE TABLE chunks (
+	id     INTEGER PRIMARY KEY, -- log index of its first line
+	next   INTEGER NOT NULL,    -- log index after its last line
+	low    INTEGER NOT NULL,    -- the earliest time, Unix milliseconds
+	high   INTEGER NOT NULL,    -- the latest time
+	file   INTEGER NOT NULL,
+	offset INTEGER NOT NULL,
+	length INTEGER NOT NULL
 );
-CREATE INDEX events_time ON events (time, type, user);
-CREATE INDEX events_rare ON events (time, type, user) WHERE bulk = 0;
-CREATE INDEX events_session ON events (session, ei) WHERE session > 0;
+CREATE INDEX chunks_low ON chunks (low);
+CREATE INDEX chunks_high ON chunks (high);
+CREATE TABLE keys (
+	key   INTEGER NOT NULL, -- hash of a type, a user or a session
+	chunk INTEGER NOT NULL,
+	PRIMARY KEY (key, chunk)
+) WITHOUT ROWID;
 CREATE TABLE sessions (
-	id   INTEGER PRIMARY KEY,
 	sid  BLOB NOT NULL,
 	host TEXT NOT NULL,
-	next INTEGER NOT NULL, -- above the index of every event
-	UNIQUE (sid, host)
-);
+	next INTEGER NOT NULL, -- above the index of every event of its chain
+	PRIMARY KEY (sid, host)
+) WITHOUT ROWID;
 CREATE TABLE streams (
 	host   TEXT NOT NULL,
 	stream TEXT NOT NULL,
-	next   INTEGER NOT NULL,
+	next   INTEGER NOT NULL, -- number of the next event
 	PRIMARY KEY (host, stream)
 ) WITHOUT ROWID;
+CREATE TABLE progress (
+	id   INTEGER PRIMARY KEY CHECK (id = 1),
+	next INTEGER NOT NULL -- log index after the last line
+);
+INSERT INTO progress VALUES (1, 0);
 `
 
-// index finds lines. It is written by one goroutine at a time and read by any number.
+// empty removes everything that was read from lines.
+const empty = `DELETE FROM files; DELETE FROM chunks; DELETE FROM keys; DELETE FROM sessions; DELETE FROM streams; UPDATE progress SET next = 0;`
+
+// index finds chunks of lines. It is written by one goroutine at a time and read by any number.
 type index struct {
 	write *sql.DB // one connection
 	read  *sql.DB
-	files map[string]int64 // ids; owned by the writer
-}
-
-// row is one line as the index sees it.
-type row struct {
-	index   int64
-	time    int64
-	kind    uint32
-	user    uint32
-	bulk    bool
-	session int64
-	ei      int64
-	at      span
-
-	sid    sessionKey
-	stream streamKey
-	seq    uint64
-}
-
-// span is where a line stands.
-type span struct {
-	name   string
-	offset int64
-	length int
-}
-
-func newRow(f *audit.Fields, envelope *Envelope, session int64, at span) row {
-	r := row{
-		index: envelope.Index, time: f.Time.UnixMilli(), kind: hashOf(f.Type), user: hashOf(f.User),
-		bulk: isBulk(f.Type), session: session, ei: -1, at: at,
-		stream: streamKey{envelope.Host, envelope.Stream}, seq: envelope.Seq,
-	}
-	if session != 0 {
-		r.sid = sessionKey{f.SID, envelope.Host}
-	}
-	if f.Chained() {
-		r.ei = f.Index
-	}
-	return r
-}
-
-func hashOf(text string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(text))
-	return h.Sum32()
-}
-
-// isBulk reports whether events of the type come with every statement.
-func isBulk(kind string) bool {
-	return kind == "db.session.query" || kind == "db.session.result" || strings.HasPrefix(kind, "db.session.postgres.")
 }
 
 // openIndex opens the index, or makes an empty one in place of an index that cannot be used.
@@ -129,10 +81,6 @@ func openIndex(ctx context.Context, path string) (*index, error) {
 }
 
 func dialIndex(ctx context.Context, path string) (*index, error) {
-	// The index may lose its latest changes with the power: they are read from the lines again.
-	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(10000)", "synchronous(NORMAL)",
-		"wal_autocheckpoint(4000)", "cache_size(-8000)"}}
-	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String()
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
@@ -140,7 +88,10 @@ func dialIndex(ctx context.Context, path string) (*index, error) {
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	x := &index{files: make(map[string]int64)}
+	// The index may lose its latest changes with the power: they are read from the lines again.
+	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(10000)", "synchronous(NORMAL)"}}
+	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String()
+	x := &index{}
 	if x.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
 		return nil, err
 	}
@@ -162,21 +113,23 @@ func (x *index) prepare(ctx context.Context) error {
 		return err
 	}
 	switch have {
+	case 0:
+		return x.exec(ctx, fmt.Sprintf(`BEGIN; %s PRAGMA user_version = %d; COMMIT;`, tables, layout))
 	case layout:
 		var state string
-		if err := x.write.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&state); err != nil {
-			return err
+		err := x.write.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&state)
+		if err == nil && state != "ok" {
+			err = fmt.Errorf("the index is damaged: %s", state)
 		}
-		if state != "ok" {
-			return fmt.Errorf("the index is damaged: %s", state)
-		}
-		return nil
-	case 0:
-		_, err := x.write.ExecContext(ctx, fmt.Sprintf(`BEGIN; %s PRAGMA user_version = %d; COMMIT;`, tables, layout))
 		return err
 	default:
 		return fmt.Errorf("layout %d of the index is not known", have)
 	}
+}
+
+func (x *index) exec(ctx context.Context, statement string, args ...any) error {
+	_, err := x.write.ExecContext(ctx, statement, args...)
+	return err
 }
 
 func (x *index) close() error { return errors.Join(x.read.Close(), x.write.Close()) }

@@ -3,35 +3,40 @@ package eventlog
 import (
 	"context"
 	"database/sql"
-	"strings"
+	"errors"
+	"slices"
 )
-
-// perStatement is how many rows one INSERT takes: most of the cost of a row is the call.
-const perStatement = 64
 
 const (
-	eventColumns   = 10
-	insertEvents   = `INSERT OR IGNORE INTO events (log_index, time, type, user, bulk, session, ei, file, offset, length) VALUES `
-	upsertFile     = `INSERT INTO files (name, indexed) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET indexed = max(indexed, excluded.indexed) RETURNING id`
-	upsertSession  = `INSERT INTO sessions (id, sid, host, next) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET next = max(next, excluded.next)`
-	upsertStream   = `INSERT INTO streams (host, stream, next) VALUES (?, ?, ?) ON CONFLICT (host, stream) DO UPDATE SET next = max(next, excluded.next)`
-	eventParameter = `(?,?,?,?,?,?,?,?,?,?)`
+	upsertChunk = `INSERT INTO chunks (id, next, low, high, file, offset, length) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET next = excluded.next, low = excluded.low, high = excluded.high, length = excluded.length`
+	upsertFile = `INSERT INTO files (name, indexed) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET indexed = excluded.indexed RETURNING id`
+	upsertSession = `INSERT INTO sessions (sid, host, next) VALUES (?, ?, ?)
+		ON CONFLICT (sid, host) DO UPDATE SET next = max(next, excluded.next)`
+	upsertStream = `INSERT INTO streams (host, stream, next) VALUES (?, ?, ?)
+		ON CONFLICT (host, stream) DO UPDATE SET next = max(next, excluded.next)`
+	insertKey = `INSERT OR IGNORE INTO keys (key, chunk) VALUES (?, ?)`
+	lastChunk = chunkColumns + `JOIN files f ON f.id = c.file ORDER BY c.id DESC LIMIT 1`
 )
 
-// insert adds rows in one transaction.
+// insert adds rows, in the order of their log index, in one transaction. Rows that it has already are
+// passed over.
 func (x *index) insert(ctx context.Context, rows []row) error {
-	if len(rows) == 0 {
-		return nil
-	}
 	tx, err := x.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after Commit
-	if err := x.insertFiles(ctx, tx, rows); err != nil {
+	var next int64
+	if err := tx.QueryRowContext(ctx, `SELECT next FROM progress`).Scan(&next); err != nil {
 		return err
 	}
-	if err := x.insertEvents(ctx, tx, rows); err != nil {
+	rows = rows[slices.IndexFunc(append(rows, row{index: next}), func(r row) bool { return r.index >= next }):]
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := insertChunks(ctx, tx, rows); err != nil {
 		return err
 	}
 	if err := insertProgress(ctx, tx, rows); err != nil {
@@ -40,67 +45,66 @@ func (x *index) insert(ctx context.Context, rows []row) error {
 	return tx.Commit()
 }
 
-// insertFiles notes how far each file is indexed.
-func (x *index) insertFiles(ctx context.Context, tx *sql.Tx, rows []row) error {
-	for i := range rows {
-		if i+1 < len(rows) && rows[i+1].at.name == rows[i].at.name {
-			continue
+// insertChunks makes chunks of the rows, the first of which may go on with the last chunk there is.
+func insertChunks(ctx context.Context, tx *sql.Tx, rows []row) error {
+	c := &chunk{}
+	err := tx.QueryRowContext(ctx, lastChunk).Scan(&c.id, &c.next, &c.low, &c.high, &c.name, &c.offset, &c.length)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	for len(rows) > 0 {
+		if !c.add(&rows[0]) {
+			c = newChunk(&rows[0])
 		}
-		at := rows[i].at
-		var id int64
-		if err := tx.QueryRowContext(ctx, upsertFile, at.name, at.offset+int64(at.length)).Scan(&id); err != nil {
+		n := 1
+		for n < len(rows) && c.add(&rows[n]) {
+			n++
+		}
+		if err := insertChunk(ctx, tx, c, rows[:n]); err != nil {
 			return err
 		}
-		x.files[at.name] = id
+		rows = rows[n:]
 	}
 	return nil
 }
 
-func (x *index) insertEvents(ctx context.Context, tx *sql.Tx, rows []row) error {
-	many, err := tx.PrepareContext(ctx, insertEvents+strings.Repeat(eventParameter+",", perStatement-1)+eventParameter)
-	if err != nil {
+// insertChunk stores a chunk and the keys of its newest rows.
+func insertChunk(ctx context.Context, tx *sql.Tx, c *chunk, rows []row) error {
+	var file int64
+	if err := tx.QueryRowContext(ctx, upsertFile, c.name, c.offset+c.length).Scan(&file); err != nil {
 		return err
 	}
-	defer many.Close()
-	args := make([]any, 0, perStatement*eventColumns)
-	for ; len(rows) >= perStatement; rows = rows[perStatement:] {
-		if _, err := many.ExecContext(ctx, x.arguments(args, rows[:perStatement])...); err != nil {
-			return err
-		}
+	if _, err := tx.ExecContext(ctx, upsertChunk, c.id, c.next, c.low, c.high, file, c.offset, c.length); err != nil {
+		return err
 	}
-	if len(rows) == 0 {
-		return nil
-	}
-	_, err = tx.ExecContext(ctx, insertEvents+strings.Repeat(eventParameter+",", len(rows)-1)+eventParameter, x.arguments(args, rows)...)
-	return err
-}
-
-func (x *index) arguments(args []any, rows []row) []any {
+	keys := map[int64]bool{0: true}
 	for i := range rows {
-		r := &rows[i]
-		bulk := int64(0)
-		if r.bulk {
-			bulk = 1
+		for _, key := range rows[i].keys {
+			if keys[key] {
+				continue
+			}
+			keys[key] = true
+			if _, err := tx.ExecContext(ctx, insertKey, key, c.id); err != nil {
+				return err
+			}
 		}
-		args = append(args, r.index, r.time, int64(r.kind), int64(r.user), bulk, r.session, r.ei,
-			x.files[r.at.name], r.at.offset, int64(r.at.length))
 	}
-	return args
+	return nil
 }
 
-// insertProgress notes how far the sessions and the streams have come.
+// insertProgress notes how far the log, the sessions and the streams have come.
 func insertProgress(ctx context.Context, tx *sql.Tx, rows []row) error {
-	sessions := make(map[int64]*row)
+	sessions := make(map[sessionKey]int64)
 	streams := make(map[streamKey]uint64)
 	for i := range rows {
 		r := &rows[i]
 		streams[r.stream] = max(streams[r.stream], r.seq+1)
-		if last := sessions[r.session]; r.session != 0 && (last == nil || last.ei < r.ei) {
-			sessions[r.session] = r
+		if r.ei >= 0 {
+			sessions[r.session] = max(sessions[r.session], r.ei+1)
 		}
 	}
-	for id, r := range sessions {
-		if _, err := tx.ExecContext(ctx, upsertSession, id, r.sid.sid[:], r.sid.host, r.ei+1); err != nil {
+	for key, next := range sessions {
+		if _, err := tx.ExecContext(ctx, upsertSession, key.sid[:], key.host, next); err != nil {
 			return err
 		}
 	}
@@ -109,5 +113,6 @@ func insertProgress(ctx context.Context, tx *sql.Tx, rows []row) error {
 			return err
 		}
 	}
-	return nil
+	_, err := tx.ExecContext(ctx, `UPDATE progress SET next = ?`, rows[len(rows)-1].index+1)
+	return err
 }

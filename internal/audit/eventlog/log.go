@@ -2,7 +2,9 @@
 //
 // The lines on disk are the log: each is an event's bytes as its emitter encoded them, with a few keys of
 // the log's own (the envelope) as the last keys of the same object. An SQLite index stands behind the
-// lines and can be rebuilt from them at any time.
+// lines and can be rebuilt from them at any time. It knows chunks of lines rather than single ones, which
+// makes it so cheap that it keeps up with any rate the lines can be written at; a search reads the chunks that
+// may hold what it looks for.
 package eventlog
 
 import (
@@ -47,27 +49,26 @@ type Log struct {
 	stream string // of the events of this process
 	index  *index
 
-	mu          sync.Mutex
-	info        os.FileInfo // of file
-	file        LineFile    // nil until the first write and after a failure
-	name        string      // of file, below dir
-	size        int64       // of file
-	durable     int64       // how much of file survives the loss of power
-	next        int64       // log index of the next line
-	synced      int64       // lines before this log index survive the loss of power
-	failed      error
-	failures    int           // counts calls of fail
-	cut         *place        // where an unsynced end has to be cut off before the log can be used again
-	distrust    bool          // the disk failed: the next line begins a new file
-	syncing     chan struct{} // closed when the sync that is under way ends
-	own         uint64        // number of the next event of this process's own stream
-	buffer      []byte
-	streams     map[streamKey]uint64      // number of the next event of each stream seen lately
-	sessions    map[sessionKey]*sessionAt // where the sessions seen lately stand
-	lastSession int64                     // highest id of a session in the index
-	rows        []row                     // written and not yet handed to the index
-	indexing    []row                     // being inserted into the index
-	lagging     bool                      // rows were dropped: the index has to read the lines
+	mu       sync.Mutex
+	info     os.FileInfo // of file
+	file     LineFile    // nil until the first write and after a failure
+	name     string      // of file, below dir
+	size     int64       // of file
+	durable  int64       // how much of file survives the loss of power
+	next     int64       // log index of the next line
+	synced   int64       // lines before this log index survive the loss of power
+	failed   error
+	failures int           // counts calls of fail
+	cut      *place        // where an unsynced end has to be cut off before the log can be used again
+	distrust bool          // the disk failed: the next line begins a new file
+	syncing  chan struct{} // closed when the sync that is under way ends
+	own      uint64        // number of the next event of this process's own stream
+	buffer   []byte
+	streams  map[streamKey]uint64      // number of the next event of each stream seen lately
+	sessions map[sessionKey]*sessionAt // where the sessions seen lately stand
+	rows     []row                     // written and not yet handed to the index
+	indexing []row                     // being inserted into the index
+	lagging  bool                      // rows were dropped: the index has to read the lines
 
 	flushing sync.Mutex // held while the index is written; taken before mu
 }
@@ -87,9 +88,8 @@ type sessionKey struct {
 
 // sessionAt is how far a session is known.
 type sessionAt struct {
-	id   int64 // in the index
 	next int64 // no event of this index or a later one is stored
-	last int64 // log index of the latest event seen
+	last int64 // log index of a line at or behind its latest event
 }
 
 // Open repairs what a crash left behind and brings the index up to date. Run must run while the log is used.

@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
-
-	"github.com/google/uuid"
 
 	"sallyport/internal/audit"
 )
@@ -40,13 +39,10 @@ func (l *Log) repair(ctx context.Context) error {
 	}
 	l.streams, l.sessions = make(map[streamKey]uint64), make(map[sessionKey]*sessionAt)
 	l.rows, l.lagging = nil, false
-	if _, l.lastSession, err = l.index.ends(ctx); err != nil {
+	if err := l.catchUp(ctx, names, -1); err != nil {
 		return err
 	}
-	if err := l.catchUp(ctx, names, -1, l.sessionOf); err != nil {
-		return err
-	}
-	if l.next, _, err = l.index.ends(ctx); err != nil {
+	if l.next, err = l.index.next(ctx); err != nil {
 		return err
 	}
 	l.synced = l.next
@@ -110,17 +106,17 @@ func truncateFile(path string, size int64) error {
 }
 
 // catchUp reads the lines that the index does not have, the last file up to limit unless that is negative.
-func (l *Log) catchUp(ctx context.Context, names []string, limit int64, session func(context.Context, sessionKey) (*sessionAt, error)) error {
+func (l *Log) catchUp(ctx context.Context, names []string, limit int64) error {
 	for i, name := range names {
 		from, err := l.index.indexed(ctx, name)
 		if err != nil {
 			return err
 		}
-		end := int64(-1)
-		if i == len(names)-1 {
+		end := int64(math.MaxInt64)
+		if i == len(names)-1 && limit >= 0 {
 			end = limit
 		}
-		if err := l.indexFile(ctx, name, from, end, session); err != nil {
+		if err := l.indexFile(ctx, name, from, end); err != nil {
 			return fmt.Errorf("indexing %s: %w", name, err)
 		}
 	}
@@ -128,15 +124,12 @@ func (l *Log) catchUp(ctx context.Context, names []string, limit int64, session 
 }
 
 // indexFile adds the lines of a file between two offsets to the index.
-func (l *Log) indexFile(ctx context.Context, name string, from, end int64, session func(context.Context, sessionKey) (*sessionAt, error)) error {
+func (l *Log) indexFile(ctx context.Context, name string, from, end int64) error {
 	file, err := os.Open(filepath.Join(l.dir, name))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if end < 0 {
-		end = 1<<63 - 1
-	}
 	lines := bufio.NewReaderSize(io.NewSectionReader(file, from, end-from), 256<<10)
 	var rows []row
 	for {
@@ -144,31 +137,29 @@ func (l *Log) indexFile(ctx context.Context, name string, from, end int64, sessi
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		ended := err != nil
-		if !ended {
-			r, err := l.rowOf(ctx, line, span{name, from, len(line)}, session)
-			if err != nil {
-				return err
-			}
-			if r != nil {
-				rows = append(rows, *r)
+		if err == nil {
+			if r, ok := l.rowOf(line, span{name, from, len(line)}); ok {
+				rows = append(rows, r)
 			}
 			from += int64(len(line))
+			if len(rows) < 10*chunkLines {
+				continue
+			}
 		}
-		if ended || len(rows) == 5000 {
+		if len(rows) > 0 {
 			if err := l.index.insert(ctx, rows); err != nil {
 				return err
 			}
 			rows = rows[:0]
 		}
-		if ended {
+		if err != nil {
 			return nil
 		}
 	}
 }
 
 // rowOf reads a line of the log. A line that is damaged stays out of the index, and in its file.
-func (l *Log) rowOf(ctx context.Context, line []byte, at span, session func(context.Context, sessionKey) (*sessionAt, error)) (*row, error) {
+func (l *Log) rowOf(line []byte, at span) (row, bool) {
 	event, envelope, err := SplitLine(line)
 	var f audit.Fields
 	if err == nil {
@@ -176,21 +167,9 @@ func (l *Log) rowOf(ctx context.Context, line []byte, at span, session func(cont
 	}
 	if err != nil {
 		l.config.Log.Error("a line of the audit log is damaged", "file", at.name, "offset", at.offset, "error", err)
-		return nil, nil
+		return row{}, false
 	}
-	id := int64(0)
-	if f.SID != uuid.Nil {
-		s, err := session(ctx, sessionKey{f.SID, envelope.Host})
-		if err != nil {
-			return nil, err
-		}
-		id, s.last = s.id, max(s.last, envelope.Index)
-		if f.Chained() {
-			s.next = max(s.next, f.Index+1)
-		}
-	}
-	r := newRow(&f, &envelope, id, at)
-	return &r, nil
+	return newRow(&f, &envelope, at), true
 }
 
 func (x *index) indexed(ctx context.Context, name string) (size int64, err error) {
@@ -209,23 +188,29 @@ func (x *index) forgetFiles(ctx context.Context, dir string) error {
 		info, err := os.Stat(filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			err = x.change(ctx, `DELETE FROM events WHERE file = (SELECT id FROM files WHERE name = ?)`, name)
-			if err == nil {
-				err = x.change(ctx, `DELETE FROM files WHERE name = ?`, name)
+			if err := x.forgetFile(ctx, name); err != nil {
+				return err
 			}
-		case err == nil && info.Size() < indexed:
-			return x.change(ctx, `DELETE FROM events; DELETE FROM files; DELETE FROM sessions; DELETE FROM streams`)
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case info.Size() < indexed:
+			return x.exec(ctx, `BEGIN; `+empty+` COMMIT;`)
 		}
 	}
 	return nil
 }
 
-func (x *index) change(ctx context.Context, statement string, args ...any) error {
-	_, err := x.write.ExecContext(ctx, statement, args...)
-	return err
+func (x *index) forgetFile(ctx context.Context, name string) error {
+	for _, statement := range []string{
+		`DELETE FROM keys WHERE chunk IN (SELECT c.id FROM chunks c JOIN files f ON f.id = c.file WHERE f.name = ?)`,
+		`DELETE FROM chunks WHERE file = (SELECT id FROM files WHERE name = ?)`,
+		`DELETE FROM files WHERE name = ?`,
+	} {
+		if err := x.exec(ctx, statement, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *index) fileSizes(ctx context.Context) (map[string]int64, error) {

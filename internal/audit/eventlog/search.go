@@ -3,12 +3,11 @@ package eventlog
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,191 +44,210 @@ type Page struct {
 // Search returns the events that match, ordered by the time when they happened and then by log index.
 // Everything that was stored before the call is found.
 func (l *Log) Search(ctx context.Context, query Query) (Page, error) {
-	q, err := l.compile(query)
+	s, err := newSearch(query)
 	if err != nil {
 		return Page{}, err
 	}
 	if err := l.flush(ctx); err != nil {
 		return Page{}, fmt.Errorf("indexing the audit log: %w", err)
 	}
-	rows, err := l.index.read.QueryContext(ctx, q.statement, q.args...)
-	if err != nil {
+	statement, args := s.statement()
+	if s.reader, err = l.newReader(ctx, statement, args...); err != nil {
 		return Page{}, fmt.Errorf("searching the audit log: %w", err)
 	}
-	defer rows.Close()
-	page, err := q.collect(rows)
-	if err != nil {
+	page, err := s.run()
+	if err = errors.Join(err, s.reader.close()); err != nil {
 		return Page{}, fmt.Errorf("searching the audit log: %w", err)
 	}
 	return page, nil
 }
 
-// search is a query that is ready to run.
+// moment is where an event stands in the order of a search.
+type moment struct{ time, index int64 }
+
+func (p moment) compare(other moment) int {
+	if p.time != other.time {
+		if p.time < other.time {
+			return -1
+		}
+		return 1
+	}
+	return int(p.index - other.index)
+}
+
+func (p moment) cursor() string { return fmt.Sprintf("%d.%d", p.time, p.index) }
+
+func parseCursor(text string) (*moment, error) {
+	at, index, _ := strings.Cut(text, ".")
+	p := &moment{}
+	var err, err2 error
+	p.time, err = strconv.ParseInt(at, 10, 64)
+	p.index, err2 = strconv.ParseInt(index, 10, 64)
+	return p, errors.Join(err, err2)
+}
+
+func (e *entry) moment() moment { return moment{e.fields.Time.UnixMilli(), e.index} }
+
+// search is a query under way.
 type search struct {
 	Query
-	statement string
-	args      []any
-	text      []byte
-	files     *reader
+	from, to int64 // Unix milliseconds
+	sid      uuid.UUID
+	text     []byte
+	cursor   *moment
+
+	reader *reader
+	ahead  *chunk  // the next chunk, not read yet
+	found  []*entry // matching events of the chunks that were read, in the order of the search
 }
 
-func (l *Log) compile(query Query) (*search, error) {
-	if query.Limit == 0 {
-		query.Limit = defaultLimit
+func newSearch(query Query) (*search, error) {
+	s := &search{Query: query, from: math.MinInt64, to: math.MaxInt64}
+	if s.Limit == 0 {
+		s.Limit = defaultLimit
 	}
-	if query.Limit < 0 || query.Limit > maxLimit {
-		return nil, fault.New(fault.BadParameter, "limit %d exceeds max iteration limit %d", query.Limit, maxLimit)
+	if s.Limit < 0 || s.Limit > maxLimit {
+		return nil, fault.New(fault.BadParameter, "limit %d exceeds max iteration limit %d", s.Limit, maxLimit)
 	}
-	q := &search{Query: query, files: &reader{dir: l.dir}}
-	if query.Text != "" {
-		q.text = audit.Quote(query.Text)
+	if !s.From.IsZero() {
+		s.from = s.From.UnixMilli()
 	}
-	where, err := q.where()
-	if err != nil {
-		return nil, err
+	if !s.To.IsZero() {
+		s.to = s.To.UnixMilli()
 	}
-	order := ""
-	if query.Descending {
-		order = " DESC"
+	if s.Text != "" {
+		s.text = audit.Quote(s.Text)
 	}
-	q.statement = `SELECT e.log_index, e.time, f.name, e.offset, e.length FROM events e CROSS JOIN files f ON f.id = e.file` +
-		where + ` ORDER BY e.time` + order + `, e.log_index` + order
-	return q, nil
+	var err error
+	if s.SID != "" {
+		if s.sid, err = uuid.Parse(s.SID); err != nil {
+			return nil, fault.New(fault.BadParameter, "%q is not a session id", s.SID)
+		}
+	}
+	if s.Cursor != "" {
+		if s.cursor, err = parseCursor(s.Cursor); err != nil {
+			return nil, fault.New(fault.BadParameter, "%q is not a place in the audit log", s.Cursor)
+		}
+	}
+	return s, nil
 }
 
-// where builds the conditions; what they let pass is checked against the lines.
-func (q *search) where() (string, error) {
-	var conditions []string
-	add := func(condition string, args ...any) {
-		conditions = append(conditions, condition)
-		q.args = append(q.args, args...)
+// statement returns what selects the chunks that may hold matching events, in the order of their
+// earliest event or, descending, of their latest.
+func (s *search) statement() (string, []any) {
+	from, to := s.from, s.to
+	index, order := "chunks_low", "c.low, c.id"
+	if s.Descending {
+		index, order = "chunks_high", "c.high DESC, c.id DESC"
 	}
-	if !q.From.IsZero() {
-		add(`e.time >= ?`, q.From.UnixMilli())
+	if s.cursor != nil && s.Descending {
+		to = min(to, s.cursor.time+1)
+	} else if s.cursor != nil {
+		from = max(from, s.cursor.time)
 	}
-	if !q.To.IsZero() {
-		add(`e.time < ?`, q.To.UnixMilli())
-	}
-	if len(q.Types) > 0 {
-		hashes := make([]any, len(q.Types))
-		for i, kind := range q.Types {
-			hashes[i] = int64(hashOf(kind))
+	// No chunk spans more than chunkSpan, so that each condition implies one on the other end.
+	var where strings.Builder
+	where.WriteString(`c.high >= ? AND c.low >= ? AND c.low < ? AND c.high < ?`)
+	args := []any{from, max(from, math.MinInt64+chunkSpan) - chunkSpan, to, min(to, math.MaxInt64-chunkSpan) + chunkSpan}
+	for _, keys := range s.keys() {
+		where.WriteString(` AND c.id IN (SELECT chunk FROM keys WHERE key IN (?` + strings.Repeat(`, ?`, len(keys)-1) + `))`)
+		for _, key := range keys {
+			args = append(args, key)
 		}
-		add(`e.type IN (?`+strings.Repeat(`,?`, len(hashes)-1)+`)`, hashes...)
-		if !slices.ContainsFunc(q.Types, isBulk) {
-			add(`e.bulk = 0`)
-		}
 	}
-	if q.User != "" {
-		add(`e.user = ?`, int64(hashOf(q.User)))
-	}
-	if q.SID != "" {
-		sid, err := uuid.Parse(q.SID)
-		if err != nil {
-			return "", fault.New(fault.BadParameter, "%q is not a session id", q.SID)
-		}
-		add(`e.session > 0 AND e.session IN (SELECT id FROM sessions WHERE sid = ?)`, sid[:])
-	}
-	if q.Cursor != "" {
-		var at, index int64
-		if n, err := fmt.Sscanf(q.Cursor, "%d-%d", &at, &index); n != 2 || err != nil {
-			return "", fault.New(fault.BadParameter, "%q is not a place in the audit log", q.Cursor)
-		}
-		operator := `>`
-		if q.Descending {
-			operator = `<`
-		}
-		add(`(e.time, e.log_index) `+operator+` (?, ?)`, at, index)
-	}
-	if len(conditions) == 0 {
-		return "", nil
-	}
-	return ` WHERE ` + strings.Join(conditions, ` AND `), nil
+	return chunkColumns + `INDEXED BY ` + index + ` CROSS JOIN files f ON f.id = c.file WHERE ` + where.String() + ` ORDER BY ` + order, args
 }
 
-// collect reads the lines of a page.
-func (q *search) collect(rows *sql.Rows) (page Page, err error) {
-	defer func() { err = errors.Join(err, q.files.close()) }()
-	var cursor string
+// keys returns lists of keys: a chunk must have at least one of each.
+func (s *search) keys() (lists [][]int64) {
+	if len(s.Types) > 0 && !slices.ContainsFunc(s.Types, isBulk) {
+		types := make([]int64, len(s.Types))
+		for i, kind := range s.Types {
+			types[i] = typeKey(kind)
+		}
+		lists = append(lists, types)
+	}
+	if s.User != "" {
+		lists = append(lists, []int64{userKey(s.User)})
+	}
+	if s.SID != "" {
+		lists = append(lists, []int64{sessionKeyOf(s.sid)})
+	}
+	return lists
+}
+
+// run collects one page.
+func (s *search) run() (page Page, err error) {
+	if s.ahead, err = s.reader.next(); err != nil {
+		return page, err
+	}
 	total := 0
-	for rows.Next() {
-		var index, at, offset int64
-		var name string
-		var length int
-		if err := rows.Scan(&index, &at, &name, &offset, &length); err != nil {
+	var last moment
+	for {
+		e, err := s.next()
+		if err != nil || e == nil {
 			return page, err
 		}
-		if len(page.Lines) == q.Limit || total+length > maxPage && len(page.Lines) > 0 {
-			page.Next = cursor
+		if total += len(e.line); len(page.Lines) == s.Limit || total > maxPage && len(page.Lines) > 0 {
+			page.Next = last.cursor()
 			return page, nil
 		}
-		line, err := q.files.line(name, offset, length)
-		if err != nil {
-			return page, err
-		}
-		matches, err := q.matches(line)
-		if err != nil {
-			return page, err
-		}
-		if matches {
-			page.Lines = append(page.Lines, line)
-			cursor = fmt.Sprintf("%d-%d", at, index)
-			total += length
-		}
+		page.Lines = append(page.Lines, e.line)
+		last = e.moment()
 	}
-	return page, rows.Err()
 }
 
-// matches checks a line against what the index knows only as a hash, and for the text.
-func (q *search) matches(line []byte) (bool, error) {
-	if q.text != nil && !bytes.Contains(line, q.text) {
-		return false, nil
-	}
-	if len(q.Types) == 0 && q.User == "" {
-		return true, nil
-	}
-	event, _, err := SplitLine(line)
-	if err != nil {
-		return false, err
-	}
-	f, err := audit.Parse(event)
-	if err != nil {
-		return false, err
-	}
-	return (len(q.Types) == 0 || slices.Contains(q.Types, f.Type)) && (q.User == "" || q.User == f.User), nil
-}
-
-// reader reads lines from any of the log's files.
-type reader struct {
-	dir   string
-	files map[string]*os.File
-}
-
-func (r *reader) line(name string, offset int64, length int) ([]byte, error) {
-	file, ok := r.files[name]
-	if !ok {
-		opened, err := os.Open(filepath.Join(r.dir, name))
-		if err != nil {
+// next returns the next matching event, or nil at the end.
+func (s *search) next() (*entry, error) {
+	for s.ahead != nil && s.mayPrecede() {
+		if err := s.reader.each(s.ahead, s.wants, s.take); err != nil {
 			return nil, err
 		}
-		if r.files == nil {
-			r.files = make(map[string]*os.File)
+		slices.SortFunc(s.found, func(a, b *entry) int {
+			if s.Descending {
+				return b.moment().compare(a.moment())
+			}
+			return a.moment().compare(b.moment())
+		})
+		var err error
+		if s.ahead, err = s.reader.next(); err != nil {
+			return nil, err
 		}
-		r.files[name] = opened
-		file = opened
 	}
-	line := make([]byte, length)
-	if _, err := file.ReadAt(line, offset); err != nil {
-		return nil, fmt.Errorf("reading %s at %d: %w", name, offset, err)
+	if len(s.found) == 0 {
+		return nil, nil
 	}
-	return bytes.TrimSuffix(line, []byte("\n")), nil
+	e := s.found[0]
+	s.found = s.found[1:]
+	return e, nil
 }
 
-func (r *reader) close() error {
-	var err error
-	for _, file := range r.files {
-		err = errors.Join(err, file.Close())
+// mayPrecede reports whether the chunk ahead may hold an event that comes before those found.
+func (s *search) mayPrecede() bool {
+	if len(s.found) == 0 {
+		return true
 	}
-	r.files = nil
-	return err
+	first := s.found[0].moment()
+	if s.Descending {
+		return first.compare(moment{s.ahead.high, s.ahead.next - 1}) < 0
+	}
+	return moment{s.ahead.low, s.ahead.id}.compare(first) < 0
+}
+
+// wants is a quick look at a line that is not taken apart yet.
+func (s *search) wants(line []byte) bool { return s.text == nil || bytes.Contains(line, s.text) }
+
+// take keeps an event that matches.
+func (s *search) take(e entry) {
+	f, at := &e.fields, e.moment()
+	switch {
+	case at.time < s.from || at.time >= s.to,
+		len(s.Types) > 0 && !slices.Contains(s.Types, f.Type),
+		s.User != "" && s.User != f.User,
+		s.SID != "" && s.sid != f.SID,
+		s.cursor != nil && s.Descending && at.compare(*s.cursor) >= 0,
+		s.cursor != nil && !s.Descending && at.compare(*s.cursor) <= 0:
+		return
+	}
+	s.found = append(s.found, &e)
 }

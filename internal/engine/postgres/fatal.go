@@ -3,7 +3,6 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -58,14 +57,6 @@ func fatalMessage(state, text string) []byte {
 		return nil
 	}
 	return message
-}
-
-// refuse tells a client why it is not let in, and returns the reason.
-func refuse(client io.Writer, cause error) error {
-	if _, err := client.Write(fatalMessage(stateOf(cause), fault.Message(cause))); err != nil {
-		return errors.Join(cause, err)
-	}
-	return cause
 }
 
 // serverError is an ErrorResponse of the database.

@@ -26,8 +26,8 @@ var allowedSettings = map[string]bool{
 	"idle_in_transaction_session_timeout": true, "idle_session_timeout": true, "client_connection_check_interval": true,
 	"tcp_keepalives_idle": true, "tcp_keepalives_interval": true, "tcp_keepalives_count": true, "tcp_user_timeout": true,
 	"default_transaction_isolation": true, "default_transaction_read_only": true, "default_transaction_deferrable": true,
-	"transaction_isolation": true, "transaction_read_only": true, "synchronous_commit": true,
-	"work_mem": true, "hash_mem_multiplier": true, "maintenance_work_mem": true, "temp_buffers": true, "effective_cache_size": true, "effective_io_concurrency": true,
+	"synchronous_commit": true,
+	"work_mem":           true, "hash_mem_multiplier": true, "maintenance_work_mem": true, "temp_buffers": true, "effective_cache_size": true, "effective_io_concurrency": true,
 	"cpu_tuple_cost": true, "cpu_index_tuple_cost": true, "cpu_operator_cost": true, "seq_page_cost": true, "random_page_cost": true,
 	"parallel_setup_cost": true, "parallel_tuple_cost": true, "max_parallel_workers": true, "max_parallel_workers_per_gather": true, "max_parallel_maintenance_workers": true,
 	"geqo": true, "geqo_threshold": true, "jit": true, "jit_above_cost": true, "plan_cache_mode": true, "cursor_tuple_fraction": true,
@@ -39,30 +39,39 @@ var allowedSettings = map[string]bool{
 }
 
 // apply sorts the pairs of a startup message into identity, settings to pass on and protocol options. As
-// in the server, the last one of several with the same name counts.
+// in the server, the last one of several with the same name counts, and a setting of its own counts more than
+// one among the options. It goes on after a refusal, so that the refusal can be recorded with its account.
 func (s *startup) apply(pairs []setting) error {
-	var refused error
+	var options string
 	for _, pair := range pairs {
-		var err error
-		switch {
-		case pair.name == keyUser:
-			s.want.User = pair.value
-		case pair.name == keyDatabase:
-			s.want.Name = pair.value
-		case pair.name == keyReplication:
-			err = checkReplication(pair.value)
-		case pair.name == keyOptions:
-			err = s.applyOptions(pair.value)
-		case strings.HasPrefix(pair.name, protocolOption):
-			s.unknown = append(s.unknown, pair.name)
-		default:
-			err = s.allow(pair.name, pair.value)
+		if pair.name == keyOptions {
+			options = pair.value
 		}
-		if refused == nil {
+	}
+	refused := s.applyOptions(options)
+	for _, pair := range pairs {
+		if err := s.applyPair(pair.name, pair.value); refused == nil {
 			refused = err
 		}
 	}
 	return refused
+}
+
+func (s *startup) applyPair(name, value string) error {
+	switch {
+	case name == keyOptions:
+	case name == keyUser:
+		s.want.User = value
+	case name == keyDatabase:
+		s.want.Name = value
+	case name == keyReplication:
+		return checkReplication(value)
+	case strings.HasPrefix(name, protocolOption):
+		s.unknown = append(s.unknown, name)
+	default:
+		return s.allow(name, value)
+	}
+	return nil
 }
 
 // allow takes a setting that is on the list.
@@ -74,7 +83,7 @@ func (s *startup) allow(name, value string) error {
 	if folded == keyApplicationName {
 		s.want.UserAgent = value
 	}
-	s.settings = append(s.settings, setting{name, value})
+	s.settings = append(s.settings, setting{folded, value})
 	return nil
 }
 

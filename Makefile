@@ -1,0 +1,55 @@
+# What continuous integration runs is `make test`, and nothing else.
+SHELL := /bin/bash -o pipefail
+
+GO ?= go
+BIN := bin
+BINARIES := teleport tctl tsh
+TOOL := $(GO) tool -modfile=tools/go.mod
+BUF := $(GO) run -modfile=tools/go.mod github.com/bufbuild/buf/cmd/buf
+FUZZTIME ?= 30s
+export GOFLAGS := -trimpath
+
+.PHONY: build test lint fmt vet generate check-generated check-proto packages fuzz bench demo demo-stop
+
+build: ## static binaries in bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ $(addprefix ./cmd/,$(BINARIES))
+
+test: packages lint ## every check
+	$(GO) test -race -shuffle=on -timeout 20m -v ./... | scripts/summary
+
+packages: ## the Debian packages that tests need, installed when missing
+	@scripts/packages
+
+lint: fmt vet
+
+fmt:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+
+vet: ## go vet on this system, and that the clients compile on the others
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./cmd/tsh ./cmd/tctl
+	GOOS=windows GOARCH=amd64 $(GO) vet ./cmd/tsh ./cmd/tctl
+
+generate: ## the API's code from its protocol files
+	$(BUF) generate
+
+check-proto: ## style of the protocol files, and that nothing breaks older programs
+	$(BUF) lint
+	if git rev-parse -q --verify origin/main >/dev/null; then $(BUF) breaking --against '.git#branch=origin/main'; fi
+
+check-generated: generate ## generated code is fresh
+	git diff --exit-code -- internal/authapi
+
+fuzz: ## every fuzz target for FUZZTIME
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+bench: build packages ## the benchmark table
+	$(GO) run ./bench
+
+demo: build packages ## a whole cluster with a PostgreSQL, and a session in it
+	@scripts/demo start
+
+demo-stop:
+	@scripts/demo stop

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/access"
+	"sallyport/internal/resource"
+	"sallyport/internal/terminal"
+)
+
+func dbCommand(g *global) *cobra.Command {
+	cmd := &cobra.Command{Use: "db", Short: "Look at databases"}
+	cmd.AddCommand(dbListCommand(g))
+	return cmd
+}
+
+func dbListCommand(g *global) *cobra.Command {
+	var format, search, query string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:     "ls [LABELS]",
+		Short:   "List the databases that agents serve, one line for each agent",
+		Example: "  tctl db ls env=prod\n  tctl db ls --query='labels[\"env\"] == \"prod\"'",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
+				return err
+			}
+			matcher, err := matcherOf(args, search, query)
+			if err != nil {
+				return err
+			}
+			api, err := g.connect()
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			all, err := listResources(cmd.Context(), api, resource.KindDatabaseServer, false)
+			if err != nil {
+				return err
+			}
+			servers := slices.DeleteFunc(all, func(r resource.Resource) bool {
+				return !matcher.Match(r.(*resource.DatabaseServer).Spec.Database)
+			})
+			slices.SortFunc(servers, func(a, b resource.Resource) int {
+				x, y := a.(*resource.DatabaseServer), b.(*resource.DatabaseServer)
+				return cmp.Or(cmp.Compare(x.Spec.Hostname, y.Spec.Hostname), cmp.Compare(x.GetName(), y.GetName()))
+			})
+			if format != "text" {
+				return terminal.Encode(cmd.OutOrStdout(), format, servers)
+			}
+			table := terminal.Table{Header: header(resource.KindDatabaseServer), Wide: verbose}
+			for _, server := range servers {
+				table.Rows = append(table.Rows, row(server))
+			}
+			return table.Write(cmd.OutOrStdout())
+		},
+	}
+	formatFlag(cmd, &format, "text")
+	cmd.Flags().StringVar(&search, "search", "", "show databases with all of these words only, comma-separated")
+	cmd.Flags().StringVar(&query, "query", "", "show databases that the predicate holds for")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "cut nothing short")
+	return cmd
+}
+
+func matcherOf(args []string, search, query string) (*access.Matcher, error) {
+	filter := access.Filter{Query: query}
+	var err error
+	if len(args) == 1 {
+		if filter.Labels, err = access.ParseLabels(args[0]); err != nil {
+			return nil, err
+		}
+	}
+	if filter.Search, err = access.ParseSearch(search); err != nil {
+		return nil, err
+	}
+	return filter.Compile()
+}

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/fault"
+	"sallyport/internal/resource"
+	"sallyport/internal/terminal"
+)
+
+func createCommand(g *global) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "create [FILE]",
+		Short: "Create resources from a file or from standard input",
+		Long: `Create the resources of a YAML or JSON file, or of standard input. A file may hold several documents; they
+are created in order, up to the first that fails.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			all, err := readResources(cmd.InOrStdin(), args)
+			if err != nil {
+				return err
+			}
+			api, err := g.connect()
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			for _, r := range all {
+				if err := createOne(cmd.Context(), cmd.OutOrStdout(), api, r, force); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace resources that exist")
+	return cmd
+}
+
+func readResources(stdin io.Reader, args []string) ([]resource.Resource, error) {
+	var data []byte
+	var err error
+	if len(args) == 1 && args[0] != "-" {
+		data, err = os.ReadFile(args[0])
+	} else {
+		data, err = io.ReadAll(io.LimitReader(stdin, 2<<20))
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.BadParameter, err, "the resources cannot be read: %s", err)
+	}
+	return resource.ParseYAML(data)
+}
+
+// createOne creates a resource. Settings always exist, and are replaced.
+func createOne(ctx context.Context, out io.Writer, api *authapi.Client, r resource.Resource, force bool) error {
+	_, single := resource.SingletonName(r.GetKind())
+	if !force && !single {
+		err := createResource(ctx, api, r)
+		if fault.Is(err, fault.AlreadyExists) {
+			return fault.New(fault.AlreadyExists, "%s; replace it with -f or --force", fault.Message(err))
+		}
+		if err != nil {
+			return err
+		}
+		return created(out, r, "created")
+	}
+	isNew, err := putResource(ctx, api, r)
+	if err != nil {
+		return err
+	}
+	if isNew {
+		return created(out, r, "created")
+	}
+	return created(out, r, "updated")
+}
+
+func created(out io.Writer, r resource.Resource, what string) error {
+	name := r.GetName()
+	if r.GetKind() == resource.KindToken {
+		name = masked(name)
+	}
+	_, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), name, what)
+	return err
+}
+
+// reference is "kind", "kind/name" or "kind/subkind/name".
+type reference struct{ kind, name string }
+
+func parseReference(s string) (reference, error) {
+	parts := strings.Split(s, "/")
+	kind, ok := resource.KindByAlias(parts[0])
+	if ok {
+		_, err := resource.New(kind)
+		ok = err == nil
+	}
+	if !ok {
+		return reference{}, fault.New(fault.BadParameter, "%q is not a kind of resource that this cluster has; use one of user, role, token, db, db_server, lock, cluster_auth_preference, cluster_networking_config, session_recording_config, cert_authority", parts[0])
+	}
+	ref := reference{kind: kind}
+	if len(parts) > 1 {
+		ref.name = parts[len(parts)-1]
+	}
+	if name, single := resource.SingletonName(kind); single {
+		ref.name = name
+	}
+	return ref, nil
+}
+
+func getCommand(g *global) *cobra.Command {
+	var format string
+	var secrets bool
+	cmd := &cobra.Command{
+		Use:     "get KIND[/NAME][,KIND[/NAME]...]",
+		Short:   "Show resources",
+		Example: "  tctl get roles\n  tctl get role/db\n  tctl get users/alice --format=json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := terminal.CheckFormat(format, "yaml", "json", "text"); err != nil {
+				return err
+			}
+			api, err := g.connect()
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			all := []resource.Resource{}
+			for _, arg := range references(args[0]) {
+				found, err := fetch(cmd.Context(), api, arg, secrets)
+				if err != nil {
+					return err
+				}
+				all = append(all, found...)
+			}
+			return printResources(cmd.OutOrStdout(), format, all, secrets)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "yaml", "output format: yaml, json or text")
+	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show secrets too; only on the auth server's host")
+	return cmd
+}
+
+// references splits a list; "all" stands for every kind that can be written again.
+func references(arg string) []string {
+	if arg == "all" {
+		return []string{"user", "role", "db", "lock", "cap", "netconfig", "recording_config"}
+	}
+	return strings.Split(arg, ",")
+}
+
+func fetch(ctx context.Context, api *authapi.Client, arg string, secrets bool) ([]resource.Resource, error) {
+	ref, err := parseReference(strings.TrimSpace(arg))
+	if err != nil {
+		return nil, err
+	}
+	if ref.name == "" {
+		return listResources(ctx, api, ref.kind, secrets)
+	}
+	if ref.kind == resource.KindDatabaseServer {
+		all, err := listResources(ctx, api, ref.kind, secrets)
+		return named(all, ref.name), err
+	}
+	r, err := getResource(ctx, api, ref.kind, ref.name, secrets)
+	return []resource.Resource{r}, err
+}
+
+func named(all []resource.Resource, name string) []resource.Resource {
+	var found []resource.Resource
+	for _, r := range all {
+		if r.GetName() == name {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func printResources(out io.Writer, format string, all []resource.Resource, secrets bool) error {
+	for _, r := range all {
+		if token, ok := r.(*resource.Token); ok && !secrets {
+			token.Metadata.Name = masked(token.Metadata.Name)
+		}
+	}
+	switch format {
+	case "json":
+		return terminal.Encode(out, "json", all)
+	case "text":
+		return printTables(out, all)
+	}
+	for i, r := range all {
+		if i > 0 {
+			fmt.Fprintln(out, "---")
+		}
+		text, err := resource.ToYAML(r)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rmCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:     "rm KIND/NAME",
+		Aliases: []string{"del"},
+		Short:   "Remove a resource; a setting goes back to its default",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := parseReference(args[0])
+			if err != nil {
+				return err
+			}
+			if ref.name == "" {
+				return fault.New(fault.BadParameter, "name what to remove, as in tctl rm %s/NAME", args[0])
+			}
+			api, err := g.connect()
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			if _, err := api.Resources.DeleteResource(cmd.Context(), &sallyportv1.DeleteResourceRequest{Kind: ref.kind, Name: ref.name}); err != nil {
+				return err
+			}
+			shown := ref.name
+			if ref.kind == resource.KindToken {
+				shown = masked(shown)
+			}
+			what := "deleted"
+			if _, single := resource.SingletonName(ref.kind); single {
+				what = "reset to its default"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %q has been %s\n", ref.kind, shown, what)
+			return err
+		},
+	}
+}
+
+func editCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "edit KIND/NAME",
+		Short: "Change a resource in an editor",
+		Long:  "Change a resource in an editor: that of TELEPORT_EDITOR, VISUAL or EDITOR, or else vi.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ref, err := parseReference(args[0])
+			if err != nil {
+				return err
+			}
+			if ref.name == "" {
+				return fault.New(fault.BadParameter, "name what to edit, as in tctl edit %s/NAME", args[0])
+			}
+			api, err := g.connect()
+			if err != nil {
+				return err
+			}
+			defer api.Close()
+			return edit(cmd, api, ref)
+		},
+	}
+}
+
+func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
+	old, err := getResource(cmd.Context(), api, ref.kind, ref.name, false)
+	if err != nil {
+		return err
+	}
+	before, err := resource.ToYAML(old)
+	if err != nil {
+		return err
+	}
+	after, err := terminal.Edit(cmd.Context(), before, ref.kind+"-*.yaml")
+	if err != nil {
+		return err
+	}
+	if string(after) == string(before) {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nothing was changed.")
+		return err
+	}
+	all, err := resource.ParseYAML(after)
+	if err != nil {
+		return err
+	}
+	if len(all) != 1 || all[0].GetKind() != old.GetKind() || all[0].GetName() != old.GetName() {
+		return fault.New(fault.BadParameter, "kind and name of a resource cannot be edited; create another one with tctl create")
+	}
+	if all[0].Meta().Revision == "" {
+		all[0].Meta().Revision = old.Meta().Revision
+	}
+	if _, err := putResource(cmd.Context(), api, all[0]); err != nil {
+		return err
+	}
+	return created(cmd.OutOrStdout(), all[0], "updated")
+}
+
+// newName is the name of a resource that nobody names.
+func newName() string { return uuid.NewString() }

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/client"
+	"sallyport/internal/config"
+	"sallyport/internal/fault"
+	"sallyport/internal/terminal"
+)
+
+const (
+	defaultConfig  = "/etc/teleport.yaml"
+	defaultDataDir = "/var/lib/teleport"
+	defaultAuth    = "127.0.0.1:3025"
+)
+
+// global are the flags of every command.
+type global struct {
+	configPath string
+	authServer string
+	identity   string
+	insecure   bool
+}
+
+func newRoot() *cobra.Command {
+	g := &global{}
+	root := &cobra.Command{
+		Use:   "tctl",
+		Short: "Administer a cluster",
+		Long: `tctl administers a cluster: users, roles, join tokens, databases, locks, certificates and the audit log.
+
+On the auth server's host it needs no login: it finds the administrator's identity in the data directory, by
+--config, then /etc/teleport.yaml, then /var/lib/teleport. Elsewhere it uses --identity with --auth-server, or
+the login of tsh; then your roles decide what you may do.`,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&g.configPath, "config", "c", os.Getenv("TELEPORT_CONFIG_FILE"), "configuration file of the auth server on this host (env TELEPORT_CONFIG_FILE)")
+	flags.StringVar(&g.authServer, "auth-server", os.Getenv("TELEPORT_AUTH_SERVER"), "address of the auth server or of a proxy, host:port (env TELEPORT_AUTH_SERVER)")
+	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity file made with tctl auth sign or tsh login --out (env TELEPORT_IDENTITY_FILE)")
+	flags.BoolVar(&g.insecure, "insecure", false, "accepted for compatibility: the auth server is always verified")
+	root.AddCommand(statusCommand(g), tokensCommand(g), usersCommand(g), createCommand(g), getCommand(g), editCommand(g), rmCommand(g),
+		dbCommand(g), lockCommand(g), authCommand(g), auditCommand(g), terminal.VersionCommand())
+	terminal.Prepare(root)
+	return root
+}
+
+// connect finds out as whom to act and where, and returns a client.
+func (g *global) connect() (*authapi.Client, error) {
+	if g.identity != "" {
+		if g.authServer == "" {
+			return nil, fault.New(fault.BadParameter, "--identity needs --auth-server; give the address of the auth server or of a proxy")
+		}
+		credentials, err := client.ReadIdentityFile(g.identity)
+		if err != nil {
+			return nil, err
+		}
+		return credentials.API(withPort(g.authServer)), nil
+	}
+	local, err := g.local()
+	if err != nil || local != nil {
+		return local, err
+	}
+	return g.fromProfile()
+}
+
+// local returns a client with the administrator's identity of this host, or nil when this is no auth
+// server's host.
+func (g *global) local() (*authapi.Client, error) {
+	dataDir, err := g.dataDir()
+	if err != nil || dataDir == "" {
+		return nil, err
+	}
+	path := filepath.Join(dataDir, "admin.pem")
+	if _, err := os.Stat(path); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fault.Wrap(fault.AccessDenied, err, "%s cannot be read; run tctl as the user that the auth server runs as", path)
+		}
+		if g.configPath != "" {
+			return nil, fault.Wrap(fault.NotFound, err, "%s does not exist; start the auth server of that configuration first", path)
+		}
+		return nil, nil
+	}
+	credentials, err := client.ReadIdentityFile(path)
+	if err != nil {
+		return nil, err
+	}
+	address := g.authServer
+	if address == "" {
+		address = localAddress(dataDir)
+	}
+	return credentials.API(address), nil
+}
+
+// dataDir returns the data directory of an auth server on this host, or an empty string.
+func (g *global) dataDir() (string, error) {
+	path := g.configPath
+	if path == "" {
+		if _, err := os.Stat(defaultConfig); err != nil {
+			return defaultDataDir, nil
+		}
+		path = defaultConfig
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return "", err
+	}
+	if !cfg.Auth.Enabled {
+		return "", nil
+	}
+	return cfg.DataDir, nil
+}
+
+// localAddress returns where the auth server of a data directory listens.
+func localAddress(dataDir string) string {
+	data, err := os.ReadFile(filepath.Join(dataDir, "auth_address"))
+	if err != nil {
+		return defaultAuth
+	}
+	host, port, err := net.SplitHostPort(strings.TrimSpace(string(data)))
+	if err != nil {
+		return defaultAuth
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func (g *global) fromProfile() (*authapi.Client, error) {
+	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
+	if err != nil {
+		return nil, err
+	}
+	profile, err := home.Current("")
+	if err != nil {
+		return nil, fault.New(fault.Unauthenticated, "this is no auth server's host and nobody is logged in; run tsh login, or give --identity and --auth-server")
+	}
+	credentials, err := profile.Credentials()
+	if err != nil {
+		return nil, err
+	}
+	if err := credentials.CheckValid(terminal.Now()); err != nil {
+		return nil, err
+	}
+	address := g.authServer
+	if address == "" {
+		address = profile.WebProxyAddr
+	}
+	return credentials.API(withPort(address)), nil
+}
+
+func withPort(address string) string {
+	if _, _, err := net.SplitHostPort(address); err == nil {
+		return address
+	}
+	return net.JoinHostPort(address, "3080")
+}
+
+// formatFlag adds --format.
+func formatFlag(cmd *cobra.Command, format *string, normal string) {
+	cmd.Flags().StringVar(format, "format", normal, "output format: text, json or yaml")
+}

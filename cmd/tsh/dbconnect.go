@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/client"
+	"sallyport/internal/client/localproxy"
+	"sallyport/internal/fault"
+)
+
+func dbConnectCommand(g *global) *cobra.Command {
+	c := &choice{}
+	var tunnel bool
+	cmd := &cobra.Command{
+		Use:   "connect [DATABASE]",
+		Short: "Connect to a database with its usual client",
+		Long: `Connect to a database with its usual client, psql for PostgreSQL, through a local proxy that adds your
+certificate. The client owns the terminal; tsh ends with the client's exit code.`,
+		Example: "  tsh db connect --db-user=alice --db-name postgres aurora",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			who, err := g.account()
+			if err != nil {
+				return err
+			}
+			renewer, r, err := c.renewer(cmd.Context(), who, args)
+			if err != nil {
+				return err
+			}
+			binary, err := clientOf(r.Protocol)
+			if err != nil {
+				return err
+			}
+			listener, err := localproxy.Listen(0)
+			if err != nil {
+				return err
+			}
+			return runClient(cmd, binary, newLocalProxy(who, renewer), listener, r)
+		},
+	}
+	c.addFlags(cmd)
+	cmd.Flags().BoolVar(&tunnel, "tunnel", true, "accepted for compatibility: the connection always goes through a tunnel")
+	return cmd
+}
+
+// clientOf returns the path of the program that speaks the protocol.
+func clientOf(protocol string) (string, error) {
+	if protocol != "postgres" && protocol != "cockroachdb" {
+		return "", fault.New(fault.BadParameter, "tsh db connect does not know a client for %s; use tsh proxy db --tunnel and your own client", protocol)
+	}
+	path, err := exec.LookPath("psql")
+	if err != nil {
+		return "", fault.New(fault.NotFound, "psql was not found; install PostgreSQL's client, or use tsh proxy db --tunnel with another one")
+	}
+	return path, nil
+}
+
+// runClient serves the client's connections while it runs, and ends with its exit code.
+func runClient(cmd *cobra.Command, binary string, proxy *localproxy.Proxy, listener net.Listener, r client.Route) error {
+	// Ctrl-C is the client's: the terminal sends it to the client too, and main catches ours. Only an order
+	// to end ends the session.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(cmd.Context()), syscall.SIGTERM)
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- proxy.Serve(ctx, listener) }()
+	child := exec.CommandContext(ctx, binary, localURL(listener.Addr(), r))
+	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	child.Env = os.Environ()
+	err := child.Run()
+	stop()
+	serveErr := <-served
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return silent{exit.ExitCode()}
+	}
+	if err != nil {
+		return fault.Wrap(fault.Internal, err, "%s could not be run: %s", binary, err)
+	}
+	return serveErr
+}
+
+// localURL is the connection URL of the local proxy: no TLS, which the proxy adds.
+func localURL(address net.Addr, r client.Route) string {
+	u := url.URL{Scheme: "postgres", User: url.User(r.User), Host: address.String(), Path: "/" + r.Name,
+		RawQuery: url.Values{"sslmode": {"disable"}, "gssencmode": {"disable"}}.Encode()}
+	return u.String()
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/client"
+	"sallyport/internal/fault"
+	"sallyport/internal/route"
+	"sallyport/internal/terminal"
+)
+
+// nativeOnly refuses protocols whose clients cannot do with files alone.
+func nativeOnly(login *client.Credentials) error {
+	if protocol := login.Identity.Route.Protocol; protocol != "postgres" && protocol != "cockroachdb" {
+		return fault.New(fault.BadParameter, "clients of %s need a local proxy; use tsh db connect %s or tsh proxy db --tunnel %s", protocol, login.Identity.Route.Service, login.Identity.Route.Service)
+	}
+	return nil
+}
+
+// endpoint is what a PostgreSQL client needs to reach a database. Host names the database in the TLS
+// server name, by which the proxy finds the agent; HostAddr is where the connection goes, so that no DNS
+// entry is needed.
+type endpoint struct {
+	host, hostAddr, port string
+	ca, cert, key        string
+	user, database       string
+}
+
+func endpointOf(who *account, login *client.Credentials) (endpoint, error) {
+	r := login.Identity.Route
+	host, port, err := net.SplitHostPort(who.proxy)
+	if err != nil {
+		return endpoint{}, fault.Wrap(fault.BadParameter, err, "%q is not host:port", who.proxy)
+	}
+	address, err := addressOf(host)
+	if err != nil {
+		return endpoint{}, err
+	}
+	e := endpoint{host: route.ServerName(r.Service, login.Identity.Cluster), hostAddr: address, port: port,
+		ca: who.profile.CAPath(), user: r.User, database: r.Database}
+	e.cert, e.key = who.profile.DatabasePaths(r.Service)
+	return e, nil
+}
+
+// addressOf returns the IP address of a host, which libpq wants beside the name.
+func addressOf(host string) (string, error) {
+	if net.ParseIP(host) != nil {
+		return host, nil
+	}
+	addresses, err := net.LookupHost(host)
+	if err != nil || len(addresses) == 0 {
+		return "", fault.Wrap(fault.ConnectionProblem, err, "the address of the proxy %q cannot be looked up; check the name", host)
+	}
+	return addresses[0], nil
+}
+
+func dbEnvCommand(g *global) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:     "env [DATABASE]",
+		Short:   "Print environment variables for a client of a database",
+		Example: `  eval "$(tsh db env orders)" && psql`,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
+				return err
+			}
+			e, _, err := g.endpoint(args)
+			if err != nil {
+				return err
+			}
+			vars := map[string]string{
+				"PGHOST": e.host, "PGHOSTADDR": e.hostAddr, "PGPORT": e.port, "PGSSLMODE": "verify-full",
+				"PGSSLROOTCERT": e.ca, "PGSSLCERT": e.cert, "PGSSLKEY": e.key, "PGGSSENCMODE": "disable",
+			}
+			if e.user != "" {
+				vars["PGUSER"] = e.user
+			}
+			if e.database != "" {
+				vars["PGDATABASE"] = e.database
+			}
+			if format != "text" {
+				return terminal.Encode(cmd.OutOrStdout(), format, vars)
+			}
+			for _, name := range slices.Sorted(maps.Keys(vars)) {
+				fmt.Fprintf(cmd.OutOrStdout(), "export %s=%s\n", name, shellQuote(vars[name]))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "output format: text, json or yaml")
+	return cmd
+}
+
+// endpoint returns what a client of a stored login needs.
+func (g *global) endpoint(args []string) (endpoint, *client.Credentials, error) {
+	who, err := g.account()
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	login, err := stored(who, args)
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	if err := nativeOnly(login); err != nil {
+		return endpoint{}, nil, err
+	}
+	e, err := endpointOf(who, login)
+	return e, login, err
+}
+
+// shownConfig is what tsh db config shows as JSON or YAML.
+type shownConfig struct {
+	Name     string `json:"name" yaml:"name"`
+	Host     string `json:"host" yaml:"host"`
+	HostAddr string `json:"hostaddr" yaml:"hostaddr"`
+	Port     int    `json:"port" yaml:"port"`
+	User     string `json:"user,omitempty" yaml:"user,omitempty"`
+	Database string `json:"database,omitempty" yaml:"database,omitempty"`
+	CA       string `json:"ca" yaml:"ca"`
+	Cert     string `json:"cert" yaml:"cert"`
+	Key      string `json:"key" yaml:"key"`
+}
+
+func dbConfigCommand(g *global) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "config [DATABASE]",
+		Short: "Print connection information for a graphical or other client of a database",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := terminal.CheckFormat(format, "text", "cmd", "json", "yaml"); err != nil {
+				return err
+			}
+			e, login, err := g.endpoint(args)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			port, err := strconv.Atoi(e.port)
+			if err != nil {
+				return fault.Wrap(fault.BadParameter, err, "%q is not a port", e.port)
+			}
+			switch format {
+			case "cmd":
+				_, err = fmt.Fprintf(out, "psql %s\n", shellQuote(e.url()))
+				return err
+			case "json", "yaml":
+				return terminal.Encode(out, format, shownConfig{
+					Name: login.Identity.Route.Service, Host: e.host, HostAddr: e.hostAddr, Port: port, User: e.user, Database: e.database,
+					CA: e.ca, Cert: e.cert, Key: e.key,
+				})
+			}
+			for _, line := range [][2]string{
+				{"Name", login.Identity.Route.Service}, {"Host", e.host}, {"Address", e.hostAddr}, {"Port", e.port}, {"User", e.user},
+				{"Database", e.database}, {"CA", e.ca}, {"Cert", e.cert}, {"Key", e.key},
+			} {
+				fmt.Fprintf(out, "%-11s%s\n", line[0]+":", line[1])
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "output format: text, cmd, json or yaml")
+	return cmd
+}
+
+// url returns the connection URL of libpq.
+func (e endpoint) url() string {
+	query := url.Values{
+		"hostaddr": {e.hostAddr}, "sslmode": {"verify-full"}, "sslrootcert": {e.ca}, "sslcert": {e.cert}, "sslkey": {e.key}, "gssencmode": {"disable"},
+	}
+	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(e.host, e.port), Path: "/" + e.database, RawQuery: query.Encode()}
+	if e.user != "" {
+		u.User = url.User(e.user)
+	}
+	return u.String()
+}

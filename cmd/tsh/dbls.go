@@ -1,0 +1,184 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/access"
+	"sallyport/internal/client"
+	"sallyport/internal/resource"
+	"sallyport/internal/terminal"
+)
+
+const manyRows = 20
+
+// listFlags are those of db ls.
+type listFlags struct {
+	format, search, query string
+	verbose, all          bool
+}
+
+func dbListCommand(g *global) *cobra.Command {
+	f := &listFlags{}
+	cmd := &cobra.Command{
+		Use:     "ls [LABELS]",
+		Short:   "List the databases that you can see",
+		Example: "  tsh db ls env=prod\n  tsh db ls --search=orders\n  tsh db ls --query='labels[\"env\"] == \"prod\"'",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, g, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.format, "format", "f", "text", "output format: text, json or yaml")
+	flags.StringVar(&f.search, "search", "", "show databases with all of these words only, comma-separated")
+	flags.StringVar(&f.query, "query", "", "show databases that the predicate holds for")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show protocol, type and address too, and cut nothing short")
+	flags.BoolVarP(&f.all, "all", "R", false, "show the databases of all logins")
+	return cmd
+}
+
+func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
+	if err := terminal.CheckFormat(f.format, "text", "json", "yaml"); err != nil {
+		return err
+	}
+	matcher, err := f.matcher(args)
+	if err != nil {
+		return err
+	}
+	who, err := g.account()
+	if err != nil {
+		return err
+	}
+	api := who.api()
+	defer api.Close()
+	databases, err := client.ListDatabases(cmd.Context(), api, "")
+	if err != nil {
+		return err
+	}
+	databases = slices.DeleteFunc(databases, func(db *client.Database) bool { return !matcher.Match(db.Database) })
+	if f.format != "text" {
+		return f.encode(cmd.OutOrStdout(), who, databases)
+	}
+	active, err := who.profile.Databases()
+	if err != nil {
+		return err
+	}
+	if err := f.table(who, databases, active).Write(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	if len(databases) >= manyRows && f.search == "" && f.query == "" && len(args) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "Narrow the list with --search=words, with labels as in tsh db ls env=prod, or with --query.")
+	}
+	return nil
+}
+
+func (f *listFlags) matcher(args []string) (*access.Matcher, error) {
+	filter := access.Filter{Query: f.query}
+	var err error
+	if len(args) == 1 {
+		if filter.Labels, err = access.ParseLabels(args[0]); err != nil {
+			return nil, err
+		}
+	}
+	if filter.Search, err = access.ParseSearch(f.search); err != nil {
+		return nil, err
+	}
+	return filter.Compile()
+}
+
+func (f *listFlags) table(who *account, databases []*client.Database, active []*client.Credentials) terminal.Table {
+	table := terminal.Table{Header: []string{"Name", "Description", "Allowed Users", "Labels", "Connect"}, Wide: f.verbose}
+	if f.verbose {
+		table.Header = []string{"Name", "Description", "Protocol", "Type", "URI", "Allowed Users", "Labels", "Connect"}
+	}
+	if f.all {
+		table.Header = append([]string{"Proxy", "Cluster"}, table.Header...)
+	}
+	for _, db := range databases {
+		name, connect := f.shownName(db.Database), ""
+		for _, login := range active {
+			if login.Identity.Route.Service == db.GetName() {
+				name = "> " + name + loginText(login)
+				connect = "tsh db connect " + db.GetName()
+			}
+		}
+		row := []string{name, db.Metadata.Description}
+		if f.verbose {
+			row = append(row, db.Spec.Protocol, db.Type(), db.Spec.URI)
+		}
+		row = append(row, allowedText(db.AllowedUsers, db.DeniedUsers), terminal.Labels(f.shownLabels(db.Metadata.Labels)), connect)
+		if f.all {
+			row = append([]string{client.ProxyHost(who.proxy), who.credentials.Identity.Cluster}, row...)
+		}
+		table.Rows = append(table.Rows, row)
+	}
+	return table
+}
+
+func (f *listFlags) shownName(db *resource.Database) string {
+	if short := db.Metadata.Labels[resource.LabelDiscovered]; short != "" && !f.verbose {
+		return short
+	}
+	return db.GetName()
+}
+
+// shownLabels leaves out what only -v shows.
+func (f *listFlags) shownLabels(labels map[string]string) map[string]string {
+	if f.verbose {
+		return labels
+	}
+	shown := make(map[string]string)
+	for key, value := range labels {
+		if key != resource.LabelOrigin && key != resource.LabelDiscovered {
+			shown[key] = value
+		}
+	}
+	return shown
+}
+
+// loginText tells whom a login is for: " (user: u, db: d)".
+func loginText(login *client.Credentials) string {
+	r := login.Identity.Route
+	text := ""
+	if r.User != "" {
+		text = "user: " + r.User
+	}
+	if r.Database != "" {
+		if text != "" {
+			text += ", "
+		}
+		text += "db: " + r.Database
+	}
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+// encode prints databases as JSON or YAML, each with the users that the roles allow.
+func (f *listFlags) encode(out io.Writer, who *account, databases []*client.Database) error {
+	list := []map[string]any{}
+	for _, db := range databases {
+		data, err := resource.Encode(db.Database)
+		if err != nil {
+			return err
+		}
+		var shown map[string]any
+		if err := json.Unmarshal(data, &shown); err != nil {
+			return err
+		}
+		users := map[string]any{"allowed": db.AllowedUsers}
+		if len(db.DeniedUsers) > 0 {
+			users["denied"] = db.DeniedUsers
+		}
+		shown["users"] = users
+		if f.all {
+			shown = map[string]any{"proxy": client.ProxyHost(who.proxy), "cluster": who.credentials.Identity.Cluster, "database": shown}
+		}
+		list = append(list, shown)
+	}
+	return terminal.Encode(out, f.format, list)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/fault"
+	"sallyport/internal/terminal"
+)
+
+func playCommand(g *global) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "play SESSION",
+		Short: "Replay a session from the audit log: its statements and how they ended",
+		Long: `Replay a session: for people, or with --format=json as its events. SESSION is the sid of the session's events, or a
+file of events that was saved before. Results of queries are not recorded and not shown.`,
+		Example: "  tsh play --format json 307b49d6-56c7-4d20-8cf0-5bc5348a7101",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
+				return err
+			}
+			player := &player{out: cmd.OutOrStdout(), format: format}
+			file, err := os.Open(args[0])
+			if err == nil {
+				defer file.Close()
+				return player.playFile(file)
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return fault.Wrap(fault.BadParameter, err, "%s cannot be read", args[0])
+			}
+			return playSession(cmd.Context(), g, player, args[0])
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "text, json or yaml")
+	return cmd
+}
+
+func playSession(ctx context.Context, g *global, p *player, sid string) error {
+	who, err := g.account()
+	if err != nil {
+		return err
+	}
+	api := who.api()
+	defer api.Close()
+	stream, err := api.Audit.ReadSession(ctx, &sallyportv1.ReadSessionRequest{SessionId: sid, Format: p.format})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		if err := p.event(stream.Msg().GetEvent()); err != nil {
+			return err
+		}
+	}
+	return stream.Err()
+}
+
+// player prints the events of a session.
+type player struct {
+	out    io.Writer
+	format string
+}
+
+func (p *player) playFile(file io.Reader) error {
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 1 {
+			if err := p.event(line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fault.Wrap(fault.BadParameter, err, "the file cannot be read")
+		}
+	}
+}
+
+func (p *player) event(line []byte) error {
+	if p.format != "text" {
+		var event map[string]any
+		if err := json.Unmarshal(line, &event); err != nil {
+			return fault.Wrap(fault.BadParameter, err, "this is no event of a session")
+		}
+		if err := terminal.Encode(p.out, p.format, event); err != nil {
+			return err
+		}
+		if p.format == "yaml" {
+			_, err := fmt.Fprintln(p.out, "---")
+			return err
+		}
+		return nil
+	}
+	return p.text(line)
+}
+
+// told are the fields of events that people see.
+type told struct {
+	Event      string `json:"event"`
+	Time       string `json:"time"`
+	Database   string `json:"db_name"`
+	Service    string `json:"db_service"`
+	Query      string `json:"db_query"`
+	Parameters []any  `json:"db_query_parameters"`
+	Tag        string `json:"command_tag"`
+	Rows       int64  `json:"affected_records"`
+	Micros     int64  `json:"duration_us"`
+	Success    bool   `json:"success"`
+	Error      string `json:"error"`
+	SQLState   string `json:"sqlstate"`
+	Reason     string `json:"reason"`
+	Message    string `json:"message"`
+}
+
+func (p *player) text(line []byte) error {
+	var e told
+	if err := json.Unmarshal(line, &e); err != nil {
+		return fault.Wrap(fault.BadParameter, err, "this is no event of a session")
+	}
+	var err error
+	switch e.Event {
+	case "db.session.start":
+		if !e.Success {
+			_, err = fmt.Fprintf(p.out, "Session was refused at %s: %s\n", e.Time, terminal.Quote(e.Message))
+			break
+		}
+		_, err = fmt.Fprintf(p.out, "Session started to database %q at %s\n", e.Database, e.Time)
+	case "db.session.query":
+		_, err = fmt.Fprintf(p.out, "\n%s=> %s\n", e.Database, terminal.Clean(e.Query))
+		if len(e.Parameters) > 0 && err == nil {
+			shown, encodeErr := json.Marshal(e.Parameters)
+			if encodeErr != nil {
+				return encodeErr
+			}
+			_, err = fmt.Fprintf(p.out, "   parameters: %s\n", terminal.Clean(string(shown)))
+		}
+	case "db.session.result":
+		took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
+		if !e.Success {
+			_, err = fmt.Fprintf(p.out, "ERROR: %s (SQLSTATE %s) in %s\n", terminal.Clean(e.Error), e.SQLState, took)
+			break
+		}
+		_, err = fmt.Fprintf(p.out, "%s (%d rows) in %s\n", terminal.Clean(orElse(e.Tag, "SUCCESS")), e.Rows, took)
+	case "db.session.end":
+		_, err = fmt.Fprintf(p.out, "\nSession ended at %s: %s\n", e.Time, terminal.Clean(orElse(e.Reason, "closed")))
+	default:
+		_, err = fmt.Fprintf(p.out, "[%s] %s %s\n", e.Time, e.Event, terminal.Clean(orElse(e.Error, e.Query)))
+	}
+	return err
+}

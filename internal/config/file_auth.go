@@ -1,0 +1,297 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/resource"
+)
+
+// authSection is the section "auth_service".
+type authSection struct {
+	// Enabled: default yes.
+	Enabled *resource.Bool `yaml:"enabled"`
+	// ClusterName of a new cluster; it cannot be changed later. Default: made from the host's name.
+	ClusterName string `yaml:"cluster_name"`
+	// ListenAddr: default 0.0.0.0:3025.
+	ListenAddr string `yaml:"listen_addr"`
+	// PublicAddr, one or a list: further names under which agents reach this service.
+	PublicAddr textList `yaml:"public_addr"`
+	// Tokens that never expire, as in "db,node:secret"; the secret may be the absolute path of a file.
+	Tokens textList `yaml:"tokens"`
+	// Authentication holds the rules for logging in.
+	Authentication authenticationSection `yaml:"authentication"`
+	// SessionRecording: node, node-sync, proxy, proxy-sync or off. Default node.
+	SessionRecording    string         `yaml:"session_recording"`
+	ProxyChecksHostKeys *resource.Bool `yaml:"proxy_checks_host_keys"`
+	// ClientIdleTimeout ends sessions in which nothing happens. Default never.
+	ClientIdleTimeout        duration `yaml:"client_idle_timeout"`
+	ClientIdleTimeoutMessage string   `yaml:"client_idle_timeout_message"`
+	// WebIdleTimeout ends logins to the web pages. Default 10m.
+	WebIdleTimeout duration `yaml:"web_idle_timeout"`
+	// DisconnectExpiredCert ends sessions when the user's certificate does. Default no.
+	DisconnectExpiredCert  resource.Bool            `yaml:"disconnect_expired_cert"`
+	KeepAliveInterval      duration                 `yaml:"keep_alive_interval"`
+	KeepAliveCountMax      int                      `yaml:"keep_alive_count_max"`
+	SessionControlTimeout  duration                 `yaml:"session_control_timeout"`
+	RoutingStrategy        resource.RoutingStrategy `yaml:"routing_strategy"`
+	ProxyListenerMode      resource.ListenerMode    `yaml:"proxy_listener_mode"`
+	CaseInsensitiveRouting resource.Bool            `yaml:"case_insensitive_routing"`
+	SSHDialTimeout         duration                 `yaml:"ssh_dial_timeout"`
+	// MessageOfTheDay is shown at logins and must be acknowledged. Default: none.
+	MessageOfTheDay string `yaml:"message_of_the_day"`
+
+	ProxyProtocol    noEffect `yaml:"proxy_protocol"`
+	TunnelStrategy   noEffect `yaml:"tunnel_strategy"`
+	LoadAllCAs       noEffect `yaml:"load_all_cas"`
+	LicenseFile      noEffect `yaml:"license_file"`
+	CAKeyParams      noEffect `yaml:"ca_key_params"`
+	AccessMonitoring noEffect `yaml:"access_monitoring"`
+	KubeconfigFile   noEffect `yaml:"kubeconfig_file"`
+}
+
+// authenticationSection is auth_service.authentication.
+type authenticationSection struct {
+	// Type: local. Default local.
+	Type      string         `yaml:"type"`
+	LocalAuth *resource.Bool `yaml:"local_auth"`
+	// SecondFactor: otp, webauthn, on, optional or off. Default otp.
+	SecondFactor  string    `yaml:"second_factor"`
+	SecondFactors textList  `yaml:"second_factors"`
+	WebAuthn      *webAuthn `yaml:"webauthn"`
+	U2F           *struct {
+		AppID  string   `yaml:"app_id"`
+		Facets textList `yaml:"facets"`
+	} `yaml:"u2f"`
+	Passwordless      *resource.Bool   `yaml:"passwordless"`
+	Headless          *resource.Bool   `yaml:"headless"`
+	ConnectorName     string           `yaml:"connector_name"`
+	RequireSessionMFA resource.MFAMode `yaml:"require_session_mfa"`
+	// LockingMode when the list of locks is out of date: best_effort or strict. Default best_effort.
+	LockingMode string `yaml:"locking_mode"`
+	// DefaultSessionTTL is how long a login lasts. Default 12h.
+	DefaultSessionTTL duration `yaml:"default_session_ttl"`
+	DeviceTrust       *struct {
+		Mode       string        `yaml:"mode"`
+		AutoEnroll resource.Bool `yaml:"auto_enroll"`
+	} `yaml:"device_trust"`
+	SignatureAlgorithmSuite string `yaml:"signature_algorithm_suite"`
+}
+
+type webAuthn struct {
+	RPID                  string   `yaml:"rp_id"`
+	AttestationAllowedCAs textList `yaml:"attestation_allowed_cas"`
+	AttestationDeniedCAs  textList `yaml:"attestation_denied_cas"`
+	Disabled              noEffect `yaml:"disabled"`
+}
+
+var clusterName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
+
+func (a *authSection) apply(p *problems, c *Config, env Env) {
+	c.Auth.Enabled = a.Enabled.Enabled(true)
+	c.Auth.ClusterName = a.ClusterName
+	if a.ClusterName != "" && !clusterName.MatchString(a.ClusterName) {
+		p.add("auth_service.cluster_name", "%q must consist of lower-case letters, digits and hyphens between dots, as in teleport.example.com", a.ClusterName)
+	}
+	if a.ListenAddr != "" {
+		c.Auth.ListenAddr = p.address("auth_service.listen_addr", a.ListenAddr, defaultAuthPort, true)
+	}
+	for i, address := range a.PublicAddr {
+		host := address
+		if hasPort(address) {
+			host, _, _ = net.SplitHostPort(address)
+		}
+		if !validHost(strings.Trim(host, "[]")) {
+			p.add(a.PublicAddr.at(p, "auth_service.public_addr", i), "%q is not a host name or an IP address", host)
+		}
+	}
+	c.Auth.PublicAddrs = a.PublicAddr
+	for i, text := range a.Tokens {
+		if token := staticToken(p, a.Tokens.at(p, "auth_service.tokens", i), text, env); token != nil {
+			c.Auth.StaticTokens = append(c.Auth.StaticTokens, token)
+		}
+	}
+	a.applyLogin(p, c)
+	a.applyNetworking(p, c)
+	a.applyRecording(p, c)
+}
+
+// staticToken reads "types:secret". Its messages do not repeat the text, which holds the secret.
+func staticToken(p *problems, path, text string, env Env) *resource.Token {
+	types, secret, ok := strings.Cut(text, ":")
+	if !ok || secret == "" {
+		p.add(path, `must be written as "types:secret", as in "db:<secret>"`)
+		return nil
+	}
+	roles, err := resource.ParseSystemRoles(types)
+	if err != nil {
+		p.add(path, "the part before the colon must name types of services, as in db or db,node")
+		return nil
+	}
+	if filepath.IsAbs(secret) {
+		data, err := env.ReadFile(secret)
+		if err != nil {
+			p.add(path, "the file %s with the secret cannot be read: %s", secret, reason(err))
+			return nil
+		}
+		secret = strings.TrimSpace(string(data))
+	}
+	token := &resource.Token{Spec: resource.TokenSpec{Roles: roles, JoinMethod: resource.JoinToken}}
+	token.Metadata.Name = secret
+	p.resource(token, resource.KindToken, func(string) string { return path })
+	return token
+}
+
+func (a *authSection) applyLogin(p *problems, c *Config) {
+	const at, in = "auth_service.", "auth_service.authentication"
+	if !p.has(in, at+"disconnect_expired_cert", at+"message_of_the_day") {
+		return
+	}
+	s := a.Authentication
+	r := &resource.AuthPreference{Spec: resource.AuthPreferenceSpec{
+		Type: s.Type, SecondFactor: s.SecondFactor, SecondFactors: resource.Strings(s.SecondFactors),
+		ConnectorName: s.ConnectorName, AllowLocalAuth: s.LocalAuth, DisconnectExpiredCert: a.DisconnectExpiredCert,
+		MessageOfTheDay: a.MessageOfTheDay, LockingMode: s.LockingMode, RequireSessionMFA: s.RequireSessionMFA,
+		DefaultSessionTTL: resource.Duration(s.DefaultSessionTTL), AllowPasswordless: s.Passwordless, AllowHeadless: s.Headless,
+		SignatureAlgorithmSuite: s.SignatureAlgorithmSuite,
+	}}
+	if w := s.WebAuthn; w != nil {
+		r.Spec.WebAuthn = &resource.WebAuthn{RPID: w.RPID,
+			AttestationAllowedCAs: resource.Strings(w.AttestationAllowedCAs), AttestationDeniedCAs: resource.Strings(w.AttestationDeniedCAs)}
+	}
+	if s.U2F != nil {
+		r.Spec.U2F = &resource.U2F{AppID: s.U2F.AppID, Facets: resource.Strings(s.U2F.Facets)}
+	}
+	if s.DeviceTrust != nil {
+		r.Spec.DeviceTrust = &resource.DeviceTrust{Mode: s.DeviceTrust.Mode, AutoEnroll: s.DeviceTrust.AutoEnroll}
+	}
+	if s.Type != "" && s.Type != "local" {
+		p.add(in+".type", "%q is not available here; use local", s.Type)
+		r.Spec.Type = "local"
+	}
+	c.addSetting(p, r, resource.KindAuthPreference, resource.NameAuthPreference, func(key string) string {
+		switch key {
+		case "message_of_the_day", "disconnect_expired_cert":
+			return at + key
+		default:
+			return in + "." + key
+		}
+	})
+}
+
+func (a *authSection) applyNetworking(p *problems, c *Config) {
+	const at = "auth_service."
+	if !p.has(at+"client_idle_timeout", at+"client_idle_timeout_message", at+"web_idle_timeout", at+"keep_alive_interval",
+		at+"keep_alive_count_max", at+"session_control_timeout", at+"routing_strategy", at+"proxy_listener_mode",
+		at+"case_insensitive_routing", at+"ssh_dial_timeout") {
+		return
+	}
+	r := &resource.NetworkingConfig{Spec: resource.NetworkingConfigSpec{
+		ClientIdleTimeout: resource.Duration(a.ClientIdleTimeout), IdleTimeoutMessage: a.ClientIdleTimeoutMessage,
+		WebIdleTimeout: resource.Duration(a.WebIdleTimeout), KeepAliveInterval: resource.Duration(a.KeepAliveInterval),
+		KeepAliveCountMax: a.KeepAliveCountMax, SessionControlTimeout: resource.Duration(a.SessionControlTimeout),
+		ProxyListenerMode: a.ProxyListenerMode, RoutingStrategy: a.RoutingStrategy,
+		CaseInsensitiveRouting: a.CaseInsensitiveRouting, SSHDialTimeout: resource.Duration(a.SSHDialTimeout),
+	}}
+	c.addSetting(p, r, resource.KindNetworkingConfig, resource.NameNetworkingConfig, func(key string) string {
+		if key == "idle_timeout_message" {
+			key = "client_idle_timeout_message"
+		}
+		return at + key
+	})
+}
+
+func (a *authSection) applyRecording(p *problems, c *Config) {
+	if !p.has("auth_service.session_recording", "auth_service.proxy_checks_host_keys") {
+		return
+	}
+	r := &resource.RecordingConfig{Spec: resource.RecordingConfigSpec{Mode: a.SessionRecording, ProxyChecksHostKeys: a.ProxyChecksHostKeys}}
+	c.addSetting(p, r, resource.KindRecordingConfig, resource.NameRecordingConfig, func(key string) string {
+		if key == "mode" {
+			key = "session_recording"
+		}
+		return "auth_service." + key
+	})
+}
+
+// addSetting keeps a setting of the cluster that the file makes. place maps keys of the resource's spec
+// to paths of the file.
+func (c *Config) addSetting(p *problems, r resource.Resource, kind, name string, place func(specKey string) string) {
+	meta := r.Meta()
+	meta.Name = name
+	meta.Labels = map[string]string{resource.LabelOrigin: resource.OriginConfigFile}
+	p.resource(r, kind, func(path string) string { return place(strings.TrimPrefix(path, "spec.")) })
+	c.Auth.Settings = append(c.Auth.Settings, r)
+}
+
+// has reports whether the file has one of the keys.
+func (p *problems) has(paths ...string) bool {
+	for _, path := range paths {
+		if _, ok := p.lines[path]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// resource fills in the resource's defaults and notes what is wrong with it. place maps the resource's
+// paths, such as spec.uri, to paths of the file.
+func (p *problems) resource(r resource.Resource, kind string, place func(path string) string) {
+	setHeader(r, kind)
+	err := r.Validate()
+	if err == nil {
+		return
+	}
+	for _, one := range splitProblems(fault.Message(err)) {
+		p.add(place(one.path), "%s", one.message)
+	}
+}
+
+// setHeader gives the resource the kind and the newest version of it.
+func setHeader(r resource.Resource, kind string) {
+	versions := resource.Versions(kind)
+	header := resource.Header{Kind: kind, Version: versions[len(versions)-1], Metadata: *r.Meta()}
+	switch v := r.(type) {
+	case *resource.Token:
+		v.Header = header
+	case *resource.Database:
+		v.Header = header
+	case *resource.AuthPreference:
+		v.Header = header
+	case *resource.NetworkingConfig:
+		v.Header = header
+	case *resource.RecordingConfig:
+		v.Header = header
+	case *resource.DatabaseService:
+		v.Header = header
+	default:
+		panic(fmt.Sprintf("config: no header for %T", r))
+	}
+}
+
+type resourceProblem struct{ path, message string }
+
+// problemStart is where each problem begins in the sentence of a resource's Validate.
+var problemStart = regexp.MustCompile(`(?:^|; |is not valid: )((?:metadata|spec|kind|version)[][.\w"-]*): `)
+
+// splitProblems takes the sentence of a resource's Validate apart: "kind "name" is not valid: path:
+// message; path: message".
+func splitProblems(sentence string) []resourceProblem {
+	var list []resourceProblem
+	starts := problemStart.FindAllStringSubmatchIndex(sentence, -1)
+	for i, at := range starts {
+		end := len(sentence)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		list = append(list, resourceProblem{path: sentence[at[2]:at[3]], message: sentence[at[1]:end]})
+	}
+	if len(list) == 0 {
+		list = append(list, resourceProblem{message: sentence})
+	}
+	return list
+}

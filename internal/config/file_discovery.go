@@ -1,0 +1,129 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport/internal/resource"
+)
+
+// discoverySection is the section "discovery_service".
+type discoverySection struct {
+	// Enabled: default no.
+	Enabled *resource.Bool `yaml:"enabled"`
+	// DiscoveryGroup is shared by services that look for the same databases.
+	DiscoveryGroup string `yaml:"discovery_group"`
+	// PollInterval between looks. Default 5m.
+	PollInterval *duration      `yaml:"poll_interval"`
+	AWS          []awsMatcher   `yaml:"aws"`
+	Azure        []azureMatcher `yaml:"azure"`
+	GCP          noEffect       `yaml:"gcp"`
+	Kubernetes   noEffect       `yaml:"kubernetes"`
+	AccessGraph  noEffect       `yaml:"access_graph"`
+}
+
+// awsMatcher is an entry of discovery_service.aws and db_service.aws.
+type awsMatcher struct {
+	// Types of databases, such as rds. Required.
+	Types textList `yaml:"types"`
+	// Regions to look in; "*" for all. Required.
+	Regions textList `yaml:"regions"`
+	// Tags that a database must have. Default "*": "*".
+	Tags          resource.Labels `yaml:"tags"`
+	AssumeRoleARN string          `yaml:"assume_role_arn"`
+	ExternalID    string          `yaml:"external_id"`
+	Integration   string          `yaml:"integration"`
+	Install       noEffect        `yaml:"install"`
+	SSM           noEffect        `yaml:"ssm"`
+}
+
+// azureMatcher is an entry of discovery_service.azure and db_service.azure.
+type azureMatcher struct {
+	// Types of databases: mysql, postgres, redis or sqlserver. Required.
+	Types textList `yaml:"types"`
+	// Subscriptions, ResourceGroups and Regions to look in. Default "*".
+	Subscriptions  textList        `yaml:"subscriptions"`
+	ResourceGroups textList        `yaml:"resource_groups"`
+	Regions        textList        `yaml:"regions"`
+	Tags           resource.Labels `yaml:"tags"`
+	Install        noEffect        `yaml:"install_params"`
+}
+
+func awsDatabaseTypes() []string {
+	return []string{"rds", "rdsproxy", "redshift", "redshift-serverless", "elasticache", "elasticache-serverless",
+		"memorydb", "opensearch", "docdb"}
+}
+
+func azureDatabaseTypes() []string { return []string{"mysql", "postgres", "redis", "sqlserver"} }
+
+func (s *discoverySection) apply(p *problems, c *Config) {
+	const at = "discovery_service."
+	d := &c.Discovery
+	d.Enabled = s.Enabled.Enabled(false)
+	d.Group = s.DiscoveryGroup
+	if s.PollInterval != nil {
+		d.PollInterval = time.Duration(*s.PollInterval)
+		if d.PollInterval < time.Second {
+			p.add(at+"poll_interval", "must be at least 1s")
+		}
+	}
+	for i, m := range s.AWS {
+		d.AWS = append(d.AWS, m.matcher(p, indexPath(at+"aws", i), append(awsDatabaseTypes(), "ec2", "eks")))
+	}
+	for i, m := range s.Azure {
+		d.Azure = append(d.Azure, m.matcher(p, indexPath(at+"azure", i), append(azureDatabaseTypes(), "aks", "vm")))
+	}
+	if d.Enabled {
+		p.warn(at+"enabled", "databases in clouds are not looked for by this version; list them in db_service.databases")
+	}
+}
+
+var awsRegion = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+
+func (m *awsMatcher) matcher(p *problems, path string, types []string) AWSMatcher {
+	p.types(path+".types", m.Types, types)
+	if len(m.Regions) == 0 {
+		p.add(path+".regions", `is missing; write regions such as us-west-1, or "*" for all`)
+	}
+	for i, region := range m.Regions {
+		if region != "*" && !awsRegion.MatchString(region) {
+			p.add(m.Regions.at(p, path+".regions", i), "%q is not a region, as in us-west-1", region)
+		}
+	}
+	p.role(path, m.AssumeRoleARN, m.ExternalID)
+	return AWSMatcher{Types: m.Types, Regions: m.Regions, Tags: orAll(m.Tags),
+		AssumeRoleARN: m.AssumeRoleARN, ExternalID: m.ExternalID, Integration: m.Integration}
+}
+
+func (m *azureMatcher) matcher(p *problems, path string, types []string) AzureMatcher {
+	p.types(path+".types", m.Types, types)
+	return AzureMatcher{Types: m.Types, Subscriptions: orStar(m.Subscriptions), ResourceGroups: orStar(m.ResourceGroups),
+		Regions: orStar(m.Regions), Tags: orAll(m.Tags)}
+}
+
+func (p *problems) types(path string, types textList, known []string) {
+	if len(types) == 0 {
+		p.add(path, "is missing; use %s", orList(known))
+	}
+	for i, name := range types {
+		if !slices.Contains(known, name) {
+			p.add(types.at(p, path, i), "%q is not known; use %s", name, orList(known))
+		}
+	}
+}
+
+func orAll(tags resource.Labels) resource.Labels {
+	if len(tags) == 0 {
+		return resource.Labels{"*": {"*"}}
+	}
+	return tags
+}
+
+func orStar(list textList) []string {
+	if len(list) == 0 || slices.Contains(list, "") && len(strings.Join(list, "")) == 0 {
+		return []string{"*"}
+	}
+	return list
+}

@@ -1,0 +1,104 @@
+package config
+
+import (
+	"net"
+
+	"sallyport/internal/resource"
+)
+
+// proxySection is the section "proxy_service". Everything is served at one address.
+type proxySection struct {
+	// Enabled: default yes.
+	Enabled *resource.Bool `yaml:"enabled"`
+	// WebListenAddr: default 0.0.0.0:3080.
+	WebListenAddr string `yaml:"web_listen_addr"`
+	// PublicAddr, one or a list: names under which users reach the proxy; the first one is used in links.
+	PublicAddr textList `yaml:"public_addr"`
+	// HTTPSKeyPairs are the certificates of the web address. Default: a self-signed one.
+	HTTPSKeyPairs []keyPair `yaml:"https_keypairs"`
+	// HTTPSKeyFile and HTTPSCertFile are the older form for a single certificate.
+	HTTPSKeyFile  string `yaml:"https_key_file"`
+	HTTPSCertFile string `yaml:"https_cert_file"`
+	// HTTPSKeyPairsReload, the interval of reading certificates again, is 0 here: they are read at the start.
+	HTTPSKeyPairsReload duration `yaml:"https_keypairs_reload_interval"`
+	// ACME would fetch certificates; it can be off only.
+	ACME struct {
+		Enabled resource.Bool `yaml:"enabled"`
+		Email   string        `yaml:"email"`
+		URI     string        `yaml:"uri"`
+	} `yaml:"acme"`
+
+	ListenAddr           noEffect `yaml:"listen_addr"`
+	TunnelListenAddr     noEffect `yaml:"tunnel_listen_addr"`
+	KubeListenAddr       noEffect `yaml:"kube_listen_addr"`
+	PeerListenAddr       noEffect `yaml:"peer_listen_addr"`
+	PeerPublicAddr       noEffect `yaml:"peer_public_addr"`
+	SSHPublicAddr        noEffect `yaml:"ssh_public_addr"`
+	TunnelPublicAddr     noEffect `yaml:"tunnel_public_addr"`
+	KubePublicAddr       noEffect `yaml:"kube_public_addr"`
+	MySQLListenAddr      noEffect `yaml:"mysql_listen_addr"`
+	PostgresListenAddr   noEffect `yaml:"postgres_listen_addr"`
+	MongoListenAddr      noEffect `yaml:"mongo_listen_addr"`
+	MySQLPublicAddr      noEffect `yaml:"mysql_public_addr"`
+	PostgresPublicAddr   noEffect `yaml:"postgres_public_addr"`
+	MongoPublicAddr      noEffect `yaml:"mongo_public_addr"`
+	MySQLServerVersion   noEffect `yaml:"mysql_server_version"`
+	ProxyProtocol        noEffect `yaml:"proxy_protocol"`
+	TrustForwardedFor    noEffect `yaml:"trust_x_forwarded_for"`
+	UI                   noEffect `yaml:"ui"`
+	UpgradesChannels     noEffect `yaml:"automatic_upgrades_channels"`
+	IDP                  noEffect `yaml:"idp"`
+	Kubernetes           noEffect `yaml:"kubernetes"`
+	Assist               noEffect `yaml:"assist"`
+	ProxyGroupID         noEffect `yaml:"proxy_group_id"`
+	ProxyGroupGeneration noEffect `yaml:"proxy_group_generation"`
+}
+
+type keyPair struct {
+	KeyFile  string `yaml:"key_file"`
+	CertFile string `yaml:"cert_file"`
+}
+
+func (s *proxySection) apply(p *problems, c *Config) {
+	const at = "proxy_service."
+	c.Proxy.Enabled = s.Enabled.Enabled(true)
+	if s.WebListenAddr != "" {
+		c.Proxy.ListenAddr = p.address(at+"web_listen_addr", s.WebListenAddr, defaultProxyPort, true)
+	}
+	_, port, err := net.SplitHostPort(c.Proxy.ListenAddr)
+	if err != nil || port == "0" {
+		port = defaultProxyPort
+	}
+	for i, address := range s.PublicAddr {
+		c.Proxy.PublicAddrs = append(c.Proxy.PublicAddrs, p.address(s.PublicAddr.at(p, at+"public_addr", i), address, port, false))
+	}
+	for i, pair := range s.HTTPSKeyPairs {
+		path := indexPath(at+"https_keypairs", i)
+		if pair.KeyFile == "" {
+			p.add(path+".key_file", "is missing")
+		}
+		if pair.CertFile == "" {
+			p.add(path+".cert_file", "is missing")
+		}
+		c.Proxy.KeyPairs = append(c.Proxy.KeyPairs, KeyPair(pair))
+	}
+	s.applyOldKeyPair(p, c)
+	if s.HTTPSKeyPairsReload > 0 {
+		p.warn(at+"https_keypairs_reload_interval", "certificates are read at the start only; restart to use new ones")
+	}
+	if s.ACME.Enabled {
+		p.warn(at+"acme.enabled", "certificates are not fetched from an ACME authority; name the files of one in https_keypairs, or the proxy makes a self-signed one")
+	}
+}
+
+func (s *proxySection) applyOldKeyPair(p *problems, c *Config) {
+	switch {
+	case s.HTTPSKeyFile == "" && s.HTTPSCertFile == "":
+	case s.HTTPSKeyFile == "":
+		p.add("proxy_service.https_cert_file", "needs https_key_file beside it")
+	case s.HTTPSCertFile == "":
+		p.add("proxy_service.https_key_file", "needs https_cert_file beside it")
+	default:
+		c.Proxy.KeyPairs = append(c.Proxy.KeyPairs, KeyPair{KeyFile: s.HTTPSKeyFile, CertFile: s.HTTPSCertFile})
+	}
+}

@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/engine"
+	"sallyport/internal/fault"
+	"sallyport/internal/session"
+)
+
+const (
+	cancelTimeout    = 10 * time.Second
+	cancelsPerSecond = 10
+	secretSize       = 4 // of protocol 3.0
+)
+
+// cancels knows the keys that clients hold. The process id in a key is the database's own, because clients see
+// it elsewhere too; the secret is ours. Safe for concurrent use.
+type cancels struct {
+	now    func() time.Time
+	random io.Reader
+
+	mu     sync.Mutex
+	keys   map[uint32][]*cancellable // by process id; guarded by mu
+	second int64                     // guarded by mu
+	asked  map[string]int            // in that second, by source; guarded by mu
+}
+
+// cancellable is a session whose running statement can be cancelled.
+type cancellable struct {
+	secret  [secretSize]byte
+	real    backendKey
+	session *session.Session
+	ctx     context.Context // ends with the session
+	end     context.CancelFunc
+	running sync.WaitGroup // cancel requests under way; added to under cancels.mu
+}
+
+// register gives a session a key.
+func (c *cancels) register(ctx context.Context, s *session.Session, key backendKey) (*cancellable, error) {
+	entry := &cancellable{real: key, session: s}
+	if _, err := io.ReadFull(c.random, entry.secret[:]); err != nil {
+		return nil, fmt.Errorf("making a cancel key: %w", err)
+	}
+	entry.ctx, entry.end = context.WithCancel(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keys == nil {
+		c.keys = make(map[uint32][]*cancellable)
+	}
+	c.keys[key.processID] = append(c.keys[key.processID], entry)
+	return entry, nil
+}
+
+// remove forgets a session, and returns when no cancel request uses it any more.
+func (c *cancels) remove(entry *cancellable) {
+	c.mu.Lock()
+	id := entry.real.processID
+	left := slices.DeleteFunc(c.keys[id], func(e *cancellable) bool { return e == entry })
+	if c.keys[id] = left; len(left) == 0 {
+		delete(c.keys, id)
+	}
+	c.mu.Unlock()
+	entry.end()
+	entry.running.Wait()
+}
+
+// find returns the session of a key, to be released with running.Done, or nil.
+func (c *cancels) find(key engine.CancelKey) *cancellable {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, entry := range c.keys[key.ProcessID] {
+		if subtle.ConstantTimeCompare(entry.secret[:], key.Secret) == 1 {
+			entry.running.Add(1)
+			return entry
+		}
+	}
+	return nil
+}
+
+// allow bounds how often one source may ask, whether its keys are known or not.
+func (c *cancels) allow(address string) bool {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if second := c.now().Unix(); second != c.second || c.asked == nil {
+		c.second, c.asked = second, make(map[string]int)
+	}
+	c.asked[address]++
+	return c.asked[address] <= cancelsPerSecond
+}
+
+// Cancel implements engine.Canceller. Sources that ask too often are told that their key is unknown.
+func (e *Engine) Cancel(ctx context.Context, key engine.CancelKey) bool {
+	if !e.cancels.allow(key.ClientAddress) {
+		return false
+	}
+	return e.cancelKnown(ctx, key)
+}
+
+func (e *Engine) cancelKnown(ctx context.Context, key engine.CancelKey) bool {
+	entry := e.cancels.find(key)
+	if entry == nil {
+		return false
+	}
+	defer entry.running.Done()
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+	defer cancel()
+	defer context.AfterFunc(entry.ctx, cancel)()
+	if err := entry.cancel(ctx, key.ClientAddress); err != nil {
+		e.cfg.Logger.Warn("cancel request failed", "sid", entry.session.ID(), "error", err)
+	}
+	return true
+}
+
+// serveCancel handles a cancel request in place of a login. As in PostgreSQL it is not answered.
+func (e *Engine) serveCancel(ctx context.Context, key engine.CancelKey) {
+	if e.cancels.allow(key.ClientAddress) && !e.cancelKnown(ctx, key) && e.cfg.ForwardCancel != nil {
+		e.cfg.ForwardCancel(key)
+	}
+}
+
+// cancel asks the database to cancel what the session runs, for whoever is at the address.
+func (c *cancellable) cancel(ctx context.Context, address string) error {
+	event := &audit.PostgresCancel{ConnectionMeta: audit.ConnectionMeta{RemoteAddr: address}, PID: c.real.processID}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		event.Error, event.Message = err.Error(), fault.Message(err)
+		_, _ = c.session.Record(ctx, event)
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	event.Success = true
+	if _, err := c.session.Record(ctx, event); err != nil {
+		return err
+	}
+	return sendCancel(conn, c.real)
+}
+
+// dial opens TLS to the database. Closing the connection closes what it stands on.
+func (c *cancellable) dial(ctx context.Context) (net.Conn, error) {
+	up, err := c.session.DialAgain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := requestTLS(up.Conn); err != nil {
+		_ = up.Conn.Close()
+		return nil, err
+	}
+	conn, err := up.StartTLS(ctx)
+	if err != nil {
+		_ = up.Conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// sendCancel sends the request and waits until the database has taken it, which it shows by hanging up.
+func sendCancel(conn net.Conn, key backendKey) error {
+	packet := binary.BigEndian.AppendUint32(nil, uint32(12+len(key.secret)))
+	packet = binary.BigEndian.AppendUint32(packet, codeCancelRequest)
+	packet = binary.BigEndian.AppendUint32(packet, key.processID)
+	if _, err := conn.Write(append(packet, key.secret...)); err != nil {
+		return fmt.Errorf("sending the cancel request: %w", err)
+	}
+	_, _ = conn.Read(make([]byte, 1))
+	return nil
+}

@@ -1,0 +1,190 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+)
+
+// maxPayload is how much of a message that cannot be read is recorded.
+const maxPayload = 64 << 10
+
+// reader is the state of the direction from the client.
+type reader struct {
+	inbox  inbox
+	skip   int64 // bytes of COPY data that are still to come of the message
+	failed bool  // a write to the database went wrong
+	query  audit.DatabaseQuery
+	call   portal // arguments of a function call
+}
+
+// atBoundary reports whether the database was sent whole messages.
+func (c *reader) atBoundary() bool { return c.skip == 0 && !c.failed }
+
+// readClient reads messages until the client goes: all that one read brought are recorded and then sent on, in
+// one write of the very bytes that were read.
+func (r *relay) readClient() error {
+	c := &r.fromClient
+	for {
+		underWay := c.skip > 0 || c.inbox.scanned < c.inbox.end
+		n, err := c.inbox.fill(r.client, underWay)
+		if n > 0 {
+			r.session.Count(0, n)
+			if scanErr := r.scanClient(); scanErr != nil {
+				return r.finishClient(scanErr)
+			}
+		}
+		if err != nil {
+			return r.clientGone(err)
+		}
+	}
+}
+
+// finishClient sends on what was recorded before the error.
+func (r *relay) finishClient(err error) error {
+	if sendErr := r.sendToServer(); sendErr != nil {
+		return sendErr
+	}
+	if errors.Is(err, errGoodbye) {
+		return r.depart(err)
+	}
+	return err
+}
+
+func (r *relay) clientGone(err error) error {
+	if r.ctx.Err() != nil || !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading from the client: %w", err)
+	}
+	// The client may have closed its own direction only.
+	r.setLeaving()
+	return r.depart(fmt.Errorf("the client left without a goodbye: %w", err))
+}
+
+// scanClient looks at what has arrived, and sends on what is complete.
+func (r *relay) scanClient() error {
+	c := &r.fromClient
+	in := &c.inbox
+	for in.scanned < in.end {
+		if c.skip > 0 {
+			n := min(c.skip, int64(in.end-in.scanned))
+			in.scanned += int(n)
+			c.skip -= n
+			continue
+		}
+		frame := in.buf[in.scanned:in.end]
+		if len(frame) < headerSize {
+			if err := r.checkType(frame); err != nil {
+				return err
+			}
+			break
+		}
+		consumed, err := r.scanFrame(frame)
+		if err != nil {
+			return err
+		}
+		if consumed == 0 {
+			break
+		}
+		in.scanned += consumed
+	}
+	if in.isSmall() && (c.skip > 0 || in.scanned < in.end) {
+		return nil // the rest is about to come: one write for all
+	}
+	return r.sendToServer()
+}
+
+// checkType refuses an unknown type as soon as it is there.
+func (r *relay) checkType(frame []byte) error {
+	if _, known := messageLimit(frame[0]); known {
+		return nil
+	}
+	return r.recordMalformed(frame, fmt.Errorf("message type %q", frame[0]))
+}
+
+// scanFrame takes the message at the beginning of frame. It returns 0 when the message is not complete.
+func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
+	typ, size := frame[0], int64(binary.BigEndian.Uint32(frame[1:]))
+	limit, known := messageLimit(typ)
+	if !known || size < lengthSize || size > limit {
+		return 0, r.recordMalformed(frame, fmt.Errorf("message %q of length %d", typ, size))
+	}
+	if typ == feCopyData {
+		r.copied.Add(size - lengthSize)
+		r.fromClient.skip = size - lengthSize
+		return headerSize, nil
+	}
+	total := int(size) + headerSize - lengthSize
+	if len(frame) < total {
+		return 0, nil
+	}
+	if err := r.awaitRoom(); err != nil {
+		return 0, err
+	}
+	if err := r.message(typ, frame[headerSize:total]); err != nil {
+		if isMalformed(err) {
+			return 0, r.recordMalformed(frame[:total], err)
+		}
+		return 0, err
+	}
+	if typ == feTerminate {
+		r.fromClient.inbox.scanned += total
+		r.setLeaving()
+		return 0, errGoodbye
+	}
+	return total, nil
+}
+
+// isMalformed tells errors of the decoders from those of recording and of limits.
+func isMalformed(err error) bool {
+	_, isEnding := errors.AsType[*ending](err)
+	_, isFault := errors.AsType[*fault.Error](err)
+	return !isEnding && !isFault
+}
+
+func (r *relay) recordMalformed(frame []byte, cause error) error {
+	event := &audit.MalformedPacket{Payload: frame[:min(len(frame), maxPayload)]}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	if errors.Is(cause, errLongName) {
+		return endWith(stateNameTooLong, fault.BadParameter, "the name of a statement or portal is longer than the %d bytes that the database tells apart; use a shorter one", nameLimit)
+	}
+	return malformed("%w", cause)
+}
+
+// awaitRoom waits while too many messages are on their way.
+func (r *relay) awaitRoom() error {
+	r.mu.Lock()
+	full := r.unanswered() >= maxUnanswered
+	r.mu.Unlock()
+	if !full {
+		return nil
+	}
+	return r.await(func() bool { return r.unanswered() < maxUnanswered })
+}
+
+// await sends on what was recorded, and then waits.
+func (r *relay) await(condition func() bool) error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	return r.wait(condition)
+}
+
+func (r *relay) sendToServer() error {
+	c := &r.fromClient
+	pending := c.inbox.pending()
+	if len(pending) == 0 {
+		return nil
+	}
+	if _, err := r.server.Write(pending); err != nil {
+		c.failed = true
+		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
+	}
+	c.inbox.sent()
+	return nil
+}

@@ -1,0 +1,294 @@
+package postgres
+
+import (
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+)
+
+// message reads, records and notes one message of the client, which is sent on afterwards.
+func (r *relay) message(typ byte, body []byte) error {
+	switch typ {
+	case feQuery:
+		return r.query(body)
+	case feParse:
+		return r.parse(body)
+	case feBind:
+		return r.bind(body)
+	case feExecute:
+		return r.execute(body)
+	case feDescribe:
+		return r.describe(body)
+	case feClose:
+		return r.close(body)
+	case feFunctionCall:
+		return r.callFunction(body)
+	case feSync:
+		r.sync()
+	case feCopyDone:
+		r.endCopy()
+	case feCopyFail:
+		r.endCopy()
+		return decodeCopyFail(body)
+	}
+	return nil // Flush and Terminate
+}
+
+func (r *relay) query(body []byte) error {
+	text, err := queryText(body)
+	if err != nil {
+		return err
+	}
+	var kept *statement
+	if _, ok := deallocated(text); ok {
+		kept = &statement{text: append([]byte(nil), text...)} // to be looked at again when it has succeeded
+	}
+	r.fromClient.query = audit.DatabaseQuery{Query: text}
+	return r.perform(feQuery, &r.fromClient.query, kept)
+}
+
+// perform records a command that the database will execute and notes that its answer is due.
+func (r *relay) perform(kind byte, event audit.SessionEvent, s *statement) error {
+	q := request{kind: kind, statement: s, began: r.engine.cfg.Now()}
+	var err error
+	if q.event, err = r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	if r.push(q) {
+		return nil
+	}
+	return r.recordSkipped(&q)
+}
+
+// recordSkipped says that the database ignores a command because an earlier one failed.
+func (r *relay) recordSkipped(q *request) error {
+	return r.recordResult(q, &audit.DatabaseResult{Status: audit.Status{Error: notExecuted}})
+}
+
+const notExecuted = "not executed, because an earlier message before the same Sync failed"
+
+// push notes that an answer is due. It reports false when the database ignores the message.
+func (r *relay) push(q request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pushLocked(q)
+}
+
+func (r *relay) pushLocked(q request) bool {
+	if r.skipping {
+		return false
+	}
+	// In COPY mode only a Sync may come before the end; the client takes the mode to be over.
+	r.copyingIn = false
+	if q.runs() {
+		r.copied.Store(0)
+	}
+	r.requests.push(q)
+	return true
+}
+
+func (r *relay) parse(body []byte) error {
+	m, err := decodeParse(body)
+	if err != nil {
+		return err
+	}
+	s := &statement{name: string(m.name), text: append([]byte(nil), m.text...), types: decodeTypes(m.types)}
+	if r.engine.cfg.RecordProtocol {
+		if _, err := r.session.Record(r.ctx, &audit.PostgresParse{StatementName: s.name, Query: s.text}); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.checkRoom(s.name, r.statements.count(), len(s.text)); err != nil {
+		return err
+	}
+	r.lastID++
+	if r.pushLocked(request{kind: feParse, statement: s, id: r.lastID}) {
+		r.held += len(s.text)
+		r.statements.define(s.name, definition[*statement]{value: s, segment: r.segment, id: r.lastID})
+	}
+	return nil
+}
+
+// checkRoom bounds what a session makes us keep.
+func (r *relay) checkRoom(name string, count, size int) error {
+	if name != "" && count >= maxNames || r.held+size > maxHeld {
+		return endWith(stateLimitExceeded, fault.LimitExceeded,
+			"the session keeps more than %d prepared statements or portals, or more than %d MiB of them; close those that are not needed any more", maxNames, maxHeld>>20)
+	}
+	return nil
+}
+
+func (r *relay) bind(body []byte) error {
+	p := r.takePortal()
+	m, err := decodeBind(body, p)
+	if err != nil {
+		return err
+	}
+	if p.statement, err = find(r, &r.statements, m.statement); err != nil {
+		return err
+	}
+	p.name, p.named = keep(p.name, m.portal), keep(p.named, m.statement)
+	if r.engine.cfg.RecordProtocol {
+		event := &audit.PostgresBind{StatementName: p.named, PortalName: p.name, Parameters: r.show(p)}
+		if _, err := r.session.Record(r.ctx, event); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.checkRoom(p.name, r.portals.count(), p.size()); err != nil {
+		return err
+	}
+	r.lastID++
+	if r.pushLocked(request{kind: feBind, statement: p.statement, portal: p, id: r.lastID}) {
+		r.held += p.size()
+		r.portals.define(p.name, definition[*portal]{value: p, segment: r.segment, id: r.lastID})
+	}
+	return nil
+}
+
+// keep returns the text as a string, without a copy if it has not changed.
+func keep(old string, text []byte) string {
+	if old == string(text) {
+		return old
+	}
+	return string(text)
+}
+
+func (r *relay) takePortal() *portal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.spare
+	r.spare = nil
+	if p == nil {
+		p = &portal{}
+	}
+	return p
+}
+
+// find returns what a name means for the next message, or nil. When that depends on answers to earlier
+// messages it waits for them.
+func find[T any](r *relay, n *names[*T], name []byte) (*T, error) {
+	r.mu.Lock()
+	value, wait := n.lookUp(name, r.segment)
+	r.mu.Unlock()
+	if !wait {
+		return value, nil
+	}
+	err := r.await(func() bool {
+		value, wait = n.lookUp(name, r.segment)
+		return !wait
+	})
+	return value, err
+}
+
+func (r *relay) execute(body []byte) error {
+	name, err := decodeExecute(body)
+	if err != nil {
+		return err
+	}
+	p, err := find(r, &r.portals, name)
+	if err != nil {
+		return err
+	}
+	event := &r.fromClient.query
+	var s *statement
+	if p == nil {
+		// A cursor of SQL, whose text is in the statement that declared it.
+		*event = audit.DatabaseQuery{PortalName: string(name)}
+	} else {
+		*event = audit.DatabaseQuery{Parameters: r.show(p), StatementName: p.named, PortalName: p.name}
+		if s = p.statement; s != nil {
+			event.Query = s.text
+		}
+	}
+	return r.perform(feExecute, event, s)
+}
+
+// show returns the values of a portal as they are recorded.
+func (r *relay) show(p *portal) []audit.Parameter {
+	if len(p.parameters) == 0 {
+		return nil
+	}
+	var types []uint32
+	if p.statement != nil {
+		r.mu.Lock()
+		types = p.statement.types
+		r.mu.Unlock()
+	}
+	return p.show(types)
+}
+
+func (r *relay) describe(body []byte) error {
+	m, err := decodeTarget(body)
+	if err != nil {
+		return err
+	}
+	q := request{kind: feDescribe, ofPortal: m.portal}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !m.portal {
+		// If it is not certain which statement is described, its types are not needed.
+		if s, wait := r.statements.lookUp(m.name, r.segment); !wait {
+			q.statement = s
+		}
+	}
+	r.pushLocked(q)
+	return nil
+}
+
+func (r *relay) close(body []byte) error {
+	m, err := decodeTarget(body)
+	if err != nil {
+		return err
+	}
+	name := string(m.name)
+	if r.engine.cfg.RecordProtocol {
+		if _, err := r.session.Record(r.ctx, &audit.PostgresClose{Portal: m.portal, Name: name}); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lastID++
+	if !r.pushLocked(request{kind: feClose, ofPortal: m.portal, name: name, id: r.lastID}) {
+		return nil
+	}
+	if m.portal {
+		r.portals.define(name, definition[*portal]{segment: r.segment, id: r.lastID})
+	} else {
+		r.statements.define(name, definition[*statement]{segment: r.segment, id: r.lastID})
+	}
+	return nil
+}
+
+func (r *relay) callFunction(body []byte) error {
+	call := &r.fromClient.call
+	oid, err := decodeFunctionCall(body, call)
+	if err != nil {
+		return err
+	}
+	return r.perform(feFunctionCall, &audit.PostgresFunction{OID: oid, Args: call.parameters}, nil)
+}
+
+// sync ends what an error makes the database skip.
+func (r *relay) sync() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.segment++
+	r.skipping = false
+	r.requests.push(request{kind: feSync, optional: r.copyingIn})
+}
+
+// endCopy notes where the client ended a COPY: Syncs before that may stay without an answer.
+func (r *relay) endCopy() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.copyingIn:
+		r.copyingIn = false
+	case r.unanswered() > 0 && !r.skipping:
+		r.requests.push(request{kind: feCopyDone})
+	}
+}

@@ -1,0 +1,136 @@
+package postgres
+
+import "sallyport/internal/audit"
+
+// replyError acts on an error message of the database.
+func (r *relay) replyError(e serverError) error {
+	a := &r.fromServer
+	if e.fatal() {
+		// It may come at any time, and the connection ends.
+		a.fatal = &e
+		if a.current.kind == 0 {
+			r.next(beErrorResponse)
+		}
+		if a.current.runs() && !a.current.answered {
+			a.current.answered = true
+			return r.recordOutcome(audit.Status{Error: e.Error()}, e.state, "")
+		}
+		return nil
+	}
+	if a.current.kind == 0 && !r.next(beErrorResponse) {
+		return desynchronised("an error in answer to nothing: %w", &e)
+	}
+	switch a.current.kind {
+	case feQuery, feFunctionCall: // a ReadyForQuery follows
+		a.current.answered = true
+		return r.failed(e)
+	case feSync: // the transaction could not be committed; a ReadyForQuery follows
+		return r.recordLate(e)
+	default:
+		return r.failSegment(e)
+	}
+}
+
+// failed records the error of the current statement.
+func (r *relay) failed(e serverError) error {
+	err := r.recordOutcome(audit.Status{Error: e.Error()}, e.state, "")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.copyingIn = false
+	r.fromServer.copying = 0
+	return err
+}
+
+// recordLate adds to the last statement before a Sync that it did not last.
+func (r *relay) recordLate(e serverError) error {
+	a := &r.fromServer
+	if a.last < 0 {
+		return nil
+	}
+	a.current.event = a.last
+	a.current.began = r.engine.cfg.Now()
+	return r.recordOutcome(audit.Status{Error: e.Error()}, e.state, "")
+}
+
+// failSegment ends the current message of the extended protocol with an error. The database skips all others
+// up to the next Sync.
+func (r *relay) failSegment(e serverError) error {
+	a := &r.fromServer
+	failed := a.current
+	if failed.kind == feExecute {
+		if err := r.failed(e); err != nil {
+			return err
+		}
+	}
+	a.copying = 0
+	r.mu.Lock()
+	r.undefine(&failed)
+	if failed.kind == feParse && failed.statement.name == "" {
+		r.dropStatement("") // the database has dropped it before it read the new one
+	}
+	skipped := r.skipToSync()
+	r.doneLocked()
+	r.mu.Unlock()
+	return r.recordSkippedAfter(&failed, skipped, e)
+}
+
+// skipToSync takes out the requests that will have no answer, and returns those that were to run something.
+func (r *relay) skipToSync() (skipped []request) {
+	r.copyingIn = false
+	for q := r.requests.first(); q != nil; q = r.requests.first() {
+		if q.kind == feSync {
+			return skipped
+		}
+		dropped := r.requests.pop()
+		r.undefine(&dropped)
+		if dropped.runs() {
+			skipped = append(skipped, dropped)
+		}
+	}
+	r.skipping = true
+	return skipped
+}
+
+// undefine takes back what a message that failed or was skipped would have defined.
+func (r *relay) undefine(q *request) {
+	switch {
+	case q.kind == feParse:
+		r.held -= len(q.statement.text)
+		r.statements.forget(q.statement.name, q.id)
+	case q.kind == feBind:
+		r.held -= q.portal.size()
+		r.portals.forget(q.portal.name, q.id)
+	case q.kind == feClose && q.ofPortal:
+		r.portals.forget(q.name, q.id)
+	case q.kind == feClose:
+		r.statements.forget(q.name, q.id)
+	}
+}
+
+// recordSkippedAfter gives the statements that were recorded and then not executed their result. If the
+// failed message prepared one of them, its error is that statement's; if none of them, the attempt is recorded.
+func (r *relay) recordSkippedAfter(failed *request, skipped []request, e serverError) error {
+	told := failed.kind != feParse
+	prepares := failed.kind == feParse || failed.kind == feBind
+	for i := range skipped {
+		q := &skipped[i]
+		if !prepares || q.statement == nil || q.statement != failed.statement {
+			if err := r.recordSkipped(q); err != nil {
+				return err
+			}
+			continue
+		}
+		told, prepares = true, false
+		if err := r.recordResult(q, &audit.DatabaseResult{Status: audit.Status{Error: e.Error()}, SQLState: e.state}); err != nil {
+			return err
+		}
+	}
+	if told {
+		return nil
+	}
+	_, err := r.session.Record(r.ctx, &audit.DatabaseQueryFailed{
+		DatabaseQuery: audit.DatabaseQuery{Query: failed.statement.text, StatementName: failed.statement.name},
+		Error:         e.Error(),
+	})
+	return err
+}

@@ -1,0 +1,218 @@
+package postgres
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // the database's choice, under TLS
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/session"
+)
+
+const (
+	loginTimeout  = 15 * time.Second
+	loginMessages = 20      // that a database may ask or tell before it is ready, settings and notices apart
+	loginReports  = 1_000   // settings and notices
+	loginBytes    = 1 << 20 // of all of them
+	loginFrame    = 64 << 10
+)
+
+// backend is a connection to the database that is ready for commands.
+type backend struct {
+	conn    net.Conn
+	key     backendKey // zero when the database gave none
+	reports []byte     // messages for the client, as the database sent them
+	ready   []byte     // the message that ended the login
+}
+
+// backendKey lets commands of a connection be cancelled.
+type backendKey struct {
+	processID uint32
+	secret    []byte
+}
+
+func (k backendKey) empty() bool { return len(k.secret) == 0 || k.processID == 0 }
+
+// refusedLogin is an error message of the database in answer to the login, for the client as it is.
+type refusedLogin struct {
+	serverError
+	message []byte
+}
+
+func (r *refusedLogin) Error() string {
+	return "the database refused the login: " + r.serverError.Error()
+}
+
+// logIn opens TLS on the way to the database and logs in there with the account that was authorised.
+func logIn(ctx context.Context, up *session.Upstream, s *startup) (*backend, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
+		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	b, err := logInWithin(ctx, up, s)
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	return b, explainLogin(up, err)
+}
+
+func logInWithin(ctx context.Context, up *session.Upstream, s *startup) (*backend, error) {
+	if err := requestTLS(up.Conn); err != nil {
+		return nil, err
+	}
+	conn, err := up.StartTLS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parameters := map[string]string{keyUser: up.User, keyDatabase: s.want.Name}
+	for _, setting := range s.settings {
+		parameters[setting.name] = setting.value
+	}
+	message, err := (&pgproto3.StartupMessage{ProtocolVersion: protocol30, Parameters: parameters}).Encode(nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(message); err != nil {
+		return nil, fmt.Errorf("sending the startup message: %w", err)
+	}
+	l := &login{backend: backend{conn: conn}, user: up.User, password: up.Password}
+	if err := l.run(); err != nil {
+		return nil, err
+	}
+	return &l.backend, nil
+}
+
+// explainLogin puts what the network or the database's TLS said into words.
+func explainLogin(up *session.Upstream, err error) error {
+	err = up.Explain(err)
+	_, known := errors.AsType[*fault.Error](err)
+	_, refused := errors.AsType[*refusedLogin](err)
+	if err == nil || known || refused {
+		return err
+	}
+	return fault.Wrap(fault.ConnectionProblem, err, "the database broke the connection off during the login; its log tells why")
+}
+
+// requestTLS asks for TLS. Only the byte that agrees is accepted, and nothing is read behind it; what a
+// server says before TLS comes from anybody, so it is not shown.
+func requestTLS(conn io.ReadWriter) error {
+	request := binary.BigEndian.AppendUint32(nil, startupMinimum)
+	if _, err := conn.Write(binary.BigEndian.AppendUint32(request, codeSSLRequest)); err != nil {
+		return fmt.Errorf("asking for TLS: %w", err)
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return fmt.Errorf("asking for TLS: %w", err)
+	}
+	if answer[0] != 'S' {
+		return fault.New(fault.ConnectionProblem, "the database does not offer TLS, which is needed; set ssl = on in its postgresql.conf")
+	}
+	return nil
+}
+
+// login is the conversation until the database is ready.
+type login struct {
+	backend
+	user, password string
+	authenticated  bool
+}
+
+func (l *login) run() error {
+	reports, total := 0, 0
+	for messages := 0; messages < loginMessages && reports < loginReports && total < loginBytes; {
+		typ, body, err := readFrame(l.conn, loginFrame)
+		if err != nil {
+			return fmt.Errorf("reading the answer to the login: %w", err)
+		}
+		total += len(body)
+		if typ == beParameterStatus || typ == beNoticeResponse {
+			reports++
+		} else {
+			messages++
+		}
+		if done, err := l.answer(typ, body); done || err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.ConnectionProblem, "the database sent too many messages before it was ready; check that its address leads to a PostgreSQL server")
+}
+
+func (l *login) answer(typ byte, body []byte) (done bool, err error) {
+	switch {
+	case typ == beErrorResponse:
+		return false, &refusedLogin{parseServerError(body), frameOf(typ, body)}
+	case typ == beNoticeResponse:
+		l.reports = append(l.reports, frameOf(typ, body)...)
+		return false, nil
+	case typ == beAuthentication && !l.authenticated:
+		return false, l.authenticate(body)
+	case !l.authenticated:
+		return false, unexpectedInLogin(typ)
+	case typ == beParameterStatus:
+		l.reports = append(l.reports, frameOf(typ, body)...)
+		return false, nil
+	case typ == beBackendKeyData && l.key.empty() && len(body) >= 4 && len(body) <= 4+keyMaximum:
+		l.key = backendKey{binary.BigEndian.Uint32(body), body[4:]}
+		return false, nil
+	case typ == beReadyForQuery && len(body) == 1:
+		l.ready = frameOf(typ, body)
+		return true, nil
+	default:
+		return false, unexpectedInLogin(typ)
+	}
+}
+
+func unexpectedInLogin(typ byte) error {
+	return fault.Wrap(fault.ConnectionProblem, fmt.Errorf("message %q during the login", typ),
+		"the database does not follow the PostgreSQL protocol during the login; check that its address leads to a PostgreSQL server")
+}
+
+// authenticate answers what the database asks to know who we are. The certificate has told it already; a
+// password is sent only if the session has one, and TLS is on by then.
+func (l *login) authenticate(body []byte) error {
+	if len(body) < 4 {
+		return unexpectedInLogin(beAuthentication)
+	}
+	var secret string
+	switch kind := binary.BigEndian.Uint32(body); {
+	case kind == pgproto3.AuthTypeOk && len(body) == 4:
+		l.authenticated = true
+		return nil
+	case kind == pgproto3.AuthTypeCleartextPassword && l.password != "":
+		secret = l.password
+	case kind == pgproto3.AuthTypeMD5Password && l.password != "" && len(body) == 8:
+		secret = md5Password(l.user, l.password, body[4:])
+	default:
+		return fault.Wrap(fault.ConnectionProblem, fmt.Errorf("authentication method %d", kind),
+			"the database asks for another proof than the client certificate; put a line such as \"hostssl all all 0.0.0.0/0 cert\" before the others in its pg_hba.conf")
+	}
+	message, err := (&pgproto3.PasswordMessage{Password: secret}).Encode(nil)
+	if err != nil {
+		return err
+	}
+	_, err = l.conn.Write(message)
+	return err
+}
+
+func md5Password(user, password string, salt []byte) string {
+	inner := md5.Sum([]byte(password + user))
+	outer := md5.Sum(append([]byte(hex.EncodeToString(inner[:])), salt...))
+	return "md5" + hex.EncodeToString(outer[:])
+}
+
+// frameOf returns a message as it was on the wire.
+func frameOf(typ byte, body []byte) []byte {
+	frame := make([]byte, 0, headerSize+len(body))
+	frame = append(frame, typ)
+	frame = binary.BigEndian.AppendUint32(frame, uint32(lengthSize+len(body)))
+	return append(frame, body...)
+}

@@ -1,0 +1,229 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/session"
+)
+
+const (
+	maxUnanswered = 10_000    // messages sent ahead of their answers
+	maxNames      = 1_024     // prepared statements with a name; the same for portals
+	maxHeld       = 128 << 20 // bytes of statements and values that a session keeps
+	goodbyeTime   = 2 * time.Second
+	drainTime     = 5 * time.Second // for answers that are due when the client has said goodbye
+)
+
+// errGoodbye ends a relay in the ordinary way.
+var errGoodbye = errors.New("goodbye")
+
+// relay is the part of a session behind the login. One goroutine reads from the client, one from the database;
+// each of them is the only writer to the other side.
+type relay struct {
+	engine  *Engine
+	session *session.Session
+	client  net.Conn
+	server  net.Conn
+
+	ctx context.Context         // ends when either direction does
+	end context.CancelCauseFunc // the first cause counts
+
+	fromClient reader // of the goroutine that reads from the client
+	fromServer answers
+	abandoned  bool // a statement was running when the relay ended
+
+	mu         sync.Mutex
+	changed    sync.Cond // of what wait waits for
+	waiters    int       // guarded by mu, like all that follows
+	requests   queue
+	busy       bool // fromServer.current is being answered
+	statements names[*statement]
+	portals    names[*portal]
+	spare      *portal // to be used again
+	segment    int64   // Syncs sent
+	lastID     int64   // of definitions
+	held       int     // bytes in statements and portals
+	skipping   bool    // the database ignores everything up to the next Sync
+	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
+	loose      bool    // the next Sync may go unanswered
+	leaving    bool    // the client has said goodbye
+
+	copied   atomic.Int64  // bytes of COPY from the client
+	firstPID atomic.Uint32 // number of the connection, until the first result has told it
+}
+
+func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, b *backend) *relay {
+	r := &relay{engine: e, session: s, client: client, server: b.conn}
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	r.changed.L = &r.mu
+	r.fromClient.inbox = inbox{buffers: &e.buffers}
+	r.fromServer.inbox = inbox{buffers: &e.buffers}
+	r.fromClient.inbox.release()
+	r.fromServer.inbox.release()
+	r.firstPID.Store(b.key.processID)
+	return r
+}
+
+// welcomed tells the client that it is logged in.
+func (r *relay) welcomed(message []byte) error {
+	stop := context.AfterFunc(r.ctx, func() { _ = r.client.SetWriteDeadline(time.Unix(1, 0)) })
+	_, err := r.client.Write(message)
+	if !stop() {
+		return context.Cause(r.ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("the client left during the login: %w: %w", io.EOF, err)
+	}
+	r.session.Count(len(message), 0)
+	return nil
+}
+
+// run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
+func (r *relay) run() error {
+	interrupted := make(chan struct{})
+	context.AfterFunc(r.ctx, func() {
+		defer close(interrupted)
+		r.interrupt()
+	})
+	var other sync.WaitGroup
+	other.Go(func() { r.end(r.guard(r.readServer)) })
+	r.end(r.guard(r.readClient))
+	other.Wait()
+	<-interrupted
+	r.recordUnanswered()
+	cause := context.Cause(r.ctx)
+	r.farewell(cause)
+	if errors.Is(cause, errGoodbye) {
+		return nil
+	}
+	return cause
+}
+
+// guard turns a panic into an error, so that it ends one session only.
+func (r *relay) guard(direction func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return direction()
+}
+
+// interrupt unblocks both directions. What is being written may be completed.
+func (r *relay) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
+	for _, conn := range []net.Conn{r.client, r.server} {
+		_ = conn.SetWriteDeadline(soon)
+		_ = conn.SetReadDeadline(past)
+	}
+	r.changed.Broadcast()
+}
+
+// wait returns when the condition, asked under the lock, holds, or the relay ends.
+func (r *relay) wait(condition func() bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiters++
+	defer func() { r.waiters-- }()
+	for !condition() {
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		r.changed.Wait()
+	}
+	return nil
+}
+
+// unanswered returns how many messages wait for their answer. It is called under the lock.
+func (r *relay) unanswered() int {
+	n := r.requests.len()
+	if r.busy {
+		n++
+	}
+	return n
+}
+
+// depart waits for the answers that are due to a client that has said its last word, but not for ever.
+func (r *relay) depart(cause error) error {
+	timer := time.AfterFunc(drainTime, func() { r.end(cause) })
+	defer timer.Stop()
+	_ = r.wait(func() bool { return r.unanswered() == 0 })
+	return cause
+}
+
+// setLeaving notes that the client has said its last word: what breaks off from now on is no failure.
+func (r *relay) setLeaving() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leaving = true
+}
+
+func (r *relay) isLeaving() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leaving
+}
+
+// farewell tells the client why the session ends, if it can still read that, and the database that it is over.
+func (r *relay) farewell(cause error) {
+	deadline := time.Now().Add(goodbyeTime)
+	if message := farewellMessage(cause); message != nil && r.fromServer.atBoundary() {
+		_ = r.client.SetWriteDeadline(deadline)
+		_, _ = r.client.Write(message)
+	}
+	if r.fromClient.atBoundary() {
+		_ = r.server.SetWriteDeadline(deadline)
+		_, _ = r.server.Write([]byte{feTerminate, 0, 0, 0, lengthSize})
+	}
+}
+
+// farewellMessage returns nil for endings that the client knows of.
+func farewellMessage(cause error) []byte {
+	_, told := errors.AsType[*serverError](cause)
+	if told || errors.Is(cause, io.EOF) || errors.Is(cause, errGoodbye) {
+		return nil
+	}
+	if e, ok := errors.AsType[*ending](cause); ok {
+		return fatalMessage(e.state, fault.Message(cause))
+	}
+	return fatalMessage(stateAdminShutdown, fault.Message(cause))
+}
+
+// recordUnanswered gives each statement that is still running or waiting its result: nobody knows it.
+func (r *relay) recordUnanswered() {
+	r.mu.Lock()
+	left := r.requests.waiting()
+	r.requests = queue{}
+	r.mu.Unlock()
+	if r.fromServer.current.kind != 0 && !r.fromServer.current.answered {
+		left = append([]request{r.fromServer.current}, left...)
+	}
+	for i := range left {
+		if left[i].runs() {
+			r.abandoned = true
+			_ = r.recordResult(&left[i], &audit.DatabaseResult{Status: audit.Status{Error: "the session ended before the database answered"}})
+		}
+	}
+}
+
+// recordResult records how a request ended; it fills in which one it was.
+func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
+	result.Statement = q.event
+	result.Duration = r.engine.cfg.Now().Sub(q.began)
+	result.PostgresPID = r.firstPID.Swap(0)
+	// A result is kept even when the session is over, so the context that ends with it is not asked.
+	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
+	return err
+}

@@ -1,0 +1,239 @@
+package postgres
+
+import (
+	"bytes"
+	"strconv"
+
+	"sallyport/internal/audit"
+)
+
+// next makes the request that a message answers the current one. It reports false if there is none.
+func (r *relay) next(typ byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for q := r.requests.first(); q != nil; q = r.requests.first() {
+		if q.kind == feCopyDone {
+			r.requests.pop()
+			continue
+		}
+		if q.kind == feSync {
+			may := q.optional || r.loose
+			// Whether the database ignored an optional Sync shows only later: if not this one, then the
+			// one behind the COPY stays without an answer.
+			r.loose = q.optional && typ == beReadyForQuery
+			if may && typ != beReadyForQuery {
+				r.requests.pop()
+				continue
+			}
+		}
+		r.fromServer.current = r.requests.pop()
+		r.fromServer.bytes = 0
+		r.busy = true
+		return true
+	}
+	return false
+}
+
+// done notes that the current request is answered.
+func (r *relay) done() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doneLocked()
+}
+
+func (r *relay) doneLocked() {
+	r.fromServer.current = request{}
+	r.busy = false
+	if r.waiters > 0 {
+		r.changed.Broadcast()
+	}
+}
+
+// completed ends one command: all of an Execute, or one of those in a Query.
+func (r *relay) completed(body []byte) error {
+	a := &r.fromServer
+	var tag string
+	if body != nil {
+		text, _, ok := cutString(body)
+		if !ok {
+			return desynchronised("a command tag without an end")
+		}
+		if a.tag != string(text) {
+			a.tag = string(text)
+		}
+		tag = a.tag
+	}
+	a.current.answered = true
+	if err := r.recordOutcome(audit.Status{Success: true}, "", tag); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.copying == beCopyInResponse {
+		r.endCopyIn()
+	}
+	a.copying = 0
+	r.released(tag)
+	if a.current.kind == feExecute {
+		r.doneLocked()
+	}
+	return nil
+}
+
+// released forgets prepared statements that SQL has closed.
+func (r *relay) released(tag string) {
+	switch tag {
+	case "DISCARD ALL", "DEALLOCATE ALL":
+		for name := range r.statements.settled {
+			r.dropStatement(name)
+		}
+	case "DEALLOCATE":
+		if s := r.fromServer.current.statement; s != nil {
+			if name, ok := deallocated(s.text); ok {
+				r.dropStatement(name)
+			}
+		}
+	}
+}
+
+func (r *relay) dropStatement(name string) {
+	if s := r.statements.drop(name); s != nil {
+		r.held -= len(s.text)
+	}
+}
+
+// recordOutcome records how the current statement, or one of several in a Query, ended.
+func (r *relay) recordOutcome(status audit.Status, state, tag string) error {
+	a := &r.fromServer
+	a.last = a.current.event
+	rows, counted := rowsOf(tag)
+	if !counted {
+		rows = a.rows
+	}
+	a.result = audit.DatabaseResult{Status: status, Rows: rows, Bytes: a.bytes, SQLState: state, CommandTag: tag}
+	switch a.copying {
+	case beCopyInResponse:
+		a.result.CopyDirection, a.result.CopyBytes = audit.CopyIn, r.copied.Swap(0)
+	case beCopyOutResponse:
+		a.result.CopyDirection, a.result.CopyBytes = audit.CopyOut, a.copied
+	}
+	a.rows, a.bytes, a.copied = 0, 0, 0
+	return r.recordResult(&a.current, &a.result)
+}
+
+// rowsOf returns the number at the end of a command tag.
+func rowsOf(tag string) (rows int64, ok bool) {
+	start := len(tag)
+	for start > 0 && tag[start-1] >= '0' && tag[start-1] <= '9' {
+		start--
+	}
+	rows, err := strconv.ParseInt(tag[start:], 10, 64)
+	return rows, err == nil
+}
+
+// ready ends a Query, a function call or what is before a Sync.
+func (r *relay) ready(body []byte) error {
+	if len(body) != 1 || bytes.IndexByte([]byte("ITE"), body[0]) < 0 {
+		return desynchronised("a ReadyForQuery with status %q", body)
+	}
+	a := &r.fromServer
+	if a.current.runs() && !a.current.answered {
+		if err := r.recordOutcome(audit.Status{Success: true}, "", ""); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.current.kind == feQuery {
+		r.dropStatement("")
+	}
+	if body[0] == 'I' {
+		// Portals end with their transaction.
+		for name := range r.portals.settled {
+			r.recycle(r.portals.drop(name))
+		}
+	}
+	a.rows, a.copying, a.last = 0, 0, -1
+	r.doneLocked()
+	return nil
+}
+
+// recycle keeps a portal that is no longer known for the next Bind, unless it is large.
+func (r *relay) recycle(p *portal) {
+	if p == nil {
+		return
+	}
+	r.held -= p.size()
+	if cap(p.values)+cap(p.converted) <= smallBuffer && cap(p.parameters) <= keptRequests {
+		r.spare = p
+	}
+}
+
+func (r *relay) settleStatement() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := &r.fromServer.current
+	if old := r.statements.settle(q.statement.name, q.id, q.statement); old != nil {
+		r.held -= len(old.text)
+	}
+	r.doneLocked()
+}
+
+func (r *relay) settlePortal() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	q := &r.fromServer.current
+	r.recycle(r.portals.settle(q.portal.name, q.id, q.portal))
+	r.doneLocked()
+}
+
+func (r *relay) settleClose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q := &r.fromServer.current; q.ofPortal {
+		r.portals.forget(q.name, q.id)
+		r.recycle(r.portals.drop(q.name))
+	} else {
+		r.statements.forget(q.name, q.id)
+		r.dropStatement(q.name)
+	}
+	r.doneLocked()
+}
+
+// describeParameters keeps the types by which binary values can be read. A row description follows.
+func (r *relay) describeParameters(body []byte) {
+	s := r.fromServer.current.statement
+	if s == nil || len(body) < 2 {
+		return
+	}
+	types := decodeTypes(body[2:])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.types = types
+}
+
+// beginCopyIn notes that the database ignores Syncs up to the end of the COPY.
+func (r *relay) beginCopyIn() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waiting := r.requests.waiting()
+	for i := range waiting {
+		if waiting[i].kind == feCopyDone {
+			return
+		}
+		if waiting[i].kind == feSync {
+			waiting[i].optional = true
+		}
+	}
+	r.copyingIn = true
+}
+
+// endCopyIn removes the Syncs that the database has ignored.
+func (r *relay) endCopyIn() {
+	r.copyingIn = false
+	for q := r.requests.first(); q != nil && (q.kind == feCopyDone || q.kind == feSync && q.optional); q = r.requests.first() {
+		if r.requests.pop().kind == feCopyDone {
+			return
+		}
+	}
+}
