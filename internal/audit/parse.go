@@ -36,8 +36,9 @@ func (f *Fields) Chained() bool {
 	return f.SID != uuid.Nil && (f.Prev != Hash{} || strings.HasPrefix(f.Type, "db.session."))
 }
 
-// Parse checks that line is one event in strict JSON (RFC 8259, valid UTF-8, no line break, no key twice
-// among those it reads) and returns its fields, whose Raw is line itself.
+// Parse checks that line is one event in strict JSON (RFC 8259, valid UTF-8, no white space between
+// tokens, no key twice among those it reads) and returns its fields, whose Raw is line itself. Given that,
+// looking for `"key":"value"` as bytes finds every event with this value.
 func Parse(line []byte) (Fields, error) {
 	f := Fields{Raw: line}
 	if !utf8.Valid(line) {
@@ -157,7 +158,7 @@ func (p *parser) known(bit int) (err error) {
 	case seenPrev:
 		err = p.prev()
 	case seenUser:
-		f.User, err = p.unquoted()
+		f.User, err = p.canonical()
 	case seenSID:
 		err = p.uuid(&f.SID)
 	case seenServer:
@@ -166,6 +167,20 @@ func (p *parser) known(bit int) (err error) {
 		f.Success, err = p.boolean()
 	}
 	return err
+}
+
+// canonical reads a string that is escaped as an emitter does it: one text has one form.
+func (p *parser) canonical() (string, error) {
+	start := p.pos
+	text, err := p.unquoted()
+	if err != nil {
+		return "", err
+	}
+	raw := p.text[start+1 : p.pos-1]
+	if len(raw) != len(text) && !bytes.Equal(raw, Quote(text)) {
+		return "", errors.New("escaped in an unusual way")
+	}
+	return text, nil
 }
 
 func (p *parser) version() error {

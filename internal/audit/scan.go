@@ -19,21 +19,18 @@ var (
 	errNotANumb = errors.New("not a number in the range of 64 bits")
 )
 
-// scanner reads JSON from text, which is valid UTF-8. It takes no white space between tokens except
-// blanks, as an event is one line.
+// scanner reads JSON without any white space between tokens from text, which is valid UTF-8.
 type scanner struct {
 	text []byte
 	pos  int
 }
 
-// next returns the next character that is not a blank without taking it, or 0 at the end.
+// next returns the next character without taking it, or 0 at the end.
 func (s *scanner) next() byte {
-	for ; s.pos < len(s.text); s.pos++ {
-		if c := s.text[s.pos]; c != ' ' {
-			return c
-		}
+	if s.pos == len(s.text) {
+		return 0
 	}
-	return 0
+	return s.text[s.pos]
 }
 
 // take takes the next character if it is c.
@@ -187,7 +184,6 @@ func (s *scanner) escape() error {
 
 // unquoted reads a string and returns its meaning.
 func (s *scanner) unquoted() (string, error) {
-	s.next()
 	start := s.pos
 	raw, escaped, err := s.string()
 	if err != nil || !escaped {
@@ -215,7 +211,6 @@ func (s *scanner) boolean() (bool, error) {
 
 // integer reads a whole number.
 func (s *scanner) integer() (int64, error) {
-	s.next()
 	start := s.pos
 	if err := s.number(); err != nil {
 		return 0, err

@@ -71,7 +71,7 @@ func Start(t testing.TB, options Options) *Server {
 	t.Cleanup(func() {
 		s.Stop(t)
 		if t.Failed() {
-			t.Logf("log of PostgreSQL at %s:\n%s", s.Addr, s.Log(t))
+			t.Logf("end of the log of PostgreSQL at %s:\n%s", s.Addr, tail(s.Log(t)))
 		}
 		if err := os.RemoveAll(s.dir); err != nil {
 			t.Errorf("removing PostgreSQL: %v", err)
@@ -322,6 +322,17 @@ func (s *Server) ExecIn(t testing.TB, database, sql string) string {
 		t.Fatalf("running %q: %v: %s", sql, err, out)
 	}
 	return strings.TrimSuffix(string(out), "\n")
+}
+
+// tail returns the last lines of a log, none of them long.
+func tail(log string) string {
+	const lines, width = 60, 200
+	all := strings.Split(strings.TrimSuffix(log, "\n"), "\n")
+	all = all[max(0, len(all)-lines):]
+	for i, line := range all {
+		all[i] = line[:min(len(line), width)]
+	}
+	return strings.Join(all, "\n")
 }
 
 // Log returns what the server has logged. It logs every statement.

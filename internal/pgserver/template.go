@@ -66,6 +66,20 @@ func (a *account) own(paths ...string) error {
 	return nil
 }
 
+// owns reports whether the file is there and nobody else's.
+func (a *account) owns(path string) bool {
+	uid := os.Getuid()
+	if a != nil {
+		uid = a.uid
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == uid
+}
+
 func (a *account) attributes() *syscall.SysProcAttr {
 	if a == nil {
 		return nil
@@ -78,7 +92,7 @@ func (a *account) attributes() *syscall.SysProcAttr {
 func (s *Server) template() (string, error) {
 	version := filepath.Base(filepath.Dir(s.bin))
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("pgserver-template-%s-%d", version, os.Getuid()))
-	if _, err := os.Stat(filepath.Join(path, "PG_VERSION")); err == nil {
+	if s.account.owns(filepath.Join(path, "PG_VERSION")) {
 		return path, nil
 	}
 	parent, err := os.MkdirTemp(os.TempDir(), "pgserver-initdb-")
@@ -97,7 +111,7 @@ func (s *Server) template() (string, error) {
 		return "", fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	if err := os.Rename(data, path); err != nil {
-		if _, statErr := os.Stat(filepath.Join(path, "PG_VERSION")); statErr != nil {
+		if !s.account.owns(filepath.Join(path, "PG_VERSION")) {
 			return "", err
 		}
 	}

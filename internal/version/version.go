@@ -32,3 +32,13 @@ func Gitref() string {
 
 // String returns the line that `version` prints, without a line end.
 func String() string { return "Sallyport v" + Version + " git:" + Gitref() + " " + runtime.Version() }
+
+// Info is the same for programs.
+type Info struct {
+	Version string `json:"version"`
+	Gitref  string `json:"gitref"`
+	Runtime string `json:"runtime"`
+}
+
+// Get returns which build this is.
+func Get() Info { return Info{Version, Gitref(), runtime.Version()} }

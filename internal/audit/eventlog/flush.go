@@ -20,7 +20,7 @@ func (l *Log) flush(ctx context.Context) error {
 	if lagging {
 		err = l.reread(ctx, name, limit)
 	} else if len(rows) > 0 {
-		err = l.index.insert(ctx, rows)
+		err = l.index.insert(context.WithoutCancel(ctx), rows) // short, and not the caller's alone
 	}
 
 	l.mu.Lock()

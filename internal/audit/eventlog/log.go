@@ -48,6 +48,7 @@ type Log struct {
 	dir    string // of this host's files
 	stream string // of the events of this process
 	index  *index
+	lock   *os.File // the directory, locked against other processes
 
 	mu       sync.Mutex
 	info     os.FileInfo // of file
@@ -92,7 +93,9 @@ type sessionAt struct {
 	last int64 // log index of a line at or behind its latest event
 }
 
-// Open repairs what a crash left behind and brings the index up to date. Run must run while the log is used.
+// Open repairs what a crash left behind and brings the index up to date. While another process still
+// writes the log, as after a graceful restart, it waits for that to close it, but not for ever. Run must run
+// while the log is used.
 func Open(ctx context.Context, config Config) (*Log, error) {
 	if _, err := uuid.Parse(config.HostID); err != nil {
 		return nil, fmt.Errorf("host id of the audit log: %w", err)
@@ -108,15 +111,18 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if err := os.MkdirAll(l.dir, 0o750); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
+	if l.lock, err = lockDir(ctx, l.dir); err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
 	if l.index, err = openIndex(ctx, filepath.Join(config.Dir, "index.db")); err != nil {
-		return nil, fmt.Errorf("opening the index of the audit log: %w", err)
+		return nil, errors.Join(fmt.Errorf("opening the index of the audit log: %w", err), l.lock.Close())
 	}
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.repair(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the audit log: %w", err), l.index.close())
+		return nil, errors.Join(fmt.Errorf("opening the audit log: %w", err), l.index.close(), l.lock.Close())
 	}
 	return l, nil
 }
@@ -147,5 +153,5 @@ func (l *Log) Close() error {
 		err = errors.Join(err, l.file.Sync(), l.file.Close())
 		l.file = nil
 	}
-	return errors.Join(err, l.index.close())
+	return errors.Join(err, l.index.close(), l.lock.Close())
 }

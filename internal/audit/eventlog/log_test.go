@@ -311,6 +311,36 @@ func TestFilesRotateAtMidnightUTC(t *testing.T) {
 	check(t, l, dir)
 }
 
+func TestOneProcessWritesAtATime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := open(t, config(dir))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := eventlog.Open(ctx, config(dir)); err == nil {
+		t.Fatal("opened twice")
+	}
+	second := make(chan *eventlog.Log)
+	go func() {
+		l, err := eventlog.Open(t.Context(), config(dir))
+		if err != nil {
+			t.Error(err)
+		}
+		second <- l
+	}()
+	e := newEmitter(t)
+	appendBatch(t, first, e.batch(e.lines(t, 5)...), 5)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := <-second
+	appendBatch(t, l, e.batch(e.lines(t, 5)...), 5)
+	check(t, l, dir)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFilesAreNotForOthers(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "log")

@@ -93,11 +93,12 @@ type search struct {
 	Query
 	from, to int64 // Unix milliseconds
 	sid      uuid.UUID
-	text     []byte
+	needles  [][]byte // what a matching line has all of
+	types    [][]byte // what it has one of
 	cursor   *moment
 
 	reader *reader
-	ahead  *chunk  // the next chunk, not read yet
+	ahead  *chunk   // the next chunk, not read yet
 	found  []*entry // matching events of the chunks that were read, in the order of the search
 }
 
@@ -116,13 +117,20 @@ func newSearch(query Query) (*search, error) {
 		s.to = s.To.UnixMilli()
 	}
 	if s.Text != "" {
-		s.text = audit.Quote(s.Text)
+		s.needles = append(s.needles, audit.Quote(s.Text))
+	}
+	if s.User != "" {
+		s.needles = append(s.needles, slices.Concat([]byte(`"user":"`), audit.Quote(s.User), []byte(`"`)))
+	}
+	for _, kind := range s.Types {
+		s.types = append(s.types, []byte(`"event":"`+kind+`"`))
 	}
 	var err error
 	if s.SID != "" {
 		if s.sid, err = uuid.Parse(s.SID); err != nil {
 			return nil, fault.New(fault.BadParameter, "%q is not a session id", s.SID)
 		}
+		s.needles = append(s.needles, []byte(`"sid":"`+s.sid.String()+`"`))
 	}
 	if s.Cursor != "" {
 		if s.cursor, err = parseCursor(s.Cursor); err != nil {
@@ -234,8 +242,15 @@ func (s *search) mayPrecede() bool {
 	return moment{s.ahead.low, s.ahead.id}.compare(first) < 0
 }
 
-// wants is a quick look at a line that is not taken apart yet.
-func (s *search) wants(line []byte) bool { return s.text == nil || bytes.Contains(line, s.text) }
+// wants is a look at a line that is not taken apart yet: what it refuses cannot match.
+func (s *search) wants(line []byte) bool {
+	for _, needle := range s.needles {
+		if !bytes.Contains(line, needle) {
+			return false
+		}
+	}
+	return len(s.types) == 0 || slices.ContainsFunc(s.types, func(kind []byte) bool { return bytes.Contains(line, kind) })
+}
 
 // take keeps an event that matches.
 func (s *search) take(e entry) {

@@ -65,10 +65,7 @@ func (s *Spool) endAll(ctx context.Context, open map[string]*OpenSession, end fu
 		}
 		s.written[sid] = true
 	}
-	s.mu.Lock()
-	pos := Pos(s.next)
-	s.mu.Unlock()
-	return s.Sync(ctx, pos)
+	return s.Sync(ctx, s.End())
 }
 
 // endedElsewhere returns the sessions whose end stands in the directory of another process.

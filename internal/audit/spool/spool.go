@@ -123,6 +123,13 @@ func Open(config Config) (*Spool, error) {
 // Stream returns the process-start id.
 func (s *Spool) Stream() string { return s.stream }
 
+// End returns how far this process's own stream has got.
+func (s *Spool) End() Pos {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Pos(s.next)
+}
+
 // Err returns why nothing can be appended now, or nil.
 func (s *Spool) Err() error {
 	s.mu.Lock()
@@ -250,10 +257,7 @@ func (s *Spool) closeRefused() {
 
 // Close syncs, and leaves to a later process what is not delivered yet. Nothing else may be under way.
 func (s *Spool) Close() error {
-	s.mu.Lock()
-	pos := Pos(s.next)
-	s.mu.Unlock()
-	err := s.Sync(context.Background(), pos)
+	err := s.Sync(context.Background(), s.End())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, segment := range append(s.sealed, s.current, s.spare) {

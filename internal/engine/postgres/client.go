@@ -56,12 +56,13 @@ func (r *relay) finishClient(err error) error {
 }
 
 func (r *relay) clientGone(err error) error {
+	gone := &departure{err}
 	if r.ctx.Err() != nil || !errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading from the client: %w", err)
+		return gone
 	}
 	// The client may have closed its own direction only.
 	r.setLeaving()
-	return r.depart(fmt.Errorf("the client left without a goodbye: %w", err))
+	return r.depart(gone)
 }
 
 // scanClient looks at what has arrived, and sends on what is complete.

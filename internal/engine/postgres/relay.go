@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -82,7 +81,7 @@ func (r *relay) welcomed(message []byte) error {
 		return context.Cause(r.ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("the client left during the login: %w: %w", io.EOF, err)
+		return &departure{err}
 	}
 	r.session.Count(len(message), 0)
 	return nil
@@ -192,7 +191,8 @@ func (r *relay) farewell(cause error) {
 // farewellMessage returns nil for endings that the client knows of.
 func farewellMessage(cause error) []byte {
 	_, told := errors.AsType[*serverError](cause)
-	if told || errors.Is(cause, io.EOF) || errors.Is(cause, errGoodbye) {
+	_, left := errors.AsType[*departure](cause)
+	if told || left || errors.Is(cause, errGoodbye) {
 		return nil
 	}
 	if e, ok := errors.AsType[*ending](cause); ok {

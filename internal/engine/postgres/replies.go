@@ -27,7 +27,6 @@ func (r *relay) next(typ byte) bool {
 			}
 		}
 		r.fromServer.current = r.requests.pop()
-		r.fromServer.bytes = 0
 		r.busy = true
 		return true
 	}
@@ -43,6 +42,7 @@ func (r *relay) done() {
 
 func (r *relay) doneLocked() {
 	r.fromServer.current = request{}
+	r.fromServer.bytes = 0
 	r.busy = false
 	if r.waiters > 0 {
 		r.changed.Broadcast()

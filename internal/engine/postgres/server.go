@@ -2,8 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
-	"fmt"
-	"io"
+	"errors"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
@@ -76,6 +75,8 @@ func (r *relay) serverGone(err error) error {
 	case r.fromServer.fatal != nil:
 		return fault.Wrap(fault.ConnectionProblem, r.fromServer.fatal, "the database ended the session")
 	default:
+		// Not wrapped: to whoever reads it, io.EOF means that the client has left.
+		err = errors.New(err.Error())
 		return &ending{fault.Wrap(fault.ConnectionProblem, err, "the database closed the connection; connect again, and look into its log"), stateConnectionFailure}
 	}
 }
@@ -135,7 +136,7 @@ func (r *relay) sendToClient() error {
 		if r.isLeaving() {
 			return errGoodbye
 		}
-		return fmt.Errorf("the client left without a goodbye: %w: %w", io.EOF, err)
+		return &departure{err}
 	}
 	r.session.Count(len(pending), 0)
 	a.inbox.sent()

@@ -1,0 +1,335 @@
+// Package clustertest starts whole clusters inside a test, in one call: the daemons that users run, with
+// real sockets and files, and clients that act as administrators and users.
+package clustertest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/client"
+	"sallyport/internal/config"
+	"sallyport/internal/membership"
+	"sallyport/internal/resource"
+	"sallyport/internal/service"
+)
+
+// ClusterName is the name of every cluster that this package starts.
+const ClusterName = "test.local"
+
+// StaticToken lets agents into every cluster of this package.
+const StaticToken = "0123456789abcdef0123456789abcdef"
+
+const patience = 20 * time.Second
+
+// Daemon is a running daemon.
+type Daemon struct {
+	Config *config.Config
+	stop   context.CancelFunc
+	kill   context.CancelFunc
+	done   chan error
+	log    *lockedBuffer
+}
+
+// StartDaemon runs a daemon until the test ends or Stop is called.
+func StartDaemon(t testing.TB, cfg *config.Config) *Daemon {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	drain, kill := context.WithCancel(context.Background())
+	d := &Daemon{Config: cfg, stop: stop, kill: kill, done: make(chan error, 1), log: &lockedBuffer{}}
+	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	go func() { d.done <- service.Run(ctx, drain, cfg, logger) }()
+	t.Cleanup(func() {
+		d.Stop(t)
+		if t.Failed() {
+			t.Logf("log of the daemon in %s:\n%s", cfg.DataDir, d.log)
+		}
+	})
+	return d
+}
+
+// Stop stops the daemon at once and waits for its end. It may be called more than once.
+func (d *Daemon) Stop(t testing.TB) {
+	t.Helper()
+	d.kill()
+	d.Drain()
+	select {
+	case err := <-d.done:
+		d.done <- nil
+		if err != nil {
+			t.Errorf("daemon in %s: %v", d.Config.DataDir, err)
+		}
+	case <-time.After(patience):
+		t.Errorf("daemon in %s does not stop:\n%s", d.Config.DataDir, d.log)
+	}
+}
+
+// Drain makes the daemon take no new work; running sessions go on.
+func (d *Daemon) Drain() { d.stop() }
+
+// Log returns what the daemon has logged.
+func (d *Daemon) Log() string { return d.log.String() }
+
+// Cluster is an auth server and a proxy in one daemon.
+type Cluster struct {
+	*Daemon
+	Proxy string // host:port
+	Auth  string // host:port
+	Admin *authapi.Client
+}
+
+// Options say what is special about a cluster. The zero value is a good one.
+type Options struct {
+	Databases []*resource.Database // served by the cluster's own daemon, when there are any
+	Change    func(cfg *config.Config)
+	DataDir   string // default: a new one
+}
+
+// Start starts a cluster.
+func Start(t testing.TB, options Options) *Cluster {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Nodename = "localhost"
+	cfg.DataDir = options.DataDir
+	if cfg.DataDir == "" {
+		cfg.DataDir = t.TempDir()
+	}
+	c := &Cluster{Proxy: FreeAddr(t), Auth: FreeAddr(t)}
+	cfg.Storage.Path = filepath.Join(cfg.DataDir, "backend")
+	cfg.Storage.Sync = "OFF" // no test here cuts the power
+	cfg.Auth.Enabled, cfg.Auth.ClusterName, cfg.Auth.ListenAddr = true, ClusterName, c.Auth
+	cfg.Auth.StaticTokens = []*resource.Token{staticToken(t)}
+	cfg.Proxy.Enabled, cfg.Proxy.ListenAddr, cfg.Proxy.PublicAddrs = true, c.Proxy, []string{c.Proxy}
+	if len(options.Databases) > 0 {
+		cfg.Databases.Enabled, cfg.Databases.Static = true, options.Databases
+	}
+	if options.Change != nil {
+		options.Change(cfg)
+	}
+	c.Daemon = StartDaemon(t, cfg)
+	var credentials *client.Credentials
+	Eventually(t, "the cluster is up", func() error {
+		var err error
+		if credentials, err = client.ReadIdentityFile(filepath.Join(cfg.DataDir, "admin.pem")); err != nil {
+			return err
+		}
+		conn, err := net.Dial("tcp", c.Proxy)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	c.Admin = credentials.API(c.Auth)
+	t.Cleanup(c.Admin.Close)
+	return c
+}
+
+func staticToken(t testing.TB) *resource.Token {
+	t.Helper()
+	r, err := resource.New(resource.KindToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := r.(*resource.Token)
+	token.Metadata.Name = StaticToken
+	token.Spec.Roles = []resource.SystemRole{resource.RoleDb, resource.RoleProxy}
+	if err := token.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// StartAgent starts a daemon that serves databases through the cluster's proxy.
+func (c *Cluster) StartAgent(t testing.TB, change func(cfg *config.Config), databases ...*resource.Database) *Daemon {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Auth.Enabled, cfg.Proxy.Enabled = false, false
+	cfg.Nodename, cfg.DataDir = "agent", t.TempDir()
+	cfg.ProxyAddr, cfg.Token, cfg.CAPins = c.Proxy, StaticToken, c.Pins(t)
+	cfg.Databases.Enabled, cfg.Databases.Static = true, databases
+	if change != nil {
+		change(cfg)
+	}
+	return StartDaemon(t, cfg)
+}
+
+// Pins returns the cluster's CA pins.
+func (c *Cluster) Pins(t testing.TB) []string {
+	t.Helper()
+	res, err := c.Admin.Cluster.GetAuthorities(t.Context(), &sallyportv1.GetAuthoritiesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.GetPins()
+}
+
+// Database returns a PostgreSQL database resource as the configuration file makes it.
+func Database(t testing.TB, name, uri string, labels map[string]string) *resource.Database {
+	t.Helper()
+	r, err := resource.New(resource.KindDatabase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := r.(*resource.Database)
+	db.Metadata.Name, db.Metadata.Labels = name, map[string]string{resource.LabelOrigin: resource.OriginConfigFile}
+	for key, value := range labels {
+		db.Metadata.Labels[key] = value
+	}
+	db.Spec.Protocol, db.Spec.URI = "postgres", uri
+	if err := db.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// Apply writes the resources of a YAML text.
+func (c *Cluster) Apply(t testing.TB, text string) {
+	t.Helper()
+	all, err := resource.ParseYAML([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		json, err := resource.Encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Admin.Resources.PutResource(t.Context(), &sallyportv1.PutResourceRequest{
+			Resource: &sallyportv1.Resource{Kind: r.GetKind(), Name: r.GetName(), Json: json},
+		})
+		if err != nil {
+			t.Fatalf("writing %s %s: %v", r.GetKind(), r.GetName(), err)
+		}
+	}
+}
+
+// Delete removes a resource.
+func (c *Cluster) Delete(t testing.TB, kind, name string) {
+	t.Helper()
+	if _, err := c.Admin.Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: kind, Name: name}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// User makes a user with roles and returns credentials for it, as tctl auth sign does.
+func (c *Cluster) User(t testing.TB, name string, roles ...string) *client.Credentials {
+	t.Helper()
+	if _, err := c.Admin.Users.CreateUser(t.Context(), &sallyportv1.CreateUserRequest{Name: name, Roles: roles}); err != nil {
+		t.Fatal(err)
+	}
+	return c.Sign(t, name, time.Hour)
+}
+
+// Sign returns credentials for a user.
+func (c *Cluster) Sign(t testing.TB, name string, ttl time.Duration) *client.Credentials {
+	t.Helper()
+	key, public, err := client.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.Admin.Certificates.SignUserCertificate(t.Context(), &sallyportv1.SignUserCertificateRequest{
+		User: name, PublicKey: public, Ttl: durationpb.New(ttl),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := membership.TrustOf(res.GetClusterName(), res.GetAuthorities())
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := client.NewCredentials(key, res.GetCertificate(), trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentials
+}
+
+// Events returns the events of the log, oldest first, that hold all of the texts.
+func (c *Cluster) Events(t testing.TB, types []string, texts ...string) []string {
+	t.Helper()
+	var found []string
+	token := ""
+	for {
+		res, err := c.Admin.Audit.SearchEvents(t.Context(), &sallyportv1.SearchEventsRequest{Types: types, Ascending: true, Limit: 1000, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range res.GetEvents() {
+			matches := true
+			for _, text := range texts {
+				matches = matches && strings.Contains(string(event), text)
+			}
+			if matches {
+				found = append(found, string(event))
+			}
+		}
+		if token = res.GetNextPageToken(); token == "" {
+			return found
+		}
+	}
+}
+
+// Eventually waits until the check succeeds, and fails the test when it does not in time.
+func Eventually(t testing.TB, what string, check func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: not within %s: %v", what, patience, err)
+}
+
+// FreeAddr returns a loopback address that nobody listens on.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// Authorities returns the active certificates of the cluster's authorities by type, PEM.
+func (c *Cluster) Authorities(t testing.TB) map[string][]byte {
+	t.Helper()
+	res, err := c.Admin.Cluster.GetAuthorities(t.Context(), &sallyportv1.GetAuthoritiesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string][]byte)
+	for _, authority := range res.GetAuthorities() {
+		all[authority.GetType()] = authority.GetCertificates()[0]
+	}
+	return all
+}

@@ -1,0 +1,258 @@
+// Package enginetest is the suite that every engine passes, and the small agent that it runs them in. It is
+// imported by tests only.
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sallyport/internal/access"
+	"sallyport/internal/audit"
+	"sallyport/internal/cred"
+	"sallyport/internal/engine"
+	"sallyport/internal/identity"
+	"sallyport/internal/resource"
+	"sallyport/internal/session"
+)
+
+// Patience is how long tests wait for what must happen.
+const Patience = 20 * time.Second
+
+// Config is what an Agent is made of. Engine, Database and Credentials must be set.
+type Config struct {
+	Engine      engine.Engine
+	Database    *resource.Database
+	Credentials cred.Source
+	// Roles are specs of the user's roles, in YAML; default: one that allows everything.
+	Roles []string
+	// Identity of the user; default: alice, with a route to the database.
+	Identity *identity.Identity
+	// Refusal is why the user is not welcome; nil otherwise.
+	Refusal error
+	// Dial replaces the dialler of the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Agent accepts connections, decrypted and authenticated as far as the engine can tell, and makes a session of
+// each.
+type Agent struct {
+	cfg      Config
+	roles    []*resource.Role
+	listener net.Listener
+	uids     *audit.UIDs
+	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	visits []*Visit      // guarded by mu
+	more   chan struct{} // closed and replaced when a visit is added; guarded by mu
+}
+
+// Visit is one session of an Agent.
+type Visit struct {
+	Journal Journal
+	Session *session.Session
+
+	id   string
+	end  context.CancelCauseFunc
+	done chan struct{}
+	err  error // once done
+}
+
+// Start starts an agent on a loopback port. When the test is over it waits for the sessions to end.
+func Start(t testing.TB, cfg Config) *Agent {
+	t.Helper()
+	if cfg.Roles == nil {
+		cfg.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: ['*'], db_names: ['*']}}`}
+	}
+	if cfg.Identity == nil {
+		cfg.Identity = &identity.Identity{
+			Kind: identity.User, Cluster: "test", Name: "alice", Roles: []string{"db"},
+			Route: &identity.Route{Service: cfg.Database.GetName(), Protocol: cfg.Database.Spec.Protocol},
+		}
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	a := &Agent{cfg: cfg, uids: audit.NewUIDs(rand.Reader), more: make(chan struct{})}
+	for _, spec := range cfg.Roles {
+		a.roles = append(a.roles, parseRole(t, spec))
+	}
+	var err error
+	if a.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	a.running.Go(func() { a.accept(t) })
+	t.Cleanup(func() { a.stop(t) })
+	return a
+}
+
+func parseRole(t testing.TB, spec string) *resource.Role {
+	t.Helper()
+	list, err := resource.ParseYAML([]byte("kind: role\nversion: v7\nmetadata: {name: db}\nspec: " + spec + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list[0].(*resource.Role)
+}
+
+// NewDatabase returns a resource for a database at the address, whose certificate the authority has signed.
+func NewDatabase(t testing.TB, protocol, address string, authority []byte) *resource.Database {
+	t.Helper()
+	db := &resource.Database{Spec: resource.DatabaseSpec{Protocol: protocol, URI: address}}
+	db.Kind, db.Version = resource.KindDatabase, "v3"
+	db.Metadata.Name = "orders"
+	db.Metadata.Labels = map[string]string{"env": "test"}
+	db.Spec.TLS.CACert = string(authority)
+	if err := db.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// Addr returns where clients connect.
+func (a *Agent) Addr() string { return a.listener.Addr().String() }
+
+func (a *Agent) accept(t testing.TB) {
+	for {
+		client, err := a.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			t.Errorf("accepting: %v", err)
+			return
+		}
+		ctx, end := context.WithCancelCause(context.Background())
+		v := &Visit{id: uuid.NewString(), end: end, done: make(chan struct{})}
+		if v.Session, err = session.New(a.sessionConfig(v, client)); err != nil {
+			t.Errorf("making a session: %v", err)
+			return
+		}
+		a.add(v)
+		a.running.Go(func() {
+			defer end(nil)
+			pprof.Do(ctx, pprof.Labels("visit", v.id), func(ctx context.Context) { v.serve(ctx, a.cfg.Engine, client) })
+		})
+	}
+}
+
+func (a *Agent) add(v *Visit) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.visits = append(a.visits, v)
+	close(a.more)
+	a.more = make(chan struct{})
+}
+
+func (a *Agent) sessionConfig(v *Visit, client net.Conn) session.Config {
+	id := *a.cfg.Identity
+	return session.Config{
+		ID: v.id, Cluster: "test", Identity: &id, UserCertificate: []byte("certificate"),
+		Database: a.cfg.Database, CheckName: resource.EnforcesNames(a.cfg.Database.Spec.Protocol),
+		Decide: func(target access.Target) access.Decision {
+			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
+		},
+		Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
+		ClientAddr: client.RemoteAddr().String(), LocalAddr: client.LocalAddr().String(),
+		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: time.Now, End: v.end,
+	}
+}
+
+func (v *Visit) serve(ctx context.Context, e engine.Engine, client net.Conn) {
+	defer close(v.done)
+	defer client.Close()
+	v.err = e.Serve(ctx, client, v.Session)
+	if err := v.Session.Close("ended", v.err); err != nil {
+		v.err = errors.Join(v.err, err)
+	}
+}
+
+// Visit returns the n-th session, counted from 0, and waits for it to begin.
+func (a *Agent) Visit(t testing.TB, n int) *Visit {
+	t.Helper()
+	timeout := time.After(Patience)
+	for {
+		a.mu.Lock()
+		visits, more := a.visits, a.more
+		a.mu.Unlock()
+		if n < len(visits) {
+			return visits[n]
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			t.Fatalf("there were %d connections, not %d", len(visits), n+1)
+		}
+	}
+}
+
+// Visits returns the sessions so far.
+func (a *Agent) Visits() []*Visit {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.visits[:len(a.visits):len(a.visits)]
+}
+
+// End ends the session with a cause, as a lock or an expired certificate does.
+func (v *Visit) End(cause error) { v.end(cause) }
+
+// Wait waits until the session has ended, and returns what the engine did. It fails the test if the engine
+// has left a goroutine behind.
+func (v *Visit) Wait(t testing.TB) error {
+	t.Helper()
+	select {
+	case <-v.done:
+	case <-time.After(Patience):
+		t.Fatalf("the session does not end; goroutines:\n%s", v.goroutines())
+	}
+	deadline := time.Now().Add(Patience)
+	for v.goroutines() != "" {
+		if time.Now().After(deadline) {
+			t.Fatalf("goroutines are left:\n%s", v.goroutines())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return v.err
+}
+
+// goroutines returns the stacks that belong to the session.
+func (v *Visit) goroutines() string {
+	var profile bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+	var found []string
+	for _, stack := range strings.Split(profile.String(), "\n\n") {
+		if strings.Contains(stack, v.id) {
+			found = append(found, stack)
+		}
+	}
+	return strings.Join(found, "\n\n")
+}
+
+func (a *Agent) stop(t testing.TB) {
+	_ = a.listener.Close()
+	for _, v := range a.Visits() {
+		v.end(errors.New("the test is over"))
+	}
+	a.running.Wait()
+	for _, v := range a.Visits() {
+		_ = v.Wait(t)
+	}
+}
+
+// Certificates is a source of credentials that makes a certificate for whichever account is asked for.
+type Certificates func(account string) (*cred.Credential, error)
+
+// Credential implements cred.Source.
+func (c Certificates) Credential(_ context.Context, req cred.Request) (*cred.Credential, error) {
+	return c(req.DatabaseUser)
+}

@@ -1,0 +1,88 @@
+package enginetest
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"sync"
+
+	"sallyport/internal/audit/spool"
+)
+
+// Journal keeps events in memory. It is a session.Journal, safe for concurrent use.
+type Journal struct {
+	mu    sync.Mutex
+	lines [][]byte // guarded by mu
+	fail  error    // guarded by mu
+}
+
+// Append implements session.Journal.
+func (j *Journal) Append(line []byte) (spool.Pos, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.fail != nil {
+		return 0, j.fail
+	}
+	j.lines = append(j.lines, slices.Clone(line))
+	return spool.Pos(len(j.lines)), nil
+}
+
+// Sync implements session.Journal.
+func (j *Journal) Sync(ctx context.Context, _ spool.Pos) error { return ctx.Err() }
+
+// Fail makes all that follows fail, as a full disk would.
+func (j *Journal) Fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.fail = err
+}
+
+// Lines returns the events as they were recorded.
+func (j *Journal) Lines() [][]byte {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.lines)
+}
+
+// Event is a recorded event.
+type Event struct {
+	Type string
+	Code string
+	// Fields are all of them, as encoding/json reads them.
+	Fields map[string]any
+}
+
+// Text returns a field that is a text, or "".
+func (e Event) Text(key string) string {
+	text, _ := e.Fields[key].(string)
+	return text
+}
+
+// Number returns a field that is a number, or 0.
+func (e Event) Number(key string) int64 {
+	number, _ := e.Fields[key].(float64)
+	return int64(number)
+}
+
+// Flag returns a field that is a truth value, or false.
+func (e Event) Flag(key string) bool {
+	flag, _ := e.Fields[key].(bool)
+	return flag
+}
+
+// Events returns what was recorded, of the types given or, without any, all.
+func (j *Journal) Events(types ...string) []Event {
+	var events []Event
+	for _, line := range j.Lines() {
+		var fields map[string]any
+		if err := json.Unmarshal(line, &fields); err != nil {
+			panic("an event that is not JSON: " + string(line))
+		}
+		event := Event{Fields: fields}
+		event.Type, event.Code = event.Text("event"), event.Text("code")
+		if len(types) == 0 || slices.Contains(types, event.Type) {
+			events = append(events, event)
+		}
+	}
+	return events
+}

@@ -1,0 +1,256 @@
+// Package pgtest is a small PostgreSQL server for tests: real clients can log in to it, and it does what it is
+// told, right or wrong. It is imported by tests only.
+package pgtest
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport/internal/ca"
+)
+
+// The key that the server gives to every client.
+const (
+	ProcessID = 4711
+	Secret    = "\x01\x02\x03\x04"
+)
+
+// Options replace what the server does by itself. The zero value is a server that logs everybody in and
+// answers every statement with one row.
+type Options struct {
+	// BeforeTLS is called in place of the answer to the request for TLS; TLS follows if it returns true.
+	BeforeTLS func(net.Conn) bool
+	// Login is called in place of the answer to the startup message; commands follow if it returns true.
+	Login func(*Conn) bool
+	// Command is called for each message; it is answered in the usual way if it returns false.
+	Command func(*Conn, pgproto3.FrontendMessage) (answered bool)
+	// Relay is called after the login in place of reading messages.
+	Relay func(*Conn)
+}
+
+// Server is a running server.
+type Server struct {
+	Addr      string
+	Authority *ca.Authority // that signed its certificate
+
+	options  Options
+	config   *tls.Config
+	listener net.Listener
+	running  sync.WaitGroup
+
+	mu      sync.Mutex
+	conns   map[net.Conn]struct{} // guarded by mu
+	seen    []string              // guarded by mu
+	cancels int                   // guarded by mu
+	changed chan struct{}         // closed and replaced when seen or cancels change; guarded by mu
+	startup map[string]string     // of the last login; guarded by mu
+}
+
+// Conn is a connection that is being served.
+type Conn struct {
+	*tls.Conn
+	*pgproto3.Backend
+	Server *Server
+}
+
+// Start starts a server on a loopback port, and stops it when the test is over.
+func Start(t testing.TB, options Options) *Server {
+	t.Helper()
+	authority, err := ca.New(ca.DatabaseCA, "test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := issue(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{
+		Authority: authority, options: options, conns: make(map[net.Conn]struct{}), changed: make(chan struct{}),
+		config: &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
+	}
+	s.listen(t, "127.0.0.1:0")
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func issue(authority *ca.Authority) (tls.Certificate, error) {
+	key, err := ca.GenerateKey()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	der, err := authority.Sign(ca.Request{
+		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "pgtest"}, Hosts: []string{"127.0.0.1", "localhost"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: time.Now().Add(time.Hour),
+	}, time.Now())
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+func (s *Server) listen(t testing.TB, address string) {
+	t.Helper()
+	var err error
+	if s.listener, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	s.Addr = s.listener.Addr().String()
+	s.running.Go(func() {
+		for {
+			conn, err := s.listener.Accept()
+			if err != nil {
+				return
+			}
+			s.track(conn)
+			s.running.Go(func() { s.serve(conn) })
+		}
+	})
+}
+
+func (s *Server) track(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[conn] = struct{}{}
+}
+
+// Stop closes the listener and all connections, and returns when nothing is left of the server.
+func (s *Server) Stop() {
+	_ = s.listener.Close()
+	s.Drop()
+	s.running.Wait()
+}
+
+// Drop closes all connections without a word.
+func (s *Server) Drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		_ = conn.Close()
+	}
+}
+
+// Seen returns the statements that have arrived, of Query and Execute messages.
+func (s *Server) Seen() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seen)
+}
+
+// Cancels returns how many cancel requests with the right key have arrived.
+func (s *Server) Cancels() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cancels
+}
+
+// Startup returns the parameters of the last login.
+func (s *Server) Startup() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.startup
+}
+
+// Changed returns a channel that is closed when a statement or a cancel request arrives.
+func (s *Server) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+func (s *Server) note(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+const (
+	sslRequest    = 80877103
+	cancelRequest = 80877102
+)
+
+func (s *Server) serve(raw net.Conn) {
+	defer func() {
+		_ = raw.Close()
+		s.mu.Lock()
+		delete(s.conns, raw)
+		s.mu.Unlock()
+	}()
+	if code, _, err := readPacket(raw); err != nil || code != sslRequest {
+		return
+	}
+	if s.options.BeforeTLS != nil {
+		if !s.options.BeforeTLS(raw) {
+			return
+		}
+	} else if _, err := raw.Write([]byte{'S'}); err != nil {
+		return
+	}
+	conn := tls.Server(raw, s.config)
+	code, body, err := readPacket(conn)
+	switch {
+	case err != nil:
+	case code == cancelRequest:
+		if string(body) == string(binary.BigEndian.AppendUint32(nil, ProcessID))+Secret {
+			s.note(func() { s.cancels++ })
+		}
+	default:
+		c := &Conn{Conn: conn, Backend: pgproto3.NewBackend(conn, conn), Server: s}
+		c.run(body)
+		_ = conn.Close()
+	}
+}
+
+func readPacket(r io.Reader) (code uint32, body []byte, err error) {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size < 8 || size > 10_000 {
+		return 0, nil, errors.New("bad length")
+	}
+	body = make([]byte, size-8)
+	_, err = io.ReadFull(r, body)
+	return binary.BigEndian.Uint32(head[4:]), body, err
+}
+
+func (c *Conn) run(startup []byte) {
+	message := &pgproto3.StartupMessage{}
+	if err := message.Decode(append(binary.BigEndian.AppendUint32(nil, pgproto3.ProtocolVersion30), startup...)); err != nil {
+		return
+	}
+	c.Server.note(func() { c.Server.startup = message.Parameters })
+	if c.Server.options.Login != nil {
+		if !c.Server.options.Login(c) {
+			return
+		}
+	} else if c.LogIn() != nil {
+		return
+	}
+	if c.Server.options.Relay != nil {
+		c.Server.options.Relay(c)
+		return
+	}
+	c.serve()
+}
+
+// LogIn tells the client that it is logged in.
+func (c *Conn) LogIn() error {
+	c.Send(&pgproto3.AuthenticationOk{})
+	c.Send(&pgproto3.ParameterStatus{Name: "server_version", Value: "15.0"})
+	c.Send(&pgproto3.ParameterStatus{Name: "client_encoding", Value: "UTF8"})
+	c.Send(&pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "on"})
+	c.Send(&pgproto3.BackendKeyData{ProcessID: ProcessID, SecretKey: []byte(Secret)})
+	c.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	return c.Backend.Flush()
+}

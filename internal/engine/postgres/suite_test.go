@@ -1,0 +1,108 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport/internal/cred"
+	"sallyport/internal/engine"
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/postgres/pgtest"
+)
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	enginetest.Run(t, enginetest.Harness{
+		Protocol: "postgres",
+		New:      func() engine.Engine { return newEngine() },
+		Start: func(t *testing.T) enginetest.Server {
+			s := &suiteServer{}
+			s.Server = pgtest.Start(t, pgtest.Options{Login: s.logIn, Command: s.command})
+			return s
+		},
+		Connect: func(ctx context.Context, address, account, name string) (enginetest.Client, error) {
+			conn, err := pgx.Connect(ctx, "postgres://"+account+"@"+address+"/"+name+"?sslmode=disable")
+			return suiteClient{conn}, err
+		},
+		Refusal: func(err error) (string, bool) {
+			var refusal *pgconn.PgError
+			if !errors.As(err, &refusal) {
+				return "", false
+			}
+			return refusal.Message, refusal.Severity == "FATAL"
+		},
+		Bad: map[string][]byte{
+			"a web request":        []byte("GET / HTTP/1.1\r\n\r\n"),
+			"a length of nothing":  {0, 0, 0, 0, 0, 0, 0, 0},
+			"a length without end": {0xff, 0xff, 0xff, 0xff, 0, 3, 0, 0},
+			"an unknown version":   {0, 0, 0, 9, 0, 9, 0, 0, 0},
+			"two requests for TLS": {0, 0, 0, 8, 4, 210, 22, 47, 0, 0, 0, 8, 4, 210, 22, 47},
+		},
+	})
+}
+
+// suiteServer is a pgtest.Server that a test can watch and change.
+type suiteServer struct {
+	*pgtest.Server
+
+	mu     sync.Mutex
+	watch  func(string) // guarded by mu
+	reject string       // guarded by mu
+}
+
+func (s *suiteServer) Addr() string      { return s.Server.Addr }
+func (s *suiteServer) Authority() []byte { return s.Server.Authority.CertPEM() }
+
+func (s *suiteServer) Credential(account string) (*cred.Credential, error) {
+	return &cred.Credential{User: account}, nil
+}
+
+func (s *suiteServer) Watch(watch func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = watch
+}
+
+func (s *suiteServer) Reject(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reject = text
+}
+
+func (s *suiteServer) logIn(c *pgtest.Conn) bool {
+	s.mu.Lock()
+	reject := s.reject
+	s.mu.Unlock()
+	if reject == "" {
+		return c.LogIn() == nil
+	}
+	c.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28000", Message: reject})
+	_ = c.Backend.Flush()
+	return false
+}
+
+func (s *suiteServer) command(_ *pgtest.Conn, message pgproto3.FrontendMessage) bool {
+	s.mu.Lock()
+	watch := s.watch
+	s.mu.Unlock()
+	if query, ok := message.(*pgproto3.Query); ok && watch != nil {
+		watch(query.String)
+	}
+	return false
+}
+
+type suiteClient struct{ conn *pgx.Conn }
+
+func (c suiteClient) Do(ctx context.Context, command string) error {
+	_, err := c.conn.PgConn().Exec(ctx, command).ReadAll()
+	return err
+}
+
+func (c suiteClient) Abandon() error { return c.conn.PgConn().Conn().Close() }
+func (c suiteClient) Close() error   { return c.conn.Close(context.Background()) }
