@@ -54,10 +54,10 @@ func row(r resource.Resource) []string {
 		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.Spec.URI, terminal.Labels(db.AllLabels()), r.Spec.Version}
 	case *resource.Role:
 		var labels []string
-		for key, values := range r.Spec.Allow.DBLabels {
+		for key, values := range r.Spec.Allow.DatabaseLabels {
 			labels = append(labels, key+"="+strings.Join(values, "|"))
 		}
-		return []string{r.GetName(), strings.Join(r.Spec.Allow.DBUsers, ","), strings.Join(r.Spec.Allow.DBNames, ","), strings.Join(labels, ",")}
+		return []string{r.GetName(), strings.Join(r.Spec.Allow.DatabaseUsers, ","), strings.Join(r.Spec.Allow.DatabaseNames, ","), strings.Join(labels, ",")}
 	case *resource.User:
 		return []string{r.GetName()}
 	case *resource.Lock:

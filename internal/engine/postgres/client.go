@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
@@ -184,8 +185,19 @@ func (r *relay) sendToServer() error {
 	}
 	if _, err := r.server.Write(pending); err != nil {
 		c.failed = true
+		r.lastWords()
 		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
 	}
 	c.inbox.sent()
 	return nil
+}
+
+// lastWords lets the other direction read what the database said before it hung up.
+func (r *relay) lastWords() {
+	timer := time.NewTimer(goodbyeTime)
+	defer timer.Stop()
+	select {
+	case <-r.ctx.Done():
+	case <-timer.C:
+	}
 }

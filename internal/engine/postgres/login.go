@@ -99,7 +99,8 @@ func explainLogin(up *session.Upstream, err error) error {
 	if err == nil || known || refused {
 		return err
 	}
-	return fault.Wrap(fault.ConnectionProblem, err, "the database broke the connection off during the login; its log tells why")
+	return fault.Wrap(fault.ConnectionProblem, err, 
+		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
 }
 
 // requestTLS asks for TLS. Only the byte that agrees is accepted, and nothing is read behind it; what a

@@ -15,13 +15,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/pgserver"
 )
 
-func newEngine() *postgres.Engine {
-	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+func newEngine() *postgres.Engine { return newEngineForwarding(nil) }
+
+func newEngineForwarding(forward func(engine.CancelKey)) *postgres.Engine {
+	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: forward})
 }
 
 // front starts an agent before a real server.
