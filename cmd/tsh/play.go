@@ -151,7 +151,7 @@ func (p *player) text(line []byte) error {
 	case "db.session.result":
 		took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
 		if !e.Success {
-			_, err = fmt.Fprintf(p.out, "ERROR: %s (SQLSTATE %s) in %s\n", terminal.Clean(e.Error), e.SQLState, took)
+			_, err = fmt.Fprintf(p.out, "%s in %s\n", terminal.Clean(e.Error), took)
 			break
 		}
 		_, err = fmt.Fprintf(p.out, "%s (%d rows) in %s\n", terminal.Clean(orElse(e.Tag, "SUCCESS")), e.Rows, took)

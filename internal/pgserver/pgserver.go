@@ -45,6 +45,9 @@ type Options struct {
 	DatabaseCA, ClientCA *ca.Authority
 	// ServerNames are what the server's certificate is for; default "localhost" and 127.0.0.1.
 	ServerNames []string
+	// CertFile, KeyFile and TrustFile are files to copy instead of making certificates: what the server
+	// presents, and whose clients it accepts. All or none of them are set.
+	CertFile, KeyFile, TrustFile string
 }
 
 // Server is a running PostgreSQL.
@@ -155,6 +158,9 @@ func (s *Server) write(name string, content []byte) error {
 }
 
 func (s *Server) writeCertificates(options *Options) error {
+	if options.CertFile != "" {
+		return s.copyCertificates(options)
+	}
 	var err error
 	now := time.Now()
 	if s.DatabaseCA == nil {
@@ -188,7 +194,20 @@ func (s *Server) writeCertificates(options *Options) error {
 	return s.write("clients.crt", s.ClientCA.CertPEM())
 }
 
-// ClientCertificate returns a certificate that opens the account.
+func (s *Server) copyCertificates(options *Options) error {
+	for name, path := range map[string]string{"server.crt": options.CertFile, "server.key": options.KeyFile, "clients.crt": options.TrustFile} {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := s.write(name, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ClientCertificate returns a certificate that opens the account, of a server that made its certificates itself.
 func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
 	t.Helper()
 	cert, err := issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)

@@ -66,6 +66,9 @@ type Visit struct {
 	end  context.CancelCauseFunc
 	done chan struct{}
 	err  error // once done
+
+	mu     sync.Mutex
+	tidied bool // no goroutine is left; guarded by mu
 }
 
 // Start starts an agent on a loopback port. When the test is over it waits for the sessions to end.
@@ -215,14 +218,25 @@ func (v *Visit) Wait(t testing.TB) error {
 	case <-time.After(Patience):
 		t.Fatalf("the session does not end; goroutines:\n%s", v.goroutines())
 	}
-	deadline := time.Now().Add(Patience)
-	for v.goroutines() != "" {
-		if time.Now().After(deadline) {
-			t.Fatalf("goroutines are left:\n%s", v.goroutines())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	v.tidy(t)
 	return v.err
+}
+
+// tidy waits for the goroutines of an ended session, once.
+func (v *Visit) tidy(t testing.TB) {
+	t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	deadline := time.Now().Add(Patience)
+	for !v.tidied {
+		left := v.goroutines()
+		if v.tidied = left == ""; !v.tidied {
+			if time.Now().After(deadline) {
+				t.Fatalf("goroutines are left:\n%s", left)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 // goroutines returns the stacks that belong to the session.

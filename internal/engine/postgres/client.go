@@ -62,7 +62,6 @@ func (r *relay) clientGone(err error) error {
 		return gone
 	}
 	// The client may have closed its own direction only.
-	r.setLeaving()
 	return r.depart(gone)
 }
 
@@ -134,7 +133,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	}
 	if typ == feTerminate {
 		r.fromClient.inbox.scanned += total
-		r.setLeaving()
+		r.setGoodbye()
 		return 0, errGoodbye
 	}
 	return total, nil

@@ -18,7 +18,7 @@ func (r *relay) replyError(e serverError) error {
 		return nil
 	}
 	if a.current.kind == 0 && !r.next(beErrorResponse) {
-		return desynchronised("an error in answer to nothing: %w", &e)
+		return desynchronised("an error in answer to nothing: %v", &e)
 	}
 	switch a.current.kind {
 	case feQuery, feFunctionCall: // a ReadyForQuery follows

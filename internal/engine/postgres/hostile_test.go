@@ -1,9 +1,10 @@
 package postgres_test
 
 import (
+	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,19 +20,24 @@ func frame(typ byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{typ}, uint32(4+len(body))), body...)
 }
 
-// watched is a small server that notes every type of message that arrives after the login.
-func watched(seen *strings.Builder) pgtest.Options {
+// watched is a small server that answers nothing after the login, and tells what each connection has brought.
+func watched() (pgtest.Options, <-chan string) {
+	connections := make(chan string, 1)
 	return pgtest.Options{Relay: func(c *pgtest.Conn) {
-		var chunk [1 << 12]byte
-		for {
-			n, err := c.Conn.Read(chunk[:])
-			seen.Write(chunk[:n])
+		var seen []byte
+		chunk := make([]byte, 1<<12)
+		for !bytes.HasSuffix(seen, terminate) {
+			n, err := c.Conn.Read(chunk)
+			seen = append(seen, chunk[:n]...)
 			if err != nil {
-				return
+				break
 			}
 		}
-	}}
+		connections <- string(seen)
+	}}, connections
 }
+
+var terminate = frame('X', "")
 
 const malformedAnswer = "ErrorResponse(FATAL 08P01) end"
 
@@ -87,8 +93,8 @@ func TestMalformedMessages(t *testing.T) {
 	for name, message := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var seen strings.Builder
-			agent, server := small(t, watched(&seen))
+			options, connections := watched()
+			agent, _ := small(t, options)
 			w := logIn(t, agent)
 			w.write(message...)
 			w.expect(malformedAnswer)
@@ -100,8 +106,7 @@ func TestMalformedMessages(t *testing.T) {
 			if len(events) != 1 || events[0].Text("payload") == "" {
 				t.Errorf("recorded %v", events)
 			}
-			server.Stop()
-			if got := seen.String(); got != "X\x00\x00\x00\x04" {
+			if got := <-connections; got != string(terminate) {
 				t.Errorf("the database got %q", got)
 			}
 		})
@@ -122,21 +127,21 @@ func TestEveryType(t *testing.T) {
 	for name, before := range states {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			options, connections := watched()
+			agent, _ := small(t, options)
 			for typ := range 256 {
 				if strings.IndexByte(known, byte(typ)) >= 0 {
 					continue
 				}
-				var seen strings.Builder
-				agent, server := small(t, watched(&seen))
 				w := logIn(t, agent)
-				w.write(append(before[:len(before):len(before)], frame(byte(typ), "body\x00")...)...)
+				w.write(slices.Concat(before, frame(byte(typ), "body\x00"))...)
 				w.expect(malformedAnswer)
-				_ = agent.Visit(t, 0).Wait(t)
-				server.Stop()
-				if got, want := seen.String(), string(before)+"X\x00\x00\x00\x04"; got != want {
+				if got, want := <-connections, string(before)+string(terminate); got != want {
 					t.Fatalf("type %d: the database got %q", typ, got)
 				}
-				if events := agent.Visit(t, 0).Journal.Events("db.session.malformed_packet"); len(events) != 1 {
+				v := agent.Visit(t, len(agent.Visits())-1)
+				_ = v.Wait(t)
+				if events := v.Journal.Events("db.session.malformed_packet"); len(events) != 1 {
 					t.Fatalf("type %d: recorded %v", typ, events)
 				}
 			}
@@ -147,8 +152,8 @@ func TestEveryType(t *testing.T) {
 // TestSplitMessages sends a conversation byte by byte: what is recorded and forwarded is the same.
 func TestSplitMessages(t *testing.T) {
 	t.Parallel()
-	var seen strings.Builder
-	agent, server := small(t, watched(&seen))
+	options, connections := watched()
+	agent, _ := small(t, options)
 	w := logIn(t, agent)
 	conversation := frame('Q', "select 'one'\x00")
 	conversation = append(conversation, frame('P', "s\x00select $1\x00\x00\x01\x00\x00\x00\x17")...)
@@ -163,9 +168,8 @@ func TestSplitMessages(t *testing.T) {
 	}
 	v := agent.Visit(t, 0)
 	_ = v.Wait(t)
-	server.Stop()
-	if seen.String() != string(conversation) {
-		t.Fatalf("the database got\n%s", hex.Dump([]byte(seen.String())))
+	if got := <-connections; got != string(conversation) {
+		t.Fatalf("the database got %q", got)
 	}
 	var recorded []string
 	for _, event := range v.Journal.Events("db.session.query", "db.session.postgres.function") {

@@ -27,7 +27,10 @@ type decoder struct {
 }
 
 func (d *decoder) bytes(n int) []byte {
-	if d.err != nil || n < 0 || n > len(d.rest) {
+	if d.err != nil {
+		return nil
+	}
+	if n < 0 || n > len(d.rest) {
 		d.err = errShort
 		return nil
 	}
@@ -51,8 +54,11 @@ func (d *decoder) uint32() uint32 {
 }
 
 func (d *decoder) string() []byte {
+	if d.err != nil {
+		return nil
+	}
 	text, rest, ok := cutString(d.rest)
-	if d.err != nil || !ok {
+	if !ok {
 		d.err = errShort
 		return nil
 	}

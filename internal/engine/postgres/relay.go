@@ -20,7 +20,7 @@ const (
 	maxNames      = 1_024     // prepared statements with a name; the same for portals
 	maxHeld       = 128 << 20 // bytes of statements and values that a session keeps
 	goodbyeTime   = 2 * time.Second
-	drainTime     = 5 * time.Second // for answers that are due when the client has said goodbye
+	drainTime     = 5 * time.Second // for answers that are due when the client has closed its direction
 )
 
 // errGoodbye ends a relay in the ordinary way.
@@ -55,7 +55,7 @@ type relay struct {
 	skipping   bool    // the database ignores everything up to the next Sync
 	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
 	loose      bool    // the next Sync may go unanswered
-	leaving    bool    // the client has said goodbye
+	goodbye    bool    // the client has said it
 
 	copied   atomic.Int64  // bytes of COPY from the client
 	firstPID atomic.Uint32 // number of the connection, until the first result has told it
@@ -154,25 +154,29 @@ func (r *relay) unanswered() int {
 	return n
 }
 
-// depart waits for the answers that are due to a client that has said its last word, but not for ever.
+// depart waits for the answers that are due to a client that has said its last word. One that said goodbye
+// wants its statements to be completed, as they would be without us. One that only closed its direction may have
+// died: its answers are not waited for for ever.
 func (r *relay) depart(cause error) error {
-	timer := time.AfterFunc(drainTime, func() { r.end(cause) })
-	defer timer.Stop()
+	if !errors.Is(cause, errGoodbye) {
+		timer := time.AfterFunc(drainTime, func() { r.end(cause) })
+		defer timer.Stop()
+	}
 	_ = r.wait(func() bool { return r.unanswered() == 0 })
 	return cause
 }
 
-// setLeaving notes that the client has said its last word: what breaks off from now on is no failure.
-func (r *relay) setLeaving() {
+// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
+func (r *relay) setGoodbye() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leaving = true
+	r.goodbye = true
 }
 
-func (r *relay) isLeaving() bool {
+func (r *relay) saidGoodbye() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.leaving
+	return r.goodbye
 }
 
 // farewell tells the client why the session ends, if it can still read that, and the database that it is over.
@@ -182,7 +186,7 @@ func (r *relay) farewell(cause error) {
 		_ = r.client.SetWriteDeadline(deadline)
 		_, _ = r.client.Write(message)
 	}
-	if r.fromClient.atBoundary() {
+	if r.fromClient.atBoundary() && !r.saidGoodbye() {
 		_ = r.server.SetWriteDeadline(deadline)
 		_, _ = r.server.Write([]byte{feTerminate, 0, 0, 0, lengthSize})
 	}

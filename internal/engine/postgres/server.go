@@ -70,7 +70,7 @@ func (r *relay) readServer() error {
 // serverGone says why nothing more comes from the database.
 func (r *relay) serverGone(err error) error {
 	switch {
-	case r.ctx.Err() != nil, r.isLeaving():
+	case r.ctx.Err() != nil, r.saidGoodbye():
 		return errGoodbye
 	case r.fromServer.fatal != nil:
 		return fault.Wrap(fault.ConnectionProblem, r.fromServer.fatal, "the database ended the session")
@@ -128,18 +128,21 @@ func (r *relay) scanServer() error {
 func (r *relay) sendToClient() error {
 	a := &r.fromServer
 	pending := a.inbox.pending()
-	if len(pending) == 0 || a.failed {
+	if len(pending) == 0 {
+		return nil
+	}
+	a.inbox.sent()
+	if a.failed {
 		return nil
 	}
 	if _, err := r.client.Write(pending); err != nil {
 		a.failed = true
-		if r.isLeaving() {
-			return errGoodbye
+		if r.saidGoodbye() && r.ctx.Err() == nil {
+			return nil // it does not want the rest, but the statement goes on
 		}
 		return &departure{err}
 	}
 	r.session.Count(len(pending), 0)
-	a.inbox.sent()
 	return nil
 }
 

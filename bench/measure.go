@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const postgresBin = "/usr/lib/postgresql/15/bin/"
+
+// way is one way to the database.
+type way struct {
+	name string
+	dsn  string
+}
+
+func (w *world) ways() []way {
+	direct := fmt.Sprintf("host=localhost hostaddr=127.0.0.1 port=%s user=postgres dbname=postgres sslmode=verify-ca sslrootcert=%s sslcert=%s sslkey=%s",
+		w.pg, w.path("db-ca.pem"), w.path("direct.crt"), w.path("direct.key"))
+	local := func(d deployment) string {
+		return fmt.Sprintf("host=127.0.0.1 port=%s user=postgres dbname=postgres sslmode=disable", d.local)
+	}
+	return []way{{"direct TLS", direct}, {"one process", local(w.single)}, {"proxy and agent apart", local(w.spread)}}
+}
+
+// test is one row of the table: a measurement of each way.
+type test struct {
+	name, unit string
+	measure    func(ctx context.Context, way way) (float64, error)
+}
+
+func measure(ctx context.Context, w *world, s settings, started time.Duration) error {
+	if err := w.prepare(ctx, s); err != nil {
+		return err
+	}
+	ways := w.ways()
+	fmt.Printf("\n%d cores, %s, PostgreSQL 15, medians of %d interleaved rounds of %s, full audit on.\n\n", runtime.NumCPU(), runtime.Version(), s.rounds, s.length)
+	fmt.Printf("| what | unit | %s | %s | ratio | %s | ratio |\n|---|---|---|---|---|---|---|\n", ways[0].name, ways[1].name, ways[2].name)
+	for _, t := range w.tests(s) {
+		if !strings.Contains(t.name, s.only) {
+			continue
+		}
+		results := make([][]float64, len(ways))
+		for range s.rounds {
+			for i, way := range ways {
+				value, err := t.measure(ctx, way)
+				if err != nil {
+					return fmt.Errorf("%s over %s: %w", t.name, way.name, err)
+				}
+				results[i] = append(results[i], value)
+			}
+		}
+		base, single, spread := median(results[0]), median(results[1]), median(results[2])
+		fmt.Printf("| %s | %s | %s | %s | %.2f | %s | %.2f |\n", t.name, t.unit, number(base), number(single), single/base, number(spread), spread/base)
+	}
+	if strings.Contains("memory", s.only) || s.only == "" {
+		if err := w.memory(ctx, s.sessions); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("| start of an empty cluster to its first answer | ms | | %s | | | |\n", number(float64(started.Milliseconds())))
+	return nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+func number(v float64) string {
+	if v >= 100 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
+// prepare fills the database.
+func (w *world) prepare(ctx context.Context, s settings) error {
+	direct := w.ways()[0].dsn
+	if out, err := exec.CommandContext(ctx, postgresBin+"pgbench", "-i", "-s", "10", "-q", direct).CombinedOutput(); err != nil {
+		return fmt.Errorf("pgbench -i: %w: %s", err, out)
+	}
+	sql := fmt.Sprintf("create table bulk as select g as id, repeat('x', 92) as text from generate_series(1, %d) g; vacuum analyze bulk", s.rows)
+	for _, statement := range strings.Split(sql, "; ") {
+		if out, err := exec.CommandContext(ctx, postgresBin+"psql", "-q", "-c", statement, direct).CombinedOutput(); err != nil {
+			return fmt.Errorf("filling the bulk table: %w: %s", err, out)
+		}
+	}
+	return nil
+}
+
+func (w *world) tests(s settings) []test {
+	var tests []test
+	for _, clients := range []int{1, 8} {
+		for _, mode := range []string{"simple", "prepared"} {
+			tests = append(tests, test{fmt.Sprintf("pgbench -S, %d clients, %s", clients, mode), "statements/s", w.pgbench(s, clients, "-M", mode)})
+		}
+	}
+	return append(tests,
+		test{"connect and one statement, 8 clients", "connections/s", w.pgbench(s, 8, "-C")},
+		test{"COPY out", "MB/s", w.copyOut(s)},
+	)
+}
+
+var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
+
+func (w *world) pgbench(s settings, clients int, extra ...string) func(context.Context, way) (float64, error) {
+	return func(ctx context.Context, way way) (float64, error) {
+		args := append([]string{"-S", "-n", "-c", strconv.Itoa(clients), "-j", "1", "-T", strconv.Itoa(int(s.length.Seconds()))}, extra...)
+		out, err := exec.CommandContext(ctx, postgresBin+"pgbench", append(args, way.dsn)...).CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("pgbench: %w: %s", err, out)
+		}
+		found := tps.FindSubmatch(out)
+		if found == nil {
+			return 0, fmt.Errorf("pgbench told no rate: %s", out)
+		}
+		return strconv.ParseFloat(string(found[1]), 64)
+	}
+}
+
+// copyOut returns the rate of one large COPY, in 10^6 bytes of text per second.
+func (w *world) copyOut(s settings) func(context.Context, way) (float64, error) {
+	return func(ctx context.Context, way way) (float64, error) {
+		began := time.Now()
+		out, err := exec.CommandContext(ctx, postgresBin+"psql", "-q", "-c", `\copy bulk to /dev/null`, way.dsn).CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("copy: %w: %s", err, out)
+		}
+		return float64(s.rows) * 100 / 1e6 / time.Since(began).Seconds(), nil
+	}
+}
+
+// memory opens idle sessions through the path and tells what each costs the agent and the proxy.
+func (w *world) memory(ctx context.Context, sessions int) error {
+	before := [2]int{resident(w.spread.agent), resident(w.spread.front)}
+	held := make([]*exec.Cmd, 0, sessions)
+	defer func() {
+		for _, cmd := range held {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	}()
+	dsn := w.ways()[2].dsn
+	for range (sessions + 99) / 100 {
+		// pgbench holds its connections open while its clients sleep.
+		script := w.path("idle.sql")
+		if err := os.WriteFile(script, []byte("\\sleep 600 s\nselect 1;\n"), 0o644); err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, postgresBin+"pgbench", "-n", "-c", "100", "-j", "1", "-T", "900", "-f", script, dsn)
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		held = append(held, cmd)
+	}
+	if err := w.awaitSessions(ctx, sessions); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settle):
+	}
+	after := [2]int{resident(w.spread.agent), resident(w.spread.front)}
+	for i, name := range []string{"agent", "proxy (with auth)"} {
+		fmt.Printf("| memory per idle session, %s, %d sessions | KiB | | | | %s | |\n", name, sessions, number(float64(after[i]-before[i])/float64(sessions)))
+	}
+	return nil
+}
+
+// settle is how long after the last connect the memory is read.
+const settle = 2 * time.Minute
+
+func (w *world) awaitSessions(ctx context.Context, want int) error {
+	direct := w.ways()[0].dsn
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+		out, err := exec.CommandContext(ctx, postgresBin+"psql", "-qAt", "-c", "select count(*) from pg_stat_activity where application_name = 'pgbench'", direct).Output()
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && n >= want {
+			return nil
+		}
+	}
+	return errors.New("the idle sessions were not all opened")
+}
+
+// resident returns the resident memory of a process in KiB.
+func resident(cmd *exec.Cmd) int {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return n
+		}
+	}
+	return 0
+}

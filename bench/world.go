@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sallyport/internal/ca"
+)
+
+const startWait = 30 * time.Second
+
+// world is a PostgreSQL, and before it two clusters: one of three processes and a local proxy, and one of
+// a single process.
+type world struct {
+	dir            string
+	root           string // of the project
+	pg             string // port
+	spread, single deployment
+	procs          []*exec.Cmd
+}
+
+// deployment is a cluster and the local proxy through which it is measured.
+type deployment struct {
+	name   string
+	auth   string // port
+	proxy  string // port
+	diag   string // port
+	local  string // port of the local proxy
+	config string
+	agent  *exec.Cmd // the process that serves the database
+	front  *exec.Cmd // the process of the proxy
+}
+
+func newWorld(context.Context) (*world, error) {
+	dir, err := os.MkdirTemp("", "sallyport-bench-")
+	if err != nil {
+		return nil, err
+	}
+	// PostgreSQL runs under its own account.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{dir: dir, root: root, pg: freePort(), spread: newDeployment("spread"), single: newDeployment("single")}
+	return w, nil
+}
+
+func newDeployment(name string) deployment {
+	return deployment{name: name, auth: freePort(), proxy: freePort(), diag: freePort(), local: freePort()}
+}
+
+// close stops everything and removes the files.
+func (w *world) close() {
+	for i := len(w.procs) - 1; i >= 0; i-- {
+		_ = w.procs[i].Process.Signal(os.Interrupt)
+	}
+	for _, p := range w.procs {
+		done := time.AfterFunc(5*time.Second, func() { _ = p.Process.Kill() })
+		_ = p.Wait()
+		done.Stop()
+	}
+	_ = exec.Command(filepath.Join(w.root, "scripts/postgres"), "stop", w.path("pg")).Run()
+	_ = os.RemoveAll(w.dir)
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// start starts everything and returns how long the empty cluster of one process took to its first query.
+func (w *world) start(ctx context.Context) (time.Duration, error) {
+	if err := w.startCluster(ctx, &w.spread, false); err != nil {
+		return 0, err
+	}
+	// One server certificate serves both clusters: the other one's authority goes into the database resource.
+	authority, err := w.tool(ctx, "tctl", "-c", w.spread.config, "auth", "export", "--type=db")
+	if err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(w.path("db-ca.pem"), authority, 0o644); err != nil {
+		return 0, err
+	}
+	if err := w.startCluster(ctx, &w.single, true); err != nil {
+		return 0, err
+	}
+	if err := w.startPostgres(ctx); err != nil {
+		return 0, err
+	}
+	for _, d := range []*deployment{&w.spread, &w.single} {
+		if err := w.serve(ctx, d); err != nil {
+			return 0, fmt.Errorf("%s: %w", d.name, err)
+		}
+	}
+	return w.startup(ctx)
+}
+
+func (w *world) tool(ctx context.Context, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(w.root, "bin", name), args...)
+	cmd.Env = append(os.Environ(), "TELEPORT_HOME="+w.path("tsh"), "HOME="+w.dir)
+	cmd.Dir = w.dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
+	}
+	return out, nil
+}
+
+func (w *world) background(name string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(filepath.Join(w.root, "bin", name), args...)
+	cmd.Env = append(os.Environ(), "TELEPORT_HOME="+w.path("tsh"), "HOME="+w.dir)
+	log, err := os.OpenFile(w.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	w.procs = append(w.procs, cmd)
+	return cmd, nil
+}
+
+const clusterConfig = `version: v3
+teleport:
+  nodename: localhost
+  data_dir: %[1]s/%[2]s
+  diag_addr: 127.0.0.1:%[5]s
+auth_service:
+  enabled: yes
+  cluster_name: %[2]s.bench
+  listen_addr: 127.0.0.1:%[3]s
+  tokens: ["db:0123456789abcdef0123456789abcdef"]
+proxy_service:
+  enabled: yes
+  web_listen_addr: 127.0.0.1:%[4]s
+  public_addr: localhost:%[4]s
+`
+
+const databaseConfig = `db_service:
+  enabled: yes
+  databases:
+  - name: bench
+    protocol: postgres
+    uri: localhost:%s
+    tls: {ca_cert_file: %s}
+`
+
+const role = `kind: role
+version: v7
+metadata: {name: bench}
+spec:
+  options: {max_connections: 0}
+  allow: {db_labels: {'*': '*'}, db_names: ['*'], db_users: ['*']}
+---
+kind: user
+version: v2
+metadata: {name: bench}
+spec: {roles: [bench]}
+`
+
+func (w *world) startCluster(ctx context.Context, d *deployment, withDatabase bool) error {
+	d.config = w.path(d.name + ".yaml")
+	text := fmt.Sprintf(clusterConfig, w.dir, d.name, d.auth, d.proxy, d.diag)
+	if withDatabase {
+		text += fmt.Sprintf(databaseConfig, w.pg, w.path("db-ca.pem"))
+	}
+	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	var err error
+	if d.front, err = w.background("teleport", "start", "-c", d.config); err != nil {
+		return err
+	}
+	d.agent = d.front
+	return ready(ctx, d.diag)
+}
+
+// ready waits until a daemon says that it is.
+func ready(ctx context.Context, port string) error {
+	for deadline := time.Now().Add(startWait); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
+		res, err := http.Get("http://127.0.0.1:" + port + "/readyz")
+		if err != nil {
+			continue
+		}
+		_ = res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+	return errors.New("a daemon does not become ready; see the log")
+}
+
+// startPostgres starts a database that trusts both clusters and, for direct connections, an authority of
+// the benchmark.
+func (w *world) startPostgres(ctx context.Context) error {
+	var trusted []byte
+	for _, d := range []*deployment{&w.spread, &w.single} {
+		if _, err := w.tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--format=db", "--host=localhost", "--out="+w.path(d.name), "--overwrite"); err != nil {
+			return err
+		}
+		cas, err := os.ReadFile(w.path(d.name + ".cas"))
+		if err != nil {
+			return err
+		}
+		trusted = append(trusted, cas...)
+	}
+	own, err := w.directCertificate()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(w.path("trusted.cas"), append(trusted, own...), 0o644); err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(w.root, "scripts/postgres"), "start", w.path("pg"), w.pg,
+		w.path("spread.crt"), w.path("spread.key"), w.path("trusted.cas"), "max_connections=1200", "shared_buffers=256MB").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("starting PostgreSQL: %w: %s", err, out)
+	}
+	return nil
+}
+
+// directCertificate makes the client certificate of direct connections and returns its authority.
+func (w *world) directCertificate() ([]byte, error) {
+	authority, err := ca.New(ca.ClientCA, "bench", time.Now())
+	if err != nil {
+		return nil, err
+	}
+	key, err := ca.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	der, err := authority.Sign(ca.Request{
+		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "postgres"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(24 * time.Hour),
+	}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := ca.EncodeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return authority.CertPEM(), errors.Join(
+		os.WriteFile(w.path("direct.crt"), ca.EncodeCertificate(der), 0o600),
+		os.WriteFile(w.path("direct.key"), keyPEM, 0o600),
+	)
+}
+
+// serve makes a user, an agent where the cluster has none, and a local proxy.
+func (w *world) serve(ctx context.Context, d *deployment) error {
+	if err := os.WriteFile(w.path("role.yaml"), []byte(role), 0o600); err != nil {
+		return err
+	}
+	if _, err := w.tool(ctx, "tctl", "-c", d.config, "create", w.path("role.yaml")); err != nil {
+		return err
+	}
+	identity := w.path(d.name + ".pem")
+	if _, err := w.tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--user=bench", "--out="+identity); err != nil {
+		return err
+	}
+	if d.name == "spread" {
+		if err := w.startAgent(d); err != nil {
+			return err
+		}
+	}
+	login := []string{"-i", identity, "--proxy", "localhost:" + d.proxy}
+	for deadline := time.Now().Add(startWait); ; time.Sleep(100 * time.Millisecond) {
+		out, err := w.tool(ctx, "tsh", append(login, "db", "ls")...)
+		if err == nil && strings.Contains(string(out), "bench") {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the database is not served: %w", err)
+		}
+	}
+	if _, err := w.background("tsh", append(login, "proxy", "db", "--tunnel", "--port", d.local, "--db-user=postgres", "--db-name=postgres", "bench")...); err != nil {
+		return err
+	}
+	return listening(d.local)
+}
+
+func (w *world) startAgent(d *deployment) error {
+	pin, err := w.tool(context.Background(), "tctl", "-c", d.config, "status")
+	if err != nil {
+		return err
+	}
+	fields := strings.Fields(string(pin))
+	text := fmt.Sprintf("version: v3\nteleport:\n  nodename: agent\n  data_dir: %s/agent\n  proxy_server: localhost:%s\n  ca_pin: %s\n"+
+		"  join_params: {method: token, token_name: 0123456789abcdef0123456789abcdef}\nauth_service: {enabled: no}\nproxy_service: {enabled: no}\n",
+		w.dir, d.proxy, fields[len(fields)-1])
+	path := w.path("agent.yaml")
+	if err := os.WriteFile(path, []byte(text+fmt.Sprintf(databaseConfig, w.pg, w.path("db-ca.pem"))), 0o600); err != nil {
+		return err
+	}
+	d.agent, err = w.background("teleport", "start", "-c", path)
+	return err
+}
+
+// startup measures an empty cluster of one process from its start until it answers its first API call.
+func (w *world) startup(ctx context.Context) (time.Duration, error) {
+	d := newDeployment("fresh")
+	began := time.Now()
+	if err := w.startCluster(ctx, &d, true); err != nil {
+		return 0, err
+	}
+	_, err := w.tool(ctx, "tctl", "-c", d.config, "status")
+	return time.Since(began), err
+}
+
+func listening(port string) error {
+	for deadline := time.Now().Add(startWait); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
+			return conn.Close()
+		}
+	}
+	return fmt.Errorf("nothing listens on port %s", port)
+}
+
+func freePort() string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "0"
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
+}

@@ -1,0 +1,116 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"html"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// step is how long a one-time code is valid.
+const step = 30 * time.Second
+
+var secretOnPage = regexp.MustCompile(`<code id="secret">([A-Z2-7 ]+)</code>`)
+
+// accept does what a person does with an invite link in a browser: accept NAME LINK PASSWORD [ADDRESS]. The
+// certificate that the page must have is in the file $SSL_CERT_FILE; without, any will do. ADDRESS is
+// where to find the link's host. It sets NAME_SECRET for the command totp.
+func accept(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: accept NAME LINK PASSWORD [ADDRESS]")
+	}
+	name, link, password := args[0], args[1], args[2]
+	browser := newBrowser(ts, args[3:])
+	page := visit(ts, browser, http.MethodGet, link, nil)
+	found := secretOnPage.FindStringSubmatch(page)
+	if found == nil {
+		ts.Fatalf("the page shows no secret:\n%s", page)
+	}
+	if !strings.Contains(page, `src="data:image/png;base64,`) {
+		ts.Fatalf("the page shows no QR code:\n%s", page)
+	}
+	secret := strings.ReplaceAll(found[1], " ", "")
+	// Every code is good for one use. The person uses the previous one here, so that two logins can follow at
+	// once; near the end of a step it would be too old on arrival.
+	now := time.Now()
+	if end := now.Truncate(step).Add(step); end.Sub(now) < 3*time.Second {
+		time.Sleep(time.Until(end))
+		now = end
+	}
+	code, err := totp.GenerateCode(secret, now.Add(-step))
+	ts.Check(err)
+	page = visit(ts, browser, http.MethodPost, link, url.Values{"password": {password}, "repeated": {password}, "code": {code}})
+	if strings.Contains(page, "problem") {
+		ts.Fatalf("the form was not accepted:\n%s", page)
+	}
+	ts.Setenv(name+"_SECRET", secret)
+	ts.Setenv(name+"_STEP", strconv.FormatInt(now.Unix(), 10))
+}
+
+func newBrowser(ts *testscript.TestScript, addresses []string) *http.Client {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{}, DisableKeepAlives: true}
+	if path := ts.Getenv("SSL_CERT_FILE"); path != "" {
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM([]byte(ts.ReadFile(path))) {
+			ts.Fatalf("%s holds no certificate", path)
+		}
+		transport.TLSClientConfig.RootCAs = pool
+	} else {
+		transport.TLSClientConfig.InsecureSkipVerify = true
+	}
+	if len(addresses) == 1 {
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, addresses[0])
+		}
+	}
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+func visit(ts *testscript.TestScript, browser *http.Client, method, link string, form url.Values) string {
+	req, err := http.NewRequest(method, link, strings.NewReader(form.Encode()))
+	ts.Check(err)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", "https://"+req.URL.Host)
+	}
+	res, err := browser.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if res.StatusCode != http.StatusOK {
+		ts.Fatalf("%s %s: %s\n%s", method, link, res.Status, body)
+	}
+	return html.UnescapeString(string(body))
+}
+
+// totpCode writes the code of a person who has accepted a link into a file, after a password: totp NAME N
+// PASSWORD FILE. N is 0 for the first login and 1 for the second; there is no third one in the same minute.
+func totpCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: totp NAME N PASSWORD FILE")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	at, err := strconv.ParseInt(ts.Getenv(args[0]+"_STEP"), 10, 64)
+	ts.Check(err)
+	code, err := totp.GenerateCode(ts.Getenv(args[0]+"_SECRET"), time.Unix(at, 0).Add(time.Duration(n)*step))
+	ts.Check(err)
+	ts.Setenv("CODE", code)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), fmt.Appendf(nil, "%s\n%s\n", args[2], code), 0o600))
+}

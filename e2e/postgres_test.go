@@ -1,0 +1,48 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"sallyport/internal/pgserver"
+)
+
+type server = pgserver.Server
+
+// postgres starts a PostgreSQL with the files of tctl auth sign --format=db, and sets the variable NAME to
+// its port on 127.0.0.1: postgres NAME PREFIX.
+func (s *story) postgres(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: postgres NAME PREFIX")
+	}
+	prefix := ts.MkAbs(args[1])
+	started := pgserver.Start(s.tb, pgserver.Options{CertFile: prefix + ".crt", KeyFile: prefix + ".key", TrustFile: prefix + ".cas"})
+	if s.servers == nil {
+		s.servers = map[string]*server{}
+	}
+	s.servers[args[0]] = started
+	_, port, err := net.SplitHostPort(started.Addr)
+	ts.Check(err)
+	ts.Setenv(args[0], port)
+}
+
+// sql runs SQL as the superuser, or ends or begins the life of the server: sql NAME TEXT|stop|start.
+func (s *story) sql(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || s.servers[args[0]] == nil {
+		ts.Fatalf("usage: sql NAME TEXT|stop|start")
+	}
+	server := s.servers[args[0]]
+	switch text := strings.Join(args[1:], " "); text {
+	case "stop":
+		server.Stop(s.tb)
+	case "start":
+		server.Start(s.tb)
+	default:
+		fmt.Fprintln(ts.Stdout(), server.Exec(s.tb, text))
+	}
+}
