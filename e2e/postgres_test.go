@@ -5,7 +5,10 @@ package e2e_test
 import (
 	"fmt"
 	"net"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -44,5 +47,22 @@ func (s *story) sql(ts *testscript.TestScript, neg bool, args []string) {
 		server.Start(s.tb)
 	default:
 		fmt.Fprintln(ts.Stdout(), server.Exec(s.tb, text))
+	}
+}
+
+// logged waits until the server's log has N lines that match: logged NAME N REGEXP. It logs every statement.
+func (s *story) logged(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || s.servers[args[0]] == nil {
+		ts.Fatalf("usage: logged NAME N REGEXP")
+	}
+	count, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	pattern, err := regexp.Compile(args[2])
+	ts.Check(err)
+	server := s.servers[args[0]]
+	for deadline := time.Now().Add(patience); len(pattern.FindAllString(server.Log(s.tb), -1)) < count; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("PostgreSQL has not logged %q %d times", args[2], count)
+		}
 	}
 }

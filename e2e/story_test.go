@@ -82,7 +82,7 @@ func tell(t *testing.T, file string, number int) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
-			"host": s.host, "postgres": s.postgres, "sql": s.sql,
+			"host": s.host, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
 			"await": await, "setfrom": setFrom, "expand": expand, "listen": listen, "equal": equal,
 		},

@@ -27,7 +27,6 @@ type live struct {
 	identity *identity.Identity
 	expires  time.Time
 	end      context.CancelCauseFunc
-	ended    bool // by the monitor; owned by it until the session leaves
 }
 
 func (s *sessions) enter(l *live) (leave func()) {

@@ -92,13 +92,6 @@ func (e *encoder) boolean(key string, value bool) {
 	e.b = strconv.AppendBool(e.b, value)
 }
 
-// flag appends true or nothing.
-func (e *encoder) flag(key string, value bool) {
-	if value {
-		e.boolean(key, true)
-	}
-}
-
 // time appends a time that is not zero.
 func (e *encoder) time(key string, value time.Time) {
 	if value.IsZero() {

@@ -48,7 +48,9 @@ func (c *Config) ApplyFlags(f Flags) error {
 		}
 	}
 	c.Auth.Startup = append(c.Auth.Startup, startup...)
-	c.check(p)
+	if len(p.list) == 0 { // what follows makes sense only for flags that were understood
+		c.check(p)
+	}
 	c.Warnings = append(c.Warnings, inOrder(p.warnings)...)
 	return p.err()
 }

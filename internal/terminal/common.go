@@ -2,7 +2,6 @@ package terminal
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +54,7 @@ func completionCommand() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(out)
 			default:
-				return UsageError(cmd, fault.New(fault.BadParameter, "%q is no shell that is known here; use %s", args[0], strings.Join(shells, ", ")))
+				return UsageError(cmd, fault.New(fault.BadParameter, "%q is no shell that is known here; use %s", args[0], alternatives(shells)))
 			}
 		},
 	}

@@ -24,7 +24,16 @@ func CheckFormat(format string, allowed ...string) error {
 			listed = append(listed, name)
 		}
 	}
-	return fault.New(fault.BadParameter, "--format must be %s, not %q", strings.Join(listed, " or "), format)
+	return fault.New(fault.BadParameter, "--format must be %s, not %q", alternatives(listed), format)
+}
+
+// alternatives renders words as in: a, b or c.
+func alternatives(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // Encode prints the value as "json" or "yaml", by its JSON form: keys in the order of the struct's fields,

@@ -99,7 +99,7 @@ func explainLogin(up *session.Upstream, err error) error {
 	if err == nil || known || refused {
 		return err
 	}
-	return fault.Wrap(fault.ConnectionProblem, err, 
+	return fault.Wrap(fault.ConnectionProblem, err,
 		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
 }
 
@@ -125,6 +125,7 @@ type login struct {
 	backend
 	user, password string
 	authenticated  bool
+	proven         bool // the password was sent
 }
 
 func (l *login) run() error {
@@ -183,6 +184,9 @@ func (l *login) authenticate(body []byte) error {
 	if len(body) < 4 {
 		return unexpectedInLogin(beAuthentication)
 	}
+	if l.proven && binary.BigEndian.Uint32(body) != pgproto3.AuthTypeOk {
+		return unexpectedInLogin(beAuthentication)
+	}
 	var secret string
 	switch kind := binary.BigEndian.Uint32(body); {
 	case kind == pgproto3.AuthTypeOk && len(body) == 4:
@@ -200,6 +204,7 @@ func (l *login) authenticate(body []byte) error {
 	if err != nil {
 		return err
 	}
+	l.proven = true
 	_, err = l.conn.Write(message)
 	return err
 }

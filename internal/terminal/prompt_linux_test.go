@@ -1,0 +1,118 @@
+package terminal_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/terminal"
+)
+
+// pseudoTerminal returns both ends of a new terminal: what a person types and sees, and what a program has.
+func pseudoTerminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	if err := unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return person, program
+}
+
+func TestSecretsAreNotShownOnATerminal(t *testing.T) {
+	t.Parallel()
+	person, program := pseudoTerminal(t)
+	type result struct {
+		answer string
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		answer, err := terminal.NewPrompt(program, program).Secret("Password:")
+		done <- result{answer, err}
+	}()
+	seen := bufio.NewReader(person)
+	shown, err := seen.ReadString(':')
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitUntilHidden(t, program)
+	if _, err := person.WriteString("s3cret\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; got.err != nil || got.answer != "s3cret" {
+		t.Errorf("answer is %q, %v", got.answer, got.err)
+	}
+	rest := make([]byte, seen.Buffered()+64)
+	n, err := seen.Read(rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := append([]byte(shown), rest[:n]...); bytes.Contains(all, []byte("s3cret")) {
+		t.Errorf("the terminal showed %q", all)
+	}
+}
+
+// waitUntilHidden returns when the terminal no longer shows what is typed.
+func waitUntilHidden(t *testing.T, program *os.File) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		state, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state.Lflag&unix.ECHO == 0 {
+			return
+		}
+	}
+	t.Fatal("the terminal still shows what is typed")
+}
+
+func TestTablesFitTheTerminal(t *testing.T) {
+	t.Parallel()
+	person, program := pseudoTerminal(t)
+	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 40}); err != nil {
+		t.Fatal(err)
+	}
+	table := terminal.Table{Header: []string{"Name", "Address"}, Rows: [][]string{{"orders", "orders.internal.databases.example.com:5432"}}}
+	if err := table.Write(program); err != nil {
+		t.Fatal(err)
+	}
+	seen := bufio.NewReader(person)
+	for range 3 {
+		line, err := seen.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if width := len(line) - len("\r\n"); width > 40 {
+			t.Errorf("line of %d columns: %q", width, line)
+		}
+	}
+}
+
+func TestErrorsAreRedOnATerminalOnly(t *testing.T) {
+	person, program := pseudoTerminal(t)
+	t.Setenv("NO_COLOR", "")
+	terminal.WriteError(program, os.ErrNotExist)
+	line, err := bufio.NewReader(person).ReadString('\n')
+	if err != nil || line != "\x1b[31mERROR:\x1b[0m file does not exist\r\n" {
+		t.Errorf("printed %q, %v", line, err)
+	}
+}

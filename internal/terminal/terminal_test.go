@@ -1,0 +1,328 @@
+package terminal_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/terminal"
+)
+
+func TestTableHasHeaderDashesAndASpaceAfterEachColumn(t *testing.T) {
+	t.Parallel()
+	table := terminal.Table{Header: []string{"Name", "URI"}, Rows: [][]string{{"orders", "h:1"}, {"é"}, {"a\nb", "x\x1b[31m"}}}
+	want := "Name   URI       \n" +
+		"------ --------- \n" +
+		"orders h:1       \n" +
+		"é                \n" +
+		"a b    x\\x1b[31m \n"
+	var out bytes.Buffer
+	if err := table.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != want {
+		t.Errorf("table is\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestTableWithoutRowsStillHasAHeader(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := (terminal.Table{Header: []string{"User", "Roles"}}).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "User Roles \n---- ----- \n"; out.String() != want {
+		t.Errorf("table is %q, want %q", out.String(), want)
+	}
+}
+
+func TestTableCutsTheWidestCellsUnlessWide(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 100)
+	table := terminal.Table{Header: []string{"Name", "Labels"}, Rows: [][]string{{"short", long}}}
+	var cut, whole bytes.Buffer
+	table.Wide = true
+	errWide := table.Write(&whole)
+	table.Wide = false
+	if err := errors.Join(errWide, table.Write(&cut)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(whole.String(), long) {
+		t.Errorf("a wide table was cut:\n%s", whole.String())
+	}
+	for line := range strings.Lines(cut.String()) {
+		if len(line) > 81 {
+			t.Errorf("line of %d characters: %q", len(line), line)
+		}
+	}
+	if !strings.Contains(cut.String(), "short ") || !strings.Contains(cut.String(), "xxx... ") {
+		t.Errorf("table is\n%s", cut.String())
+	}
+}
+
+func TestTableOfManyColumnsKeepsItsHeader(t *testing.T) {
+	t.Parallel()
+	header, row := make([]string, 12), make([]string, 12)
+	for i := range header {
+		header[i], row[i] = fmt.Sprintf("Column %d", i), strings.Repeat("y", 30)
+	}
+	var out bytes.Buffer
+	if err := (terminal.Table{Header: header, Rows: [][]string{row}}).Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range header {
+		if !strings.Contains(out.String(), name+" ") {
+			t.Errorf("%q is not in\n%s", name, out.String())
+		}
+	}
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ rule, got, want string }{
+		{"labels are sorted", terminal.Labels(map[string]string{"b": "2", "a": "1"}), "a=1,b=2"},
+		{"no labels", terminal.Labels(nil), ""},
+		{"hours", terminal.Duration(time.Hour), "1h"},
+		{"hours and minutes", terminal.Duration(90 * time.Minute), "1h30m"},
+		{"minutes", terminal.Duration(30 * time.Minute), "30m"},
+		{"ten hours", terminal.Duration(10 * time.Hour), "10h"},
+		{"seconds", terminal.Duration(90*time.Second + time.Millisecond), "1m30s"},
+		{"nothing", terminal.Duration(0), "0s"},
+		{"ordinary text stays", terminal.Clean("SELECT 'ü'\n\t1"), "SELECT 'ü'\n\t1"},
+		{"escape sequences are shown", terminal.Clean("\x1b[2J\r\a"), `\x1b[2J\r\a`},
+		{"text that reorders is shown", terminal.Clean("a\u202eb"), `a\u202eb`},
+		{"a word stays", terminal.Quote("orders"), "orders"},
+		{"a sentence is quoted", terminal.Quote(`no "x"`), `"no \"x\""`},
+		{"nothing is quoted", terminal.Quote(""), `""`},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s: %q, want %q", test.rule, test.got, test.want)
+		}
+	}
+}
+
+func TestEncode(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		List  []int             `json:"list"`
+		Map   map[string]string `json:"map"`
+		Empty []string          `json:"empty"`
+		None  map[string]string `json:"none"`
+	}
+	value := []any{
+		struct {
+			Name  string  `json:"name"`
+			On    bool    `json:"on"`
+			Ratio float64 `json:"ratio"`
+			Inner inner   `json:"inner"`
+			Rows  []inner `json:"rows"`
+		}{"a: <b>", true, 1.5, inner{[]int{1, 2}, map[string]string{"x": "yes", "y z": "plain"}, []string{}, nil}, []inner{{List: []int{3}}}},
+		"word", []int{},
+	}
+	var text bytes.Buffer
+	if err := terminal.Encode(&text, "yaml", value); err != nil {
+		t.Fatal(err)
+	}
+	want := `- name: "a: <b>"
+  "on": true
+  ratio: 1.5
+  inner:
+    list:
+      - 1
+      - 2
+    map:
+      x: "yes"
+      "y z": plain
+    empty: []
+    none: null
+  rows:
+    - list:
+        - 3
+      map: null
+      empty: null
+      none: null
+- word
+- []
+`
+	if text.String() != want {
+		t.Errorf("YAML is\n%s\nwant\n%s", text.String(), want)
+	}
+	text.Reset()
+	if err := terminal.Encode(&text, "json", []string{"<a>"}); err != nil || text.String() != "[\n  \"<a>\"\n]\n" {
+		t.Errorf("JSON is %q, %v", text.String(), err)
+	}
+	for _, format := range []string{"json", "yaml"} {
+		text.Reset()
+		if err := terminal.Encode(&text, format, []string(nil)); err != nil || text.String() != "[]\n" {
+			t.Errorf("an empty list as %s is %q, %v", format, text.String(), err)
+		}
+	}
+}
+
+func TestCheckFormat(t *testing.T) {
+	t.Parallel()
+	if err := terminal.CheckFormat("", "", "text"); err != nil {
+		t.Error(err)
+	}
+	err := terminal.CheckFormat("xml", "", "text", "json")
+	if !fault.Is(err, fault.BadParameter) || fault.Message(err) != `--format must be text or json, not "xml"` {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPromptReadsOneLineForEachQuestion(t *testing.T) {
+	t.Parallel()
+	var asked bytes.Buffer
+	prompt := terminal.NewPrompt(strings.NewReader("one\r\n two \nthree"), &asked)
+	for _, want := range []string{"one", " two ", "three"} {
+		if got, err := prompt.Secret("Password:"); err != nil || got != want {
+			t.Errorf("answer is %q, %v, want %q", got, err, want)
+		}
+	}
+	if _, err := prompt.Secret("Password:"); !fault.Is(err, fault.BadParameter) {
+		t.Errorf("end of input: %v, want an error", err)
+	}
+	if !strings.HasPrefix(asked.String(), "Password: \n") || strings.Contains(asked.String(), "one") {
+		t.Errorf("printed %q", asked.String())
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, "yes": true, "n\n": false, "\n": false, "yep\n": false} {
+		var asked bytes.Buffer
+		if got, err := terminal.Confirm(strings.NewReader(answer), &asked, "Overwrite?"); err != nil || got != want || asked.String() != "Overwrite? [y/N]: " {
+			t.Errorf("%q gives %t, %v after %q", answer, got, err, asked.String())
+		}
+	}
+	if _, err := terminal.Confirm(strings.NewReader(""), &bytes.Buffer{}, "Overwrite?"); err == nil {
+		t.Error("the end of the input is no error")
+	}
+}
+
+func TestEdit(t *testing.T) {
+	dir := t.TempDir()
+	script := func(name, body string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Setenv("TMPDIR", dir)
+	t.Setenv("VISUAL", "/no/such/editor")
+	t.Setenv("TELEPORT_EDITOR", script("add", `case "$2" in *role-edit.yaml) ;; *) exit 9;; esac; echo "$1" >> "$2"`)+" word")
+	text, err := terminal.Edit(context.Background(), []byte("a\n"), "role-*.yaml")
+	if err != nil || string(text) != "a\nword\n" {
+		t.Errorf("text is %q, %v", text, err)
+	}
+	t.Setenv("TELEPORT_EDITOR", script("fail", "exit 3"))
+	if _, err := terminal.Edit(context.Background(), []byte("a\n"), "x"); err == nil || !strings.Contains(fault.Message(err), "nothing was changed") {
+		t.Errorf("a failing editor: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "sallyport-edit-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// tree returns commands like those of the programs. What a call does is written to out.
+func tree(out *bytes.Buffer) *cobra.Command {
+	root := &cobra.Command{Use: "prog", Short: "A program"}
+	var debug, fast bool
+	var kind string
+	root.PersistentFlags().BoolVarP(&debug, "debug", "d", false, "tell more")
+	add := &cobra.Command{Use: "add NAME", Short: "Add", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+		if args[0] == "bad" {
+			return fault.Wrap(fault.NotFound, errors.New("the cause"), "there is no \x1b[2Jname")
+		}
+		if args[0] == "code" {
+			return coded(7)
+		}
+		_, err := fmt.Fprintf(out, "add %s kind=%s fast=%t debug=%t\n", args[0], kind, fast, debug)
+		return err
+	}}
+	add.Flags().StringVar(&kind, "kind", "", "kind")
+	add.Flags().BoolVar(&fast, "fast", true, "be fast")
+	if err := add.MarkFlagRequired("kind"); err != nil {
+		panic(err)
+	}
+	group := &cobra.Command{Use: "things", Short: "Things"}
+	group.AddCommand(add)
+	root.AddCommand(group, terminal.VersionCommand())
+	root.SetOut(out)
+	root.SetErr(out)
+	terminal.Prepare(root)
+	return root
+}
+
+type coded int
+
+func (c coded) Error() string { return "" }
+func (c coded) ExitCode() int { return int(c) }
+
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		call string
+		code int
+		want []string
+	}{
+		{"things add a --kind=x", 0, []string{"add a kind=x fast=true debug=false\n"}},
+		{"things add --kind x a --no-fast -d", 0, []string{"add a kind=x fast=false debug=true\n"}},
+		{"things add --no-fast=false --kind=x --no-debug a", 0, []string{"fast=true debug=false\n"}},
+		{"things add --fast=false --kind=x a", 0, []string{"fast=false"}},
+		{"things add a", 1, []string{"Usage:\n  prog things add NAME\n\n", "ERROR: --kind is missing\n\n"}},
+		{"things add --kind=x", 1, []string{"Usage:", `ERROR: "prog things add" needs an argument: NAME` + "\n\n"}},
+		{"things add --kind=x a b", 1, []string{"Usage:", `ERROR: "prog things add" takes NAME, but 2 arguments were given`}},
+		{"things add --kid=x a", 1, []string{"ERROR: unknown flag --kid; did you mean --kind?\n\n"}},
+		{"things add --kind", 1, []string{"ERROR: --kind needs a value\n\n"}},
+		{"things add --no-fast=maybe a", 1, []string{"ERROR: ", "must be true or false"}},
+		{"things ad", 1, []string{`prog: error: unknown command "ad"; did you mean "add"?`, "Commands:\n  add"}},
+		{"thing --kind=x", 1, []string{`prog: error: unknown command "thing"; did you mean "things"?`, "Commands:\n", "  things"}},
+		{"", 1, []string{"prog: error: choose one of the commands below", "  version"}},
+		{"version extra", 1, []string{`ERROR: "prog version" takes no argument, but "extra" was given`}},
+		{"things add bad --kind=x", 1, []string{`ERROR: there is no \x1b[2Jname` + "\n\n"}},
+		{"things add bad --kind=x -d", 1, []string{"Detail: ", "the cause"}},
+		{"things add code --kind=x", 7, nil},
+		{"version --format=json", 0, []string{"{\n  \"version\": ", "\"gitref\": ", "\"runtime\": \"go"}},
+		{"version --format=xml", 1, []string{`ERROR: --format must be text, json or yaml, not "xml"`}},
+		{"completion bash", 0, []string{"complete"}},
+		{"completion tcsh", 1, []string{`ERROR: "tcsh" is no shell that is known here; use bash, zsh, fish or powershell`}},
+	} {
+		t.Run(test.call, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			root := tree(&out)
+			root.SetArgs(terminal.Args(strings.Fields(test.call)))
+			if code := terminal.Exit(root, root.Execute()); code != test.code {
+				t.Errorf("exit code is %d, want %d", code, test.code)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("no %q in\n%s", want, out.String())
+				}
+			}
+			if test.want == nil && out.Len() > 0 {
+				t.Errorf("printed %q, want nothing", out.String())
+			}
+		})
+	}
+}
+
+func TestErrorsOfOtherKindsAreToldInFull(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	terminal.WriteError(&out, fmt.Errorf("opening x: %w", os.ErrNotExist))
+	if want := "ERROR: opening x: file does not exist\n\n"; out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+}
