@@ -197,6 +197,26 @@ func Web(cert Certificate, protocols ...string) *tls.Config {
 	return cfg
 }
 
+// Local returns the configuration of a listener on the user's own machine, for clients that hold one known
+// certificate: the one that client returns, asked for every handshake.
+func Local(cert *tls.Certificate, client func() (*x509.Certificate, error), protocols ...string) *tls.Config {
+	cfg := base()
+	cfg.NextProtos = protocols
+	cfg.Certificates = []tls.Certificate{*cert}
+	cfg.ClientAuth = tls.RequireAnyClientCert // the chain does not matter: it is this one or none
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		want, err := client()
+		if err != nil {
+			return err
+		}
+		if !cs.PeerCertificates[0].Equal(want) {
+			return errors.New("the client's certificate is not that of the database login")
+		}
+		return nil
+	}
+	return cfg
+}
+
 // PeerIdentity returns the identity of a connection whose configuration came from Server, or nil for a
 // client without a certificate.
 func PeerIdentity(cs *tls.ConnectionState) (*identity.Identity, error) {

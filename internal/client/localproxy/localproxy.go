@@ -1,5 +1,6 @@
 // Package localproxy lets a database client on the user's machine use a database of the cluster: it
-// listens on loopback and carries each connection inside the user's own TLS, end to end to the agent.
+// listens on loopback and carries each connection inside the user's own TLS, end to end to the agent. What
+// it says itself to clients it says in PostgreSQL's protocol.
 package localproxy
 
 import (
@@ -16,13 +17,15 @@ import (
 	"sallyport/internal/fault"
 )
 
-// Config is what a local proxy is made of. All fields must be set.
+// Config is what a local proxy is made of. All fields must be set unless stated.
 type Config struct {
 	// Dial opens a TCP connection to the cluster's proxy.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// TLS returns the configuration for a new connection: the user's certificate as it is now, and the
 	// name of the database. It is asked for every connection, so that a renewed certificate is used.
-	TLS    func(ctx context.Context) (*tls.Config, error)
+	TLS func(ctx context.Context) (*tls.Config, error)
+	// Local is the TLS that clients must speak with this proxy; nil when they connect without.
+	Local  *tls.Config
 	Logger *slog.Logger
 }
 
@@ -65,17 +68,34 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
+// halfCloser is a connection that can end one direction alone.
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // serve carries one connection.
-func (p *Proxy) serve(ctx context.Context, client net.Conn) error {
-	defer client.Close()
-	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
+	client, first := conn.(halfCloser), []byte(nil)
+	if p.Local != nil {
+		var err error
+		if client, first, err = p.startTLS(ctx, conn); err != nil {
+			return err
+		}
+	}
 	remote, err := p.Connect(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, ordinary(refuse(client, p.Local != nil, err)))
 	}
 	defer remote.Close()
-	return relay(client.(*net.TCPConn), remote)
+	if first != nil { // a cancel request: nothing else of this client goes on
+		_, err := remote.Write(first)
+		return errors.Join(err, remote.CloseWrite(), copyAll(client, remote))
+	}
+	return relay(client, remote)
 }
 
 const handshakeTimeout = 15 * time.Second
@@ -101,7 +121,7 @@ func (p *Proxy) Connect(ctx context.Context) (*tls.Conn, error) {
 }
 
 // relay copies both ways until one side ends, passing half-closes on.
-func relay(client *net.TCPConn, remote *tls.Conn) error {
+func relay(client halfCloser, remote *tls.Conn) error {
 	done := make(chan error, 1)
 	go func() {
 		err := copyAll(client, remote)

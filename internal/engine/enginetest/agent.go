@@ -74,6 +74,18 @@ type Visit struct {
 // Start starts an agent on a loopback port. When the test is over it waits for the sessions to end.
 func Start(t testing.TB, cfg Config) *Agent {
 	t.Helper()
+	a := newAgent(t, cfg)
+	var err error
+	if a.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	a.running.Go(func() { a.accept(t) })
+	t.Cleanup(func() { a.stop(t) })
+	return a
+}
+
+func newAgent(t testing.TB, cfg Config) *Agent {
+	t.Helper()
 	if cfg.Roles == nil {
 		cfg.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: ['*'], db_names: ['*']}}`}
 	}
@@ -90,14 +102,24 @@ func Start(t testing.TB, cfg Config) *Agent {
 	for _, spec := range cfg.Roles {
 		a.roles = append(a.roles, parseRole(t, spec))
 	}
-	var err error
-	if a.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	a.running.Go(func() { a.accept(t) })
-	t.Cleanup(func() { a.stop(t) })
 	return a
 }
+
+// NewSession returns a session that no engine serves yet, for a client at no address, and its journal.
+func NewSession(t testing.TB, cfg Config) (*session.Session, *Journal) {
+	t.Helper()
+	v := &Visit{id: uuid.NewString(), end: func(error) {}}
+	var err error
+	if v.Session, err = session.New(newAgent(t, cfg).sessionConfig(v, nowhere{}, nowhere{})); err != nil {
+		t.Fatal(err)
+	}
+	return v.Session, &v.Journal
+}
+
+type nowhere struct{}
+
+func (nowhere) Network() string { return "tcp" }
+func (nowhere) String() string  { return "192.0.2.1:1024" }
 
 func parseRole(t testing.TB, spec string) *resource.Role {
 	t.Helper()
@@ -137,7 +159,7 @@ func (a *Agent) accept(t testing.TB) {
 		}
 		ctx, end := context.WithCancelCause(context.Background())
 		v := &Visit{id: uuid.NewString(), end: end, done: make(chan struct{})}
-		if v.Session, err = session.New(a.sessionConfig(v, client)); err != nil {
+		if v.Session, err = session.New(a.sessionConfig(v, client.RemoteAddr(), client.LocalAddr())); err != nil {
 			t.Errorf("making a session: %v", err)
 			return
 		}
@@ -157,7 +179,7 @@ func (a *Agent) add(v *Visit) {
 	a.more = make(chan struct{})
 }
 
-func (a *Agent) sessionConfig(v *Visit, client net.Conn) session.Config {
+func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 	id := *a.cfg.Identity
 	return session.Config{
 		ID: v.id, Cluster: "test", Identity: &id, UserCertificate: []byte("certificate"),
@@ -166,7 +188,7 @@ func (a *Agent) sessionConfig(v *Visit, client net.Conn) session.Config {
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
 		},
 		Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
-		ClientAddr: client.RemoteAddr().String(), LocalAddr: client.LocalAddr().String(),
+		ClientAddr: client.String(), LocalAddr: local.String(),
 		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: time.Now, End: v.end,
 	}
 }

@@ -130,8 +130,8 @@ func TestFunctionCalls(t *testing.T) {
 	server := pgserver.Start(t, pgserver.Options{})
 	agent := front(t, server)
 	w := logIn(t, agent)
-	const upper = 871 // pg_proc.dat: upper(text)
-	w.send(&pgproto3.FunctionCall{Function: upper, ArgFormatCodes: []uint16{0}, Arguments: [][]byte{[]byte("shout")}})
+	const abs = 1397 // pg_proc.dat: abs(integer)
+	w.send(&pgproto3.FunctionCall{Function: abs, ArgFormatCodes: []uint16{0}, Arguments: [][]byte{[]byte("-3")}})
 	w.expect("FunctionCallResponse ReadyForQuery")
 	w.send(&pgproto3.FunctionCall{Function: 1})
 	w.expect("ErrorResponse(ERROR 42883) ReadyForQuery")
@@ -141,7 +141,7 @@ func TestFunctionCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := outcomes(t, v)
-	if len(all) != 2 || all[0].Query.Number("function_oid") != upper || fmt.Sprint(all[0].Query.Fields["function_args"]) != "[shout]" || !all[0].Result[0].Flag("success") {
+	if len(all) != 2 || all[0].Query.Number("function_oid") != abs || fmt.Sprint(all[0].Query.Fields["function_args"]) != "[-3]" || !all[0].Result[0].Flag("success") {
 		t.Errorf("recorded %v", all)
 	}
 	if r := all[1].Result[0]; r.Flag("success") || r.Text("sqlstate") != "42883" {

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stopping runs a stopper and returns what it did, in order, after the steps: names of signals, and
+// durations to wait.
+func stopping(t *testing.T, delay time.Duration, steps ...any) string {
+	t.Helper()
+	var did []string
+	synctest.Test(t, func(t *testing.T) {
+		record := func(what string) context.CancelCauseFunc {
+			return func(error) { did = append(did, what) }
+		}
+		s := &stopper{stopWork: record("work"), stopSessions: record("sessions"), delay: delay, patience: drainTime,
+			kill: func(syscall.Signal) { did = append(did, "killed") }, logger: slog.New(slog.DiscardHandler)}
+		signals, finished := make(chan os.Signal), make(chan struct{})
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			s.listen(signals, finished)
+		}()
+		for _, step := range steps {
+			switch step := step.(type) {
+			case syscall.Signal:
+				signals <- step
+			case time.Duration:
+				time.Sleep(step)
+			}
+			synctest.Wait()
+			did = append(did, "|")
+		}
+		close(finished)
+		<-stopped
+	})
+	return strings.Join(did, " ")
+}
+
+func TestSignalsEndTheDaemonInSteps(t *testing.T) {
+	t.Parallel()
+	const term, interrupt, quit, hup = syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP
+	for _, test := range []struct {
+		rule  string
+		delay time.Duration
+		steps []any
+		want  string
+	}{
+		{"SIGTERM ends work and sessions", 0, []any{term}, "work sessions |"},
+		{"so does SIGINT", 0, []any{interrupt}, "work sessions |"},
+		{"a second one kills", 0, []any{term, interrupt}, "work sessions | killed |"},
+		{"SIGQUIT after it changes nothing", 0, []any{term, quit}, "work sessions | |"},
+		{"SIGQUIT ends work and waits for sessions", 0, []any{quit, 9 * time.Minute}, "work | |"},
+		{"but not for ever", 0, []any{quit, 11 * time.Minute}, "work | work sessions |"},
+		{"a second SIGQUIT ends sessions", 0, []any{quit, quit, 20 * time.Minute}, "work | work sessions | |"},
+		{"SIGTERM after SIGQUIT ends sessions, and kills the next time", 0, []any{quit, term, term}, "work | work sessions | killed |"},
+		{"the delay comes first", time.Minute, []any{term, 59 * time.Second, 2 * time.Second}, "| | work sessions |"},
+		{"a second signal ends the delay", time.Minute, []any{term, term}, "| work sessions |"},
+		{"SIGHUP changes nothing", 0, []any{hup, hup}, "| |"},
+	} {
+		t.Run(test.rule, func(t *testing.T) {
+			if got := stopping(t, test.delay, test.steps...); got != test.want {
+				t.Errorf("did %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,121 @@
+package localproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"sallyport/internal/fault"
+)
+
+// PostgreSQL's first packets (documentation, "Message Formats"): a length that counts itself, and a code.
+const (
+	pgSSLRequest    = 80877103
+	pgGSSENCRequest = 80877104
+	pgCancelRequest = 80877102
+	pgFirstSize     = 8
+	pgMaxFirst      = 10_000
+	tlsHandshake    = 0x16 // first byte of TLS without a request before it
+)
+
+var errNoTLS = fault.New(fault.BadParameter, "this local proxy wants TLS: connect to localhost with sslmode=verify-full and the three files that tsh proxy db printed, or give tsh proxy db the flag --tunnel")
+
+// opening is what a client of PostgreSQL said first.
+type opening struct {
+	conn   net.Conn
+	read   []byte // of conn, and to be read again
+	cancel bool   // read is a cancel request, which wants no answer
+}
+
+// open reads what a client says before TLS or its startup message. Requests for TLS are answered by yes or
+// no.
+func open(conn net.Conn, offerTLS bool) (*opening, error) {
+	for range 3 { // a request for TLS, one for GSSAPI encryption, and what follows
+		first := make([]byte, pgFirstSize)
+		if _, err := io.ReadFull(conn, first); err != nil {
+			return nil, err
+		}
+		size, code := binary.BigEndian.Uint32(first), binary.BigEndian.Uint32(first[4:])
+		switch {
+		case first[0] == tlsHandshake:
+			return &opening{conn: conn, read: first}, nil
+		case code == pgSSLRequest && offerTLS:
+			_, err := conn.Write([]byte{'S'})
+			return &opening{conn: conn}, err
+		case code == pgSSLRequest, code == pgGSSENCRequest:
+			if _, err := conn.Write([]byte{'N'}); err != nil {
+				return nil, err
+			}
+		case size < pgFirstSize || size > pgMaxFirst:
+			return nil, errors.New("the client does not speak PostgreSQL")
+		default:
+			rest := make([]byte, size-pgFirstSize)
+			_, err := io.ReadFull(conn, rest)
+			return &opening{conn: conn, read: append(first, rest...), cancel: code == pgCancelRequest}, err
+		}
+	}
+	return nil, errors.New("the client asks for encryption again and again")
+}
+
+// startTLS ends the client's TLS, or returns a cancel request, which libpq sends in clear.
+func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (halfCloser, []byte, error) {
+	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, nil, err
+	}
+	o, err := open(client, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.cancel {
+		return client.(halfCloser), o.read, client.SetDeadline(time.Time{})
+	}
+	if o.read != nil && o.read[0] != tlsHandshake {
+		return nil, nil, errors.Join(errNoTLS, writeFatal(client, errNoTLS))
+	}
+	inner := tls.Server(&unread{client, o.read}, p.Local)
+	if err := inner.HandshakeContext(ctx); err != nil {
+		return nil, nil, fmt.Errorf("client's TLS: %w", err)
+	}
+	return inner, nil, client.SetDeadline(time.Time{})
+}
+
+// refuse tells a client, in its own protocol, why it cannot be served.
+func refuse(client net.Conn, overTLS bool, cause error) error {
+	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return err
+	}
+	o, err := open(client, false)
+	if err != nil || o.cancel || overTLS && o.read[0] == tlsHandshake {
+		return err
+	}
+	return writeFatal(client, cause)
+}
+
+// writeFatal sends PostgreSQL's ErrorResponse to a client that has not begun a session.
+func writeFatal(client net.Conn, cause error) error {
+	body := "SFATAL\x00VFATAL\x00C08006\x00M" + fault.Message(cause) + "\x00\x00"
+	message := binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(body)))
+	_, err := client.Write(append(message, body...))
+	return err
+}
+
+// unread is a connection with bytes that were read before.
+type unread struct {
+	net.Conn
+	first []byte // owned by the reader
+}
+
+// Read implements net.Conn.
+func (u *unread) Read(p []byte) (int, error) {
+	if len(u.first) > 0 {
+		n := copy(p, u.first)
+		u.first = u.first[n:]
+		return n, nil
+	}
+	return u.Conn.Read(p)
+}
