@@ -32,7 +32,7 @@ var rules = []struct{ from, mustNotReach, because string }{
 	{"sallyport/internal/engine/postgres", "sallyport/internal/config", "an engine knows its session only"},
 	{"sallyport/internal/session", "sallyport/internal/agent", "imports point down"},
 	{"sallyport/internal/access", "sallyport/internal/store", "rules are pure"},
-	{"sallyport/internal/access", "net", "rules are pure"},
+	{"sallyport/internal/access", "net/http", "rules are pure"},
 	{"sallyport/internal/resource", "net/http", "nouns do no input or output"},
 	{"sallyport/internal/audit/spool", "sallyport/internal/audit/eventlog", "the agent's disk and auth's log are apart"},
 	{"sallyport/internal/ca", "sallyport/internal/resource", "an authority signs what it is told"},

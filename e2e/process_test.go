@@ -50,16 +50,21 @@ func (t *transcript) String() string {
 	return string(t.text)
 }
 
-// hear reports whether the pattern matches what was not heard yet, and takes it as heard if so.
-func (t *transcript) hear(pattern *regexp.Regexp) bool {
+// hear returns what matches in the text that was not heard yet, with its groups, and takes it as heard.
+func (t *transcript) hear(pattern *regexp.Regexp) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	found := pattern.FindIndex(t.text[t.heard:])
+	rest := t.text[t.heard:]
+	found := pattern.FindSubmatchIndex(rest)
 	if found == nil {
-		return false
+		return nil
 	}
 	t.heard += found[1]
-	return true
+	var groups []string
+	for i := 0; i < len(found); i += 2 {
+		groups = append(groups, string(rest[max(found[i], 0):max(found[i+1], 0)]))
+	}
+	return groups
 }
 
 // run starts a program beside the script: run NAME COMMAND... Its output goes to the file NAME.out when it
@@ -173,7 +178,7 @@ func (s *story) press(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // hear waits until a program prints something that matches, after what was heard before: hear NAME REGEXP.
-// Negated, it checks that nothing that it has printed at all matches.
+// The variable HEARD is what the first group of the pattern matched. Negated, it checks that nothing that it has printed at all matches.
 func (s *story) hear(ts *testscript.TestScript, neg bool, args []string) {
 	p := s.find(ts, args, 2)
 	pattern, err := regexp.Compile("(?m)" + args[1])
@@ -184,14 +189,19 @@ func (s *story) hear(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return
 	}
-	for deadline := time.Now().Add(patience); !p.output.hear(pattern); time.Sleep(5 * time.Millisecond) {
-		if p.ended() && !p.output.hear(pattern) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		ended := p.ended()
+		if groups := p.output.hear(pattern); groups != nil {
+			if len(groups) > 1 {
+				ts.Setenv("HEARD", groups[1])
+			}
+			return
+		}
+		if ended {
 			ts.Fatalf("%s ended (%s) without %q:\n%s", args[0], p.cmd.ProcessState, args[1], p.output.String())
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("%s did not print %q:\n%s", args[0], args[1], p.output.String())
-		}
 	}
+	ts.Fatalf("%s did not print %q:\n%s", args[0], args[1], p.output.String())
 }
 
 // signal sends a signal to a program and its children, as a terminal does: signal NAME INT.

@@ -71,7 +71,7 @@ func tell(t *testing.T, file string, number int) {
 			for _, pair := range [][2]string{
 				{"PATH", filepath.Join(env.WorkDir, ".hosts") + ":" + binaries + ":" + env.Getenv("PATH")},
 				{"HOME", env.WorkDir},
-				{"GORACE", "halt_on_error=1"},
+				{"GORACE", "halt_on_error=1 atexit_sleep_ms=0"},
 				{"TERM", "dumb"}, {"PSQL_PAGER", "cat"}, {"PSQLRC", "/dev/null"},
 				{"IP", fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&63, pid&255, number)},
 			} {

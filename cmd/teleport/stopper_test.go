@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,13 +15,19 @@ import (
 // durations to wait.
 func stopping(t *testing.T, delay time.Duration, steps ...any) string {
 	t.Helper()
+	var mu sync.Mutex
 	var did []string
+	record := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		did = append(did, what)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		record := func(what string) context.CancelCauseFunc {
-			return func(error) { did = append(did, what) }
+		s := &stopper{
+			stopWork: func(error) { record("work") }, stopSessions: func(error) { record("sessions") },
+			kill:  func(syscall.Signal) { record("killed") },
+			delay: delay, patience: drainTime, logger: slog.New(slog.DiscardHandler),
 		}
-		s := &stopper{stopWork: record("work"), stopSessions: record("sessions"), delay: delay, patience: drainTime,
-			kill: func(syscall.Signal) { did = append(did, "killed") }, logger: slog.New(slog.DiscardHandler)}
 		signals, finished := make(chan os.Signal), make(chan struct{})
 		stopped := make(chan struct{})
 		go func() {
@@ -36,7 +42,7 @@ func stopping(t *testing.T, delay time.Duration, steps ...any) string {
 				time.Sleep(step)
 			}
 			synctest.Wait()
-			did = append(did, "|")
+			record("|")
 		}
 		close(finished)
 		<-stopped

@@ -114,9 +114,14 @@ func one(all []*client.Database, name string) (*client.Database, error) {
 	return nil, fault.New(fault.BadParameter, "several databases match, name one: %s", strings.Join(names, ", "))
 }
 
-// route fills in user and name: as given, or else the only ones that the roles allow.
-func (c *choice) route(db *client.Database) (client.Route, error) {
+// route fills in user and name: as given, or else those of the stored login, or else the only ones that the
+// roles allow.
+func (c *choice) route(who *account, db *client.Database) (client.Route, error) {
 	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName}
+	if login, err := stored(who, []string{r.Service}); err == nil {
+		r.User = orElse(r.User, login.Identity.Route.User)
+		r.Name = orElse(r.Name, login.Identity.Route.Database)
+	}
 	if r.User == "" {
 		user, err := onlyChoice("--db-user", "database users", db.AllowedUsers, db.DeniedUsers)
 		if err != nil {

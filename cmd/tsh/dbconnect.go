@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -44,7 +45,9 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 			if err != nil {
 				return err
 			}
-			return runClient(cmd, binary, newLocalProxy(who, renewer), listener, r)
+			// Clients are told why a connection fails; a log would write over what they show.
+			proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: slog.New(slog.DiscardHandler)})
+			return runClient(cmd, binary, proxy, listener, r)
 		},
 	}
 	c.addFlags(cmd)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,8 +93,10 @@ func (p *player) playFile(file io.Reader) error {
 
 func (p *player) event(line []byte) error {
 	if p.format != "text" {
+		decoder := json.NewDecoder(bytes.NewReader(line))
+		decoder.UseNumber() // numbers stay as they were recorded
 		var event map[string]any
-		if err := json.Unmarshal(line, &event); err != nil {
+		if err := decoder.Decode(&event); err != nil {
 			return fault.Wrap(fault.BadParameter, err, "this is no event of a session")
 		}
 		if err := terminal.Encode(p.out, p.format, event); err != nil {

@@ -3,17 +3,16 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
-	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
 	"sallyport/internal/terminal"
 )
 
@@ -23,99 +22,133 @@ func proxyCommand(g *global) *cobra.Command {
 	return cmd
 }
 
+// proxyFlags are those of proxy db.
+type proxyFlags struct {
+	choice
+	port   int
+	tunnel bool
+}
+
 func proxyDBCommand(g *global) *cobra.Command {
-	c := &choice{}
-	var port int
-	var tunnel bool
+	f := &proxyFlags{}
 	cmd := &cobra.Command{
 		Use:   "db [DATABASE]",
-		Short: "Run a local proxy for a database, for clients that do without certificates",
-		Long: `Run a proxy on this machine's loopback address. With --tunnel it adds your certificate itself: a client connects
-to it without TLS and without a password. Whoever can open connections on this machine can use it as you, for
-as long as it runs.`,
-		Example: "  tsh proxy db --tunnel --port=15432 --db-user=alice --db-name=orders orders",
-		Args:    cobra.MaximumNArgs(1),
+		Short: "Run a local proxy for a database",
+		Long: `Run a proxy on this machine's loopback address until it is interrupted.
+
+With --tunnel it adds your certificate itself: a client connects to it without TLS and without a password. Whoever
+can open connections on this machine can use it as you, for as long as it runs.
+
+Without --tunnel it serves clients that present the certificate of your database login, which is stored first if
+need be: give them "localhost", the port, and the three files that are printed.`,
+		Example: "  tsh proxy db --tunnel --port=15432 --db-user=alice --db-name=orders orders\n" +
+			"  tsh proxy db --port=15432 --db-user=alice --db-name=orders orders",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !tunnel {
-				return fault.New(fault.BadParameter, "give --tunnel; a client that does TLS itself connects to the proxy without a local one: see tsh db login and tsh db config")
-			}
 			who, err := g.account()
 			if err != nil {
 				return err
 			}
-			renewer, r, err := c.renewer(cmd.Context(), who, args)
-			if err != nil {
-				return err
+			if f.tunnel {
+				return f.runTunnel(cmd, who, args)
 			}
-			listener, err := localproxy.Listen(port)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "Started authenticated tunnel for the %s database %q in cluster %q on %s.\n", r.Protocol, r.Service, who.credentials.Identity.Cluster, listener.Addr())
-			if port == 0 {
-				fmt.Fprintln(out, "Use --port to choose the port.")
-			}
-			fmt.Fprintf(out, "\nConnect with:\n\n  psql %s\n", shellQuote(fmt.Sprintf("postgres://%s@%s/%s", r.User, listener.Addr(), r.Name)))
-			return newLocalProxy(who, renewer).Serve(cmd.Context(), listener)
+			return f.runTLS(cmd, who, args)
 		},
 	}
-	c.addFlags(cmd)
-	cmd.Flags().IntVarP(&port, "port", "p", 0, "port to listen on; a free one by default")
-	cmd.Flags().BoolVar(&tunnel, "tunnel", false, "add the certificate here, so that clients need none")
+	f.addFlags(cmd)
+	cmd.Flags().IntVarP(&f.port, "port", "p", 0, "port to listen on; a free one by default")
+	cmd.Flags().BoolVar(&f.tunnel, "tunnel", false, "add the certificate here, so that clients need none")
 	return cmd
 }
 
-// renewer keeps a database login fresh. Safe for concurrent use.
-type renewer struct {
-	who   *account
-	route client.Route
-
-	mu    sync.Mutex
-	login *client.Credentials // guarded by mu
+// runTunnel serves clients without certificates.
+func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) error {
+	renewer, r, err := f.renewer(cmd.Context(), who, args)
+	if err != nil {
+		return err
+	}
+	listener, err := localproxy.Listen(f.port)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "Started authenticated tunnel for the %s database %q in cluster %q on %s.\n", r.Protocol, r.Service, who.credentials.Identity.Cluster, listener.Addr())
+	f.printPortHint(out)
+	fmt.Fprintf(out, "\nConnect with:\n\n  psql %s\n", shellQuote(localURL(listener.Addr(), r)))
+	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: proxyLog(cmd)})
+	return proxy.Serve(cmd.Context(), listener)
 }
 
-// renewBefore is how long before its end a login is renewed.
-const renewBefore = time.Minute
+// runTLS serves clients that present the certificate of the stored database login.
+func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) error {
+	service, err := f.ensureLogin(cmd.Context(), who, args)
+	if err != nil {
+		return err
+	}
+	login := func() (*client.Credentials, error) { return stored(who, []string{service}) }
+	local, err := localproxy.LocalCertificate(who.profile.LocalCAPath(), terminal.Now())
+	if err != nil {
+		return err
+	}
+	listener, err := localproxy.Listen(f.port)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	cert, key := who.profile.DatabasePaths(service)
+	fmt.Fprintf(out, "Started DB proxy on %s\n", listener.Addr())
+	f.printPortHint(out)
+	fmt.Fprintf(out, "\nConnect to localhost with these files:\n\n  ca_file=%s\n  cert_file=%s\n  key_file=%s\n", who.profile.LocalCAPath(), cert, key)
+	proxy := localproxy.New(localproxy.Config{
+		Dial: client.DialProxy(who.proxy),
+		TLS: func(context.Context) (*tls.Config, error) {
+			current, err := login()
+			if err != nil {
+				return nil, err
+			}
+			return current.DatabaseTLS()
+		},
+		Local: mtls.Local(local, func() (*x509.Certificate, error) {
+			current, err := login()
+			if err != nil {
+				return nil, err
+			}
+			return current.Cert, nil
+		}, "postgresql"),
+		Logger: proxyLog(cmd),
+	})
+	return proxy.Serve(cmd.Context(), listener)
+}
 
-// renewer finds the database that is meant and gets a login for it, in memory only.
-func (c *choice) renewer(ctx context.Context, who *account, args []string) (*renewer, client.Route, error) {
+// ensureLogin returns the database whose stored login does what the flags say, after storing it if need be.
+func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []string) (string, error) {
 	api := who.api()
 	defer api.Close()
-	db, err := c.pick(ctx, who, api, args)
+	db, err := f.pick(ctx, who, api, args)
 	if err != nil {
-		return nil, client.Route{}, err
+		return "", err
 	}
-	r, err := c.route(db)
+	if login, err := stored(who, []string{db.GetName()}); err == nil {
+		r := login.Identity.Route
+		if (f.dbUser == "" || f.dbUser == r.User) && (f.dbName == "" || f.dbName == r.Database) {
+			return db.GetName(), nil
+		}
+	}
+	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: f.dbUser, Name: f.dbName, ProxyTerminated: true}
+	login, err := storeLogin(ctx, who, api, r)
 	if err != nil {
-		return nil, r, err
+		return "", err
 	}
-	login, err := client.DatabaseLogin(ctx, api, r, 0)
-	return &renewer{who: who, route: r, login: login}, r, err
+	return db.GetName(), nativeOnly(login)
 }
 
-// tls returns the configuration for a new connection, with a fresh login when the last one is about to end.
-func (n *renewer) tls(ctx context.Context) (*tls.Config, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.login.CheckValid(terminal.Now().Add(renewBefore)) != nil {
-		if err := n.who.credentials.CheckValid(terminal.Now()); err != nil {
-			return nil, err
-		}
-		api := n.who.api()
-		defer api.Close()
-		login, err := client.DatabaseLogin(ctx, api, n.route, 0)
-		if err != nil {
-			return nil, err
-		}
-		n.login = login
+func (f *proxyFlags) printPortHint(out io.Writer) {
+	if f.port == 0 {
+		fmt.Fprintln(out, "Use --port to choose the port.")
 	}
-	return n.login.DatabaseTLS()
 }
 
-func newLocalProxy(who *account, n *renewer) *localproxy.Proxy {
-	return localproxy.New(localproxy.Config{
-		Dial: client.DialProxy(who.proxy), TLS: n.tls,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	})
+// proxyLog tells of connections that failed: for the person who started the proxy, who may not be at the client.
+func proxyLog(cmd *cobra.Command) *slog.Logger {
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 }

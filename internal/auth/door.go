@@ -155,19 +155,23 @@ func (a *Authority) decide(ctx context.Context, c *caller, r rule, request any) 
 	}
 	kind, verbs := r.needs(request)
 	for _, verb := range verbs {
-		if !a.may(c, kind, verb) {
+		if !a.may(c, kind, verb) && !a.may(c, readWith[kind], verb) {
 			return fault.New(fault.AccessDenied, "your roles do not allow to %s resources of kind %s", verb, kind)
 		}
 	}
 	return nil
 }
 
+// readWith names kinds that may be read with the rights on another kind: whoever may read databases may
+// also read where they are served.
+var readWith = map[string]string{resource.KindDatabaseServer: resource.KindDatabase, resource.KindDatabaseService: resource.KindDatabase}
+
 // may reports whether a user's roles grant the verb on the kind.
 func (a *Authority) may(c *caller, kind, verb string) bool {
 	if c.id.HasSystemRole(string(resource.RoleAdmin)) {
 		return true
 	}
-	if c.user == nil {
+	if c.user == nil || kind == "" {
 		return false
 	}
 	return access.CheckRule(c.access(), kind, verb, access.RuleContext{}).Allowed

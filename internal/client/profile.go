@@ -27,6 +27,7 @@ import (
 //	keys/<proxy host>/cas/<cluster>.pem            host authority: what clients trust as the server
 //	keys/<proxy host>/certs.pem                    all authorities
 //	keys/<proxy host>/<user>-db/<cluster>/<db>.key, .crt   database logins
+//	keys/<proxy host>/<user>-db/proxy-localca.pem, .key    authority of local proxies
 type Home struct{ dir string }
 
 // Profile is one login.
@@ -171,6 +172,11 @@ func (p *Profile) CAPath() string { return filepath.Join(p.keys(), "cas", p.Clus
 
 func (p *Profile) databaseDir() string {
 	return filepath.Join(p.keys(), p.User+"-db", p.Cluster)
+}
+
+// LocalCAPath returns the file with the authority of local proxies, which may not exist.
+func (p *Profile) LocalCAPath() string {
+	return filepath.Join(p.keys(), p.User+"-db", "proxy-localca.pem")
 }
 
 // DatabasePaths returns the files of a database login, which may not exist.

@@ -116,6 +116,7 @@ func Start(t testing.TB, options Options) *Cluster {
 	if options.Change != nil {
 		options.Change(cfg)
 	}
+	c.Auth, c.Proxy = cfg.Auth.ListenAddr, cfg.Proxy.ListenAddr
 	c.Daemon = StartDaemon(t, cfg)
 	var credentials *client.Credentials
 	Eventually(t, "the cluster is up", func() error {
@@ -161,6 +162,19 @@ func (c *Cluster) StartAgent(t testing.TB, change func(cfg *config.Config), data
 		change(cfg)
 	}
 	return StartDaemon(t, cfg)
+}
+
+// StartProxy starts a daemon that is only a proxy of the cluster and returns its address.
+func (c *Cluster) StartProxy(t testing.TB) string {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Auth.Enabled, cfg.Databases.Enabled = false, false
+	cfg.Nodename, cfg.DataDir = "proxy", t.TempDir()
+	cfg.AuthAddr, cfg.Token, cfg.CAPins = c.Auth, StaticToken, c.Pins(t)
+	addr := FreeAddr(t)
+	cfg.Proxy.Enabled, cfg.Proxy.ListenAddr, cfg.Proxy.PublicAddrs = true, addr, []string{addr}
+	StartDaemon(t, cfg)
+	return addr
 }
 
 // Pins returns the cluster's CA pins.

@@ -1,28 +1,27 @@
 package fault
 
-import "net/http"
-
-// HTTPStatus returns the HTTP status that stands for the kind, as documented in docs/errors.md.
+// HTTPStatus returns the HTTP status that stands for the kind (RFC 9110, section 15; RFC 6585), as
+// documented in docs/errors.md. Numbers, not net/http's names, keep that package out of pure ones.
 func HTTPStatus(kind Kind) int {
 	switch kind {
 	case NotFound:
-		return http.StatusNotFound
+		return 404
 	case AlreadyExists:
-		return http.StatusConflict
+		return 409
 	case Unauthenticated:
-		return http.StatusUnauthorized
+		return 401
 	case AccessDenied:
-		return http.StatusForbidden
+		return 403
 	case BadParameter:
-		return http.StatusBadRequest
+		return 400
 	case LimitExceeded:
-		return http.StatusTooManyRequests
+		return 429
 	case ConnectionProblem:
-		return http.StatusServiceUnavailable
+		return 503
 	case CompareFailed:
-		return http.StatusPreconditionFailed
+		return 412
 	default:
-		return http.StatusInternalServerError
+		return 500
 	}
 }
 

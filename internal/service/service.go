@@ -73,12 +73,12 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 		return err
 	}
 	if err := d.startMembership(ctx, base, foundation); err != nil {
-		return errors.Join(err, stop(stopBase, foundation), diag.close())
+		return errors.Join(err, diag.close(), stop(stopBase, foundation))
 	}
 	d.cache = cache.New(d.client.Resources, d.watchedKinds(), d.now, d.logger.With("component", "cache"))
 	foundation.Go(func() error { return d.cache.Run(base) })
 	if err := d.startServices(groupCtx, drain, group); err != nil {
-		return errors.Join(err, stop(stopBase, foundation), diag.close())
+		return errors.Join(err, diag.close(), stop(stopBase, foundation))
 	}
 	age := d.cache.Age
 	d.health.check.Store(&age)
@@ -87,7 +87,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 		"host_id", d.hostID, "services", d.roles, "data_dir", d.cfg.DataDir)
 	err = group.Wait()
 	d.logger.Info("services have stopped")
-	return errors.Join(err, stop(stopBase, foundation), diag.close())
+	return errors.Join(err, diag.close(), stop(stopBase, foundation))
 }
 
 func stop(cancel context.CancelCauseFunc, group *errgroup.Group) error {

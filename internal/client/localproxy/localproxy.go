@@ -88,7 +88,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	}
 	remote, err := p.Connect(ctx)
 	if err != nil {
-		return errors.Join(err, ordinary(refuse(client, p.Local != nil, err)))
+		return errors.Join(err, ordinary(refuse(client, err)))
 	}
 	defer remote.Close()
 	if first != nil { // a cancel request: nothing else of this client goes on

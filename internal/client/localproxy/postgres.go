@@ -85,12 +85,12 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (halfCloser, []by
 }
 
 // refuse tells a client, in its own protocol, why it cannot be served.
-func refuse(client net.Conn, overTLS bool, cause error) error {
+func refuse(client net.Conn, cause error) error {
 	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}
 	o, err := open(client, false)
-	if err != nil || o.cancel || overTLS && o.read[0] == tlsHandshake {
+	if err != nil || o.cancel {
 		return err
 	}
 	return writeFatal(client, cause)

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
@@ -175,4 +174,3 @@ func FuzzLogin(f *testing.F) {
 		}
 	})
 }
-

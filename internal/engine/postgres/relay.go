@@ -54,7 +54,7 @@ type relay struct {
 	held       int     // bytes in statements and portals
 	skipping   bool    // the database ignores everything up to the next Sync
 	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
-	loose      bool    // the next Sync may go unanswered
+	guessed    int     // answers to Syncs that may have been those of later ones
 	goodbye    bool    // the client has said it
 
 	copied   atomic.Int64  // bytes of COPY from the client

@@ -8,23 +8,28 @@ import (
 )
 
 // next makes the request that a message answers the current one. It reports false if there is none.
+//
+// Whether the database answers a Sync that came while a COPY failed depends on how far it had read. The answer to
+// a later Sync looks the same, so it is taken for that of the first, and for each such guess one Sync may turn out
+// to be without an answer.
 func (r *relay) next(typ byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for q := r.requests.first(); q != nil; q = r.requests.first() {
-		if q.kind == feCopyDone {
+		isSync := q.kind == feSync
+		switch {
+		case q.kind == feCopyDone:
 			r.requests.pop()
 			continue
-		}
-		if q.kind == feSync {
-			may := q.optional || r.loose
-			// Whether the database ignored an optional Sync shows only later: if not this one, then the
-			// one behind the COPY stays without an answer.
-			r.loose = q.optional && typ == beReadyForQuery
-			if may && typ != beReadyForQuery {
-				r.requests.pop()
-				continue
+		case isSync && typ != beReadyForQuery && (q.optional || r.guessed > 0):
+			if !r.requests.pop().optional {
+				r.guessed--
 			}
+			continue
+		case isSync && q.optional:
+			r.guessed++
+		case !isSync:
+			r.guessed = 0
 		}
 		r.fromServer.current = r.requests.pop()
 		r.busy = true

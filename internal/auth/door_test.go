@@ -1,0 +1,190 @@
+package auth_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/client"
+	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/resource"
+)
+
+const lockAlice = `
+kind: lock
+version: v2
+metadata: {name: 11111111-1111-4111-8111-111111111111}
+spec: {target: {user: alice}, message: on leave}
+`
+
+func TestStrangersMayDoNearlyNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stranger := w.as(nil)
+	if _, err := stranger.Cluster.Ping(t.Context(), &sallyportv1.PingRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := stranger.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: "role"})
+	wantKind(t, err, fault.Unauthenticated, "needs a certificate")
+	_, err = stranger.Login.Login(t.Context(), &sallyportv1.LoginRequest{User: "alice", ClientAddress: "192.0.2.1:1"})
+	wantKind(t, err, fault.Unauthenticated, "")
+	stream, err := stranger.Resources.WatchResources(t.Context(), &sallyportv1.WatchResourcesRequest{Kinds: []string{"role"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stream.Receive() {
+		t.Fatal("a stranger watches roles")
+	}
+	wantKind(t, stream.Err(), fault.Unauthenticated, "")
+}
+
+func TestUsersMayDoWhatTheirRolesGrantNow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.invite("eve", "editor")
+	w.invite("alice", "access")
+	eve, alice := w.as(w.user("eve")), w.as(w.user("alice"))
+	role := "kind: role\nversion: v7\nmetadata: {name: new}\nspec: {}\n"
+	if err := apply(t, eve, role); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, apply(t, alice, role), fault.AccessDenied, "do not allow")
+	w.mustApply("kind: user\nversion: v2\nmetadata: {name: eve}\nspec: {roles: [access]}\n")
+	wantKind(t, apply(t, eve, role), fault.AccessDenied, "do not allow")
+	w.admin.Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: "user", Name: "eve"})
+	wantKind(t, apply(t, eve, role), fault.Unauthenticated, "no longer exists")
+}
+
+func TestNobodyWidensTheirOwnRights(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.invite("eve", "editor")
+	eve := w.as(w.user("eve"))
+	wantKind(t, apply(t, eve, "kind: user\nversion: v2\nmetadata: {name: eve}\nspec: {roles: [editor, auditor]}\n"), fault.AccessDenied, "your own roles")
+	wantKind(t, apply(t, eve, "kind: role\nversion: v7\nmetadata: {name: editor}\nspec: {allow: {db_labels: {'*': '*'}, db_users: ['*']}}\n"), fault.AccessDenied, "you hold the role")
+}
+
+func TestLockedUsersAndExpiredCertificatesAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.invite("alice", "access")
+	alice := w.as(w.user("alice"))
+	if _, err := alice.Databases.ListDatabases(t.Context(), &sallyportv1.ListDatabasesRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	w.mustApply(lockAlice)
+	_, err := alice.Databases.ListDatabases(t.Context(), &sallyportv1.ListDatabasesRequest{})
+	wantKind(t, err, fault.AccessDenied, `lock targeting User:"alice" is in force: on leave`)
+	w.admin.Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: "lock", Name: "11111111-1111-4111-8111-111111111111"})
+	w.clock.Advance(2 * time.Hour)
+	_, err = alice.Databases.ListDatabases(t.Context(), &sallyportv1.ListDatabasesRequest{})
+	wantKind(t, err, fault.Unauthenticated, "certificate expired")
+}
+
+func TestHostsSpeakForThemselvesOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, other := w.host(resource.RoleDb), w.host(resource.RoleDb)
+	api := w.as(one)
+	if err := heartbeat(t, w, one, one.Name, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, heartbeat(t, w, one, other.Name, "billing"), fault.AccessDenied, "")
+	_, err := api.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: "user"})
+	wantKind(t, err, fault.AccessDenied, "")
+	_, err = api.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: "token"})
+	wantKind(t, err, fault.AccessDenied, "")
+	_, err = api.Resources.GetResource(t.Context(), &sallyportv1.GetResourceRequest{Kind: "cert_authority", Name: "user", WithSecrets: true})
+	wantKind(t, err, fault.AccessDenied, "secrets")
+	res, err := api.Resources.GetResource(t.Context(), &sallyportv1.GetResourceRequest{Kind: "cert_authority", Name: "user"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if json := string(res.GetResource().GetJson()); strings.Contains(json, `"key"`) {
+		t.Fatalf("private key in %s", json)
+	}
+	_, err = api.Audit.SubmitEvents(t.Context(), &sallyportv1.SubmitEventsRequest{Stream: uuid.NewString(),
+		Events: [][]byte{[]byte(`{"v":1,"ei":0,"event":"auth","code":"T3007W","uid":"` + uuid.NewString() + `","time":"2026-01-02T03:04:05.000Z","cluster_name":"test.local","server_id":"` + other.Name + `","success":false}`)}})
+	wantKind(t, err, fault.AccessDenied, "of its own")
+}
+
+// heartbeat registers a database as one host about another.
+func heartbeat(t *testing.T, w *world, as *identity.Identity, about, name string) error {
+	t.Helper()
+	db := "kind: db\nversion: v3\nmetadata: {name: " + name + "}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n"
+	all, err := resource.ParseYAML([]byte(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := resource.New(resource.KindDatabaseServer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := r.(*resource.DatabaseServer)
+	server.Metadata.Name = name
+	server.Spec = resource.DatabaseServerSpec{HostID: about, Hostname: "h", Version: "0", Database: all[0].(*resource.Database)}
+	json, err := resource.Encode(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.as(as).Resources.PutResource(t.Context(), &sallyportv1.PutResourceRequest{
+		Resource: &sallyportv1.Resource{Kind: resource.KindDatabaseServer, Name: name, Json: json}})
+	return err
+}
+
+func TestNoAgentShadowsAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first, second := w.host(resource.RoleDb), w.host(resource.RoleDb)
+	if err := heartbeat(t, w, first, first.Name, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, heartbeat(t, w, second, second.Name, "orders"), fault.AccessDenied, "already served by another agent")
+	w.mustApply("kind: db\nversion: v3\nmetadata: {name: orders}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n")
+	if err := heartbeat(t, w, second, second.Name, "orders"); err != nil {
+		t.Fatalf("with a db resource: %v", err)
+	}
+}
+
+func TestReissueNeverWidens(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.invite("alice", "access")
+	host := w.host(resource.RoleDb)
+	w.mustApply("kind: role\nversion: v7\nmetadata: {name: access}\nspec: {allow: {db_labels: {'*': '*'}, db_users: [a], db_names: [b]}}\n")
+	if err := heartbeat(t, w, host, host.Name, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	_, public, err := client.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := &sallyportv1.DatabaseRoute{Service: "orders"}
+	pinned := w.user("alice")
+	pinned.PinnedIP, pinned.MFADevice = "192.0.2.7", "device"
+	res, err := w.as(pinned).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public, Route: route})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := certificate(t, res.GetCertificate())
+	if got.PinnedIP != "192.0.2.7" || got.MFADevice != "device" || got.Route.Service != "orders" || got.Route.Protocol != "postgres" {
+		t.Fatalf("identity is %+v", got)
+	}
+	if got.Expires.After(pinned.LoginExpires) {
+		t.Fatalf("certificate outlives the login: %s after %s", got.Expires, pinned.LoginExpires)
+	}
+	final := w.user("alice")
+	final.DisallowReissue = true
+	_, err = w.as(final).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public, Route: route})
+	wantKind(t, err, fault.AccessDenied, "cannot be exchanged")
+	routed := w.user("alice")
+	routed.Route = &identity.Route{Service: "orders", Protocol: "postgres"}
+	_, err = w.as(routed).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public})
+	wantKind(t, err, fault.AccessDenied, "for one database")
+	_, err = w.as(w.user("alice")).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public, Route: &sallyportv1.DatabaseRoute{Service: "hidden"}})
+	wantKind(t, err, fault.NotFound, "see tsh db ls")
+}

@@ -1,0 +1,109 @@
+package auth_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/client"
+	"sallyport/internal/fault"
+)
+
+func (w *world) join(token, host string, roles ...string) (*sallyportv1.JoinResponse, error) {
+	w.t.Helper()
+	_, public, err := client.GenerateKey()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.as(nil).Join.Join(w.t.Context(), &sallyportv1.JoinRequest{Token: token, HostId: host, NodeName: "n", Roles: roles, PublicKey: public})
+}
+
+func (w *world) token(roles ...string) string {
+	w.t.Helper()
+	res, err := w.admin.Join.CreateToken(w.t.Context(), &sallyportv1.CreateTokenRequest{Roles: roles})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res.GetToken()
+}
+
+func TestTokenGrantsItsRolesUntilItExpires(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.token("db")
+	res, err := w.join(token, uuid.NewString(), "Db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := certificate(t, res.GetIdentity().GetCertificate())
+	if !id.HasSystemRole("Db") || id.HasSystemRole("Proxy") || id.JoinToken == "" || id.JoinToken == token {
+		t.Fatalf("identity is %+v", id)
+	}
+	for name, join := range map[string]func() error{
+		"another role":  func() error { _, err := w.join(token, uuid.NewString(), "Proxy"); return err },
+		"one too many":  func() error { _, err := w.join(token, uuid.NewString(), "Db", "Auth"); return err },
+		"unknown token": func() error { _, err := w.join("guess", uuid.NewString(), "Db"); return err },
+		"no token":      func() error { _, err := w.join("", uuid.NewString(), "Db"); return err },
+	} {
+		if err := join(); !fault.Is(err, fault.AccessDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w.clock.Advance(30 * time.Minute)
+	_, err = w.join(token, uuid.NewString(), "Db")
+	wantKind(t, err, fault.AccessDenied, "has expired")
+	if w.events("instance.join", `"code":"TJ002E"`) < 4 || w.events("instance.join", `"code":"TJ002I"`) != 1 {
+		t.Fatal("joins were not recorded")
+	}
+	if w.events("instance.join", token) != 0 || w.events("join_token.create", token) != 0 {
+		t.Fatal("the token is in the log")
+	}
+}
+
+func TestUsedUpTokenLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustApply("kind: token\nversion: v2\nmetadata: {name: once-and-no-more}\nspec: {roles: [Db], uses_left: 1}\n")
+	if _, err := w.join("once-and-no-more", uuid.NewString(), "Db"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.join("once-and-no-more", uuid.NewString(), "Db")
+	wantKind(t, err, fault.AccessDenied, "used up")
+}
+
+func TestHostIDsAreNotTakenOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host := uuid.NewString()
+	if _, err := w.join(w.token("db"), host, "Db"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.join(w.token("db"), host, "Db")
+	wantKind(t, err, fault.AccessDenied, "")
+	_, err = w.join(w.token("db"), "../../etc", "Db")
+	wantKind(t, err, fault.BadParameter, "UUID")
+}
+
+func TestUserCertificateOfAnAdministratorIsCapped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustApply("kind: role\nversion: v7\nmetadata: {name: short}\nspec: {options: {max_session_ttl: 1h}}\n")
+	w.invite("alice", "short")
+	_, public, err := client.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := &sallyportv1.SignUserCertificateRequest{User: "alice", PublicKey: public}
+	res, err := w.admin.Certificates.SignUserCertificate(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := certificate(t, res.GetCertificate()); id.Expires.Sub(w.clock.Now()) > time.Hour || id.Impersonator == "" {
+		t.Fatalf("identity is %+v", id)
+	}
+	w.mustApply(lockAlice)
+	_, err = w.admin.Certificates.SignUserCertificate(t.Context(), req)
+	wantKind(t, err, fault.AccessDenied, "lock targeting")
+}
