@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
@@ -140,7 +141,7 @@ func (a *Agent) record(event audit.Event) {
 }
 
 // Cancel implements proxy.LocalAgent.
-func (a *Agent) Cancel(ctx context.Context, key engine.CancelKey) bool {
+func (a *Agent) Cancel(ctx context.Context, key cancelkey.Key) bool {
 	for _, protocol := range a.Engines {
 		if canceller, ok := protocol.Engine.(engine.Canceller); ok && canceller.Cancel(ctx, key) {
 			return true

@@ -17,7 +17,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/mtls"
 	"sallyport/internal/tunnel"
 )
@@ -201,7 +201,7 @@ func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *conn
 				a.Logger.Warn("data connection to proxy failed", "error", err)
 			})
 		case *sallyportv1.ControlResponse_Cancel:
-			key := engine.CancelKey{ProcessID: m.Cancel.GetProcessId(), Secret: m.Cancel.GetSecret(), ClientAddress: m.Cancel.GetClientAddress()}
+			key := cancelkey.Key{ProcessID: m.Cancel.GetProcessId(), Secret: m.Cancel.GetSecret(), ClientAddress: m.Cancel.GetClientAddress()}
 			go func() {
 				ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), handshakeTimeout)
 				defer stop()
@@ -212,7 +212,7 @@ func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *conn
 }
 
 // ForwardCancel asks the proxies for the session of a key that this agent does not know.
-func (a *Agent) ForwardCancel(key engine.CancelKey) {
+func (a *Agent) ForwardCancel(key cancelkey.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for c := range a.controls {

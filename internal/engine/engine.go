@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/session"
 )
 
@@ -23,12 +24,5 @@ type Engine interface {
 // Canceller is an engine whose protocol cancels a running command over another connection.
 type Canceller interface {
 	// Cancel cancels what the session of the key is running. It reports false when it knows no such key.
-	Cancel(ctx context.Context, key CancelKey) bool
-}
-
-// CancelKey names a running session in a cancel request.
-type CancelKey struct {
-	ProcessID     uint32
-	Secret        []byte
-	ClientAddress string // of whoever asks, for the limit on guessing
+	Cancel(ctx context.Context, key cancelkey.Key) bool
 }

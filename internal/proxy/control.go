@@ -15,7 +15,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/cache"
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
 	"sallyport/internal/tunnel"
@@ -43,7 +43,7 @@ type links struct {
 
 type link struct {
 	host    string
-	cancels chan engine.CancelKey
+	cancels chan cancelkey.Key
 }
 
 func (l *links) add(one *link) {
@@ -63,7 +63,7 @@ func (l *links) remove(one *link) {
 
 // cancel asks all agents but one to cancel. An agent that is behind misses it, as a client's cancel
 // request may be missed anyway.
-func (l *links) cancel(key engine.CancelKey, except string) {
+func (l *links) cancel(key cancelkey.Key, except string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for one := range l.all {
@@ -87,7 +87,7 @@ func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyp
 	}
 	attached := c.hub.Attach(id.Name)
 	defer attached.Close()
-	one := &link{host: id.Name, cancels: make(chan engine.CancelKey, 16)}
+	one := &link{host: id.Name, cancels: make(chan cancelkey.Key, 16)}
 	c.links.add(one)
 	defer c.links.remove(one)
 	c.Logger.Info("agent connected", "host_id", id.Name)
@@ -166,10 +166,10 @@ func (c *control) refuseLocked(id *identity.Identity) error {
 	return nil
 }
 
-func keyFromWire(wire *sallyportv1.CancelKey) engine.CancelKey {
-	return engine.CancelKey{ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
+func keyFromWire(wire *sallyportv1.CancelKey) cancelkey.Key {
+	return cancelkey.Key{ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
 }
 
-func keyToWire(key engine.CancelKey) *sallyportv1.CancelKey {
+func keyToWire(key cancelkey.Key) *sallyportv1.CancelKey {
 	return &sallyportv1.CancelKey{ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress}
 }

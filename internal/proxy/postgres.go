@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 )
 
 // PostgreSQL's first packets (documentation, "Message Formats"): a length that counts itself, and a code.
@@ -61,14 +61,14 @@ func (p *Proxy) readCancel(conn net.Conn, size int) error {
 	if _, err := io.ReadFull(conn, body); err != nil {
 		return fmt.Errorf("reading cancel request: %w", err)
 	}
-	p.passCancel(engine.CancelKey{
+	p.passCancel(cancelkey.Key{
 		ProcessID: binary.BigEndian.Uint32(body), Secret: body[4:], ClientAddress: conn.RemoteAddr().String(),
 	}, "")
 	return conn.Close()
 }
 
 // passCancel asks the agents whose session the key is.
-func (p *Proxy) passCancel(key engine.CancelKey, from string) {
+func (p *Proxy) passCancel(key cancelkey.Key, from string) {
 	if !p.cancels.allow(key.ClientAddress) {
 		return
 	}
@@ -83,7 +83,7 @@ func (p *Proxy) passCancel(key engine.CancelKey, from string) {
 }
 
 // Cancel passes on a cancel request that the agent in this process does not know.
-func (p *Proxy) Cancel(key engine.CancelKey) { p.passCancel(key, p.HostID) }
+func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.HostID) }
 
 // writeFatal sends PostgreSQL's ErrorResponse to a client that has not begun a session.
 func writeFatal(w io.Writer, sqlstate, text string) error {

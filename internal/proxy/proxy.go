@@ -18,7 +18,7 @@ import (
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/cache"
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
@@ -50,7 +50,7 @@ type LocalAgent interface {
 	// handshake has succeeded.
 	Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, authenticated func())
 	// Cancel cancels what the session of the key is running, if it is one of this agent's.
-	Cancel(ctx context.Context, key engine.CancelKey) bool
+	Cancel(ctx context.Context, key cancelkey.Key) bool
 }
 
 // Proxy serves one port. Safe for concurrent use.

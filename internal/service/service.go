@@ -18,9 +18,9 @@ import (
 	"sallyport/internal/audit/spool"
 	"sallyport/internal/authapi"
 	"sallyport/internal/cache"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/config"
 	"sallyport/internal/cred"
-	"sallyport/internal/engine"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
@@ -152,7 +152,7 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 }
 
 // protocols is the table of engines.
-func (d *daemon) protocols(forward func(engine.CancelKey)) map[string]agent.Protocol {
+func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protocol {
 	logger := d.logger.With("component", "engine")
 	return map[string]agent.Protocol{
 		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward}), CheckName: true},
@@ -185,7 +185,7 @@ func (d *daemon) newAgent() error {
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
 // forwardCancel hands on a cancel request that the agent does not know.
-func (d *daemon) forwardCancel(key engine.CancelKey) {
+func (d *daemon) forwardCancel(key cancelkey.Key) {
 	if d.proxy != nil {
 		d.proxy.Cancel(key)
 		return

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
 	"sallyport/internal/session"
 )
@@ -75,7 +75,7 @@ func (c *cancels) remove(entry *cancellable) {
 }
 
 // find returns the session of a key, to be released with running.Done, or nil.
-func (c *cancels) find(key engine.CancelKey) *cancellable {
+func (c *cancels) find(key cancelkey.Key) *cancellable {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, entry := range c.keys[key.ProcessID] {
@@ -102,14 +102,14 @@ func (c *cancels) allow(address string) bool {
 }
 
 // Cancel implements engine.Canceller. Sources that ask too often are told that their key is unknown.
-func (e *Engine) Cancel(ctx context.Context, key engine.CancelKey) bool {
+func (e *Engine) Cancel(ctx context.Context, key cancelkey.Key) bool {
 	if !e.cancels.allow(key.ClientAddress) {
 		return false
 	}
 	return e.cancelKnown(ctx, key)
 }
 
-func (e *Engine) cancelKnown(ctx context.Context, key engine.CancelKey) bool {
+func (e *Engine) cancelKnown(ctx context.Context, key cancelkey.Key) bool {
 	entry := e.cancels.find(key)
 	if entry == nil {
 		return false
@@ -125,7 +125,7 @@ func (e *Engine) cancelKnown(ctx context.Context, key engine.CancelKey) bool {
 }
 
 // serveCancel handles a cancel request in place of a login. As in PostgreSQL it is not answered.
-func (e *Engine) serveCancel(ctx context.Context, key engine.CancelKey) {
+func (e *Engine) serveCancel(ctx context.Context, key cancelkey.Key) {
 	if e.cancels.allow(key.ClientAddress) && !e.cancelKnown(ctx, key) && e.cfg.ForwardCancel != nil {
 		e.cfg.ForwardCancel(key)
 	}

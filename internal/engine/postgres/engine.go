@@ -18,7 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
 	"sallyport/internal/session"
 )
@@ -30,7 +30,7 @@ type Config struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 	// ForwardCancel passes on a cancel request whose key is not known here; may be nil.
-	ForwardCancel func(engine.CancelKey)
+	ForwardCancel func(cancelkey.Key)
 	// RecordProtocol records Parse, Bind and Close messages too. The statements they lead to are always recorded.
 	RecordProtocol bool
 }

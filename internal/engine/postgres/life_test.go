@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/cred"
-	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
@@ -89,8 +89,8 @@ func testCancel(t *testing.T, server *pgserver.Server) {
 }
 
 func testCancelServed(t *testing.T, server *pgserver.Server) {
-	var forwarded []engine.CancelKey
-	e := newEngineForwarding(func(key engine.CancelKey) { forwarded = append(forwarded, key) })
+	var forwarded []cancelkey.Key
+	e := newEngineForwarding(func(key cancelkey.Key) { forwarded = append(forwarded, key) })
 	agent := front(t, server, func(c *enginetest.Config) { c.Engine = e })
 	w := dial(t, agent)
 	w.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "postgres"}})
@@ -106,14 +106,14 @@ func testCancelServed(t *testing.T, server *pgserver.Server) {
 	pid, secret := key.ProcessID, append([]byte(nil), key.SecretKey...)
 	w.untilReady()
 	for name, c := range map[string]struct {
-		key   engine.CancelKey
+		key   cancelkey.Key
 		known bool
 	}{
-		"another secret":   {engine.CancelKey{ProcessID: pid, Secret: []byte("none")}, false},
-		"another process":  {engine.CancelKey{ProcessID: pid + 1, Secret: secret}, false},
-		"no secret":        {engine.CancelKey{ProcessID: pid}, false},
-		"too long a one":   {engine.CancelKey{ProcessID: pid, Secret: append(secret, 0)}, false},
-		"the key as given": {engine.CancelKey{ProcessID: pid, Secret: secret}, true},
+		"another secret":   {cancelkey.Key{ProcessID: pid, Secret: []byte("none")}, false},
+		"another process":  {cancelkey.Key{ProcessID: pid + 1, Secret: secret}, false},
+		"no secret":        {cancelkey.Key{ProcessID: pid}, false},
+		"too long a one":   {cancelkey.Key{ProcessID: pid, Secret: append(secret, 0)}, false},
+		"the key as given": {cancelkey.Key{ProcessID: pid, Secret: secret}, true},
 	} {
 		c.key.ClientAddress = "192.0.2.1:1"
 		if known := e.Cancel(t.Context(), c.key); known != c.known {
@@ -121,9 +121,9 @@ func testCancelServed(t *testing.T, server *pgserver.Server) {
 		}
 	}
 	for range 20 {
-		e.Cancel(t.Context(), engine.CancelKey{ProcessID: pid, ClientAddress: "192.0.2.2:1"})
+		e.Cancel(t.Context(), cancelkey.Key{ProcessID: pid, ClientAddress: "192.0.2.2:1"})
 	}
-	if e.Cancel(t.Context(), engine.CancelKey{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.2:2"}) {
+	if e.Cancel(t.Context(), cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.2:2"}) {
 		t.Error("a source that asks too often is served")
 	}
 	request := dial(t, agent)
@@ -141,7 +141,7 @@ func testCancelServed(t *testing.T, server *pgserver.Server) {
 	if err := agent.Visit(t, 0).Wait(t); err != nil {
 		t.Fatal(err)
 	}
-	if e.Cancel(t.Context(), engine.CancelKey{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.3:1"}) {
+	if e.Cancel(t.Context(), cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.3:1"}) {
 		t.Error("the key of an ended session is known")
 	}
 }

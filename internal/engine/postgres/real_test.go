@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/cred"
-	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/pgserver"
@@ -23,7 +23,7 @@ import (
 
 func newEngine() *postgres.Engine { return newEngineForwarding(nil) }
 
-func newEngineForwarding(forward func(engine.CancelKey)) *postgres.Engine {
+func newEngineForwarding(forward func(cancelkey.Key)) *postgres.Engine {
 	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: forward})
 }
 

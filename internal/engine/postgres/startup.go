@@ -6,7 +6,7 @@ import (
 	"io"
 	"net"
 
-	"sallyport/internal/engine"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/session"
@@ -34,7 +34,7 @@ type startup struct {
 	settings []setting // to be sent on
 	minor    uint16
 	unknown  []string // protocol options we do not have
-	cancel   *engine.CancelKey
+	cancel   *cancelkey.Key
 }
 
 // setting is a run-time parameter of the database.
@@ -125,7 +125,7 @@ func parseCancel(packet, rest []byte) (startup, error) {
 	if len(rest) <= 4 || len(rest) > 4+keyMaximum {
 		return startup{}, malformedFirst(packet[:4], "cancel request of %d bytes", len(packet))
 	}
-	return startup{cancel: &engine.CancelKey{ProcessID: binary.BigEndian.Uint32(rest), Secret: rest[4:]}}, nil
+	return startup{cancel: &cancelkey.Key{ProcessID: binary.BigEndian.Uint32(rest), Secret: rest[4:]}}, nil
 }
 
 func parsePairs(rest []byte) ([]setting, error) {

@@ -35,6 +35,8 @@ type Options struct {
 	Login func(*Conn) bool
 	// Command is called for each message; it is answered in the usual way if it returns false.
 	Command func(*Conn, pgproto3.FrontendMessage) (answered bool)
+	// Trace gets the conversation after the startup message, as text.
+	Trace io.Writer
 	// Relay is called after the login in place of reading messages.
 	Relay func(*Conn)
 }
@@ -205,6 +207,9 @@ func (s *Server) serve(raw net.Conn) {
 		}
 	default:
 		c := &Conn{Conn: conn, Backend: pgproto3.NewBackend(conn, conn), Server: s}
+		if s.options.Trace != nil {
+			c.Trace(s.options.Trace, pgproto3.TracerOptions{SuppressTimestamps: true, RegressMode: true})
+		}
 		c.run(body)
 		_ = conn.Close()
 	}
