@@ -156,7 +156,7 @@ func (a *Authority) decide(ctx context.Context, c *caller, r rule, request any) 
 	kind, verbs := r.needs(request)
 	for _, verb := range verbs {
 		if !a.may(c, kind, verb) && !a.may(c, readWith[kind], verb) {
-			return fault.New(fault.AccessDenied, "your roles do not allow to %s resources of kind %s", verb, kind)
+			return fault.New(fault.AccessDenied, "your roles do not allow the verb %q on resources of kind %q; ask an administrator for a role that does", verb, kind)
 		}
 	}
 	return nil
