@@ -150,12 +150,12 @@ func (w *world) memory(ctx context.Context, sessions int) error {
 		}
 	}()
 	dsn := w.ways()[2].dsn
+	// pgbench holds its connections open while its clients sleep.
+	script := w.path("idle.sql")
+	if err := os.WriteFile(script, []byte("\\sleep 600 s\nselect 1;\n"), 0o644); err != nil {
+		return err
+	}
 	for range (sessions + 99) / 100 {
-		// pgbench holds its connections open while its clients sleep.
-		script := w.path("idle.sql")
-		if err := os.WriteFile(script, []byte("\\sleep 600 s\nselect 1;\n"), 0o644); err != nil {
-			return err
-		}
 		cmd := exec.CommandContext(ctx, postgresBin+"pgbench", "-n", "-c", "100", "-j", "1", "-T", "900", "-f", script, dsn)
 		if err := cmd.Start(); err != nil {
 			return err

@@ -289,7 +289,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 // its own.
 var environment = []string{
 	"PATH", "HOME", "TMPDIR", "TERM", "GORACE", "SSL_CERT_FILE", "PSQL_PAGER", "PSQLRC", "PGSERVICEFILE", "PGCONNECT_TIMEOUT",
-	"TELEPORT_HOME", "TELEPORT_PROXY", "TELEPORT_IDENTITY_FILE", "TELEPORT_CONFIG_FILE",
+	"IP", "PROXY", "TELEPORT_HOME", "TELEPORT_PROXY", "TELEPORT_IDENTITY_FILE", "TELEPORT_CONFIG_FILE",
 }
 
 // await runs a command until it succeeds and its output matches: await REGEXP COMMAND... Negated, until

@@ -59,8 +59,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// tell runs one story. Every story has a loopback address of its own, so that its daemons use their usual
-// ports.
+// tell runs one story. Every story has a loopback address of its own, and therefore all ports, but for those
+// that somebody listens on at all addresses.
 func tell(t *testing.T, file string, number int) {
 	s := &story{tb: t, processes: map[string]*process{}}
 	testscript.Run(t, testscript.Params{
@@ -68,12 +68,13 @@ func tell(t *testing.T, file string, number int) {
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			pid := os.Getpid()
+			ip := fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&63, pid&255, number)
 			for _, pair := range [][2]string{
 				{"PATH", filepath.Join(env.WorkDir, ".hosts") + ":" + binaries + ":" + env.Getenv("PATH")},
 				{"HOME", env.WorkDir},
 				{"GORACE", "halt_on_error=1 atexit_sleep_ms=0"},
 				{"TERM", "dumb"}, {"PSQL_PAGER", "cat"}, {"PSQLRC", "/dev/null"},
-				{"IP", fmt.Sprintf("127.%d.%d.%d", 64+pid>>8&63, pid&255, number)},
+				{"IP", ip}, {"AUTH", ip + ":23025"}, {"PROXY", ip + ":23080"},
 			} {
 				env.Setenv(pair[0], pair[1])
 			}

@@ -5,6 +5,7 @@ import (
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -30,12 +31,36 @@ func listResources(ctx context.Context, api *authapi.Client, kind string, secret
 	}
 }
 
-func getResource(ctx context.Context, api *authapi.Client, kind, name string, secrets bool) (resource.Resource, error) {
-	res, err := api.Resources.GetResource(ctx, &sallyportv1.GetResourceRequest{Kind: kind, Name: name, WithSecrets: secrets})
+func getResource(ctx context.Context, api *authapi.Client, ref reference, secrets bool) (resource.Resource, error) {
+	res, err := api.Resources.GetResource(ctx, &sallyportv1.GetResourceRequest{Kind: ref.kind, Name: ref.name, WithSecrets: secrets})
 	if err != nil {
-		return nil, err
+		return nil, explainNone(err, ref)
 	}
-	return resource.Decode(kind, res.GetResource().GetJson())
+	return resource.Decode(ref.kind, res.GetResource().GetJson())
+}
+
+func deleteResource(ctx context.Context, api *authapi.Client, ref reference) error {
+	_, err := api.Resources.DeleteResource(ctx, &sallyportv1.DeleteResourceRequest{Kind: ref.kind, Name: ref.name})
+	return explainNone(err, ref)
+}
+
+// explainNone puts into words that what was named does not exist.
+func explainNone(err error, ref reference) error {
+	if fault.Is(err, fault.NotFound) {
+		return errNone(ref)
+	}
+	return err
+}
+
+func errNone(ref reference) error {
+	list := "tctl get " + ref.kind
+	switch ref.kind {
+	case resource.KindUser:
+		list = "tctl users ls"
+	case resource.KindToken:
+		list = "tctl tokens ls"
+	}
+	return fault.New(fault.NotFound, "%s %q does not exist; see %s", ref.kind, ref.shown(), list)
 }
 
 func wireOf(r resource.Resource) (*sallyportv1.Resource, error) {

@@ -52,17 +52,13 @@ func dbListCommand(g *global) *cobra.Command {
 			if format != "text" {
 				return terminal.Encode(cmd.OutOrStdout(), format, servers)
 			}
-			table := terminal.Table{Header: header(resource.KindDatabaseServer), Wide: verbose}
-			for _, server := range servers {
-				table.Rows = append(table.Rows, row(server))
-			}
-			return table.Write(cmd.OutOrStdout())
+			return printTables(cmd.OutOrStdout(), []listing{{resource.KindDatabaseServer, servers}}, verbose)
 		},
 	}
 	formatFlag(cmd, &format, "text")
 	cmd.Flags().StringVar(&search, "search", "", "show databases with all of these words only, comma-separated")
 	cmd.Flags().StringVar(&query, "query", "", "show databases that the predicate holds for")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "cut nothing short")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "cut nothing short, and show all labels")
 	return cmd
 }
 

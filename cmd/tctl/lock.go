@@ -23,6 +23,9 @@ removed with tctl rm lock/NAME. When several targets are given, all of them must
 		Example: "  tctl lock --user=mallory --message='call security' --ttl=2h",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if target == (resource.LockTarget{}) {
+				return fault.New(fault.BadParameter, "say whom to lock out: give --user, --role or another target")
+			}
 			r, err := resource.New(resource.KindLock)
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/authapi"
-	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
@@ -96,6 +96,14 @@ func created(out io.Writer, r resource.Resource, what string) error {
 // reference is "kind", "kind/name" or "kind/subkind/name".
 type reference struct{ kind, name string }
 
+// shown is the name as people may see it.
+func (r reference) shown() string {
+	if r.kind == resource.KindToken {
+		return masked(r.name)
+	}
+	return r.name
+}
+
 func parseReference(s string) (reference, error) {
 	parts := strings.Split(s, "/")
 	kind, ok := resource.KindByAlias(parts[0])
@@ -118,7 +126,7 @@ func parseReference(s string) (reference, error) {
 
 func getCommand(g *global) *cobra.Command {
 	var format string
-	var secrets bool
+	var secrets, verbose bool
 	cmd := &cobra.Command{
 		Use:     "get KIND[/NAME][,KIND[/NAME]...]",
 		Short:   "Show resources",
@@ -133,19 +141,26 @@ func getCommand(g *global) *cobra.Command {
 				return err
 			}
 			defer api.Close()
-			all := []resource.Resource{}
+			var all []listing
 			for _, arg := range references(args[0]) {
 				found, err := fetch(cmd.Context(), api, arg, secrets)
 				if err != nil {
 					return err
 				}
-				all = append(all, found...)
+				all = append(all, found)
 			}
-			return printResources(cmd.OutOrStdout(), format, all, secrets)
+			if !secrets {
+				maskTokens(all)
+			}
+			if format == "text" {
+				return printTables(cmd.OutOrStdout(), all, verbose)
+			}
+			return printResources(cmd.OutOrStdout(), format, all)
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "yaml", "output format: yaml, json or text")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show secrets too; only on the auth server's host")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with --format=text: cut nothing short, and show all labels")
 	return cmd
 }
 
@@ -157,20 +172,32 @@ func references(arg string) []string {
 	return strings.Split(arg, ",")
 }
 
-func fetch(ctx context.Context, api *authapi.Client, arg string, secrets bool) ([]resource.Resource, error) {
+// listing is what was found of one kind.
+type listing struct {
+	kind  string
+	found []resource.Resource
+}
+
+func fetch(ctx context.Context, api *authapi.Client, arg string, secrets bool) (listing, error) {
 	ref, err := parseReference(strings.TrimSpace(arg))
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
-	if ref.name == "" {
-		return listResources(ctx, api, ref.kind, secrets)
+	l := listing{kind: ref.kind}
+	switch {
+	case ref.name == "":
+		l.found, err = listResources(ctx, api, ref.kind, secrets)
+	case ref.kind == resource.KindDatabaseServer: // one for each agent
+		l.found, err = listResources(ctx, api, ref.kind, secrets)
+		if l.found = named(l.found, ref.name); err == nil && len(l.found) == 0 {
+			err = errNone(ref)
+		}
+	default:
+		var one resource.Resource
+		one, err = getResource(ctx, api, ref, secrets)
+		l.found = []resource.Resource{one}
 	}
-	if ref.kind == resource.KindDatabaseServer {
-		all, err := listResources(ctx, api, ref.kind, secrets)
-		return named(all, ref.name), err
-	}
-	r, err := getResource(ctx, api, ref.kind, ref.name, secrets)
-	return []resource.Resource{r}, err
+	return l, err
 }
 
 func named(all []resource.Resource, name string) []resource.Resource {
@@ -183,19 +210,27 @@ func named(all []resource.Resource, name string) []resource.Resource {
 	return found
 }
 
-func printResources(out io.Writer, format string, all []resource.Resource, secrets bool) error {
-	for _, r := range all {
-		if token, ok := r.(*resource.Token); ok && !secrets {
-			token.Metadata.Name = masked(token.Metadata.Name)
+// maskTokens hides the values of join tokens, which are their names.
+func maskTokens(all []listing) {
+	for _, l := range all {
+		for _, r := range l.found {
+			if token, ok := r.(*resource.Token); ok {
+				token.Metadata.Name = masked(token.Metadata.Name)
+			}
 		}
 	}
-	switch format {
-	case "json":
-		return terminal.Encode(out, "json", all)
-	case "text":
-		return printTables(out, all)
+}
+
+// printResources prints JSON, which is a list, or YAML, which is a document for each resource.
+func printResources(out io.Writer, format string, all []listing) error {
+	flat := []resource.Resource{}
+	for _, l := range all {
+		flat = append(flat, l.found...)
 	}
-	for i, r := range all {
+	if format == "json" {
+		return terminal.Encode(out, "json", flat)
+	}
+	for i, r := range flat {
 		if i > 0 {
 			fmt.Fprintln(out, "---")
 		}
@@ -229,18 +264,14 @@ func rmCommand(g *global) *cobra.Command {
 				return err
 			}
 			defer api.Close()
-			if _, err := api.Resources.DeleteResource(cmd.Context(), &sallyportv1.DeleteResourceRequest{Kind: ref.kind, Name: ref.name}); err != nil {
+			if err := deleteResource(cmd.Context(), api, ref); err != nil {
 				return err
-			}
-			shown := ref.name
-			if ref.kind == resource.KindToken {
-				shown = masked(shown)
 			}
 			what := "deleted"
 			if _, single := resource.SingletonName(ref.kind); single {
 				what = "reset to its default"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %q has been %s\n", ref.kind, shown, what)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %q has been %s\n", ref.kind, ref.shown(), what)
 			return err
 		},
 	}
@@ -271,7 +302,7 @@ func editCommand(g *global) *cobra.Command {
 }
 
 func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
-	old, err := getResource(cmd.Context(), api, ref.kind, ref.name, false)
+	old, err := getResource(cmd.Context(), api, ref, false)
 	if err != nil {
 		return err
 	}
@@ -287,20 +318,40 @@ func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nothing was changed.")
 		return err
 	}
-	all, err := resource.ParseYAML(after)
+	changed, err := putEdited(cmd.Context(), api, old, after)
 	if err != nil {
-		return err
+		return keepText(err, ref.kind, after)
+	}
+	return created(cmd.OutOrStdout(), changed, "updated")
+}
+
+// putEdited writes what the editor left of a resource, if nobody else has changed that meanwhile.
+func putEdited(ctx context.Context, api *authapi.Client, old resource.Resource, text []byte) (resource.Resource, error) {
+	all, err := resource.ParseYAML(text)
+	if err != nil {
+		return nil, err
 	}
 	if len(all) != 1 || all[0].GetKind() != old.GetKind() || all[0].GetName() != old.GetName() {
-		return fault.New(fault.BadParameter, "kind and name of a resource cannot be edited; create another one with tctl create")
+		return nil, fault.New(fault.BadParameter, "kind and name of a resource cannot be edited; create another one with tctl create")
 	}
 	if all[0].Meta().Revision == "" {
 		all[0].Meta().Revision = old.Meta().Revision
 	}
-	if _, err := putResource(cmd.Context(), api, all[0]); err != nil {
-		return err
+	_, err = putResource(ctx, api, all[0])
+	return all[0], err
+}
+
+// keepText saves somebody's work that was refused, and says where.
+func keepText(cause error, kind string, text []byte) error {
+	file, err := os.CreateTemp("", kind+"-*.yaml") // made with mode 0600
+	if err != nil {
+		return cause
 	}
-	return created(cmd.OutOrStdout(), all[0], "updated")
+	_, err = file.Write(text)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return cause
+	}
+	return fault.Wrap(fault.KindOf(cause), cause, "%s; your version is kept in %s", fault.Message(cause), file.Name())
 }
 
 // newName is the name of a resource that nobody names.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,21 +11,17 @@ import (
 	"sallyport/internal/terminal"
 )
 
-// printTables shows resources as text, one table for each kind.
-func printTables(out io.Writer, all []resource.Resource) error {
-	for len(all) > 0 {
-		kind, n := all[0].GetKind(), 0
-		for n < len(all) && all[n].GetKind() == kind {
-			n++
-		}
-		table := terminal.Table{Header: header(kind)}
-		for _, r := range all[:n] {
-			table.Rows = append(table.Rows, row(r))
+// printTables shows resources as text, one table for each kind, also for kinds of which there are none.
+// Verbose cuts nothing short and shows labels that only programs care for.
+func printTables(out io.Writer, all []listing, verbose bool) error {
+	for _, l := range all {
+		table := terminal.Table{Header: header(l.kind), Wide: verbose}
+		for _, r := range l.found {
+			table.Rows = append(table.Rows, row(r, verbose))
 		}
 		if err := table.Write(out); err != nil {
 			return err
 		}
-		all = all[n:]
 	}
 	return nil
 }
@@ -45,17 +43,17 @@ func header(kind string) []string {
 	}
 }
 
-func row(r resource.Resource) []string {
+func row(r resource.Resource, verbose bool) []string {
 	switch r := r.(type) {
 	case *resource.Database:
-		return []string{r.GetName(), r.Spec.Protocol, r.Spec.URI, terminal.Labels(r.AllLabels())}
+		return []string{r.GetName(), r.Spec.Protocol, r.Spec.URI, shownLabels(r.AllLabels(), verbose)}
 	case *resource.DatabaseServer:
 		db := r.Spec.Database
-		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.Spec.URI, terminal.Labels(db.AllLabels()), r.Spec.Version}
+		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.Spec.URI, shownLabels(db.AllLabels(), verbose), r.Spec.Version}
 	case *resource.Role:
 		var labels []string
-		for key, values := range r.Spec.Allow.DatabaseLabels {
-			labels = append(labels, key+"="+strings.Join(values, "|"))
+		for _, key := range slices.Sorted(maps.Keys(r.Spec.Allow.DatabaseLabels)) {
+			labels = append(labels, key+"="+strings.Join(r.Spec.Allow.DatabaseLabels[key], "|"))
 		}
 		return []string{r.GetName(), strings.Join(r.Spec.Allow.DatabaseUsers, ","), strings.Join(r.Spec.Allow.DatabaseNames, ","), strings.Join(labels, ",")}
 	case *resource.User:
@@ -69,4 +67,13 @@ func row(r resource.Resource) []string {
 	default:
 		return []string{r.GetKind(), r.GetName()}
 	}
+}
+
+// shownLabels leaves out where a database comes from, unless asked for everything.
+func shownLabels(labels map[string]string, verbose bool) string {
+	if !verbose {
+		labels = maps.Clone(labels)
+		delete(labels, resource.LabelOrigin)
+	}
+	return terminal.Labels(labels)
 }

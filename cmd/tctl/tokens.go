@@ -12,7 +12,6 @@ import (
 	"sallyport/internal/access"
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
 )
@@ -242,14 +241,11 @@ func tokensRemoveCommand(g *global) *cobra.Command {
 				return err
 			}
 			defer api.Close()
-			_, err = api.Resources.DeleteResource(cmd.Context(), &sallyportv1.DeleteResourceRequest{Kind: resource.KindToken, Name: args[0]})
-			if fault.Is(err, fault.NotFound) {
-				return fault.New(fault.NotFound, "token %s does not exist; see tctl tokens ls", masked(args[0]))
-			}
-			if err != nil {
+			ref := reference{resource.KindToken, args[0]}
+			if err := deleteResource(cmd.Context(), api, ref); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Token %s has been deleted\n", masked(args[0]))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Token %s has been deleted\n", ref.shown())
 			return err
 		},
 	}

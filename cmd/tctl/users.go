@@ -221,7 +221,7 @@ func usersUpdateCommand(g *global) *cobra.Command {
 }
 
 func getUser(ctx context.Context, api *authapi.Client, name string) (*resource.User, error) {
-	r, err := getResource(ctx, api, resource.KindUser, name, false)
+	r, err := getResource(ctx, api, reference{resource.KindUser, name}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func usersRemoveCommand(g *global) *cobra.Command {
 			defer api.Close()
 			for _, name := range slices.Compact(strings.Split(args[0], ",")) {
 				name = strings.TrimSpace(name)
-				if _, err := api.Resources.DeleteResource(cmd.Context(), &sallyportv1.DeleteResourceRequest{Kind: resource.KindUser, Name: name}); err != nil {
+				if err := deleteResource(cmd.Context(), api, reference{resource.KindUser, name}); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "User %q has been deleted\n", name)

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
+	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/lib/pq"
 
 	"sallyport/internal/engine/enginetest"
@@ -41,6 +46,7 @@ func TestRealServer(t *testing.T) {
 		"notices and settings":                         testNotices,
 		"portals read in pieces":                       testPieces,
 		"values of all kinds are recorded":             testValues,
+		"texts of values are those of the server":       testTexts,
 		"names are freed by SQL":                       testDeallocate,
 		"text that is not UTF-8 is recorded exactly":   testEncoding,
 		"a statement that cannot be prepared":          testCannotPrepare,
@@ -512,7 +518,7 @@ func testValues(t *testing.T, server *pgserver.Server) {
 		{"int2", int16(-7), "-7"}, {"int4", int32(1 << 30), "1073741824"}, {"int8", int64(-1 << 62), "-4611686018427387904"},
 		{"bool", true, "true"}, {"float8", 1.5, "1.5"}, {"float4", float32(0.25), "0.25"}, {"text", "it's", "it's"},
 		{"uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
-		{"timestamptz", at, "2024-02-29 12:34:56.000789Z"}, {"timestamp", at, "2024-02-29 12:34:56.000789"}, {"date", at, "2024-02-29"},
+		{"timestamptz", at, "2024-02-29 12:34:56.000789+00"}, {"timestamp", at, "2024-02-29 12:34:56.000789"}, {"date", at, "2024-02-29"},
 		{"jsonb", `{"a": 1}`, `{"a": 1}`}, {"numeric", numeric("-12345678.900"), "-12345678.900"}, {"numeric", numeric("0.00012"), "0.00012"},
 		{"numeric", numeric("100000000"), "100000000"}, {"bytea", []byte{0, 1, 255}, "AAH/"}, {"text", nil, nil},
 	} {
@@ -521,6 +527,50 @@ func testValues(t *testing.T, server *pgserver.Server) {
 		params := events[len(events)-1].Fields["db_query_parameters"].([]any)
 		if params[0] != c.want {
 			t.Errorf("%s: recorded %v, want %v", c.sqlType, params[0], c.want)
+		}
+	}
+}
+
+// testTexts compares the recorded texts of binary values with those that the server makes of them.
+func testTexts(t *testing.T, server *pgserver.Server) {
+	agent := front(t, server)
+	conn, err := tryConnect(t, agent, "&timezone=UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	moment := func() time.Time {
+		return time.Date(random.IntN(9999)+1, 1, 1+random.IntN(365), 0, 0, 0, random.IntN(1e6)*1000, time.UTC)
+	}
+	float := func() float64 { return (random.Float64() - 0.5) * math.Pow(10, float64(random.IntN(80)-40)) }
+	for sqlType, value := range map[string]func() any{
+		"int8":        func() any { return int64(random.Uint64()) >> random.IntN(64) },
+		"int4":        func() any { return int32(random.Uint32()) >> random.IntN(32) },
+		"float8":      func() any { return float() },
+		"float4":      func() any { return float32(float()) },
+		"date":        func() any { return moment() },
+		"timestamp":   func() any { return moment() },
+		"timestamptz": func() any { return moment() },
+		"numeric": func() any {
+			return pgtype.Numeric{Int: big.NewInt(int64(random.Uint64()) >> random.IntN(64)), Exp: int32(random.IntN(60) - 40), Valid: true}
+		},
+		"uuid": func() any {
+			var id [16]byte
+			binary.BigEndian.PutUint64(id[random.IntN(9):], random.Uint64())
+			return pgtype.UUID{Bytes: id, Valid: true}
+		},
+	} {
+		for range 200 {
+			var want string
+			if err := conn.QueryRow(t.Context(), "select $1::"+sqlType+"::text", value()).Scan(&want); err != nil {
+				t.Fatal(sqlType, err)
+			}
+			events := agent.Visit(t, 0).Journal.Events("db.session.query")
+			if got := events[len(events)-1].Fields["db_query_parameters"].([]any)[0]; got != want {
+				t.Errorf("%s: recorded %v, the server says %s", sqlType, got, want)
+			}
 		}
 	}
 }

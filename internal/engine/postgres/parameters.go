@@ -82,17 +82,21 @@ func appendText(dst []byte, oid uint32, value []byte) ([]byte, bool) {
 	case oidOID:
 		return strconv.AppendUint(dst, uint64(binary.BigEndian.Uint32(value)), 10), true
 	case oidFloat4:
-		return strconv.AppendFloat(dst, float64(math.Float32frombits(binary.BigEndian.Uint32(value))), 'g', -1, 32), true
+		return appendFloat(dst, float64(math.Float32frombits(binary.BigEndian.Uint32(value))), 32, 1e6), true
 	case oidFloat8:
-		return strconv.AppendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(value)), 'g', -1, 64), true
+		return appendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(value)), 64, 1e15), true
 	case oidUUID:
 		return appendUUID(dst, value), true
 	case oidDate:
 		return appendDate(dst, int32(binary.BigEndian.Uint32(value)))
 	case oidTimestamp:
-		return appendTime(dst, int64(binary.BigEndian.Uint64(value)), "2006-01-02 15:04:05.999999")
+		return appendTime(dst, int64(binary.BigEndian.Uint64(value)))
 	case oidTimestampTZ:
-		return appendTime(dst, int64(binary.BigEndian.Uint64(value)), "2006-01-02 15:04:05.999999Z07:00")
+		dst, ok := appendTime(dst, int64(binary.BigEndian.Uint64(value)))
+		if ok {
+			dst = append(dst, "+00"...)
+		}
+		return dst, ok
 	}
 	return dst, false
 }
@@ -101,6 +105,21 @@ func appendText(dst []byte, oid uint32, value []byte) ([]byte, bool) {
 var sizes = map[uint32]int{
 	oidBool: 1, oidInt2: 2, oidInt4: 4, oidInt8: 8, oidOID: 4, oidFloat4: 4, oidFloat8: 8, oidUUID: 16,
 	oidDate: 4, oidTimestamp: 8, oidTimestampTZ: 8,
+}
+
+// appendFloat appends the shortest text that stands for the number, from the limit on with an exponent.
+func appendFloat(dst []byte, number float64, bits int, limit float64) []byte {
+	size := math.Abs(number)
+	switch {
+	case math.IsInf(number, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(number, -1):
+		return append(dst, "-Infinity"...)
+	case size == 0, size >= 1e-4 && size < limit:
+		return strconv.AppendFloat(dst, number, 'f', -1, bits)
+	default: // also what is not a number
+		return strconv.AppendFloat(dst, number, 'e', -1, bits)
+	}
 }
 
 func appendUUID(dst, value []byte) []byte {
@@ -127,13 +146,13 @@ func appendDate(dst []byte, days int32) ([]byte, bool) {
 }
 
 // appendTime appends microseconds since 2000.
-func appendTime(dst []byte, micros int64, layout string) ([]byte, bool) {
+func appendTime(dst []byte, micros int64) ([]byte, bool) {
 	const perSecond = 1_000_000
 	at := time.Unix(epoch.Unix()+micros/perSecond, micros%perSecond*1000).UTC()
 	if at.Year() < 1 || at.Year() > maxYear {
 		return dst, false
 	}
-	return at.AppendFormat(dst, layout), true
+	return at.AppendFormat(dst, "2006-01-02 15:04:05.999999"), true
 }
 
 // appendNumeric appends a number of base 10,000 (PostgreSQL, "numeric_send").
