@@ -41,16 +41,16 @@ func auditListCommand(g *global) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, g) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from", "", "events from this time on, RFC 3339 or 2006-01-02 (UTC)")
-	flags.StringVar(&f.to, "to", "", "events before this time, RFC 3339 or 2006-01-02 (UTC)")
-	flags.DurationVar(&f.last, "last", 0, "events of this long ago until now; instead of --from and --to")
-	flags.StringSliceVar(&f.types, "type", nil, "events of these types only, such as db.session.query")
-	flags.StringVar(&f.user, "user", "", "events of this user only")
-	flags.StringVar(&f.session, "session", "", "events of this session only")
-	flags.IntVar(&f.limit, "limit", 100, "how many events at most; then the command tells how to go on")
-	flags.StringVar(&f.page, "page", "", "where to go on, as told by the page before")
+	flags.StringVar(&f.from, "from", "", "events from this `time` on, RFC 3339 or 2006-01-02 (UTC)")
+	flags.StringVar(&f.to, "to", "", "events before this `time`, RFC 3339 or 2006-01-02 (UTC)")
+	flags.DurationVar(&f.last, "last", 0, "events of the last `duration`; instead of --from and --to")
+	flags.StringSliceVar(&f.types, "type", nil, "events of these `types` only, such as db.session.query")
+	flags.StringVar(&f.user, "user", "", "events of this `user` only")
+	flags.StringVar(&f.session, "session", "", "events of this `session` only")
+	flags.IntVar(&f.limit, "limit", 100, "how many events at most, a `number`; then the command tells how to go on")
+	flags.StringVar(&f.page, "page", "", "`where` to go on, as told by the page before")
 	flags.BoolVar(&f.ascending, "ascending", false, "the oldest first")
-	flags.StringVar(&f.format, "format", "text", "text, or json: one event on each line")
+	flags.StringVar(&f.format, "format", "text", "output `format`: text, or json: one event on each line")
 	return cmd
 }
 

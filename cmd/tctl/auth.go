@@ -52,15 +52,15 @@ their owner only.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, g) },
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.out, "out", "o", "", "where to write; a prefix for formats of several files (required)")
-	flags.StringVar(&f.format, "format", "file", "file, tls or db")
-	flags.StringVar(&f.user, "user", "", "user to sign for")
-	flags.StringVar(&f.host, "host", "", "names and addresses of the database, comma-separated")
-	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long the certificate is valid")
+	flags.StringVarP(&f.out, "out", "o", "", "`path` to write to; a prefix for formats of several files (required)")
+	flags.StringVar(&f.format, "format", "file", "output `format`: file, tls or db")
+	flags.StringVar(&f.user, "user", "", "`name` of the user to sign for")
+	flags.StringVar(&f.host, "host", "", "`names` and addresses of the database, comma-separated")
+	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long the certificate is valid, a `duration`")
 	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files without asking")
-	flags.StringVar(&f.service, "db-service", "", "database that the user's certificate is for")
-	flags.StringVar(&f.dbUser, "db-user", "", "database account of --db-service")
-	flags.StringVar(&f.dbName, "db-name", "", "database name of --db-service")
+	flags.StringVar(&f.service, "db-service", "", "`database` that the user's certificate is for")
+	flags.StringVar(&f.dbUser, "db-user", "", "database `account` of --db-service")
+	flags.StringVar(&f.dbName, "db-name", "", "database `name` of --db-service")
 	_ = cmd.MarkFlagRequired("out")
 	return cmd
 }
@@ -234,8 +234,8 @@ func exportCommand(g *global) *cobra.Command {
 			return export(cmd.Context(), cmd, api, wanted, fingerprint)
 		},
 	}
-	cmd.Flags().StringVar(&typ, "type", "", "host, user, db or db-client (required)")
-	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "print only the certificate with this CA pin")
+	cmd.Flags().StringVar(&typ, "type", "", "`type` of the authority: host, user, db or db-client (required)")
+	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "print only the certificate with this CA `pin`")
 	_ = cmd.MarkFlagRequired("type")
 	return cmd
 }

@@ -56,8 +56,8 @@ func dbListCommand(g *global) *cobra.Command {
 		},
 	}
 	formatFlag(cmd, &format, "text")
-	cmd.Flags().StringVar(&search, "search", "", "show databases with all of these words only, comma-separated")
-	cmd.Flags().StringVar(&query, "query", "", "show databases that the predicate holds for")
+	cmd.Flags().StringVar(&search, "search", "", "show databases with all of these `words` only, comma-separated")
+	cmd.Flags().StringVar(&query, "query", "", "show databases that the `predicate` holds for")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "cut nothing short, and show all labels")
 	return cmd
 }

@@ -52,17 +52,17 @@ removed with tctl rm lock/NAME. When several targets are given, all of them must
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&target.User, "user", "", "name of a user")
-	flags.StringVar(&target.Role, "role", "", "name of a role: all users who hold it")
-	flags.StringVar(&target.Login, "login", "", "operating system login")
-	flags.StringVar(&target.MFADevice, "mfa-device", "", "UUID of a second factor's device")
-	flags.StringVar(&target.WindowsDesktop, "windows-desktop", "", "name of a Windows desktop")
-	flags.StringVar(&target.AccessRequest, "access-request", "", "UUID of an access request")
-	flags.StringVar(&target.Device, "device", "", "UUID of a trusted device")
-	flags.StringVar(&target.ServerID, "server-id", "", "UUID of a host, such as an agent's")
-	flags.StringVar(&message, "message", "", "what locked people read")
-	flags.DurationVar(&ttl, "ttl", 0, "how long the lock holds; until it is removed by default")
-	flags.StringVar(&expires, "expires", "", "until when the lock holds, RFC 3339")
+	flags.StringVar(&target.User, "user", "", "`name` of a user")
+	flags.StringVar(&target.Role, "role", "", "`name` of a role: all users who hold it")
+	flags.StringVar(&target.Login, "login", "", "operating system `login`")
+	flags.StringVar(&target.MFADevice, "mfa-device", "", "`id` of a second factor's device")
+	flags.StringVar(&target.WindowsDesktop, "windows-desktop", "", "`name` of a Windows desktop")
+	flags.StringVar(&target.AccessRequest, "access-request", "", "`id` of an access request")
+	flags.StringVar(&target.Device, "device", "", "`id` of a trusted device")
+	flags.StringVar(&target.ServerID, "server-id", "", "`id` of a host, such as an agent's")
+	flags.StringVar(&message, "message", "", "`text` that locked people read")
+	flags.DurationVar(&ttl, "ttl", 0, "how long the lock holds, a `duration`; until it is removed by default")
+	flags.StringVar(&expires, "expires", "", "`time` until which the lock holds, RFC 3339")
 	return cmd
 }
 

@@ -158,7 +158,7 @@ func getCommand(g *global) *cobra.Command {
 			return printResources(cmd.OutOrStdout(), format, all)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "yaml", "output format: yaml, json or text")
+	cmd.Flags().StringVar(&format, "format", "yaml", "output `format`: yaml, json or text")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show secrets too; only on the auth server's host")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with --format=text: cut nothing short, and show all labels")
 	return cmd

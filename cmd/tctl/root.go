@@ -43,9 +43,10 @@ On the auth server's host it needs no login: it finds the administrator's identi
 the login of tsh; then your roles decide what you may do.`,
 	}
 	flags := root.PersistentFlags()
-	flags.StringVarP(&g.configPath, "config", "c", os.Getenv("TELEPORT_CONFIG_FILE"), "configuration file of the auth server on this host (env TELEPORT_CONFIG_FILE)")
-	flags.StringVar(&g.authServer, "auth-server", os.Getenv("TELEPORT_AUTH_SERVER"), "address of the auth server or of a proxy, host:port (env TELEPORT_AUTH_SERVER)")
-	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity file made with tctl auth sign or tsh login --out (env TELEPORT_IDENTITY_FILE)")
+	flags.BoolP("debug", "d", false, "tell errors with their causes")
+	flags.StringVarP(&g.configPath, "config", "c", os.Getenv("TELEPORT_CONFIG_FILE"), "configuration `file` of the auth server on this host (env TELEPORT_CONFIG_FILE)")
+	flags.StringVar(&g.authServer, "auth-server", os.Getenv("TELEPORT_AUTH_SERVER"), "`address` of the auth server or of a proxy, host:port (env TELEPORT_AUTH_SERVER)")
+	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity `file` made with tctl auth sign or tsh login --out (env TELEPORT_IDENTITY_FILE)")
 	flags.BoolVar(&g.insecure, "insecure", false, "accepted for compatibility: the auth server is always verified")
 	root.AddCommand(statusCommand(g), tokensCommand(g), usersCommand(g), createCommand(g), getCommand(g), editCommand(g), rmCommand(g),
 		dbCommand(g), lockCommand(g), authCommand(g), auditCommand(g), terminal.VersionCommand())
@@ -61,6 +62,9 @@ func (g *global) connect() (*authapi.Client, error) {
 		}
 		credentials, err := client.ReadIdentityFile(g.identity)
 		if err != nil {
+			return nil, err
+		}
+		if err := credentials.CheckValid(terminal.Now()); err != nil {
 			return nil, err
 		}
 		return credentials.API(withPort(g.authServer)), nil
@@ -92,6 +96,9 @@ func (g *global) local() (*authapi.Client, error) {
 	credentials, err := client.ReadIdentityFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := credentials.CheckValid(terminal.Now()); err != nil {
+		return nil, fault.Wrap(fault.Unauthenticated, err, "%s is out of date, because the auth server does not run or the clock is wrong; start the auth server, which renews it", path)
 	}
 	address := g.authServer
 	if address == "" {
@@ -167,5 +174,5 @@ func withPort(address string) string {
 
 // formatFlag adds --format.
 func formatFlag(cmd *cobra.Command, format *string, normal string) {
-	cmd.Flags().StringVar(format, "format", normal, "output format: text, json or yaml")
+	cmd.Flags().StringVar(format, "format", normal, "output `format`: text, json or yaml")
 }

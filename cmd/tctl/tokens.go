@@ -42,16 +42,16 @@ it is the token alone, ready to be saved in a file.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return f.run(cmd, g) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.types, "type", "", "services that may join with it: db, proxy, auth, discovery, node, app, kube, ... (required)")
-	flags.StringVar(&f.value, "value", "", "value of the token; 32 random hexadecimal digits by default")
-	flags.StringVar(&f.labels, "labels", "", "labels of the token, key=value,...")
-	flags.DurationVar(&f.ttl, "ttl", 30*time.Minute, "how long the token can be used")
-	flags.StringVar(&f.format, "format", "", "output format: text, json or yaml; instructions by default")
-	flags.StringVar(&f.dbName, "db-name", "", "name of the database, for the instructions")
-	flags.StringVar(&f.dbProtocol, "db-protocol", "", "protocol of the database, for the instructions")
-	flags.StringVar(&f.dbURI, "db-uri", "", "address of the database, for the instructions")
-	flags.StringVar(&f.appName, "app-name", "example-app", "name of the application, for the instructions")
-	flags.StringVar(&f.appURI, "app-uri", "http://localhost:8080", "address of the application, for the instructions")
+	flags.StringVar(&f.types, "type", "", "`services` that may join with it: db, proxy, auth, discovery, node, app, kube, ... (required)")
+	flags.StringVar(&f.value, "value", "", "`value` of the token; 32 random hexadecimal digits by default")
+	flags.StringVar(&f.labels, "labels", "", "`labels` of the token, key=value,...")
+	flags.DurationVar(&f.ttl, "ttl", 30*time.Minute, "how long the token can be used, a `duration`")
+	flags.StringVar(&f.format, "format", "", "output `format`: text, json or yaml; instructions by default")
+	flags.StringVar(&f.dbName, "db-name", "", "`name` of the database, for the instructions")
+	flags.StringVar(&f.dbProtocol, "db-protocol", "", "`protocol` of the database, for the instructions")
+	flags.StringVar(&f.dbURI, "db-uri", "", "`address` of the database, for the instructions")
+	flags.StringVar(&f.appName, "app-name", "example-app", "`name` of the application, for the instructions")
+	flags.StringVar(&f.appURI, "app-uri", "http://localhost:8080", "`address` of the application, for the instructions")
 	_ = cmd.MarkFlagRequired("type")
 	return cmd
 }
@@ -154,8 +154,8 @@ func tokensListCommand(g *global) *cobra.Command {
 			return printTokens(cmd.OutOrStdout(), format, withLabels(all, wanted), secrets)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "output format: text (names only), json or yaml; a table by default")
-	cmd.Flags().StringVar(&labels, "labels", "", "show tokens with these labels only, key=value,...")
+	cmd.Flags().StringVar(&format, "format", "", "output `format`: text (names only), json or yaml; a table by default")
+	cmd.Flags().StringVar(&labels, "labels", "", "show tokens with these `labels` only, key=value,...")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show whole tokens, which are secrets")
 	return cmd
 }

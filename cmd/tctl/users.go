@@ -69,11 +69,11 @@ func usersAddCommand(g *global) *cobra.Command {
 			return printLink(cmd, format, res.GetLink(), ttl, "has been created but requires a password")
 		},
 	}
-	cmd.Flags().StringSliceVar(&roles, "roles", nil, "roles of the user (required)")
-	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the invite link works, at most 48h")
-	cmd.Flags().StringVar(&format, "format", "", "output format: text, json or yaml")
+	cmd.Flags().StringSliceVar(&roles, "roles", nil, "`roles` of the user, between commas (required)")
+	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the invite link works, a `duration` of at most 48h")
+	cmd.Flags().StringVar(&format, "format", "", "output `format`: text, json or yaml")
 	for i, t := range traits {
-		cmd.Flags().StringSliceVar(&values[i], t.flag, nil, t.help)
+		cmd.Flags().StringSliceVar(&values[i], t.flag, nil, "`list` of "+t.help)
 	}
 	_ = cmd.MarkFlagRequired("roles")
 	return cmd
@@ -127,8 +127,8 @@ func usersResetCommand(g *global) *cobra.Command {
 			return printLink(cmd, format, res.GetLink(), ttl, "has been reset")
 		},
 	}
-	cmd.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long the link works, at most 24h")
-	cmd.Flags().StringVar(&format, "format", "", "output format: text, json or yaml")
+	cmd.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long the link works, a `duration` of at most 24h")
+	cmd.Flags().StringVar(&format, "format", "", "output `format`: text, json or yaml")
 	return cmd
 }
 
@@ -213,9 +213,9 @@ func usersUpdateCommand(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringSliceVar(&roles, "set-roles", nil, "new roles")
+	cmd.Flags().StringSliceVar(&roles, "set-roles", nil, "new `roles`")
 	for i, t := range traits {
-		cmd.Flags().StringSliceVar(&values[i], "set-"+t.flag, nil, "new "+t.help)
+		cmd.Flags().StringSliceVar(&values[i], "set-"+t.flag, nil, "new `list` of "+t.help)
 	}
 	return cmd
 }

@@ -31,17 +31,20 @@ type choice struct {
 
 func (c *choice) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVarP(&c.dbUser, "db-user", "u", "", "database account to use")
-	flags.StringVarP(&c.dbName, "db-name", "n", "", "database name to use")
-	flags.StringVarP(&c.dbRoles, "db-roles", "r", "", "roles of a provisioned database account, comma-separated")
-	flags.StringVar(&c.labels, "labels", "", "choose the database by labels, key=value,...")
-	flags.StringVar(&c.query, "query", "", "choose the database by a predicate")
-	flags.StringVar(&c.reason, "request-reason", "", "reason of an access request")
-	flags.BoolVar(&c.noRequest, "disable-access-request", false, "do not ask for access to databases that are out of reach")
+	flags.StringVarP(&c.dbUser, "db-user", "u", "", "database `account` to use")
+	flags.StringVarP(&c.dbName, "db-name", "n", "", "database `name` to use")
+	flags.StringVarP(&c.dbRoles, "db-roles", "r", "", "`roles` of a provisioned database account; this version provisions none and refuses them")
+	flags.StringVar(&c.labels, "labels", "", "choose the database by `labels`, key=value,...")
+	flags.StringVar(&c.query, "query", "", "choose the database by a `predicate`")
+	flags.StringVar(&c.reason, "request-reason", "", "accepted, without effect: the `reason` of an access request, which this version does not make")
+	flags.BoolVar(&c.noRequest, "disable-access-request", false, "accepted, without effect: access is never requested")
 }
 
 // pick finds the database that is meant: by name, labels or query, or the only one logged in to.
 func (c *choice) pick(ctx context.Context, who *account, api *authapi.Client, args []string) (*client.Database, error) {
+	if c.dbRoles != "" {
+		return nil, fault.New(fault.BadParameter, "database accounts are not provisioned by this version; leave out --db-roles and name an account with --db-user")
+	}
 	name := ""
 	if len(args) == 1 {
 		name = args[0]

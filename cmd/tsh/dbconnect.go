@@ -57,7 +57,7 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 
 // clientOf returns the path of the program that speaks the protocol.
 func clientOf(protocol string) (string, error) {
-	if protocol != "postgres" && protocol != "cockroachdb" {
+	if !speaksPostgres(protocol) {
 		return "", fault.New(fault.BadParameter, "tsh db connect does not know a client for %s; use tsh proxy db --tunnel and your own client", protocol)
 	}
 	path, err := exec.LookPath("psql")

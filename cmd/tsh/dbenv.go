@@ -16,10 +16,13 @@ import (
 	"sallyport/internal/terminal"
 )
 
+// speaksPostgres reports whether clients of the protocol use libpq's files and variables.
+func speaksPostgres(protocol string) bool { return protocol == "postgres" || protocol == "cockroachdb" }
+
 // nativeOnly refuses protocols whose clients cannot do with files alone.
-func nativeOnly(login *client.Credentials) error {
-	if protocol := login.Identity.Route.Protocol; protocol != "postgres" && protocol != "cockroachdb" {
-		return fault.New(fault.BadParameter, "clients of %s need a local proxy; use tsh db connect %s or tsh proxy db --tunnel %s", protocol, login.Identity.Route.Service, login.Identity.Route.Service)
+func nativeOnly(service, protocol string) error {
+	if !speaksPostgres(protocol) {
+		return fault.New(fault.BadParameter, "clients of %s need a local proxy; use tsh db connect %s or tsh proxy db --tunnel %s", protocol, service, service)
 	}
 	return nil
 }
@@ -95,7 +98,7 @@ func dbEnvCommand(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output format: text, json or yaml")
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
 	return cmd
 }
 
@@ -109,7 +112,7 @@ func (g *global) endpoint(args []string) (endpoint, *client.Credentials, error) 
 	if err != nil {
 		return endpoint{}, nil, err
 	}
-	if err := nativeOnly(login); err != nil {
+	if err := nativeOnly(login.Identity.Route.Service, login.Identity.Route.Protocol); err != nil {
 		return endpoint{}, nil, err
 	}
 	e, err := endpointOf(who, login)
@@ -167,7 +170,7 @@ func dbConfigCommand(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output format: text, cmd, json or yaml")
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, cmd, json or yaml")
 	return cmd
 }
 

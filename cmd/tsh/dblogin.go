@@ -35,7 +35,7 @@ the files that tsh db env and tsh db config show.`,
 			}
 			// User and name are only defaults here: what the client says later is checked then.
 			r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName, ProxyTerminated: true}
-			if _, err := storeLogin(cmd.Context(), who, api, r); err != nil {
+			if err := storeLogin(cmd.Context(), who, api, r); err != nil {
 				return err
 			}
 			printLogin(cmd, r)
@@ -47,18 +47,18 @@ the files that tsh db env and tsh db config show.`,
 }
 
 // storeLogin gets a certificate for the database and writes what clients need.
-func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client.Route) (*client.Credentials, error) {
+func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client.Route) error {
 	login, err := client.DatabaseLogin(ctx, api, r, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := who.profile.SaveAuthorities(login); err != nil {
-		return nil, err
+		return err
 	}
 	if err := who.profile.SaveDatabase(r.Service, login); err != nil {
-		return nil, err
+		return err
 	}
-	return login, writeServiceSection(who.profile, login)
+	return writeServiceSection(who.profile, login)
 }
 
 func printLogin(cmd *cobra.Command, r client.Route) {

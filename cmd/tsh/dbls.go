@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +33,9 @@ func dbListCommand(g *global) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, g, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.format, "format", "f", "text", "output format: text, json or yaml")
-	flags.StringVar(&f.search, "search", "", "show databases with all of these words only, comma-separated")
-	flags.StringVar(&f.query, "query", "", "show databases that the predicate holds for")
+	flags.StringVarP(&f.format, "format", "f", "text", "output `format`: text, json or yaml")
+	flags.StringVar(&f.search, "search", "", "show databases with all of these `words` only, comma-separated")
+	flags.StringVar(&f.query, "query", "", "show databases that the `predicate` holds for")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show protocol, type and address too, and cut nothing short")
 	flags.BoolVarP(&f.all, "all", "R", false, "show the databases of all logins")
 	return cmd
@@ -48,31 +49,68 @@ func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if err != nil {
 		return err
 	}
-	who, err := g.account()
+	accounts, err := f.accounts(g)
 	if err != nil {
 		return err
 	}
-	api := who.api()
-	defer api.Close()
-	databases, err := client.ListDatabases(cmd.Context(), api, "")
-	if err != nil {
-		return err
+	var rows []listed
+	for _, who := range accounts {
+		some, err := list(cmd.Context(), who, matcher)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, some...)
 	}
-	databases = slices.DeleteFunc(databases, func(db *client.Database) bool { return !matcher.Match(db.Database) })
 	if f.format != "text" {
-		return f.encode(cmd.OutOrStdout(), who, databases)
+		return f.encode(cmd.OutOrStdout(), rows)
 	}
-	active, err := who.profile.Databases()
-	if err != nil {
+	if err := f.table(rows).Write(cmd.OutOrStdout()); err != nil {
 		return err
 	}
-	if err := f.table(who, databases, active).Write(cmd.OutOrStdout()); err != nil {
-		return err
-	}
-	if len(databases) >= manyRows && f.search == "" && f.query == "" && len(args) == 0 {
+	if len(rows) >= manyRows && f.search == "" && f.query == "" && len(args) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "Narrow the list with --search=words, with labels as in tsh db ls env=prod, or with --query.")
 	}
 	return nil
+}
+
+// accounts returns whose databases are listed: those of one login, or of all that are valid.
+func (f *listFlags) accounts(g *global) ([]*account, error) {
+	if f.all && g.identity == "" {
+		return g.accounts()
+	}
+	who, err := g.account()
+	return []*account{who}, err
+}
+
+// listed is a database as one account sees it.
+type listed struct {
+	*client.Database
+	who   *account
+	login *client.Credentials // stored; nil without
+}
+
+func list(ctx context.Context, who *account, matcher *access.Matcher) ([]listed, error) {
+	api := who.api()
+	defer api.Close()
+	databases, err := client.ListDatabases(ctx, api, "")
+	if err != nil {
+		return nil, err
+	}
+	logins, err := who.profile.Databases()
+	if err != nil {
+		return nil, err
+	}
+	byService := make(map[string]*client.Credentials)
+	for _, login := range logins {
+		byService[login.Identity.Route.Service] = login
+	}
+	var rows []listed
+	for _, db := range databases {
+		if matcher.Match(db.Database) {
+			rows = append(rows, listed{db, who, byService[db.GetName()]})
+		}
+	}
+	return rows, nil
 }
 
 func (f *listFlags) matcher(args []string) (*access.Matcher, error) {
@@ -89,7 +127,7 @@ func (f *listFlags) matcher(args []string) (*access.Matcher, error) {
 	return filter.Compile()
 }
 
-func (f *listFlags) table(who *account, databases []*client.Database, active []*client.Credentials) terminal.Table {
+func (f *listFlags) table(rows []listed) terminal.Table {
 	table := terminal.Table{Header: []string{"Name", "Description", "Allowed Users", "Labels", "Connect"}, Wide: f.verbose}
 	if f.verbose {
 		table.Header = []string{"Name", "Description", "Protocol", "Type", "URI", "Allowed Users", "Labels", "Connect"}
@@ -97,13 +135,11 @@ func (f *listFlags) table(who *account, databases []*client.Database, active []*
 	if f.all {
 		table.Header = append([]string{"Proxy", "Cluster"}, table.Header...)
 	}
-	for _, db := range databases {
-		name, connect := f.shownName(db.Database), ""
-		for _, login := range active {
-			if login.Identity.Route.Service == db.GetName() {
-				name = "> " + name + loginText(login)
-				connect = "tsh db connect " + db.GetName()
-			}
+	for _, db := range rows {
+		name, connect := f.shownName(db.Database.Database), ""
+		if db.login != nil {
+			name = "> " + name + loginText(db.login)
+			connect = "tsh db connect " + db.GetName()
 		}
 		row := []string{name, db.Metadata.Description}
 		if f.verbose {
@@ -111,7 +147,7 @@ func (f *listFlags) table(who *account, databases []*client.Database, active []*
 		}
 		row = append(row, allowedText(db.AllowedUsers, db.DeniedUsers), terminal.Labels(f.shownLabels(db.Metadata.Labels)), connect)
 		if f.all {
-			row = append([]string{client.ProxyHost(who.proxy), who.credentials.Identity.Cluster}, row...)
+			row = append([]string{client.ProxyHost(db.who.proxy), db.who.credentials.Identity.Cluster}, row...)
 		}
 		table.Rows = append(table.Rows, row)
 	}
@@ -159,26 +195,28 @@ func loginText(login *client.Credentials) string {
 }
 
 // encode prints databases as JSON or YAML, each with the users that the roles allow.
-func (f *listFlags) encode(out io.Writer, who *account, databases []*client.Database) error {
-	list := []map[string]any{}
-	for _, db := range databases {
-		data, err := resource.Encode(db.Database)
+func (f *listFlags) encode(out io.Writer, rows []listed) error {
+	all := []map[string]any{}
+	for _, db := range rows {
+		data, err := resource.Encode(db.Database.Database)
 		if err != nil {
 			return err
 		}
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
 		var shown map[string]any
-		if err := json.Unmarshal(data, &shown); err != nil {
+		if err := decoder.Decode(&shown); err != nil {
 			return err
 		}
-		users := map[string]any{"allowed": db.AllowedUsers}
+		users := map[string]any{"allowed": append([]string{}, db.AllowedUsers...)}
 		if len(db.DeniedUsers) > 0 {
 			users["denied"] = db.DeniedUsers
 		}
 		shown["users"] = users
 		if f.all {
-			shown = map[string]any{"proxy": client.ProxyHost(who.proxy), "cluster": who.credentials.Identity.Cluster, "database": shown}
+			shown = map[string]any{"proxy": client.ProxyHost(db.who.proxy), "cluster": db.who.credentials.Identity.Cluster, "database": shown}
 		}
-		list = append(list, shown)
+		all = append(all, shown)
 	}
-	return terminal.Encode(out, f.format, list)
+	return terminal.Encode(out, f.format, all)
 }

@@ -42,8 +42,8 @@ machine. While the login is valid, logging in again only shows it.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, g, args) },
 	}
-	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write an identity file instead of keeping the login")
-	cmd.Flags().StringVarP(&f.format, "format", "f", "file", "format of --out: file")
+	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write an identity `file` instead of keeping the login")
+	cmd.Flags().StringVarP(&f.format, "format", "f", "file", "`format` of --out: file")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "replace the file of --out")
 	return cmd
 }

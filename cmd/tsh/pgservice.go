@@ -30,7 +30,7 @@ func sectionName(p *client.Profile, service string) string { return p.Cluster + 
 // writeServiceSection writes a database into the service file, as [<cluster>-<database>]; other sections
 // stay as they are. Other protocols have no such file.
 func writeServiceSection(p *client.Profile, login *client.Credentials) error {
-	if nativeOnly(login) != nil {
+	if !speaksPostgres(login.Identity.Route.Protocol) {
 		return nil
 	}
 	e, err := endpointOf(&account{login, p.WebProxyAddr, p}, login)

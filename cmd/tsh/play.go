@@ -43,7 +43,7 @@ file of events that was saved before. Results of queries are not recorded and no
 			return playSession(cmd.Context(), g, player, args[0])
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "text, json or yaml")
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
 	return cmd
 }
 

@@ -56,7 +56,7 @@ need be: give them "localhost", the port, and the three files that are printed.`
 		},
 	}
 	f.addFlags(cmd)
-	cmd.Flags().IntVarP(&f.port, "port", "p", 0, "port to listen on; a free one by default")
+	cmd.Flags().IntVarP(&f.port, "port", "p", 0, "`port` to listen on; a free one by default")
 	cmd.Flags().BoolVar(&f.tunnel, "tunnel", false, "add the certificate here, so that clients need none")
 	return cmd
 }
@@ -128,6 +128,9 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 	if err != nil {
 		return "", err
 	}
+	if err := nativeOnly(db.GetName(), db.Spec.Protocol); err != nil {
+		return "", err
+	}
 	if login, err := stored(who, []string{db.GetName()}); err == nil {
 		r := login.Identity.Route
 		if (f.dbUser == "" || f.dbUser == r.User) && (f.dbName == "" || f.dbName == r.Database) {
@@ -135,11 +138,7 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 		}
 	}
 	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: f.dbUser, Name: f.dbName, ProxyTerminated: true}
-	login, err := storeLogin(ctx, who, api, r)
-	if err != nil {
-		return "", err
-	}
-	return db.GetName(), nativeOnly(login)
+	return db.GetName(), storeLogin(ctx, who, api, r)
 }
 
 func (f *proxyFlags) printPortHint(out io.Writer) {

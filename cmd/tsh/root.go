@@ -33,13 +33,14 @@ func newRoot() *cobra.Command {
 ~/.tsh, or in the folder that TELEPORT_HOME names.`,
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&g.proxy, "proxy", os.Getenv("TELEPORT_PROXY"), "address of the proxy, host[:port] (env TELEPORT_PROXY)")
-	flags.StringVar(&g.user, "user", os.Getenv("TELEPORT_USER"), "your user name (env TELEPORT_USER)")
-	flags.IntVar(&g.ttl, "ttl", 0, "how long the login is to last, in minutes; within what your roles allow")
-	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity file to use instead of a login (env TELEPORT_IDENTITY_FILE)")
+	flags.BoolP("debug", "d", false, "tell errors with their causes")
+	flags.StringVar(&g.proxy, "proxy", os.Getenv("TELEPORT_PROXY"), "`address` of the proxy, host[:port] (env TELEPORT_PROXY)")
+	flags.StringVar(&g.user, "user", os.Getenv("TELEPORT_USER"), "your user `name` (env TELEPORT_USER)")
+	flags.IntVar(&g.ttl, "ttl", 0, "how many `minutes` the login is to last; within what your roles allow")
+	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity `file` to use instead of a login (env TELEPORT_IDENTITY_FILE)")
 	flags.BoolVar(&g.insecure, "insecure", false, "do not verify the proxy's web certificate; for tests only")
-	flags.StringVar(&g.auth, "auth", "local", "how to log in: local")
-	flags.StringVar(&g.mfaMode, "mfa-mode", "auto", "second factor to use: auto or otp")
+	flags.StringVar(&g.auth, "auth", "local", "`how` to log in: local")
+	flags.StringVar(&g.mfaMode, "mfa-mode", "auto", "second `factor` to use: auto or otp")
 	root.AddCommand(loginCommand(g), logoutCommand(g), statusCommand(g), dbCommand(g), proxyCommand(g), playCommand(g), terminal.VersionCommand())
 	terminal.Prepare(root)
 	return root
@@ -65,6 +66,10 @@ func (g *global) account() (*account, error) {
 	if err != nil {
 		return nil, err
 	}
+	return accountOf(profile)
+}
+
+func accountOf(profile *client.Profile) (*account, error) {
 	credentials, err := profile.Credentials()
 	if err != nil {
 		return nil, err
@@ -73,6 +78,28 @@ func (g *global) account() (*account, error) {
 		return nil, err
 	}
 	return &account{credentials, profile.WebProxyAddr, profile}, nil
+}
+
+// accounts returns all logins that are valid now.
+func (g *global) accounts() ([]*account, error) {
+	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := home.Profiles()
+	if err != nil {
+		return nil, err
+	}
+	var all []*account
+	for _, profile := range profiles {
+		if who, err := accountOf(profile); err == nil { // others have ended
+			all = append(all, who)
+		}
+	}
+	if len(all) == 0 {
+		return nil, client.ErrNotLoggedIn
+	}
+	return all, nil
 }
 
 // fromIdentity uses an identity file. What database clients need as files goes to a folder of its own

@@ -31,7 +31,7 @@ func statusCommand(g *global) *cobra.Command {
 			return printStatus(cmd, home, current, format)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output format: text, json or yaml")
+	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
 	return cmd
 }
 

@@ -142,7 +142,7 @@ func (c *Credentials) CheckValid(now time.Time) error {
 	case now.Before(c.Cert.NotBefore):
 		return fault.New(fault.Unauthenticated, "your certificate is valid only from %s on: compare the clock of this machine with the cluster's", c.Cert.NotBefore.UTC().Format(time.RFC3339))
 	case now.After(c.Cert.NotAfter):
-		return fault.New(fault.Unauthenticated, "your certificate expired at %s; log in again with tsh login", c.Cert.NotAfter.UTC().Format(time.RFC3339))
+		return fault.New(fault.Unauthenticated, "your certificate expired at %s; log in again with tsh login, or have a new identity file made", c.Cert.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

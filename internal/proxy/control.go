@@ -95,13 +95,13 @@ func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyp
 	silence := time.AfterFunc(agentSilence, func() { cancel(errors.New("agent is silent")) })
 	defer silence.Stop()
 	received := make(chan error, 1)
-	go func() { received <- c.receive(stream, attached, one, silence) }()
+	go func() { received <- c.receive(stream, one, silence) }()
 	err := c.send(ctx, stream, attached, one, id, received)
 	// The handler's return ends the stream and with it the receiver.
 	return authapi.ToWire(err)
 }
 
-func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse], attached *tunnel.Link, one *link, silence *time.Timer) error {
+func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse], one *link, silence *time.Timer) error {
 	for {
 		msg, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -116,8 +116,6 @@ func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest,
 			if id := m.Authenticated.GetConnectionId(); len(id) == len(tunnel.ID{}) {
 				c.guests.authenticated(tunnel.ID(id))
 			}
-		case *sallyportv1.ControlRequest_Draining:
-			attached.Drain()
 		case *sallyportv1.ControlRequest_Cancel:
 			c.passCancel(keyFromWire(m.Cancel), one.host)
 		}

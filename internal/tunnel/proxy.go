@@ -43,15 +43,14 @@ type ticketHolder struct {
 
 // agentLink is one agent's control connection.
 type agentLink struct {
-	hub      *Hub
-	host     string
-	want     int           // size of the pool; guarded by hub.mu
-	owed     int           // tickets sent and not yet used; guarded by hub.mu
-	parked   []*parked     // guarded by hub.mu
-	draining bool          // guarded by hub.mu
-	closed   bool          // guarded by hub.mu
-	changed  chan struct{} // closed and replaced when a connection is parked; guarded by hub.mu
-	send     chan Ticket   // to the control connection
+	hub     *Hub
+	host    string
+	want    int           // size of the pool; guarded by hub.mu
+	owed    int           // tickets sent and not yet used; guarded by hub.mu
+	parked  []*parked     // guarded by hub.mu
+	closed  bool          // guarded by hub.mu
+	changed chan struct{} // closed and replaced when a connection is parked; guarded by hub.mu
+	send    chan Ticket   // to the control connection
 }
 
 type parked struct {
@@ -83,13 +82,6 @@ func (h *Hub) Attach(host string) *Link {
 
 // Tickets yields tickets for the agent; closed when another control connection took over.
 func (l *Link) Tickets() <-chan Ticket { return l.link.send }
-
-// Drain says that the agent takes no new connections.
-func (l *Link) Drain() {
-	l.link.hub.mu.Lock()
-	defer l.link.hub.mu.Unlock()
-	l.link.draining = true
-}
 
 // Upkeep retires old parked connections and replaces tickets that were never used. The caller calls it
 // every few seconds.
@@ -188,12 +180,11 @@ func (h *Hub) Park(conn net.Conn, read []byte) error {
 	return nil
 }
 
-// Connected reports whether the agent has a control connection and is not draining.
+// Connected reports whether the agent has a control connection.
 func (h *Hub) Connected(host string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	link := h.agents[host]
-	return link != nil && !link.draining
+	return h.agents[host] != nil
 }
 
 // Dispatch takes a parked connection of the agent, tells the agent who comes, and returns the connection
@@ -251,13 +242,9 @@ func (h *Hub) take(ctx context.Context, host string) (*parked, error) {
 	for {
 		h.mu.Lock()
 		link := h.agents[host]
-		switch {
-		case link == nil:
+		if link == nil {
 			h.mu.Unlock()
 			return nil, ErrNoAgent
-		case link.draining:
-			h.mu.Unlock()
-			return nil, ErrDraining
 		}
 		if n := len(link.parked); n > 0 {
 			conn := link.parked[0] // the oldest: young ones live longer in the pool

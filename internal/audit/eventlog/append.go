@@ -23,7 +23,7 @@ type Batch struct {
 
 // Append stores a batch exactly once, whatever part of it was delivered before, and returns when it
 // survives the loss of power, with the number of events that were new. A batch is stored whole or not at all.
-// Faults: BadParameter for what is not an event, CompareFailed for a hole in the stream or for an event
+// Faults: BadParameter for what is not an event, AccessDenied for an event of another host, CompareFailed for a hole in the stream or for an event
 // that would take the place of another in its session.
 func (l *Log) Append(ctx context.Context, batch Batch) (stored int, err error) {
 	if uuid.Validate(batch.Host) != nil || uuid.Validate(batch.Stream) != nil || len(batch.Host) != 36 || len(batch.Stream) != 36 {
@@ -33,6 +33,9 @@ func (l *Log) Append(ctx context.Context, batch Batch) (stored int, err error) {
 	for i, line := range batch.Lines {
 		if events[i], err = audit.Parse(line); err != nil {
 			return 0, fault.Wrap(fault.BadParameter, err, "audit event %d of stream %s is malformed", batch.FirstSeq+uint64(i), batch.Stream)
+		}
+		if server := events[i].Server; server != "" && server != batch.Host {
+			return 0, fault.New(fault.AccessDenied, "audit event %d of stream %s is of another host; a host delivers events of its own only", batch.FirstSeq+uint64(i), batch.Stream)
 		}
 	}
 	l.mu.Lock()

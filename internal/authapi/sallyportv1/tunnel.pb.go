@@ -28,7 +28,6 @@ type ControlRequest struct {
 	// Types that are valid to be assigned to Message:
 	//
 	//	*ControlRequest_Authenticated
-	//	*ControlRequest_Draining
 	//	*ControlRequest_Cancel
 	//	*ControlRequest_Heartbeat
 	Message       isControlRequest_Message `protobuf_oneof:"message"`
@@ -82,15 +81,6 @@ func (x *ControlRequest) GetAuthenticated() *Authenticated {
 	return nil
 }
 
-func (x *ControlRequest) GetDraining() *Draining {
-	if x != nil {
-		if x, ok := x.Message.(*ControlRequest_Draining); ok {
-			return x.Draining
-		}
-	}
-	return nil
-}
-
 func (x *ControlRequest) GetCancel() *CancelKey {
 	if x != nil {
 		if x, ok := x.Message.(*ControlRequest_Cancel); ok {
@@ -118,23 +108,16 @@ type ControlRequest_Authenticated struct {
 	Authenticated *Authenticated `protobuf:"bytes,1,opt,name=authenticated,proto3,oneof"`
 }
 
-type ControlRequest_Draining struct {
-	// The agent takes no new connections.
-	Draining *Draining `protobuf:"bytes,2,opt,name=draining,proto3,oneof"`
-}
-
 type ControlRequest_Cancel struct {
 	// A cancel request with a key that this agent does not know.
-	Cancel *CancelKey `protobuf:"bytes,3,opt,name=cancel,proto3,oneof"`
+	Cancel *CancelKey `protobuf:"bytes,2,opt,name=cancel,proto3,oneof"`
 }
 
 type ControlRequest_Heartbeat struct {
-	Heartbeat *Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
+	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
 func (*ControlRequest_Authenticated) isControlRequest_Message() {}
-
-func (*ControlRequest_Draining) isControlRequest_Message() {}
 
 func (*ControlRequest_Cancel) isControlRequest_Message() {}
 
@@ -337,42 +320,6 @@ func (x *Authenticated) GetConnectionId() []byte {
 	return nil
 }
 
-type Draining struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Draining) Reset() {
-	*x = Draining{}
-	mi := &file_sallyport_v1_tunnel_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Draining) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Draining) ProtoMessage() {}
-
-func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_tunnel_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Draining.ProtoReflect.Descriptor instead.
-func (*Draining) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_tunnel_proto_rawDescGZIP(), []int{4}
-}
-
 type Heartbeat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -381,7 +328,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_sallyport_v1_tunnel_proto_msgTypes[5]
+	mi := &file_sallyport_v1_tunnel_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +340,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_tunnel_proto_msgTypes[5]
+	mi := &file_sallyport_v1_tunnel_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +353,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_tunnel_proto_rawDescGZIP(), []int{5}
+	return file_sallyport_v1_tunnel_proto_rawDescGZIP(), []int{4}
 }
 
 type CancelKey struct {
@@ -420,7 +367,7 @@ type CancelKey struct {
 
 func (x *CancelKey) Reset() {
 	*x = CancelKey{}
-	mi := &file_sallyport_v1_tunnel_proto_msgTypes[6]
+	mi := &file_sallyport_v1_tunnel_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +379,7 @@ func (x *CancelKey) String() string {
 func (*CancelKey) ProtoMessage() {}
 
 func (x *CancelKey) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_tunnel_proto_msgTypes[6]
+	mi := &file_sallyport_v1_tunnel_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +392,7 @@ func (x *CancelKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelKey.ProtoReflect.Descriptor instead.
 func (*CancelKey) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_tunnel_proto_rawDescGZIP(), []int{6}
+	return file_sallyport_v1_tunnel_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CancelKey) GetProcessId() uint32 {
@@ -473,12 +420,11 @@ var File_sallyport_v1_tunnel_proto protoreflect.FileDescriptor
 
 const file_sallyport_v1_tunnel_proto_rawDesc = "" +
 	"\n" +
-	"\x19sallyport/v1/tunnel.proto\x12\fsallyport.v1\"\x82\x02\n" +
+	"\x19sallyport/v1/tunnel.proto\x12\fsallyport.v1\"\xcc\x01\n" +
 	"\x0eControlRequest\x12C\n" +
-	"\rauthenticated\x18\x01 \x01(\v2\x1b.sallyport.v1.AuthenticatedH\x00R\rauthenticated\x124\n" +
-	"\bdraining\x18\x02 \x01(\v2\x16.sallyport.v1.DrainingH\x00R\bdraining\x121\n" +
-	"\x06cancel\x18\x03 \x01(\v2\x17.sallyport.v1.CancelKeyH\x00R\x06cancel\x127\n" +
-	"\theartbeat\x18\x04 \x01(\v2\x17.sallyport.v1.HeartbeatH\x00R\theartbeatB\t\n" +
+	"\rauthenticated\x18\x01 \x01(\v2\x1b.sallyport.v1.AuthenticatedH\x00R\rauthenticated\x121\n" +
+	"\x06cancel\x18\x02 \x01(\v2\x17.sallyport.v1.CancelKeyH\x00R\x06cancel\x127\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x17.sallyport.v1.HeartbeatH\x00R\theartbeatB\t\n" +
 	"\amessage\"\xb8\x01\n" +
 	"\x0fControlResponse\x12.\n" +
 	"\x06ticket\x18\x01 \x01(\v2\x14.sallyport.v1.TicketH\x00R\x06ticket\x121\n" +
@@ -489,9 +435,7 @@ const file_sallyport_v1_tunnel_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\"4\n" +
 	"\rAuthenticated\x12#\n" +
-	"\rconnection_id\x18\x01 \x01(\fR\fconnectionId\"\n" +
-	"\n" +
-	"\bDraining\"\v\n" +
+	"\rconnection_id\x18\x01 \x01(\fR\fconnectionId\"\v\n" +
 	"\tHeartbeat\"i\n" +
 	"\tCancelKey\x12\x1d\n" +
 	"\n" +
@@ -513,31 +457,29 @@ func file_sallyport_v1_tunnel_proto_rawDescGZIP() []byte {
 	return file_sallyport_v1_tunnel_proto_rawDescData
 }
 
-var file_sallyport_v1_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_sallyport_v1_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sallyport_v1_tunnel_proto_goTypes = []any{
 	(*ControlRequest)(nil),  // 0: sallyport.v1.ControlRequest
 	(*ControlResponse)(nil), // 1: sallyport.v1.ControlResponse
 	(*Ticket)(nil),          // 2: sallyport.v1.Ticket
 	(*Authenticated)(nil),   // 3: sallyport.v1.Authenticated
-	(*Draining)(nil),        // 4: sallyport.v1.Draining
-	(*Heartbeat)(nil),       // 5: sallyport.v1.Heartbeat
-	(*CancelKey)(nil),       // 6: sallyport.v1.CancelKey
+	(*Heartbeat)(nil),       // 4: sallyport.v1.Heartbeat
+	(*CancelKey)(nil),       // 5: sallyport.v1.CancelKey
 }
 var file_sallyport_v1_tunnel_proto_depIdxs = []int32{
 	3, // 0: sallyport.v1.ControlRequest.authenticated:type_name -> sallyport.v1.Authenticated
-	4, // 1: sallyport.v1.ControlRequest.draining:type_name -> sallyport.v1.Draining
-	6, // 2: sallyport.v1.ControlRequest.cancel:type_name -> sallyport.v1.CancelKey
-	5, // 3: sallyport.v1.ControlRequest.heartbeat:type_name -> sallyport.v1.Heartbeat
-	2, // 4: sallyport.v1.ControlResponse.ticket:type_name -> sallyport.v1.Ticket
-	6, // 5: sallyport.v1.ControlResponse.cancel:type_name -> sallyport.v1.CancelKey
-	5, // 6: sallyport.v1.ControlResponse.heartbeat:type_name -> sallyport.v1.Heartbeat
-	0, // 7: sallyport.v1.TunnelService.Control:input_type -> sallyport.v1.ControlRequest
-	1, // 8: sallyport.v1.TunnelService.Control:output_type -> sallyport.v1.ControlResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5, // 1: sallyport.v1.ControlRequest.cancel:type_name -> sallyport.v1.CancelKey
+	4, // 2: sallyport.v1.ControlRequest.heartbeat:type_name -> sallyport.v1.Heartbeat
+	2, // 3: sallyport.v1.ControlResponse.ticket:type_name -> sallyport.v1.Ticket
+	5, // 4: sallyport.v1.ControlResponse.cancel:type_name -> sallyport.v1.CancelKey
+	4, // 5: sallyport.v1.ControlResponse.heartbeat:type_name -> sallyport.v1.Heartbeat
+	0, // 6: sallyport.v1.TunnelService.Control:input_type -> sallyport.v1.ControlRequest
+	1, // 7: sallyport.v1.TunnelService.Control:output_type -> sallyport.v1.ControlResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sallyport_v1_tunnel_proto_init() }
@@ -547,7 +489,6 @@ func file_sallyport_v1_tunnel_proto_init() {
 	}
 	file_sallyport_v1_tunnel_proto_msgTypes[0].OneofWrappers = []any{
 		(*ControlRequest_Authenticated)(nil),
-		(*ControlRequest_Draining)(nil),
 		(*ControlRequest_Cancel)(nil),
 		(*ControlRequest_Heartbeat)(nil),
 	}
@@ -562,7 +503,7 @@ func file_sallyport_v1_tunnel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sallyport_v1_tunnel_proto_rawDesc), len(file_sallyport_v1_tunnel_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -92,8 +92,8 @@ func (r *relay) scanClient() error {
 		}
 		in.scanned += consumed
 	}
-	if in.isSmall() && (c.skip > 0 || in.scanned < in.end) {
-		return nil // the rest is about to come: one write for all
+	if in.brimful() && (c.skip > 0 || in.scanned < in.end) {
+		return nil // one write for all of it
 	}
 	return r.sendToServer()
 }

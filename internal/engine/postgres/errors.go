@@ -63,15 +63,20 @@ func (r *relay) failSegment(e serverError) error {
 		}
 	}
 	a.copying = 0
+	return r.recordSkippedAfter(&failed, r.skipAfter(&failed), e)
+}
+
+// skipAfter takes back what failed and what the database skips behind it, and returns the requests among the
+// latter that were to run something.
+func (r *relay) skipAfter(failed *request) []request {
 	r.mu.Lock()
-	r.undefine(&failed)
+	defer r.mu.Unlock()
+	r.undefine(failed)
 	if failed.kind == feParse && failed.statement.name == "" {
 		r.dropStatement("") // the database has dropped it before it read the new one
 	}
-	skipped := r.skipToSync()
-	r.doneLocked()
-	r.mu.Unlock()
-	return r.recordSkippedAfter(&failed, skipped, e)
+	defer r.doneLocked()
+	return r.skipToSync()
 }
 
 // skipToSync takes out the requests that will have no answer, and returns those that were to run something.

@@ -90,5 +90,5 @@ func (b *inbox) pending() []byte { return b.buf[b.start:b.scanned] }
 // sent notes that everything that was pending has been sent.
 func (b *inbox) sent() { b.start = b.scanned }
 
-// isSmall reports whether the inbox makes do without a large buffer.
-func (b *inbox) isSmall() bool { return len(b.buf) == smallBuffer }
+// brimful reports whether the last read filled the small buffer, so that there is most likely more to come.
+func (b *inbox) brimful() bool { return b.end == smallBuffer && len(b.buf) == smallBuffer }

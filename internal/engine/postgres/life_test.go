@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -348,28 +346,5 @@ func TestLoginDefaults(t *testing.T) {
 			w.send(&pgproto3.Query{String: "select current_user || ' ' || current_database()"})
 			w.expect("RowDescription DataRow(" + c.account + " " + c.logical + ") CommandComplete(SELECT 1) ReadyForQuery")
 		})
-	}
-}
-
-// TestReplication runs the programs that want it.
-func TestReplication(t *testing.T) {
-	t.Parallel()
-	server := pgserver.Start(t, pgserver.Options{})
-	agent := front(t, server)
-	host, port, _ := net.SplitHostPort(agent.Addr())
-	binaries, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_basebackup")
-	if err != nil || len(binaries) == 0 {
-		t.Fatal("no pg_basebackup")
-	}
-	out, err := exec.CommandContext(t.Context(), binaries[0], "-h", host, "-p", port, "-U", "postgres", "-D", t.TempDir(), "--no-password").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "replication connections are not supported through this system") {
-		t.Fatalf("%v: %s", err, out)
-	}
-	v := agent.Visit(t, len(agent.Visits())-1)
-	if err := v.Wait(t); !fault.Is(err, fault.AccessDenied) {
-		t.Errorf("the engine returned %v", err)
-	}
-	if events := v.Journal.Events(); len(events) != 1 || events[0].Code != "TDB00W" || !strings.Contains(events[0].Text("error"), "replication") {
-		t.Errorf("recorded %v", events)
 	}
 }

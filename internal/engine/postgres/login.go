@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // the database's choice, under TLS
+	"crypto/md5" // the database's choice, and under TLS
 	"encoding/binary"
 	"encoding/hex"
 	"errors"

@@ -119,8 +119,8 @@ func (r *relay) scanServer() error {
 		}
 		a.skip = total
 	}
-	if in.isSmall() && (a.skip > 0 || in.scanned < in.end) {
-		return nil // the rest is about to come: one write for all
+	if in.brimful() && (a.skip > 0 || in.scanned < in.end) {
+		return nil // one write for all of it
 	}
 	return r.sendToClient()
 }

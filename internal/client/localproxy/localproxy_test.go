@@ -1,0 +1,303 @@
+package localproxy_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/internal/ca"
+	"sallyport/internal/client/localproxy"
+	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
+)
+
+var (
+	sslRequest    = packet(80877103)
+	startup       = packet(196608, "user\x00alice\x00\x00")
+	cancelRequest = packet(80877102, "12345678")
+)
+
+// packet returns a first packet of PostgreSQL's protocol.
+func packet(code uint32, rest ...string) []byte {
+	body := strings.Join(rest, "")
+	p := binary.BigEndian.AppendUint32(nil, uint32(8+len(body)))
+	return append(binary.BigEndian.AppendUint32(p, code), body...)
+}
+
+func TestLocalCertificateIsForThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "alice-db", "proxy-localca.pem")
+	cert := localCertificate(t, path, time.Now())
+	for name, good := range map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, "example.com": false, "192.0.2.1": false} {
+		if err := verify(t, path, cert, name, time.Now()); (err == nil) != good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if info, err := os.Stat(strings.TrimSuffix(path, ".pem") + ".key"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("key: %v, %v", info, err)
+	}
+}
+
+func TestLocalAuthorityStaysUntilItNearsItsEnd(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "proxy-localca.pem")
+	now := time.Now()
+	first := localCertificate(t, path, now)
+	localCertificate(t, path, now.Add(300*24*time.Hour))
+	if err := verify(t, path, first, "localhost", now); err != nil {
+		t.Fatalf("after a second start: %v", err)
+	}
+	later := now.Add(350 * 24 * time.Hour)
+	renewed := localCertificate(t, path, later)
+	if err := verify(t, path, renewed, "localhost", later.Add(300*24*time.Hour)); err != nil {
+		t.Fatalf("with a new authority: %v", err)
+	}
+}
+
+func TestLocalAuthorityIsMadeOnceByMany(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "proxy-localca.pem")
+	var certs [8]*tls.Certificate
+	var wg sync.WaitGroup
+	for i := range certs {
+		wg.Go(func() {
+			var err error
+			if certs[i], err = localproxy.LocalCertificate(path, time.Now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, cert := range certs {
+		if cert != nil {
+			if err := verify(t, path, cert, "localhost", time.Now()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func localCertificate(t *testing.T, path string, now time.Time) *tls.Certificate {
+	t.Helper()
+	cert, err := localproxy.LocalCertificate(path, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// verify checks a certificate as a client does that trusts the file.
+func verify(t *testing.T, path string, cert *tls.Certificate, name string, now time.Time) error {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(data) {
+		t.Fatalf("no certificate in %s", data)
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now})
+	return err
+}
+
+func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
+	t.Parallel()
+	nameless := func(context.Context) (*tls.Config, error) { return &tls.Config{ServerName: "x"}, nil }
+	expired := func(context.Context) (*tls.Config, error) {
+		return nil, fault.New(fault.Unauthenticated, "your certificate expired")
+	}
+	for name, c := range map[string]struct {
+		tls  func(context.Context) (*tls.Config, error)
+		send []byte
+		want string // in a FATAL message; empty when nothing is said
+	}{
+		"the proxy is away":                {nameless, startup, "the proxy cannot be reached: no route"},
+		"the login has ended":              {expired, startup, "your certificate expired"},
+		"a client that asks for TLS first": {expired, slices.Concat(sslRequest, startup), "your certificate expired"},
+		"a client that cancels":            {expired, cancelRequest, ""},
+		"a client that says nonsense":      {expired, []byte("GET / HTTP/1.1\r\n\r\n"), ""},
+		"a client that goes away":          {expired, sslRequest[:4], ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			down := func(context.Context) (net.Conn, error) { return nil, errors.New("no route") }
+			client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: c.tls}))
+			got := converse(t, client, c.send)
+			if c.want == "" && strings.Contains(got, "FATAL") || !strings.Contains(got, c.want) {
+				t.Fatalf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestBytesGoBothWaysUntilBothSidesEnd(t *testing.T) {
+	t.Parallel()
+	client := dial(t, serve(t, echo(t)))
+	if got := converse(t, client, []byte("hello")); got != "hello" {
+		t.Fatalf("got %q", got)
+	}
+}
+
+func TestOnlyTheStoredCertificateOpensTheLocalProxy(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "proxy-localca.pem")
+	mine, other := clientCertificate(t), clientCertificate(t)
+	cfg := echo(t)
+	stored := func() (*x509.Certificate, error) { return x509.ParseCertificate(mine.Certificate[0]) }
+	cfg.Local = mtls.Local(localCertificate(t, path, time.Now()), stored, "postgresql")
+	address := serve(t, cfg)
+
+	for name, c := range map[string]struct {
+		certs []tls.Certificate
+		want  string
+	}{
+		"the stored one": {[]tls.Certificate{mine}, "hello"},
+		"another one":    {[]tls.Certificate{other}, ""},
+		"none":           {nil, ""},
+	} {
+		for _, request := range [][]byte{sslRequest, nil} { // with PostgreSQL's request, and TLS at once
+			client := dial(t, address)
+			if request != nil {
+				if got := ask(t, client, request); got != 'S' {
+					t.Fatalf("answer %q to a request for TLS", got)
+				}
+			}
+			config := &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, Certificates: c.certs}
+			if got := converse(t, tls.Client(client, config), []byte("hello")); got != c.want {
+				t.Errorf("%s: got %q", name, got)
+			}
+		}
+	}
+	if got := converse(t, dial(t, address), startup); !strings.Contains(got, "this local proxy wants TLS") {
+		t.Errorf("without TLS: got %q", got)
+	}
+	if got := converse(t, dial(t, address), cancelRequest); got != string(cancelRequest) {
+		t.Errorf("a request to cancel did not go on: %q", got)
+	}
+}
+
+// echo returns the configuration of a proxy whose agent sends back what it gets.
+func echo(t *testing.T) localproxy.Config {
+	t.Helper()
+	cert := localCertificate(t, filepath.Join(t.TempDir(), "agent.pem"), time.Now())
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{*cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer conn.Close()
+				_, _ = io.Copy(conn, conn) // clients end in many ways
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		conns.Wait()
+	})
+	return localproxy.Config{
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+		},
+		TLS: func(context.Context) (*tls.Config, error) { return &tls.Config{InsecureSkipVerify: true}, nil },
+	}
+}
+
+// serve runs a proxy until the test ends.
+func serve(t *testing.T, cfg localproxy.Config) (address string) {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	listener, err := localproxy.Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- localproxy.New(cfg).Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serving: %v", err)
+		}
+	})
+	return listener.Addr().String()
+}
+
+func dial(t *testing.T, address string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+// ask sends a packet and returns the one byte of the answer.
+func ask(t *testing.T, conn net.Conn, packet []byte) byte {
+	t.Helper()
+	if _, err := conn.Write(packet); err != nil {
+		t.Fatal(err)
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		t.Fatal(err)
+	}
+	return answer[0]
+}
+
+// converse sends everything, ends its direction and returns what came back until the end. Either may fail
+// when the other side has enough.
+func converse(t *testing.T, conn interface {
+	net.Conn
+	CloseWrite() error
+}, send []byte) string {
+	t.Helper()
+	_, _ = conn.Write(send)
+	_ = conn.CloseWrite()
+	got, _ := io.ReadAll(conn)
+	return string(got)
+}
+
+func clientCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	authority, err := ca.New(ca.UserCA, "test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ca.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := authority.Sign(ca.Request{PublicKey: key.Public(), NotAfter: time.Now().Add(time.Hour)}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
