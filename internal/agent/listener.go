@@ -33,7 +33,7 @@ type certGroup struct {
 func (l *listener) get(serverName string) (*tls.Certificate, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	cert := l.certs[serverName]
+	cert := l.certs[route.Fold(serverName)]
 	if cert == nil {
 		return nil, fmt.Errorf("no database is served as %q", serverName)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,7 +96,7 @@ func (a *Agent) newVisit(client *tls.Conn, d tunnel.Dispatch) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	routeID, _ := route.ParseServerName(strings.ToLower(state.ServerName), a.Cluster)
+	routeID, _ := route.ParseServerName(route.Fold(state.ServerName), a.Cluster)
 	db, ok := a.databases.byID(routeID)
 	if !ok {
 		return nil, fmt.Errorf("no database is served as %q", state.ServerName)

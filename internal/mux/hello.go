@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 )
 
@@ -21,7 +20,7 @@ const (
 
 // Hello is what a ClientHello says before anything is answered.
 type Hello struct {
-	ServerName string   // SNI in lower case without a trailing dot, empty when absent
+	ServerName string   // SNI as sent, empty when absent
 	Protocols  []string // ALPN, in the client's order
 	Raw        []byte   // every byte read from the connection so far
 }
@@ -35,7 +34,7 @@ func ReadHello(conn net.Conn, prefix []byte) (*Hello, error) {
 	hello := &Hello{}
 	err := tls.Server(tap, &tls.Config{
 		GetConfigForClient: func(info *tls.ClientHelloInfo) (*tls.Config, error) {
-			hello.ServerName = strings.TrimSuffix(strings.ToLower(info.ServerName), ".")
+			hello.ServerName = info.ServerName
 			hello.Protocols = info.SupportedProtos
 			return nil, errSeen
 		},

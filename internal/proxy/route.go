@@ -30,7 +30,7 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, guest 
 		return err
 	}
 	unread := mux.Unread(conn, hello.Raw)
-	if id, ok := route.ParseServerName(hello.ServerName, p.Cluster); ok {
+	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.Cluster); ok {
 		return p.toAgent(ctx, conn, hello.Raw, id, guest)
 	}
 	switch {

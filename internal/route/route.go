@@ -26,6 +26,10 @@ func ID(service string) string {
 // ServerName returns the TLS server name of a database service in a cluster.
 func ServerName(service, cluster string) string { return ID(service) + infix + cluster }
 
+// Fold returns a server name in the one form in which names are compared: lower case, without the dot at
+// the end of absolute names (RFC 4343; RFC 6066, section 3).
+func Fold(serverName string) string { return strings.TrimSuffix(strings.ToLower(serverName), ".") }
+
 // ParseServerName returns the id in a server name of the cluster's databases.
 func ParseServerName(name, cluster string) (id string, ok bool) {
 	id, ok = strings.CutSuffix(name, infix+cluster)

@@ -187,11 +187,15 @@ func appendNumeric(dst, value []byte) ([]byte, bool) {
 	if sign == negative {
 		dst = append(dst, '-')
 	}
+	first := 0
+	for first < weight && digit(first) == 0 {
+		first++
+	}
 	if weight < 0 {
 		dst = append(dst, '0')
 	}
-	for i := 0; i <= weight; i++ {
-		dst = appendDigits(dst, digit(i), i == 0)
+	for i := first; i <= weight; i++ {
+		dst = appendDigits(dst, digit(i), i == first)
 	}
 	if decimals == 0 {
 		return dst, true
