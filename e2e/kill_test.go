@@ -107,6 +107,29 @@ func startAgent(t *testing.T, config string) *exec.Cmd {
 	return agent
 }
 
+func TestDaemonLeavesNoCoreFile(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{})
+	dir := t.TempDir()
+	config := filepath.Join(dir, "agent.yaml")
+	text := fmt.Sprintf(killConfig, dir, c.Proxy, c.Pins(t)[0], clustertest.StaticToken, "localhost:1")
+	text = strings.Replace(text, "    tls: {ca_cert_file: "+dir+"/db.pem}\n", "", 1)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agent := startAgent(t, config)
+	clustertest.Eventually(t, "core files are off", func() error {
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", agent.Process.Pid))
+		if err != nil {
+			return err
+		}
+		if !regexp.MustCompile(`Max core file size +0 +0 `).Match(limits) {
+			return errors.New(string(limits))
+		}
+		return nil
+	})
+}
+
 // runUntilKilled runs numbered statements until the agent, killed after some of them, is gone.
 func runUntilKilled(t *testing.T, c *clustertest.Cluster, alice *client.Credentials, agent *exec.Cmd, life int) {
 	t.Helper()

@@ -20,6 +20,9 @@ import (
 
 // run runs the daemon until it fails or a signal stops it, and cleans up.
 func run(ctx context.Context, cfg *config.Config) (err error) {
+	if err := harden(); err != nil {
+		return err
+	}
 	output, closeOutput, err := openLog(cfg.Log)
 	if err != nil {
 		return err

@@ -241,6 +241,14 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
+// watchdog runs the server until that ends, or ends it when the input ends, which happens even when the test
+// process is killed.
+const watchdog = `exec 3<&0
+"$@" </dev/null 3<&- & server=$!
+{ read _ <&3; kill -INT $server; } 2>/dev/null & reader=$!
+wait $server
+kill $reader 2>/dev/null`
+
 // Start starts a stopped server and returns when it accepts connections.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
@@ -249,8 +257,7 @@ func (s *Server) Start(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	// The shell ends the server when its input ends, which happens even when the test process is killed.
-	cmd := exec.Command("sh", "-c", `"$@" </dev/null & pid=$!; read _; kill -INT $pid; wait $pid`, "sh", filepath.Join(s.bin, "postgres"), "-D", s.data())
+	cmd := exec.Command("sh", "-c", watchdog, "sh", filepath.Join(s.bin, "postgres"), "-D", s.data())
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = s.account.attributes()
@@ -289,6 +296,11 @@ func (s *Server) Stop(t testing.TB) {
 		return
 	}
 	_ = s.alive.Close()
+	s.wait(t)
+}
+
+func (s *Server) wait(t testing.TB) {
+	t.Helper()
 	s.alive = nil
 	select {
 	case <-s.exited:
@@ -304,7 +316,7 @@ func (s *Server) Restart(t testing.TB) {
 	s.Start(t)
 }
 
-// Kill ends the server's processes without notice, as a crash would.
+// Kill ends the server's processes without notice, as a crash would. It can be started again.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
@@ -319,6 +331,9 @@ func (s *Server) Kill(t testing.TB) {
 	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
+	alive := s.alive
+	s.wait(t)
+	_ = alive.Close()
 }
 
 // Exec runs SQL as the superuser and returns what it prints: values without decoration, one row a line.
