@@ -121,7 +121,10 @@ func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 		go pool.Wait() // sessions go on; Run waits for them through a.sessions
 	}()
 	var sender sync.WaitGroup
-	sender.Go(func() { cancel(a.sendReports(ctx, stream, c)) })
+	sender.Go(func() {
+		cancel(a.sendReports(ctx, stream, c))
+		_ = stream.CloseRequest() // while it is open, the end of the context does not end the stream (net/http, HTTP/2)
+	})
 	defer sender.Wait()
 	defer cancel(nil)
 	return a.receiveTickets(ctx, parking, drain, stream, pool, cancel)
