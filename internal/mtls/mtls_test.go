@@ -78,7 +78,7 @@ func (p *parties) host(role string) *identity.Identity {
 var both = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 
 // shake does a handshake and returns what each side says.
-func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error, state tls.ConnectionState) {
+func shake(t *testing.T, server, client *tls.Config) (state tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
 	near, far := net.Pipe()
 	defer near.Close()
@@ -101,7 +101,8 @@ func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error
 		_, clientErr = c.Read(make([]byte, 1)) // in TLS 1.3 the server refuses after the client's handshake
 	}
 	_ = near.Close()
-	return <-done, clientErr, conn.ConnectionState()
+	serverErr = <-done
+	return conn.ConnectionState(), serverErr, clientErr
 }
 
 func TestOnlyTheRightKindOfCertificateIsAccepted(t *testing.T) {
@@ -131,7 +132,7 @@ func TestOnlyTheRightKindOfCertificateIsAccepted(t *testing.T) {
 		server := mtls.Server(func(string) (*tls.Certificate, error) { return serverCert, nil }, p.trust, true)
 		cert := c.cert
 		client := mtls.Client(func(string) (*tls.Certificate, error) { return cert, nil }, p.trust, "Auth", "auth")
-		serverErr, clientErr, _ := shake(t, server, client)
+		_, serverErr, clientErr := shake(t, server, client)
 		if got := serverErr == nil && clientErr == nil; got != c.ok {
 			t.Errorf("%s: accepted %v (%v, %v)", name, got, serverErr, clientErr)
 		}
@@ -155,7 +156,7 @@ func TestClientChecksTheRoleOfTheHost(t *testing.T) {
 		cert := p.sign(ca.HostCA, p.host(role), 2*time.Hour, both...)
 		server := mtls.Server(func(string) (*tls.Certificate, error) { return cert, nil }, p.trust, true)
 		client := mtls.Client(func(string) (*tls.Certificate, error) { return user, nil }, p.trust, "Auth", "auth")
-		_, err, _ := shake(t, server, client)
+		_, _, err := shake(t, server, client)
 		if (err == nil) != ok {
 			t.Errorf("host with role %s: %v", role, err)
 		}
@@ -182,7 +183,7 @@ func TestPinnedClientTrustsOnlyTheNamedAuthority(t *testing.T) {
 	} {
 		shown := c.cert
 		server := mtls.Server(func(string) (*tls.Certificate, error) { return shown, nil }, p.trust, false)
-		_, err, _ := shake(t, server, mtls.Pinned(c.pins))
+		_, _, err := shake(t, server, mtls.Pinned(c.pins))
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -201,7 +202,7 @@ func TestSessionsAreNeverResumed(t *testing.T) {
 	client := mtls.Client(func(string) (*tls.Certificate, error) { return user, nil }, p.trust, "Auth", "auth")
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(4) // a client that would like to
 	for range 3 {
-		serverErr, clientErr, state := shake(t, server, client)
+		state, serverErr, clientErr := shake(t, server, client)
 		if serverErr != nil || clientErr != nil {
 			t.Fatal(serverErr, clientErr)
 		}

@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/auth"
 	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/ca"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
@@ -199,7 +200,7 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 	s.accepted = mux.NewListener(listener.Addr())
 	config := mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
 	server := &http.Server{
-		Handler: auth.TLSHandler(s.handler), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: endWatches(ctx, auth.TLSHandler(s.handler)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
 	group.Go(func() error {
@@ -223,6 +224,19 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 		return err
 	}
 	return nil
+}
+
+// endWatches ends the streams that would go on for ever when the service stops; other calls are completed.
+func endWatches(stopping context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == sallyportv1connect.ResourceServiceWatchResourcesProcedure {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(stopping, cancel)()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *authService) accept(ctx context.Context, listener net.Listener) error {

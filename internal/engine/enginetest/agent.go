@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,9 +67,6 @@ type Visit struct {
 	end  context.CancelCauseFunc
 	done chan struct{}
 	err  error // once done
-
-	mu     sync.Mutex
-	tidied bool // no goroutine is left; guarded by mu
 }
 
 // Start starts an agent on a loopback port. When the test is over it waits for the sessions to end.
@@ -238,40 +236,42 @@ func (v *Visit) Wait(t testing.TB) error {
 	select {
 	case <-v.done:
 	case <-time.After(Patience):
-		t.Fatalf("the session does not end; goroutines:\n%s", v.goroutines())
+		t.Fatalf("the session does not end; goroutines:\n%s", v.of(goroutines()))
 	}
-	v.tidy(t)
+	tidy(t, v)
 	return v.err
 }
 
-// tidy waits for the goroutines of an ended session, once.
-func (v *Visit) tidy(t testing.TB) {
+// tidy waits until no goroutine of ended sessions is left.
+func tidy(t testing.TB, visits ...*Visit) {
 	t.Helper()
-	v.mu.Lock()
-	defer v.mu.Unlock()
 	deadline := time.Now().Add(Patience)
-	for !v.tidied {
-		left := v.goroutines()
-		if v.tidied = left == ""; !v.tidied {
-			if time.Now().After(deadline) {
-				t.Fatalf("goroutines are left:\n%s", left)
-			}
-			time.Sleep(time.Millisecond)
+	for {
+		stacks := goroutines()
+		visits = slices.DeleteFunc(slices.Clone(visits), func(v *Visit) bool { return v.of(stacks) == "" })
+		if len(visits) == 0 {
+			return
 		}
+		if time.Now().After(deadline) {
+			t.Fatalf("goroutines are left:\n%s", visits[0].of(stacks))
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
-// goroutines returns the stacks that belong to the session.
-func (v *Visit) goroutines() string {
+// goroutines returns the stacks of all, with their labels.
+func goroutines() string {
 	var profile bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
-	var found []string
-	for _, stack := range strings.Split(profile.String(), "\n\n") {
-		if strings.Contains(stack, v.id) {
-			found = append(found, stack)
-		}
+	return profile.String()
+}
+
+// of returns the stacks that belong to the session.
+func (v *Visit) of(stacks string) string {
+	if !strings.Contains(stacks, v.id) {
+		return ""
 	}
-	return strings.Join(found, "\n\n")
+	return strings.Join(slices.DeleteFunc(strings.Split(stacks, "\n\n"), func(stack string) bool { return !strings.Contains(stack, v.id) }), "\n\n")
 }
 
 func (a *Agent) stop(t testing.TB) {
@@ -280,9 +280,7 @@ func (a *Agent) stop(t testing.TB) {
 		v.end(errors.New("the test is over"))
 	}
 	a.running.Wait()
-	for _, v := range a.Visits() {
-		_ = v.Wait(t)
-	}
+	tidy(t, a.Visits()...)
 }
 
 // Certificates is a source of credentials that makes a certificate for whichever account is asked for.
