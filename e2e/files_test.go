@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -41,26 +40,6 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
 	}
-}
-
-// equal compares two texts.
-func equal(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: equal TEXT TEXT")
-	}
-	if (args[0] == args[1]) == neg {
-		ts.Fatalf("%q and %q (negated: %v)", args[0], args[1], neg)
-	}
-}
-
-// listen takes an address until the end of the story.
-func listen(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: listen HOST:PORT")
-	}
-	listener, err := net.Listen("tcp", args[0])
-	ts.Check(err)
-	ts.Defer(func() { _ = listener.Close() })
 }
 
 // webCert makes an authority of the web and a certificate: webcert HOST writes web.ca, web.crt and web.key.

@@ -85,7 +85,7 @@ func tell(t *testing.T, file string, number int) {
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
 			"host": s.host, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
-			"await": await, "setfrom": setFrom, "expand": expand, "listen": listen, "equal": equal,
+			"await": await, "setfrom": setFrom, "expand": expand,
 		},
 	})
 }

@@ -27,7 +27,7 @@ import (
 )
 
 // Patience is how long tests wait for what must happen.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 // Config is what an Agent is made of. Engine, Database and Credentials must be set.
 type Config struct {

@@ -112,9 +112,9 @@ func (r *relay) parse(body []byte) error {
 
 // checkRoom bounds what a session makes us keep.
 func (r *relay) checkRoom(name string, count, size int) error {
-	if name != "" && count >= maxNames || r.held+size > maxHeld {
+	if name != "" && count >= maxNames || r.held+size > r.engine.cfg.MaxKept {
 		return endWith(stateLimitExceeded, fault.LimitExceeded,
-			"the session keeps more than %d prepared statements or portals, or more than %d MiB of them; close those that are not needed any more", maxNames, maxHeld>>20)
+			"the session keeps more than %d prepared statements or portals, or more than %d bytes of them; close those that are not needed any more", maxNames, r.engine.cfg.MaxKept)
 	}
 	return nil
 }

@@ -33,7 +33,12 @@ type Config struct {
 	ForwardCancel func(cancelkey.Key)
 	// RecordProtocol records Parse, Bind and Close messages too. The statements they lead to are always recorded.
 	RecordProtocol bool
+	// MaxKept bounds the bytes of prepared statements and bound values that one session makes us keep; 0 means
+	// 128 MiB. What goes beyond ends the session.
+	MaxKept int
 }
+
+const defaultMaxKept = 128 << 20
 
 // Engine serves clients of PostgreSQL. It implements engine.Engine and engine.Canceller and is safe for
 // concurrent use.
@@ -45,6 +50,9 @@ type Engine struct {
 
 // New returns an engine without sessions.
 func New(cfg Config) *Engine {
+	if cfg.MaxKept == 0 {
+		cfg.MaxKept = defaultMaxKept
+	}
 	return &Engine{cfg: cfg, cancels: cancels{now: cfg.Now, random: rand.Reader}}
 }
 

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/postgres/pgtest"
 	"sallyport/internal/fault"
 )
@@ -195,13 +199,15 @@ func TestLimits(t *testing.T) {
 		},
 		"too many bytes in statements": func(w *wire) {
 			for i := range 5 {
-				w.Send(&pgproto3.Parse{Name: fmt.Sprint("s", i), Query: strings.Repeat("x", 30<<20)})
+				w.Send(&pgproto3.Parse{Name: fmt.Sprint("s", i), Query: strings.Repeat("x", 300<<10)})
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			agent, _ := small(t, pgtest.Options{})
+			agent, _ := small(t, pgtest.Options{}, func(cfg *enginetest.Config) {
+				cfg.Engine = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKept: 1 << 20})
+			})
 			w := logIn(t, agent)
 			send(w)
 			_ = w.Frontend.Flush()

@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	maxUnanswered = 10_000    // messages sent ahead of their answers
-	maxNames      = 1_024     // prepared statements with a name; the same for portals
-	maxHeld       = 128 << 20 // bytes of statements and values that a session keeps
+	maxUnanswered = 10_000 // messages sent ahead of their answers
+	maxNames      = 1_024  // prepared statements with a name; the same for portals
 	goodbyeTime   = 2 * time.Second
 	drainTime     = 5 * time.Second // for answers that are due when the client has closed its direction
 )
