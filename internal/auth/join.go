@@ -161,20 +161,19 @@ func (a *Authority) findToken(ctx context.Context, secret string) (token *resour
 	return nil, false, errors.New("token does not exist or has expired")
 }
 
-// refuseTakenHost refuses that a token's holder takes over a host id that joined with another token.
+// refuseTakenHost refuses that a token's holder takes over this host's id, or one that joined with another
+// token that still lets hosts in.
 func (a *Authority) refuseTakenHost(ctx context.Context, host, tokenHash string) error {
 	record, err := a.hostRecord(ctx, host)
 	if err != nil {
 		return err
 	}
-	if host == a.HostID || record.Token != "" && record.Token != tokenHash {
-		if host != a.HostID && a.tokenGone(ctx, record.Token) {
-			return nil
-		}
-		a.Logger.Warn("join refused", "host_id", host, "reason", "host id is taken")
-		return errJoin
+	joinedOtherwise := record.Token != "" && record.Token != tokenHash && !a.tokenGone(ctx, record.Token)
+	if host != a.HostID && !joinedOtherwise {
+		return nil
 	}
-	return nil
+	a.Logger.Warn("join refused", "host_id", host, "reason", "host id is taken")
+	return errJoin
 }
 
 // tokenGone reports whether the token with which a host joined no longer lets anyone in, so that the

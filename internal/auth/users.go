@@ -75,10 +75,6 @@ func (a userAPI) CreateUser(ctx context.Context, req *sallyportv1.CreateUserRequ
 	return &sallyportv1.CreateUserResponse{Link: link}, err
 }
 
-func (a userAPI) checkRolesExist(ctx context.Context, names []string) error {
-	return resourceAPI(a).Authority.checkRolesExist(ctx, names)
-}
-
 // refuseTwin refuses a name that exists already, also in other letter case: people could not tell the
 // two apart, and they would share one lockout.
 func (a *Authority) refuseTwin(ctx context.Context, name string) error {
