@@ -68,16 +68,16 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: sourceOf(ctx, req.GetClientAddress())},
 	}
 	tokenHash, why := a.useToken(ctx, req.GetToken(), roles)
+	if why == nil {
+		event.TokenName = shortSecret(resource.KindToken, req.GetToken())
+		why = a.hostTaken(ctx, req.GetHostId(), tokenHash)
+	}
 	if why != nil {
 		event.Error = why.Error()
 		a.Logger.Warn("join refused", "host_id", req.GetHostId(), "node", req.GetNodeName(), "reason", why.Error())
 		return nil, errors.Join(errJoin, a.record(ctx, event))
 	}
-	event.TokenName = shortSecret(resource.KindToken, req.GetToken())
 	event.Success = true
-	if err := a.refuseTakenHost(ctx, req.GetHostId(), tokenHash); err != nil {
-		return nil, err
-	}
 	if err := a.record(ctx, event); err != nil {
 		return nil, err
 	}
@@ -161,19 +161,18 @@ func (a *Authority) findToken(ctx context.Context, secret string) (token *resour
 	return nil, false, errors.New("token does not exist or has expired")
 }
 
-// refuseTakenHost refuses that a token's holder takes over this host's id, or one that joined with another
-// token that still lets hosts in.
-func (a *Authority) refuseTakenHost(ctx context.Context, host, tokenHash string) error {
+// hostTaken returns why a token's holder may not have a host id: it is this host's own, or that of a host
+// that joined with another token which still lets hosts in. The error is for the log.
+func (a *Authority) hostTaken(ctx context.Context, host, tokenHash string) error {
 	record, err := a.hostRecord(ctx, host)
 	if err != nil {
 		return err
 	}
 	joinedOtherwise := record.Token != "" && record.Token != tokenHash && !a.tokenGone(ctx, record.Token)
-	if host != a.HostID && !joinedOtherwise {
-		return nil
+	if host == a.HostID || joinedOtherwise {
+		return errors.New("host id is taken")
 	}
-	a.Logger.Warn("join refused", "host_id", host, "reason", "host id is taken")
-	return errJoin
+	return nil
 }
 
 // tokenGone reports whether the token with which a host joined no longer lets anyone in, so that the

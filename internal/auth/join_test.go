@@ -82,6 +82,11 @@ func TestHostIDsAreNotTakenOver(t *testing.T) {
 	}
 	_, err := w.join(w.token("db"), host, "Db")
 	wantKind(t, err, fault.AccessDenied, "")
+	_, err = w.join(w.token("db"), w.auth.HostID, "Db")
+	wantKind(t, err, fault.AccessDenied, "")
+	if n := w.events("instance.join", "host id is taken"); n != 2 {
+		t.Fatalf("%d refusals were recorded", n)
+	}
 	_, err = w.join(w.token("db"), "../../etc", "Db")
 	wantKind(t, err, fault.BadParameter, "UUID")
 }
