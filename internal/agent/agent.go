@@ -50,7 +50,7 @@ type Config struct {
 
 // Kinds are the kinds of resources that an agent follows.
 var Kinds = []string{resource.KindDatabase, resource.KindRole, resource.KindLock, resource.KindAuthPreference,
-	resource.KindNetworkingConfig, resource.KindProxy}
+	resource.KindNetworkingConfig, resource.KindRecordingConfig, resource.KindProxy}
 
 // Protocol is how databases of one protocol are served.
 type Protocol struct {
@@ -64,6 +64,8 @@ type Agent struct {
 	databases databases
 	listener  listener
 	sessions  sessions
+	delivered delivery
+	refused   refusals
 	draining  atomic.Bool
 	encoder   *audit.Encoder
 
@@ -105,7 +107,7 @@ func (a *Agent) Run(ctx, drain context.Context) error {
 	}
 	a.sessions.wait(drain)
 	stopMonitor()
-	a.flush(ctx, uploads)
+	a.flush(ctx)
 	stopSpool()
 	<-uploaded
 	parts.Wait()
@@ -127,11 +129,8 @@ func (a *Agent) serve(ctx, drain context.Context) {
 }
 
 // flush gives the uploader a moment to deliver the last events; the rest is delivered after the next start.
-func (a *Agent) flush(ctx context.Context, uploads *uploader) {
+func (a *Agent) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	end := uint64(a.Spool.End())
-	for uploads.done.Load() < end && ctx.Err() == nil {
-		time.Sleep(20 * time.Millisecond)
-	}
+	_ = a.delivered.wait(ctx, uint64(a.Spool.End()))
 }

@@ -17,9 +17,29 @@ const monitorEvery = time.Second
 
 // sessions are the live ones.
 type sessions struct {
-	mu   sync.Mutex
-	all  map[*live]struct{} // guarded by mu
-	idle sync.WaitGroup
+	mu     sync.Mutex
+	all    map[*live]struct{} // guarded by mu
+	byUser map[string]int     // connections, by user; guarded by mu
+	idle   sync.WaitGroup
+}
+
+// take counts a connection of a user and returns how many there are now. Each is given back with release.
+func (s *sessions) take(user string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byUser == nil {
+		s.byUser = make(map[string]int)
+	}
+	s.byUser[user]++
+	return s.byUser[user]
+}
+
+func (s *sessions) release(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byUser[user]--; s.byUser[user] <= 0 {
+		delete(s.byUser, user)
+	}
 }
 
 // live is a running session as the monitor sees it.
@@ -89,6 +109,9 @@ func (a *Agent) monitor(ctx context.Context) {
 				l.end(cause)
 			}
 		}
+		for _, event := range a.refused.dueEvents(a.Now()) {
+			a.record(event)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -98,9 +121,27 @@ func (a *Agent) monitor(ctx context.Context) {
 	}
 }
 
+// admit counts a visitor's connection and returns the refusal if it is one more than the user's roles allow
+// at this agent. The caller releases it.
+func (a *Agent) admit(v *visit) error {
+	limit := a.options(v.id).MaxConnections
+	if n := a.sessions.take(v.id.Name); limit == 0 || n <= limit {
+		return nil
+	}
+	a.record(&audit.SessionRejected{
+		UserMeta: audit.UserMeta{User: v.id.Name, Kind: audit.UserHuman}, ServerMeta: a.serverMeta(),
+		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
+		Reason:         "max_connections limit reached", Maximum: int64(limit),
+	})
+	return fault.New(fault.LimitExceeded, "your roles allow %d database connections at a time and so many are open; close one and try again", limit)
+}
+
 // overdue returns why a session must end now, or nil.
 func (a *Agent) overdue(l *live) error {
 	if err := a.lockedOut(l.identity); err != nil {
+		return err
+	}
+	if err := a.auditOutage(); err != nil {
 		return err
 	}
 	options := a.options(l.identity)
@@ -122,7 +163,7 @@ func (a *Agent) recordDisconnect(ctx context.Context, l *live, v *visit) {
 	}
 	event := &audit.ClientDisconnect{
 		UserMeta: audit.UserMeta{User: v.id.Name, Kind: audit.UserHuman}, SessionMeta: audit.SessionMeta{SID: l.session.ID()},
-		ServerMeta:     audit.ServerMeta{ID: a.HostID, Hostname: a.Hostname, Version: a.Version},
+		ServerMeta:     a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
 		Reason:         fault.Message(cause),
 	}

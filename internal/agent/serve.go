@@ -13,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/access"
-	"sallyport/internal/audit"
 	"sallyport/internal/ca"
 	"sallyport/internal/cache"
 	"sallyport/internal/engine"
@@ -46,15 +45,19 @@ func (a *Agent) Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, aut
 	defer conn.Close()
 	client, err := a.handshake(ctx, conn)
 	if err != nil {
-		a.Logger.Info("client refused", "client", d.ClientAddress, "error", err)
+		a.refuseConnection(d, err)
 		return
 	}
 	defer client.Close()
 	authenticated()
 	v, err := a.newVisit(client, d)
 	if err != nil {
-		a.Logger.Info("client refused", "client", d.ClientAddress, "error", err)
+		a.refuseConnection(d, err)
 		return
+	}
+	defer a.sessions.release(v.id.Name)
+	if err := a.admit(v); err != nil && v.refusal == nil {
+		v.refusal = err
 	}
 	a.host(ctx, client, v)
 }
@@ -125,7 +128,10 @@ func (a *Agent) refusal(v *visit) error {
 			return fault.New(fault.AccessDenied, "your certificate is bound to another address; log in again with tsh login from here")
 		}
 	}
-	return a.lockedOut(v.id)
+	if err := a.lockedOut(v.id); err != nil {
+		return err
+	}
+	return a.auditOutage()
 }
 
 // lockedOut returns the lock that is in force for a user, or the refusal of strict users when locks are
@@ -209,9 +215,9 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 			return access.Check(caller, t)
 		},
 		Options: options, Refusal: v.refusal,
-		Journal: a.Spool, Strict: options.RecordingMode == resource.Strict,
+		Journal: a.Spool, StartAtAuth: a.startGate(), Strict: options.RecordingMode == resource.Strict,
 		UIDs:       a.UIDs,
-		Server:     audit.ServerMeta{ID: a.HostID, Hostname: a.Hostname, Version: a.Version},
+		Server:     a.serverMeta(),
 		ClientAddr: v.dispatch.ClientAddress, LocalAddr: v.dispatch.ListenerAddress,
 		Credentials: a.Credentials, Dial: a.Dial, Now: a.Now, End: end,
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"sallyport/internal/audit"
@@ -21,10 +20,7 @@ const (
 )
 
 // uploader brings events from the spool to the auth server, in order, and deletes what has arrived.
-type uploader struct {
-	agent *Agent
-	done  atomic.Uint64 // how far this process's own stream has arrived
-}
+type uploader struct{ agent *Agent }
 
 // run works until the context ends.
 func (u *uploader) run(ctx context.Context) {
@@ -35,6 +31,7 @@ func (u *uploader) run(ctx context.Context) {
 			wait = 50 * time.Millisecond
 			continue
 		}
+		u.agent.delivered.failed(u.agent.Now())
 		u.agent.Logger.Warn("events wait on this host's disk until the auth server takes them", "error", err)
 		select {
 		case <-ctx.Done():
@@ -93,7 +90,7 @@ func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
 			return err
 		}
 		if q.Stream() == u.agent.Spool.Stream() {
-			u.done.Store(batch.FirstSeq + uint64(len(batch.Lines)))
+			u.agent.delivered.succeeded(batch.FirstSeq + uint64(len(batch.Lines)))
 		}
 	}
 }
@@ -111,7 +108,7 @@ func (u *uploader) recordDamage(damages []spool.Damage) {
 	for _, damage := range damages {
 		u.agent.Logger.Error("audit spool was damaged", "file", damage.File, "offset", damage.Offset, "lost", damage.Lost, "reason", damage.Reason)
 		u.agent.record(&audit.SpoolTorn{
-			ServerMeta: audit.ServerMeta{ID: u.agent.HostID, Hostname: u.agent.Hostname, Version: u.agent.Version},
+			ServerMeta: u.agent.serverMeta(),
 			File:       damage.File, Offset: damage.Offset, Lost: int64(damage.Lost), Reason: damage.Reason,
 		})
 	}
@@ -130,7 +127,7 @@ func (u *uploader) endLost(open spool.OpenSession) error {
 	}
 	now := u.agent.Now()
 	line, err := chain.Append(nil, &audit.DatabaseSessionEnd{
-		ServerMeta: audit.ServerMeta{ID: u.agent.HostID, Hostname: u.agent.Hostname, Version: u.agent.Version},
+		ServerMeta: u.agent.serverMeta(),
 		Start:      start, Stop: now, Reason: audit.ReasonLost,
 	}, now)
 	if err != nil {

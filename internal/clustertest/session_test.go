@@ -48,12 +48,28 @@ spec:
 // connect opens a PostgreSQL connection the way the local proxy does.
 func connect(t *testing.T, c *clustertest.Cluster, who *client.Credentials, service, user, name string) (*pgx.Conn, error) {
 	t.Helper()
+	login, err := databaseLogin(t, c, who, service, user, name)
+	if err != nil {
+		return nil, err
+	}
+	return open(t, c, login, user, name)
+}
+
+// databaseLogin gets the certificate that opens a database.
+func databaseLogin(t *testing.T, c *clustertest.Cluster, who *client.Credentials, service, user, name string) (*client.Credentials, error) {
+	t.Helper()
 	api := who.API(c.Proxy)
 	defer api.Close()
 	login, err := client.DatabaseLogin(t.Context(), api, client.Route{Service: service, User: user, Name: name}, time.Hour)
 	if err != nil {
 		return nil, fmt.Errorf("database login: %w", err)
 	}
+	return login, nil
+}
+
+// open opens a PostgreSQL connection with a database's certificate.
+func open(t *testing.T, c *clustertest.Cluster, login *client.Credentials, user, name string) (*pgx.Conn, error) {
+	t.Helper()
 	config, err := pgx.ParseConfig("postgres://127.0.0.1:1/?sslmode=disable")
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ type Source func() *Trust
 // only for this cluster.
 func (t *Trust) Verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (*identity.Identity, error) {
 	if len(chain) == 0 {
-		return nil, errors.New("no certificate")
+		return nil, errors.New("the peer showed no certificate")
 	}
 	id, err := identity.FromCertificate(chain[0])
 	if err != nil {
@@ -94,18 +94,37 @@ func Server(cert Certificate, trust Source, demand bool, protocols ...string) *t
 	cfg.NextProtos = protocols
 	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return cert(hello.ServerName) }
 	cfg.ClientAuth = tls.RequestClientCert
-	if demand {
-		cfg.ClientAuth = tls.RequireAnyClientCert
-	}
+	// A demanded certificate is missed below and not by crypto/tls, whose error has no type.
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
 		if len(cs.PeerCertificates) == 0 && !demand {
 			return nil
 		}
-		_, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageClientAuth, time.Now())
-		return err
+		if _, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageClientAuth, time.Now()); err != nil {
+			return newPeerError(cs.PeerCertificates, err)
+		}
+		return nil
 	}
 	return cfg
 }
+
+// PeerError is a handshake that failed because of the client's certificate, or for lack of one.
+type PeerError struct {
+	Name string // whom the certificate names, believed or not; may be empty
+	Err  error
+}
+
+func newPeerError(chain []*x509.Certificate, err error) *PeerError {
+	refused := &PeerError{Err: err}
+	if len(chain) > 0 {
+		if id, err := identity.FromCertificate(chain[0]); err == nil {
+			refused.Name = id.Name
+		}
+	}
+	return refused
+}
+
+func (e *PeerError) Error() string { return e.Err.Error() }
+func (e *PeerError) Unwrap() error { return e.Err }
 
 // Client returns the configuration of a connection to a host of the cluster that has the system role.
 // The host is known by its identity, not by a DNS name; serverName only helps to route.

@@ -176,10 +176,24 @@ type RecordingConfig struct {
 type RecordingConfigSpec struct {
 	Mode                string `json:"mode"`
 	ProxyChecksHostKeys *Bool  `json:"proxy_checks_host_keys,omitempty"`
+	// StartGate is where the start of a session must be durable before its database is dialled.
+	StartGate string `json:"start_gate,omitempty"`
+	// OutageBudget is for how long sessions go on while no audit event reaches the auth server. Default
+	// 15m; a negative one means for as long as the agent's disk has room.
+	OutageBudget Duration `json:"outage_budget,omitempty"`
 }
 
 // RecordingOff is the mode without recordings.
 const RecordingOff = "off"
+
+// Places of StartGate.
+const (
+	StartGateLocal = "local" // the agent's disk
+	StartGateAuth  = "auth"  // the auth server's log
+)
+
+// DefaultOutageBudget is the outage budget of a cluster that does not say.
+const DefaultOutageBudget = 15 * time.Minute
 
 // Validate implements Resource.
 func (r *RecordingConfig) Validate() error { return validate(r) }
@@ -190,4 +204,11 @@ func (r *RecordingConfig) check(p *problems) {
 	}
 	checkOneOf(p, "spec.mode", r.Spec.Mode, "node", "node-sync", "proxy", "proxy-sync", RecordingOff)
 	setDefault(&r.Spec.ProxyChecksHostKeys, true)
+	if r.Spec.StartGate == "" {
+		r.Spec.StartGate = StartGateLocal
+	}
+	checkOneOf(p, "spec.start_gate", r.Spec.StartGate, StartGateLocal, StartGateAuth)
+	if r.Spec.OutageBudget == 0 {
+		r.Spec.OutageBudget = Duration(DefaultOutageBudget)
+	}
 }

@@ -73,6 +73,9 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 		return err
 	}
 	if err := d.startMembership(ctx, base, foundation); err != nil {
+		if ctx.Err() != nil {
+			err = nil // told to stop while joining
+		}
 		return errors.Join(err, diag.close(), stop(stopBase, foundation))
 	}
 	d.cache = cache.New(d.client.Resources, d.watchedKinds(), d.now, d.logger.With("component", "cache"))
