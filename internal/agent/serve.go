@@ -74,7 +74,7 @@ func (a *Agent) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, error)
 
 // serverConfig names the protocols of all engines, because clients of a database insist on theirs.
 func (a *Agent) serverConfig() *tls.Config {
-	protocols := []string{"postgresql"} // what libpq offers (PostgreSQL 17, "SSL Session Encryption")
+	protocols := []string{mtls.ProtocolPostgres}
 	for protocol := range a.Engines {
 		protocols = append(protocols, route.Protocol(protocol))
 	}

@@ -92,6 +92,8 @@ type Proxy struct {
 	ListenAddr  string   // web_listen_addr, host:port
 	PublicAddrs []string // host:port; empty means nodename and the listener's port
 	KeyPairs    []KeyPair
+	// EndToEndOnly turns away clients for whom the proxy would have to end TLS.
+	EndToEndOnly bool
 }
 
 // KeyPair is a certificate for the web address: two files in PEM.

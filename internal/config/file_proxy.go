@@ -21,6 +21,9 @@ type proxySection struct {
 	HTTPSCertFile string `yaml:"https_cert_file"`
 	// HTTPSKeyPairsReload, the interval of reading certificates again, is 0 here: they are read at the start.
 	HTTPSKeyPairsReload duration `yaml:"https_keypairs_reload_interval"`
+	// EndToEndOnly turns away clients that cannot name their database in the ClientHello, for whom the proxy
+	// would have to end TLS. Default no.
+	EndToEndOnly resource.Bool `yaml:"end_to_end_only"`
 	// ACME would fetch certificates; it can be off only.
 	ACME struct {
 		Enabled resource.Bool `yaml:"enabled"`
@@ -62,6 +65,7 @@ type keyPair struct {
 func (s *proxySection) apply(p *problems, c *Config) {
 	const at = "proxy_service."
 	c.Proxy.Enabled = s.Enabled.Enabled(true)
+	c.Proxy.EndToEndOnly = bool(s.EndToEndOnly)
 	if s.WebListenAddr != "" {
 		c.Proxy.ListenAddr = p.address(at+"web_listen_addr", s.WebListenAddr, defaultProxyPort, true)
 	}

@@ -114,7 +114,7 @@ func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest,
 		switch m := msg.GetMessage().(type) {
 		case *sallyportv1.ControlRequest_Authenticated:
 			if id := m.Authenticated.GetConnectionId(); len(id) == len(tunnel.ID{}) {
-				c.guests.authenticated(tunnel.ID(id))
+				c.reports.authenticated(tunnel.ID(id))
 			}
 		case *sallyportv1.ControlRequest_Cancel:
 			c.passCancel(keyFromWire(m.Cancel), one.host)

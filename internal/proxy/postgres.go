@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/admission"
 	"sallyport/internal/cancelkey"
 )
 
@@ -19,12 +20,13 @@ const (
 	pgGSSENCRequest = 80877104
 	pgCancelRequest = 80877102
 	pgFirstSize     = 8
-	pgMaxCancel     = 256 // bytes of a secret (protocol 3.2)
+	pgMaxCancel     = 256    // bytes of a secret (protocol 3.2)
+	pgMaxStartup    = 10_000 // bytes of a startup message (PostgreSQL's own limit)
 )
 
 // routePostgres answers the clear text before TLS: no more than one request for TLS and one for GSSAPI
 // encryption, in any order, and cancel requests.
-func (p *Proxy) routePostgres(ctx context.Context, conn net.Conn, read []byte, guest *guest) error {
+func (p *Proxy) routePostgres(ctx context.Context, conn net.Conn, read []byte, visitor *admission.Visitor) error {
 	askedGSS := false
 	for {
 		var first [pgFirstSize]byte
@@ -40,7 +42,7 @@ func (p *Proxy) routePostgres(ctx context.Context, conn net.Conn, read []byte, g
 				return err
 			}
 			// Whatever comes now is TLS: nothing was read beyond the request.
-			return p.routeTLS(ctx, conn, nil, guest, "postgres")
+			return p.routeTLS(ctx, conn, nil, visitor, "postgres")
 		case code == pgGSSENCRequest && size == pgFirstSize && !askedGSS:
 			askedGSS = true
 			if _, err := conn.Write([]byte{'N'}); err != nil {

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/admission"
 	"sallyport/internal/authapi"
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
@@ -35,13 +36,18 @@ type Config struct {
 	Trust    mtls.Source
 	Cache    *cache.Cache // of db_server and lock
 	// PassToAuth takes a connection whose client wants the auth server, end to end; it owns the connection.
-	PassToAuth func(ctx context.Context, conn *mux.Conn)
+	PassToAuth func(ctx context.Context, conn *mux.Conn, visitor *admission.Visitor)
 	// Local is the agent in the same process; nil without one.
 	Local LocalAgent
 	// Pages serves what browsers and tsh ask for over HTTPS.
-	Pages  http.Handler
-	Logger *slog.Logger
-	Now    func() time.Time
+	Pages http.Handler
+	// Limits of the connections that the port holds open.
+	Limits admission.Limits
+	// EndToEndOnly turns away clients that cannot name their database in the ClientHello: for them TLS would
+	// have to end here.
+	EndToEndOnly bool
+	Logger       *slog.Logger
+	Now          func() time.Time
 }
 
 // LocalAgent is an agent in the same process.
@@ -57,7 +63,8 @@ type LocalAgent interface {
 type Proxy struct {
 	Config
 	hub     tunnel.Hub
-	guests  *guests
+	gate    *admission.Gate
+	reports *reports
 	links   links
 	cancels *cancelLimit
 
@@ -68,22 +75,27 @@ type Proxy struct {
 
 // New returns a proxy that does not serve yet.
 func New(cfg Config) *Proxy {
-	return &Proxy{Config: cfg, guests: newGuests(), cancels: newCancelLimit(cfg.Now)}
+	return &Proxy{Config: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: newCancelLimit(cfg.Now)}
 }
 
-// firstBytesWait is how long a stranger may take to say what it wants.
-const firstBytesWait = 10 * time.Second
+const (
+	// firstBytesWait is how long a stranger may take to say what it wants.
+	firstBytesWait = 10 * time.Second
+	// callTimeout is how long a call of a page or of the public API may take to arrive.
+	callTimeout = 30 * time.Second
+)
 
 // Serve accepts connections until the context ends, then lets HTTP calls finish for a moment. Sessions of
 // databases go on until drain ends; Serve returns when nothing is left.
 func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
 	p.web, p.tunnel = mux.NewListener(listener.Addr()), mux.NewListener(listener.Addr())
 	webServer := &http.Server{
-		Handler: p.Pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: p.Pages, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: callTimeout, WriteTimeout: 2 * callTimeout,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
 	}
 	tunnelServer := &http.Server{
-		Handler: p.tunnelHandler(), ReadHeaderTimeout: 10 * time.Second,
+		Handler: admission.Recognise(p.tunnelHandler()), ConnContext: admission.ConnContext, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
 	}
 	var servers sync.WaitGroup
@@ -116,7 +128,10 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 		if err != nil {
 			if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() || isExhausted(err) {
 				p.Logger.Warn("cannot accept connections", "error", err)
-				time.Sleep(50 * time.Millisecond)
+				select { // others must end first
+				case <-ctx.Done():
+				case <-time.After(50 * time.Millisecond):
+				}
 				continue
 			}
 			return fmt.Errorf("accepting connections: %w", err)
@@ -127,35 +142,34 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 
 // handle finds out what a connection wants and gives it to whom it concerns.
 func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
-	guest, err := p.guests.enter(conn)
+	visitor, err := p.gate.Enter(conn.RemoteAddr())
 	if err != nil {
 		_ = conn.Close()
 		return
 	}
-	defer guest.leave()
+	defer visitor.Release()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(firstBytesWait))
-	if err := p.route(ctx, conn, guest); err != nil {
+	if err := p.route(ctx, conn, visitor); err != nil {
 		p.Logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
 		_ = conn.Close()
 	}
 }
 
 // route reads the first byte and goes on by kind. It owns the connection unless it returns an error.
-func (p *Proxy) route(ctx context.Context, conn net.Conn, guest *guest) error {
+func (p *Proxy) route(ctx context.Context, conn net.Conn, visitor *admission.Visitor) error {
 	var first [1]byte
 	if _, err := conn.Read(first[:]); err != nil {
 		return fmt.Errorf("reading first byte: %w", err)
 	}
 	switch {
 	case first[0] == recordHandshake:
-		return p.routeTLS(ctx, conn, first[:], guest, "")
+		return p.routeTLS(ctx, conn, first[:], visitor, "")
 	case first[0] == 0:
-		return p.routePostgres(ctx, conn, first[:], guest)
+		return p.routePostgres(ctx, conn, first[:], visitor)
 	case first[0] == tunnel.Magic[0]:
-		guest.leave() // knows a ticket, or is closed at once
-		return p.hub.Park(conn, first[:])
+		return p.hub.Park(conn, first[:]) // whoever shows a ticket is no visitor; the rest is closed
 	case first[0] >= 'A' && first[0] <= 'Z':
 		_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use an https:// address.\n"))
 		return errors.Join(errors.New("plain HTTP"), err)
@@ -180,7 +194,8 @@ func (p *Proxy) tunnelHandler() http.Handler {
 }
 
 // serveTLS hands a connection to one of the HTTP servers behind TLS.
-func (p *Proxy) serveTLS(to *mux.Listener, cfg *tls.Config, conn *mux.Conn) {
+// A stranger there is waited for as long as patience says; 0 means for ever.
+func (p *Proxy) serveTLS(to *mux.Listener, cfg *tls.Config, conn *mux.Conn, visitor *admission.Visitor, patience time.Duration) {
 	_ = conn.SetDeadline(time.Time{})
-	to.Hand(tls.Server(conn, cfg))
+	to.Hand(tls.Server(visitor.Own(conn, patience), cfg))
 }

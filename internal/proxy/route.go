@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"sallyport/internal/admission"
 	"sallyport/internal/cache"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
@@ -24,35 +25,39 @@ import (
 
 // routeTLS reads the ClientHello and goes on by server name and protocol. Protocol is that of the
 // database whose clear-text negotiation led here, or empty.
-func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, guest *guest, protocol string) error {
+func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visitor *admission.Visitor, protocol string) error {
 	hello, err := mux.ReadHello(conn, read)
 	if err != nil {
 		return err
 	}
 	unread := mux.Unread(conn, hello.Raw)
 	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.Cluster); ok {
-		return p.toAgent(ctx, conn, hello.Raw, id, guest)
+		return p.toAgent(ctx, conn, hello.Raw, id, visitor)
 	}
 	switch {
 	case protocol != "":
-		return p.terminate(ctx, unread, guest)
+		return p.terminate(ctx, unread, hello.Protocols, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolAuth):
 		_ = conn.SetDeadline(time.Time{})
-		p.PassToAuth(ctx, unread)
+		p.PassToAuth(ctx, unread, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolTunnel):
-		p.serveTLS(p.tunnel, mtls.Server(p.HostCert, p.Trust, true, mtls.ProtocolHTTP2), unread)
+		p.serveTLS(p.tunnel, mtls.Server(p.HostCert, p.Trust, true, mtls.ProtocolHTTP2), unread, visitor, callTimeout)
 	case slices.ContainsFunc(hello.Protocols, isDatabaseProtocol):
-		return p.terminate(ctx, unread, guest)
+		return p.terminate(ctx, unread, hello.Protocols, visitor)
 	default:
-		p.serveTLS(p.web, mtls.Web(p.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread)
+		p.serveTLS(p.web, mtls.Web(p.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread, visitor, 0)
 	}
 	return nil
 }
 
-func isDatabaseProtocol(name string) bool { return strings.HasPrefix(name, "teleport-") }
+// isDatabaseProtocol tells the names that clients of databases offer: those of the local proxy, and
+// PostgreSQL's own for TLS from the first byte ("Protocol Flow", "SSL Session Encryption").
+func isDatabaseProtocol(name string) bool {
+	return strings.HasPrefix(name, "teleport-") || name == mtls.ProtocolPostgres
+}
 
 // toAgent gives a client to an agent that serves the database, and copies until the session ends.
-func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id string, guest *guest) error {
+func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id string, visitor *admission.Visitor) error {
 	d := tunnel.Dispatch{ClientAddress: conn.RemoteAddr().String(), ListenerAddress: conn.LocalAddr().String()}
 	_, _ = rand.Read(d.Connection[:]) // never fails (crypto/rand)
 	hosts := p.agentsOf(id)
@@ -63,7 +68,7 @@ func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id str
 	for _, host := range hosts {
 		if host == p.HostID && p.Local != nil {
 			_ = conn.SetDeadline(time.Time{})
-			p.Local.Serve(ctx, mux.Unread(conn, hello), d, guest.leave)
+			p.Local.Serve(ctx, mux.Unread(conn, hello), d, visitor.Known)
 			return nil
 		}
 		agent, err := p.hub.Dispatch(ctx, host, d)
@@ -71,15 +76,15 @@ func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id str
 			failures = append(failures, fmt.Errorf("agent %s: %w", host, err))
 			continue
 		}
-		return p.join(conn, agent, hello, d.Connection, guest)
+		return p.join(conn, agent, hello, d.Connection, visitor)
 	}
 	return errors.Join(failures...)
 }
 
 // join sends the kept bytes and copies both ways.
-func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, guest *guest) error {
-	p.guests.await(id, guest)
-	defer p.guests.forget(id)
+func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor *admission.Visitor) error {
+	p.reports.await(id, visitor.Known)
+	defer p.reports.forget(id)
 	_ = client.SetDeadline(time.Time{})
 	if _, err := agent.Write(hello); err != nil {
 		_ = agent.Close()

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
+	"sallyport/internal/admission"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
+	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
@@ -20,8 +23,9 @@ import (
 // terminate serves a client that cannot name the database in its ClientHello: TLS ends here, for a
 // certificate that was made for that. The proxy asks for a certificate for this one connection and goes
 // the usual way to the agent with it.
-func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, guest *guest) error {
-	outer := tls.Server(conn, mtls.Server(p.WebCert, p.Trust, true))
+func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, visitor *admission.Visitor) error {
+	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !isDatabaseProtocol(name) })
+	outer := tls.Server(conn, mtls.Server(p.WebCert, p.Trust, true, protocols...))
 	if err := outer.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
@@ -30,20 +34,40 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, guest *guest) err
 	if err != nil {
 		return err
 	}
-	if user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated {
-		return errors.New("client's certificate is not for a connection that ends here")
-	}
-	cert, err := p.sessionCertificate(ctx, state.PeerCertificates[0].Raw)
+	inner, err := p.innerSession(ctx, conn, user, state.PeerCertificates[0].Raw, visitor)
 	if err != nil {
-		return err
+		return errors.Join(err, refuseClient(outer, user, err))
 	}
-	guest.leave()
 	_ = conn.SetDeadline(time.Time{})
-	inner, err := p.dialAgent(ctx, conn, user.Route.Service, cert)
+	return relay(outer, inner)
+}
+
+// innerSession opens the end-to-end path for a user whose own TLS ends here.
+func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identity.Identity, raw []byte, visitor *admission.Visitor) (*tls.Conn, error) {
+	switch {
+	case user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
+		return nil, fault.New(fault.AccessDenied, "the certificate is not one for a database; use the files that tsh db login stored")
+	case p.EndToEndOnly:
+		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database's host as tsh db env prints it")
+	}
+	cert, err := p.sessionCertificate(ctx, raw)
 	if err != nil {
+		return nil, err
+	}
+	visitor.Known()
+	return p.dialAgent(ctx, client, user.Route.Service, cert, visitor)
+}
+
+// refuseClient tells a client why its connection ends, in its protocol, as far as that is known here.
+func refuseClient(client *tls.Conn, user *identity.Identity, cause error) error {
+	if user.Route == nil || user.Route.Protocol != "postgres" {
+		return nil
+	}
+	// libpq reads the answer to its first message only.
+	if _, err := client.Read(make([]byte, pgMaxStartup)); err != nil {
 		return err
 	}
-	return relay(outer, inner)
+	return errors.Join(writeFatal(client, "28000", fault.Message(cause)), client.CloseWrite())
 }
 
 func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certificate, error) {
@@ -69,14 +93,12 @@ func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certi
 }
 
 // dialAgent opens the end-to-end path to an agent, from this proxy's own other side.
-func (p *Proxy) dialAgent(ctx context.Context, client net.Conn, service string, cert *tls.Certificate) (*tls.Conn, error) {
+func (p *Proxy) dialAgent(ctx context.Context, client net.Conn, service string, cert *tls.Certificate, visitor *admission.Visitor) (*tls.Conn, error) {
 	name := route.ServerName(service, p.Cluster)
 	near, far := net.Pipe()
 	conn := tls.Client(near, mtls.Named(name, p.Trust().Pool(ca.HostCA), cert))
 	p.conns.Go(func() {
-		stranger := &guest{all: p.guests}
-		stranger.once.Do(func() {}) // counted already, as the client
-		if err := p.routeTLS(ctx, &addressed{Conn: far, client: client}, nil, stranger, ""); err != nil {
+		if err := p.routeTLS(ctx, &addressed{Conn: far, client: client}, nil, visitor, ""); err != nil {
 			p.Logger.Debug("connection refused", "client", client.RemoteAddr().String(), "error", err)
 			_ = far.Close()
 		}
@@ -85,7 +107,7 @@ func (p *Proxy) dialAgent(ctx context.Context, client net.Conn, service string, 
 	defer cancel()
 	if err := conn.HandshakeContext(handshake); err != nil {
 		_ = near.Close()
-		return nil, fmt.Errorf("reaching an agent for %q: %w", service, err)
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "no database service answers for %q now; try again, and ask an administrator if that goes on", service)
 	}
 	return conn, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/internal/admission"
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/auth"
@@ -39,6 +40,9 @@ const (
 	adminLifetime = 24 * time.Hour
 	localLifetime = 24 * time.Hour
 	reissueEvery  = time.Hour
+
+	// strangersStay is how long a connection to the API may stay open whose client shows no certificate.
+	strangersStay = 30 * time.Second
 )
 
 // authService is the authority in this process.
@@ -200,7 +204,7 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 	s.accepted = mux.NewListener(listener.Addr())
 	config := mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
 	server := &http.Server{
-		Handler: endWatches(ctx, auth.TLSHandler(s.handler)), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: admission.Recognise(endWatches(ctx, auth.TLSHandler(s.handler))), ConnContext: admission.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
 	group.Go(func() error {
@@ -210,7 +214,8 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 		}
 		return err
 	})
-	group.Go(func() error { return s.accept(ctx, listener) })
+	gate := admission.NewGate(admission.Defaults(d.cfg.MaxConnections))
+	group.Go(func() error { return s.accept(ctx, listener, gate) })
 	group.Go(func() error {
 		<-ctx.Done()
 		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -239,7 +244,10 @@ func endWatches(stopping context.Context, next http.Handler) http.Handler {
 	})
 }
 
-func (s *authService) accept(ctx context.Context, listener net.Listener) error {
+// accept hands on what comes to the API's own port, until the listener is closed.
+func (s *authService) accept(ctx context.Context, listener net.Listener, gate *admission.Gate) error {
+	var handing sync.WaitGroup
+	defer handing.Wait()
 	for {
 		conn, err := listener.Accept()
 		if ctx.Err() != nil {
@@ -249,15 +257,20 @@ func (s *authService) accept(ctx context.Context, listener net.Listener) error {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
-			time.Sleep(50 * time.Millisecond)
+			select { // others must end first
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
 			continue
 		}
-		go s.accepted.Hand(conn)
+		visitor, err := gate.Enter(conn.RemoteAddr())
+		if err != nil {
+			_ = conn.Close()
+			continue
+		}
+		handing.Go(func() { s.accepted.Hand(visitor.Own(conn, strangersStay)) })
 	}
 }
-
-// hand serves a connection that came through the proxy.
-func (s *authService) hand(conn net.Conn) { s.accepted.Hand(conn) }
 
 // tlsListener starts TLS on each accepted connection.
 type tlsListener struct {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sallyport/internal/admission"
 	"sallyport/internal/agent"
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
@@ -237,6 +238,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 	cfg := proxy.Config{
 		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
 		WebCert: webCert, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
+		Limits: admission.Defaults(d.cfg.MaxConnections), EndToEndOnly: d.cfg.Proxy.EndToEndOnly,
 	}
 	if d.agent != nil {
 		cfg.Local = d.agent
@@ -249,11 +251,14 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 }
 
 // passToAuth gives a connection to the auth server, here or elsewhere.
-func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn) {
+func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn, visitor *admission.Visitor) {
 	if d.auth != nil {
-		d.auth.hand(conn)
+		d.auth.accepted.Hand(visitor.Own(conn, strangersStay))
 		return
 	}
+	// The handshake is not seen here; auth has closed the connections of strangers by then.
+	known := time.AfterFunc(2*strangersStay, visitor.Known)
+	defer known.Stop()
 	d.spliceToAuth(ctx, conn)
 }
 

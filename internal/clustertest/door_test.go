@@ -1,0 +1,154 @@
+package clustertest_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sallyport/internal/client"
+	"sallyport/internal/clustertest"
+	"sallyport/internal/config"
+	"sallyport/internal/mtls"
+)
+
+// TestUnfinishedCallsCountAsStrangers opens far more web and API connections than one source may, each with
+// a call whose body never comes.
+func TestUnfinishedCallsCountAsStrangers(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{})
+	works(t, s.session(t, "orders"))
+	const allowed, tried = 100, 150
+	for i, door := range []struct {
+		name, address string
+		protocols     []string
+	}{
+		{"web", s.Proxy, []string{mtls.ProtocolHTTP}},
+		{"auth through the proxy", s.Proxy, []string{mtls.ProtocolAuth, mtls.ProtocolHTTP}},
+		{"auth", s.Auth, []string{mtls.ProtocolHTTP}},
+	} {
+		t.Run(door.name, func(t *testing.T) {
+			open := 0
+			for range tried {
+				conn := dialFrom(t, door.address, fmt.Sprintf("127.0.0.%d", 80+i))
+				client := tls.Client(conn, mtls.Insecure("x", door.protocols...))
+				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+				if client.HandshakeContext(t.Context()) != nil {
+					continue
+				}
+				_, err := client.Write([]byte("POST /sallyport.v1.JoinService/Join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"))
+				if err == nil {
+					open++
+				}
+			}
+			if open > allowed || open == 0 {
+				t.Errorf("%d connections are open", open)
+			}
+		})
+	}
+	works(t, s.session(t, "orders"))
+}
+
+// openWithoutName opens a PostgreSQL connection whose ClientHello names the proxy and not the database, the
+// way of clients that end TLS at the proxy: after an SSLRequest, or directly.
+func openWithoutName(t *testing.T, c *clustertest.Cluster, login *client.Credentials, direct bool) (*pgx.Conn, error) {
+	t.Helper()
+	config, err := pgx.ParseConfig("postgres://" + c.Proxy + "/postgres?sslmode=require")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := login.Certificate()
+	config.TLSConfig = mtls.Insecure("localhost", mtls.ProtocolPostgres)
+	config.TLSConfig.Certificates = []tls.Certificate{*cert}
+	config.User, config.Fallbacks = "postgres", nil
+	if direct {
+		tlsConfig := config.TLSConfig
+		config.TLSConfig = nil
+		config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return tls.Client(conn, tlsConfig), nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn, nil
+}
+
+func terminatedLogin(t *testing.T, s *scene) *client.Credentials {
+	t.Helper()
+	api := s.alice.API(s.Proxy)
+	defer api.Close()
+	login, err := client.DatabaseLogin(t.Context(), api, client.Route{Service: "orders", Protocol: "postgres", User: "postgres", Name: "postgres", ProxyTerminated: true}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return login
+}
+
+func TestClientsThatCannotNameTheDatabase(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{})
+	works(t, s.session(t, "orders"))
+	login := terminatedLogin(t, s)
+	for name, direct := range map[string]bool{"after an SSLRequest": false, "TLS from the first byte": true} {
+		conn, err := openWithoutName(t, s.Cluster, login, direct)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		works(t, conn)
+	}
+	s.agent.Stop(t)
+	clustertest.Eventually(t, "the client reads that no agent is there", func() error {
+		_, err := openWithoutName(t, s.Cluster, login, false)
+		if err == nil {
+			return errors.New("it was connected")
+		}
+		if !strings.Contains(err.Error(), `no database service answers for "orders" now`) {
+			return err
+		}
+		return nil
+	})
+}
+
+func TestEndToEndOnlyTurnsThemAway(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{Change: func(cfg *config.Config) { cfg.Proxy.EndToEndOnly = true }})
+	works(t, s.session(t, "orders"))
+	_, err := openWithoutName(t, s.Cluster, terminatedLogin(t, s), false)
+	if err == nil || !strings.Contains(err.Error(), "this cluster takes end-to-end connections only") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestOneAddressHasALimitOfConnections(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{Change: func(cfg *config.Config) { cfg.MaxConnections = 40 }})
+	first := s.session(t, "orders")
+	var held []*pgx.Conn
+	clustertest.Eventually(t, "one connection is too many", func() error {
+		conn, err := connect(t, s.Cluster, s.alice, "orders", "postgres", "postgres")
+		if err == nil {
+			held = append(held, conn)
+			return errors.New("it was taken")
+		}
+		return nil
+	})
+	works(t, first)
+	if len(held) == 0 || len(held) > 40 {
+		t.Fatalf("%d more sessions were taken", len(held))
+	}
+}
