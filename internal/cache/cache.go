@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,14 +177,20 @@ func (c *Cache) Age() time.Duration {
 // List returns all resources of a kind in their concrete type, in no order. Expired ones are left out
 // even when the auth server cannot say so.
 func List[R resource.Resource](c *Cache, kind string) []R {
+	now := c.now()
+	return slices.DeleteFunc(ListKnown[R](c, kind), func(r R) bool {
+		expires := r.Meta().Expires
+		return expires != nil && now.After(*expires)
+	})
+}
+
+// ListKnown is List with the resources that have expired and that the auth server, which may be away, has
+// not called gone.
+func ListKnown[R resource.Resource](c *Cache, kind string) []R {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	all := make([]R, 0, len(c.items[kind]))
-	now := c.now()
 	for _, r := range c.items[kind] {
-		if expires := r.Meta().Expires; expires != nil && now.After(*expires) {
-			continue
-		}
 		if typed, ok := r.(R); ok {
 			all = append(all, typed)
 		}

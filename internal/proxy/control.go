@@ -95,10 +95,9 @@ func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyp
 	silence := time.AfterFunc(agentSilence, func() { cancel(errors.New("agent is silent")) })
 	defer silence.Stop()
 	received := make(chan error, 1)
+	// Nobody waits for the receiver: only the handler's return ends the stream and with it the receiver.
 	go func() { received <- c.receive(stream, one, silence) }()
-	err := c.send(ctx, stream, attached, one, id, received)
-	// The handler's return ends the stream and with it the receiver.
-	return authapi.ToWire(err)
+	return authapi.ToWire(c.send(ctx, stream, attached, one, id, received))
 }
 
 func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse], one *link, silence *time.Timer) error {

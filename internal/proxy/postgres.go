@@ -71,7 +71,8 @@ func (p *Proxy) readCancel(conn net.Conn, size int) error {
 
 // passCancel asks the agents whose session the key is.
 func (p *Proxy) passCancel(key cancelkey.Key, from string) {
-	if !p.cancels.allow(key.ClientAddress) {
+	// An agent states the client's address, so that it is counted as a source itself.
+	if from != "" && !p.cancels.allow(from) || !p.cancels.allow(key.ClientAddress) {
 		return
 	}
 	if p.Local != nil && from != p.HostID {

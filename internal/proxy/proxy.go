@@ -68,6 +68,8 @@ type Proxy struct {
 	links   links
 	cancels *cancelLimit
 
+	databases directory
+
 	web    *mux.Listener
 	tunnel *mux.Listener
 	conns  sync.WaitGroup
@@ -75,7 +77,7 @@ type Proxy struct {
 
 // New returns a proxy that does not serve yet.
 func New(cfg Config) *Proxy {
-	return &Proxy{Config: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: newCancelLimit(cfg.Now)}
+	return &Proxy{Config: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: newCancelLimit(cfg.Now), databases: directory{cache: cfg.Cache}}
 }
 
 const (

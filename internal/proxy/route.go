@@ -14,10 +14,8 @@ import (
 	"time"
 
 	"sallyport/internal/admission"
-	"sallyport/internal/cache"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
-	"sallyport/internal/resource"
 	"sallyport/internal/route"
 	"sallyport/internal/splice"
 	"sallyport/internal/tunnel"
@@ -107,11 +105,7 @@ func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor
 // an agent in this process first.
 func (p *Proxy) agentsOf(id string) []string {
 	var hosts []string
-	for _, server := range cache.List[*resource.DatabaseServer](p.Cache, resource.KindDatabaseServer) {
-		host := server.Spec.HostID
-		if route.ID(server.GetName()) != id {
-			continue
-		}
+	for _, host := range p.databases.hostsOf(id) {
 		if host == p.HostID && p.Local != nil {
 			return []string{host}
 		}
