@@ -18,7 +18,7 @@ import (
 type server = pgserver.Server
 
 // postgres starts a PostgreSQL with the files of tctl auth sign --format=db, and sets the variable NAME to
-// its port on 127.0.0.1: postgres NAME PREFIX.
+// its port on 127.0.0.1, NAME_SOCKET to the directory of its socket: postgres NAME PREFIX.
 func (s *story) postgres(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: postgres NAME PREFIX")
@@ -32,6 +32,7 @@ func (s *story) postgres(ts *testscript.TestScript, neg bool, args []string) {
 	_, port, err := net.SplitHostPort(started.Addr)
 	ts.Check(err)
 	ts.Setenv(args[0], port)
+	ts.Setenv(args[0]+"_SOCKET", started.Socket())
 }
 
 // sql runs SQL as the superuser, or ends or begins the life of the server: sql NAME TEXT|stop|start.

@@ -145,6 +145,9 @@ func (s *Server) prepare(template string, options *Options) error {
 	return s.account.own(s.dir, s.socket)
 }
 
+// Socket returns the directory of the server's Unix socket, by which anybody is whom they say they are.
+func (s *Server) Socket() string { return s.socket }
+
 func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }
 
