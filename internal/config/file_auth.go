@@ -1,13 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
 
-	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -241,57 +239,8 @@ func (p *problems) has(paths ...string) bool {
 // resource fills in the resource's defaults and notes what is wrong with it. place maps the resource's
 // paths, such as spec.uri, to paths of the file.
 func (p *problems) resource(r resource.Resource, kind string, place func(path string) string) {
-	setHeader(r, kind)
-	err := r.Validate()
-	if err == nil {
-		return
+	r.SetKind(kind)
+	for _, one := range resource.Inspect(r) {
+		p.add(place(one.Path), "%s", one.Message)
 	}
-	for _, one := range splitProblems(fault.Message(err)) {
-		p.add(place(one.path), "%s", one.message)
-	}
-}
-
-// setHeader gives the resource the kind and the newest version of it.
-func setHeader(r resource.Resource, kind string) {
-	versions := resource.Versions(kind)
-	header := resource.Header{Kind: kind, Version: versions[len(versions)-1], Metadata: *r.Meta()}
-	switch v := r.(type) {
-	case *resource.Token:
-		v.Header = header
-	case *resource.Database:
-		v.Header = header
-	case *resource.AuthPreference:
-		v.Header = header
-	case *resource.NetworkingConfig:
-		v.Header = header
-	case *resource.RecordingConfig:
-		v.Header = header
-	case *resource.DatabaseService:
-		v.Header = header
-	default:
-		panic(fmt.Sprintf("config: no header for %T", r))
-	}
-}
-
-type resourceProblem struct{ path, message string }
-
-// problemStart is where each problem begins in the sentence of a resource's Validate.
-var problemStart = regexp.MustCompile(`(?:^|; |is not valid: )((?:metadata|spec|kind|version)[][.\w"-]*): `)
-
-// splitProblems takes the sentence of a resource's Validate apart: "kind "name" is not valid: path:
-// message; path: message".
-func splitProblems(sentence string) []resourceProblem {
-	var list []resourceProblem
-	starts := problemStart.FindAllStringSubmatchIndex(sentence, -1)
-	for i, at := range starts {
-		end := len(sentence)
-		if i+1 < len(starts) {
-			end = starts[i+1][0]
-		}
-		list = append(list, resourceProblem{path: sentence[at[2]:at[3]], message: sentence[at[1]:end]})
-	}
-	if len(list) == 0 {
-		list = append(list, resourceProblem{message: sentence})
-	}
-	return list
 }

@@ -28,8 +28,8 @@ func (s *DatabaseServer) check(p *problems) {
 		p.add("spec.database", "is missing")
 		return
 	}
-	for _, one := range inspect(s.Spec.Database).list {
-		p.add("spec.database."+one.path, "%s", one.message)
+	for _, one := range Inspect(s.Spec.Database) {
+		p.add("spec.database."+one.Path, "%s", one.Message)
 	}
 	if s.Spec.Database.Metadata.Name != s.Metadata.Name {
 		p.add("metadata.name", "must be the name of the database, %q", s.Spec.Database.Metadata.Name)

@@ -12,30 +12,30 @@ import (
 
 const maxNameLength = 255
 
-// problem is one thing wrong with one key.
-type problem struct {
-	path    string // of the key, as in spec.allow.db_users[1]; empty for the whole document
-	message string
+// Problem is one thing wrong with one key.
+type Problem struct {
+	Path    string // of the key, as in spec.allow.db_users[1]; empty for the whole document
+	Message string
 }
 
 // problems collects everything wrong with one resource, so that a person corrects it in one go.
 type problems struct {
-	list []problem
+	list []Problem
 }
 
 func (p *problems) add(path, format string, args ...any) {
-	p.list = append(p.list, problem{path: path, message: fmt.Sprintf(format, args...)})
+	p.list = append(p.list, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // validate is the common part of every Validate method.
 func validate(r Resource) error {
-	p := inspect(r)
-	if len(p.list) == 0 {
+	found := Inspect(r)
+	if len(found) == 0 {
 		return nil
 	}
-	texts := make([]string, len(p.list))
-	for i, one := range p.list {
-		texts[i] = one.path + ": " + one.message
+	texts := make([]string, len(found))
+	for i, one := range found {
+		texts[i] = one.Path + ": " + one.Message
 	}
 	name := ""
 	if r.GetName() != "" && r.GetKind() != KindToken { // the name of a token is its secret
@@ -44,12 +44,13 @@ func validate(r Resource) error {
 	return fault.New(fault.BadParameter, "%s%s is not valid: %s", r.GetKind(), name, strings.Join(texts, "; "))
 }
 
-// inspect sets defaults and returns what is wrong.
-func inspect(r Resource) *problems {
+// Inspect is Validate for callers that place each problem themselves: it fills in the defaults and
+// returns everything that is wrong.
+func Inspect(r Resource) []Problem {
 	p := &problems{}
 	checkHeader(p, r)
 	r.check(p)
-	return p
+	return p.list
 }
 
 func checkHeader(p *problems, r Resource) {

@@ -40,6 +40,12 @@ func (h *Header) GetName() string { return h.Metadata.Name }
 // Meta returns the metadata for reading and changing.
 func (h *Header) Meta() *Metadata { return &h.Metadata }
 
+// SetKind sets the kind and its newest version.
+func (h *Header) SetKind(kind string) {
+	versions := Versions(kind)
+	h.Kind, h.Version = kind, versions[len(versions)-1]
+}
+
 func (h *Header) header() *Header { return h }
 
 // Resource is any of the concrete types of this package, always as a pointer.
@@ -47,8 +53,11 @@ type Resource interface {
 	GetKind() string
 	GetName() string
 	Meta() *Metadata
+	// SetKind sets the kind, which must be one that has a type, and the newest version of it.
+	SetKind(kind string)
 	// Validate fills in the defaults of the schema, then checks. The error is one
-	// fault.BadParameter that names every problem with the path of its key.
+	// fault.BadParameter that names every problem with the path of its key. Inspect returns them one
+	// by one.
 	Validate() error
 
 	header() *Header
@@ -61,8 +70,7 @@ func New(kind string) (Resource, error) {
 	if r == nil {
 		return nil, fault.New(fault.BadParameter, "resources of kind %q are not supported; use one of %s", kind, quotedList(storedKinds()))
 	}
-	versions := Versions(kind)
-	*r.header() = Header{Kind: kind, Version: versions[len(versions)-1]}
+	r.SetKind(kind)
 	return r, nil
 }
 

@@ -87,17 +87,18 @@ func build(doc *node) (Resource, error) {
 	dropLegacy(doc)
 	p := &problems{}
 	assign(p, reflect.ValueOf(r).Elem(), doc, "")
-	if len(p.list) == 0 { // defaults and rules make sense only for a complete reading
-		p = inspect(r)
+	found := p.list
+	if len(found) == 0 { // defaults and rules make sense only for a complete reading
+		found = Inspect(r)
 	}
-	if len(p.list) == 0 {
+	if len(found) == 0 {
 		return r, nil
 	}
 	lines := map[string]int{}
 	indexLines(lines, doc, "")
-	texts := make([]string, len(p.list))
-	for i, one := range p.list {
-		texts[i] = fmt.Sprintf("line %d: %s: %s", lineFor(lines, one.path), one.path, one.message)
+	texts := make([]string, len(found))
+	for i, one := range found {
+		texts[i] = fmt.Sprintf("line %d: %s: %s", lineFor(lines, one.Path), one.Path, one.Message)
 	}
 	return nil, errors.New(strings.Join(texts, "; "))
 }
