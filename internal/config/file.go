@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/resource"
+	"sallyport/internal/yamlnode"
 )
 
 // fileConfig is the whole file. Every section may be left out.
@@ -153,20 +154,20 @@ type storageSection struct {
 // absentService is the section of a service that this program does not have.
 type absentService struct{}
 
-func (*absentService) fromNode(p *problems, n *node, path string) {
-	if n.shape == shapeNull {
+func (*absentService) fromNode(p *problems, n *yamlnode.Node, path string) {
+	if n.Shape == yamlnode.Null {
 		return
 	}
-	if n.shape != shapeMap {
-		p.add(path, "must be a map, not %s", n.shape)
+	if n.Shape != yamlnode.Map {
+		p.add(path, "must be a map, not %s", n.Shape)
 		return
 	}
-	enabled := n.get("enabled")
+	enabled := n.Get("enabled")
 	if enabled == nil {
 		return
 	}
 	var on resource.Bool
-	if err := on.UnmarshalJSON(enabled.json()); err != nil {
+	if err := on.UnmarshalJSON(enabled.JSON()); err != nil {
 		p.add(path+".enabled", "%s", err)
 		return
 	}

@@ -38,9 +38,8 @@ func FromBase64(text, source string, env Env) (*Config, error) {
 // Parse reads a file's text. The source, usually the file's path, begins each line of the error.
 func Parse(data []byte, source string, env Env) (*Config, error) {
 	p := &problems{source: source}
-	root := parseYAML(p, data)
 	f := &fileConfig{}
-	assign(p, reflect.ValueOf(f).Elem(), root, "")
+	assigner(p).Assign(reflect.ValueOf(f).Elem(), readFile(p, data), "")
 	c := f.config(p, env)
 	if err := p.err(); err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func TestEachProblemIsToldWithLineAndPath(t *testing.T) {
 	for _, test := range []struct{ rule, text, want string }{
 		{"an unknown key is offered its neighbour", "db_service:\n  databases:\n  - name: a\n    protocl: postgres\n    uri: h:1", `t:4: db_service.databases[0].protocl: unknown key; did you mean "protocol"?`},
 		{"an unknown section", "databases: []", `t:1: databases: unknown key`},
-		{"a key twice", "teleport:\n  nodename: a\n  nodename: b", `t:3: teleport.nodename: the key is already on line 2`},
+		{"a key twice", "teleport:\n  nodename: a\n  nodename: b", `t:3: teleport.nodename: the key "nodename" is already on line 2`},
 		{"a list for a map", "teleport: [1]", `t:1: teleport: must be a map, not a list`},
 		{"a map for a string", "teleport:\n  nodename: {a: b}", `t:2: teleport.nodename: must be a string, not a map`},
 		{"a map for a list", "db_service:\n  databases: {}", `t:2: db_service.databases: must be a list, not a map`},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/yamlnode"
 )
 
 // problems collects what is wrong with a file, so that a person corrects it in one go, and what is
@@ -42,7 +43,7 @@ func (p *problems) warn(path, format string, args ...any) {
 }
 
 func (p *problems) finding(path, format string, args ...any) finding {
-	line := p.line(path)
+	line := yamlnode.LineOf(p.lines, path)
 	text := ""
 	switch {
 	case line > 0:
@@ -57,17 +58,6 @@ func (p *problems) finding(path, format string, args ...any) finding {
 		text += path + ": "
 	}
 	return finding{line, text + fmt.Sprintf(format, args...)}
-}
-
-// line returns the line of the key, or of the nearest key above one that is missing.
-func (p *problems) line(path string) int {
-	for path != "" {
-		if line, ok := p.lines[path]; ok {
-			return line
-		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
-	}
-	return p.lines[""]
 }
 
 // err returns everything that is wrong as one error with a line for each problem, in the order of the file.
@@ -87,34 +77,9 @@ func inOrder(findings []finding) []string {
 	return texts
 }
 
-func keyPath(path, key string) string {
-	plain := key != "" && !strings.ContainsFunc(key, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
-	})
-	switch {
-	case !plain:
-		return fmt.Sprintf("%s[%q]", path, key)
-	case path == "":
-		return key
-	default:
-		return path + "." + key
-	}
-}
+func orList(items []string) string { return yamlnode.AnyOf(items) }
 
-func indexPath(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
-
-// orList renders alternatives as in: "a", "b" or "c".
-func orList(items []string) string {
-	quoted := make([]string, len(items))
-	for i, item := range items {
-		quoted[i] = fmt.Sprintf("%q", item)
-	}
-	if len(quoted) < 2 {
-		return strings.Join(quoted, "")
-	}
-	last := len(quoted) - 1
-	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
-}
+func indexPath(path string, i int) string { return yamlnode.IndexPath(path, i) }
 
 // oneOf notes a value that is not among those allowed.
 func (p *problems) oneOf(path, value string, allowed ...string) bool {

@@ -1,5 +1,7 @@
 package resource
 
+import "sallyport/internal/yamlnode"
+
 // CertAuthority is one of the cluster's certificate authorities. Its name is its type, since a cluster
 // has one of each.
 type CertAuthority struct {
@@ -70,10 +72,10 @@ func (c *CertAuthority) check(p *problems) {
 		p.add("spec.active_keys.tls", "needs at least one key pair")
 	}
 	for i, pair := range s.ActiveKeys.TLS {
-		pair.check(p, indexPath("spec.active_keys.tls", i))
+		pair.check(p, yamlnode.IndexPath("spec.active_keys.tls", i))
 	}
 	for i, pair := range s.AdditionalTrustedKeys.TLS {
-		pair.check(p, indexPath("spec.additional_trusted_keys.tls", i))
+		pair.check(p, yamlnode.IndexPath("spec.additional_trusted_keys.tls", i))
 	}
 	if s.Rotation.State == "" {
 		s.Rotation.State = RotationStandby

@@ -3,6 +3,8 @@ package resource
 import (
 	"encoding/json"
 	"time"
+
+	"sallyport/internal/yamlnode"
 )
 
 // DefaultSessionTTL is how long a login lasts when the cluster does not say.
@@ -72,7 +74,7 @@ func (a *AuthPreference) check(p *problems) {
 	}
 	checkOneOf(p, "spec.second_factor", s.SecondFactor, "", "otp", "webauthn", "on", "optional", "off", "u2f")
 	for i, factor := range s.SecondFactors {
-		checkOneOf(p, indexPath("spec.second_factors", i), factor, "otp", "webauthn", "sso")
+		checkOneOf(p, yamlnode.IndexPath("spec.second_factors", i), factor, "otp", "webauthn", "sso")
 	}
 	if s.LockingMode == "" {
 		s.LockingMode = BestEffort

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sallyport/internal/yamlnode"
 )
 
 // Labels written by the cluster.
@@ -231,9 +233,9 @@ func (d *Database) check(p *problems) {
 	}
 	s := &d.Spec
 	if s.Protocol == "" {
-		p.add("spec.protocol", "is missing; use %s", orList(Protocols()))
+		p.add("spec.protocol", "is missing; use %s", yamlnode.AnyOf(Protocols()))
 	} else if !slices.Contains(Protocols(), s.Protocol) {
-		p.add("spec.protocol", "%q is not known; use %s", s.Protocol, orList(Protocols()))
+		p.add("spec.protocol", "%q is not known; use %s", s.Protocol, yamlnode.AnyOf(Protocols()))
 	} else if err := s.checkURI(); err != nil {
 		p.add("spec.uri", "%s", err)
 	}
@@ -247,7 +249,7 @@ func (d *Database) check(p *problems) {
 	s.AWS.check(p)
 	checkPrintable(p, "spec.admin_user.name", s.AdminUser.Name)
 	for _, name := range sortedKeys(s.DynamicLabels) {
-		label, path := s.DynamicLabels[name], keyPath("spec.dynamic_labels", name)
+		label, path := s.DynamicLabels[name], yamlnode.KeyPath("spec.dynamic_labels", name)
 		if len(label.Command) == 0 {
 			p.add(path+".command", "is missing")
 		}

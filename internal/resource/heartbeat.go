@@ -1,6 +1,10 @@
 package resource
 
-import "time"
+import (
+	"time"
+
+	"sallyport/internal/yamlnode"
+)
 
 // DatabaseServer says that an agent serves a database. It is kept alive by the agent.
 type DatabaseServer struct {
@@ -67,7 +71,7 @@ func (s *DatabaseService) Validate() error { return validate(s) }
 func (s *DatabaseService) check(p *problems) {
 	checkName(p, "metadata.name", s.Metadata.Name)
 	for i, selector := range s.Spec.Resources {
-		checkLabels(p, indexPath("spec.resources", i)+".labels", selector.Labels)
+		checkLabels(p, yamlnode.IndexPath("spec.resources", i)+".labels", selector.Labels)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/yamlnode"
 )
 
 const maxNameLength = 255
@@ -61,9 +62,9 @@ func checkHeader(p *problems, r Resource) {
 	}
 	if !supportsVersion(h.Kind, h.Version) {
 		if h.Version == "" {
-			p.add("version", "is missing; use %s", orList(Versions(h.Kind)))
+			p.add("version", "is missing; use %s", yamlnode.AnyOf(Versions(h.Kind)))
 		} else {
-			p.add("version", "%q is not supported for kind %q; use %s", h.Version, h.Kind, orList(Versions(h.Kind)))
+			p.add("version", "%q is not supported for kind %q; use %s", h.Version, h.Kind, yamlnode.AnyOf(Versions(h.Kind)))
 		}
 	}
 	if name, ok := SingletonName(h.Kind); ok {
@@ -74,7 +75,7 @@ func checkHeader(p *problems, r Resource) {
 		h.Metadata.Expires = &utc
 	}
 	for _, key := range sortedKeys(h.Metadata.Labels) {
-		path := keyPath("metadata.labels", key)
+		path := yamlnode.KeyPath("metadata.labels", key)
 		if key == "" {
 			p.add(path, "a label needs a name")
 		}
@@ -156,27 +157,9 @@ func unprintable(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicod
 
 func checkOneOf(p *problems, path, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		p.add(path, "%q is not known; use %s", value, orList(allowed))
+		p.add(path, "%q is not known; use %s", value, yamlnode.AnyOf(allowed))
 	}
 }
-
-// keyPath appends a map key to a path. Keys that are not plain words are quoted, so that a path is
-// never ambiguous.
-func keyPath(path, key string) string {
-	plain := key != "" && !strings.ContainsFunc(key, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-'
-	})
-	switch {
-	case !plain:
-		return fmt.Sprintf("%s[%q]", path, key)
-	case path == "":
-		return key
-	default:
-		return path + "." + key
-	}
-}
-
-func indexPath(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
@@ -185,21 +168,4 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-func quotedList(items []string) string {
-	quoted := make([]string, len(items))
-	for i, item := range items {
-		quoted[i] = fmt.Sprintf("%q", item)
-	}
-	return strings.Join(quoted, ", ")
-}
-
-// orList renders alternatives as in: "a", "b" or "c".
-func orList(items []string) string {
-	if len(items) < 2 {
-		return quotedList(items)
-	}
-	last := len(items) - 1
-	return quotedList(items[:last]) + fmt.Sprintf(" or %q", items[last])
 }

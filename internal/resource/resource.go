@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/yamlnode"
 )
 
 // Metadata is what every resource carries besides its own fields.
@@ -68,7 +69,7 @@ type Resource interface {
 func New(kind string) (Resource, error) {
 	r := zero(kind)
 	if r == nil {
-		return nil, fault.New(fault.BadParameter, "resources of kind %q are not supported; use one of %s", kind, quotedList(storedKinds()))
+		return nil, fault.New(fault.BadParameter, "resources of kind %q are not supported; use one of %s", kind, yamlnode.AnyOf(storedKinds()))
 	}
 	r.SetKind(kind)
 	return r, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport/internal/predicate"
+	"sallyport/internal/yamlnode"
 )
 
 func (r *Role) check(p *problems) {
@@ -70,7 +71,7 @@ func (c *RoleConditions) check(p *problems, path string, deny bool) {
 		// An agent that cannot run the command of a dynamic label would lift the denial.
 		for _, key := range sortedKeys(s.labels) {
 			if strings.HasPrefix(key, "dynamic/") {
-				p.add(keyPath(path+"."+s.key, key), "labels under dynamic/ cannot be used to deny")
+				p.add(yamlnode.KeyPath(path+"."+s.key, key), "labels under dynamic/ cannot be used to deny")
 			}
 		}
 		if strings.Contains(s.expression, `"dynamic/`) {
@@ -81,7 +82,7 @@ func (c *RoleConditions) check(p *problems, path string, deny bool) {
 	checkExactNames(p, path+".db_names", c.DatabaseNames)
 	checkExactNames(p, path+".db_roles", c.DatabaseRoles)
 	if i := slices.Index(c.DatabaseRoles, "*"); i >= 0 && !deny {
-		p.add(indexPath(path+".db_roles", i), `"*" is not allowed here; name the roles`)
+		p.add(yamlnode.IndexPath(path+".db_roles", i), `"*" is not allowed here; name the roles`)
 	}
 	for _, l := range []struct {
 		key  string
@@ -92,12 +93,12 @@ func (c *RoleConditions) check(p *problems, path string, deny bool) {
 		{"windows_desktop_logins", c.WindowsDesktopLogins},
 	} {
 		for i, entry := range l.list {
-			checkTemplate(p, indexPath(path+"."+l.key, i), entry)
+			checkTemplate(p, yamlnode.IndexPath(path+"."+l.key, i), entry)
 		}
 	}
 	c.checkPermissions(p, path+".db_permissions", deny)
 	for i, rule := range c.Rules {
-		rule.check(p, indexPath(path+".rules", i))
+		rule.check(p, yamlnode.IndexPath(path+".rules", i))
 	}
 	c.checkRequests(p, path, deny)
 	if c.Impersonate != nil && c.Impersonate.Where != "" {
@@ -108,7 +109,7 @@ func (c *RoleConditions) check(p *problems, path string, deny bool) {
 // checkLabels refuses selectors that would match something else than their writer can have meant.
 func checkLabels(p *problems, path string, labels Labels) {
 	for _, key := range sortedKeys(labels) {
-		values, at := labels[key], keyPath(path, key)
+		values, at := labels[key], yamlnode.KeyPath(path, key)
 		if key == "" {
 			p.add(at, "a label needs a name")
 		}
@@ -121,7 +122,7 @@ func checkLabels(p *problems, path string, labels Labels) {
 		for i, value := range values {
 			vpath := at
 			if len(values) > 1 {
-				vpath = indexPath(at, i)
+				vpath = yamlnode.IndexPath(at, i)
 			}
 			if strings.Contains(value, "{{") {
 				checkTemplate(p, vpath, value)
@@ -136,7 +137,7 @@ func checkLabels(p *problems, path string, labels Labels) {
 // "admin*" would deny nothing.
 func checkExactNames(p *problems, path string, names Strings) {
 	for i, name := range names {
-		at := indexPath(path, i)
+		at := yamlnode.IndexPath(path, i)
 		switch {
 		case name == "":
 			p.add(at, "must not be empty")
@@ -166,7 +167,7 @@ func checkPredicate(p *problems, path, source string, names predicate.Vocabulary
 
 func (c *RoleConditions) checkPermissions(p *problems, path string, deny bool) {
 	for i, permission := range c.DatabasePermissions {
-		at := indexPath(path, i)
+		at := yamlnode.IndexPath(path, i)
 		if len(permission.Match) == 0 {
 			p.add(at+".match", "is missing; name the labels of the objects")
 		}
@@ -176,7 +177,7 @@ func (c *RoleConditions) checkPermissions(p *problems, path string, deny bool) {
 		}
 		for j, name := range permission.Permissions {
 			if strings.TrimSpace(name) == "" || name == "*" && !deny {
-				p.add(indexPath(at+".permissions", j), "name a permission such as SELECT")
+				p.add(yamlnode.IndexPath(at+".permissions", j), "name a permission such as SELECT")
 			}
 		}
 	}
@@ -194,13 +195,13 @@ func (r *Rule) check(p *problems, path string) {
 		p.add(path+".resources", "is missing")
 	}
 	for i, kind := range r.Resources {
-		checkName(p, indexPath(path+".resources", i), kind)
+		checkName(p, yamlnode.IndexPath(path+".resources", i), kind)
 	}
 	if len(r.Verbs) == 0 {
 		p.add(path+".verbs", "is missing")
 	}
 	for i, verb := range r.Verbs {
-		checkOneOf(p, indexPath(path+".verbs", i), verb, verbs()...)
+		checkOneOf(p, yamlnode.IndexPath(path+".verbs", i), verb, verbs()...)
 	}
 	if r.Where != "" {
 		checkPredicate(p, path+".where", r.Where, predicate.ForRules())
@@ -215,7 +216,7 @@ func (c *RoleConditions) checkRequests(p *problems, path string, deny bool) {
 		checkRolePatterns(p, at+".roles", r.Roles)
 		for i, role := range r.SearchAsRoles {
 			if strings.Contains(role, "*") || isRegexp(role) {
-				p.add(indexPath(at+".search_as_roles", i), "must be the name of a role; patterns are not supported here")
+				p.add(yamlnode.IndexPath(at+".search_as_roles", i), "must be the name of a role; patterns are not supported here")
 			}
 		}
 		checkClaims(p, at+".claims_to_roles", r.ClaimsToRoles)
@@ -224,7 +225,7 @@ func (c *RoleConditions) checkRequests(p *problems, path string, deny bool) {
 		}
 		for i, t := range r.Thresholds {
 			if t.Approve < 0 || t.Deny < 0 {
-				p.add(indexPath(at+".thresholds", i), "must not be negative")
+				p.add(yamlnode.IndexPath(at+".thresholds", i), "must not be negative")
 			}
 		}
 		if r.MaxDuration < 0 || r.MaxDuration > maxRequestDuration {
@@ -248,7 +249,7 @@ func (c *RoleConditions) checkRequests(p *problems, path string, deny bool) {
 func checkRolePatterns(p *problems, path string, names Strings) {
 	for i, name := range names {
 		if _, err := ParsePattern(name); err != nil {
-			p.add(indexPath(path, i), "%s", err)
+			p.add(yamlnode.IndexPath(path, i), "%s", err)
 		}
 	}
 }
@@ -256,10 +257,10 @@ func checkRolePatterns(p *problems, path string, names Strings) {
 func checkClaims(p *problems, path string, mappings []ClaimMapping) {
 	for i, m := range mappings {
 		if m.Claim == "" || m.Value == "" || len(m.Roles) == 0 {
-			p.add(indexPath(path, i), "needs claim, value and roles")
+			p.add(yamlnode.IndexPath(path, i), "needs claim, value and roles")
 		}
 		if _, err := ParsePattern(m.Value); err != nil {
-			p.add(indexPath(path, i)+".value", "%s", err)
+			p.add(yamlnode.IndexPath(path, i)+".value", "%s", err)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"sallyport/internal/yamlnode"
 )
 
 // DefaultMaxSessionTTL is how long certificates of a role's holders last at most when it does not say.
@@ -109,7 +111,7 @@ func (m *MFAMode) UnmarshalJSON(data []byte) error {
 	case MFAHardwareKey, MFAHardwareKeyTouch, MFAHardwareKeyPIN, MFAHardwareKeyTouchAndPIN:
 		*m = name
 	default:
-		return fmt.Errorf("%s is not known; use true, false, %s", data, orList([]string{
+		return fmt.Errorf("%s is not known; use true, false, %s", data, yamlnode.AnyOf([]string{
 			string(MFAHardwareKey), string(MFAHardwareKeyTouch), string(MFAHardwareKeyPIN), string(MFAHardwareKeyTouchAndPIN)}))
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/yamlnode"
 )
 
 // Token lets a service join the cluster. With the method "token" its name is a secret.
@@ -125,11 +126,11 @@ func (t *Token) check(p *problems) {
 	for i, name := range s.Roles {
 		role, err := ParseSystemRole(string(name))
 		if err != nil {
-			p.add(indexPath("spec.roles", i), "%s", fault.Message(err))
+			p.add(yamlnode.IndexPath("spec.roles", i), "%s", fault.Message(err))
 			continue
 		}
 		if role == RoleAdmin || role == RoleNop {
-			p.add(indexPath("spec.roles", i), "%q cannot be given to a service that joins", role)
+			p.add(yamlnode.IndexPath("spec.roles", i), "%q cannot be given to a service that joins", role)
 		}
 		s.Roles[i] = role
 	}
@@ -164,7 +165,7 @@ func (s *TokenSpec) checkAllow(p *problems) {
 		p.add("spec.aws_iid_ttl", "must not be negative")
 	}
 	for i, rule := range s.Allow {
-		rule.check(p, indexPath("spec.allow", i), s.JoinMethod)
+		rule.check(p, yamlnode.IndexPath("spec.allow", i), s.JoinMethod)
 	}
 }
 

@@ -3,6 +3,8 @@ package resource
 import (
 	"strings"
 	"time"
+
+	"sallyport/internal/yamlnode"
 )
 
 // User is a person or program that logs in.
@@ -75,18 +77,18 @@ func (u *User) check(p *problems) {
 		u.Spec.Roles = Strings{}
 	}
 	for i, role := range u.Spec.Roles {
-		checkName(p, indexPath("spec.roles", i), role)
+		checkName(p, yamlnode.IndexPath("spec.roles", i), role)
 	}
 	for _, trait := range sortedKeys(u.Spec.Traits) {
-		path := keyPath("spec.traits", trait)
+		path := yamlnode.KeyPath("spec.traits", trait)
 		checkPrintable(p, path, trait)
 		if trait == "" {
 			p.add(path, "a trait needs a name")
 		}
 		for i, value := range u.Spec.Traits[trait] {
-			checkPrintable(p, indexPath(path, i), value)
+			checkPrintable(p, yamlnode.IndexPath(path, i), value)
 			if trait == "db_roles" && value == "*" {
-				p.add(indexPath(path, i), `"*" is not allowed; name the database roles`)
+				p.add(yamlnode.IndexPath(path, i), `"*" is not allowed; name the database roles`)
 			}
 		}
 	}

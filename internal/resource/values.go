@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"sallyport/internal/yamlnode"
 )
 
 // Strings is a list that people may also write as a single string.
@@ -150,13 +152,13 @@ func enumName(data []byte, names ...string) (string, error) {
 	var n int
 	if err := json.Unmarshal(data, &n); err == nil {
 		if n < 0 || n >= len(names) {
-			return "", fmt.Errorf("%d is not known; use %s", n, orList(names))
+			return "", fmt.Errorf("%d is not known; use %s", n, yamlnode.AnyOf(names))
 		}
 		return names[n], nil
 	}
 	var name string
 	if err := json.Unmarshal(data, &name); err != nil {
-		return "", fmt.Errorf("must be %s", orList(names))
+		return "", fmt.Errorf("must be %s", yamlnode.AnyOf(names))
 	}
 	for _, known := range names {
 		if strings.EqualFold(name, known) {
@@ -166,5 +168,5 @@ func enumName(data []byte, names ...string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	return "", fmt.Errorf("%q is not known; use %s", name, orList(names))
+	return "", fmt.Errorf("%q is not known; use %s", name, yamlnode.AnyOf(names))
 }

@@ -146,7 +146,7 @@ func TestParseYAMLErrorsSayWhere(t *testing.T) {
 		"list of scalars":            {"- 1\n", `must be a map with kind`},
 		"unquoted star":              {"kind: role\nversion: v3\nmetadata: {name: x}\nspec:\n  allow:\n    db_users: [*]\n", `the input cannot be read`},
 		"bad time":                   {"kind: user\nversion: v2\nmetadata: {name: x, expires: tomorrow}\nspec: {}\n", `metadata.expires: must be a time such as`},
-		"repeated key in JSON":       {"{\"kind\": \"user\",\n\"kind\": \"role\"}", `line 2: the key "kind" occurs twice`},
+		"repeated key in JSON":       {"{\"kind\": \"user\",\n\"kind\": \"role\"}", `line 2: the key "kind" is already on line 1`},
 		"tag":                        {"kind: !!str role\n", `"!!str" is not supported here`},
 	} {
 		t.Run(name, func(t *testing.T) {

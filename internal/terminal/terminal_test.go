@@ -137,19 +137,19 @@ func TestEncode(t *testing.T) {
   ratio: 1.5
   inner:
     list:
-      - 1
-      - 2
+    - 1
+    - 2
     map:
       x: "yes"
       "y z": plain
     empty: []
     none: null
   rows:
-    - list:
-        - 3
-      map: null
-      empty: null
-      none: null
+  - list:
+    - 3
+    map: null
+    empty: null
+    none: null
 - word
 - []
 `

@@ -1,4 +1,4 @@
-package resource
+package yamlnode
 
 import (
 	"bytes"
@@ -6,39 +6,41 @@ import (
 	"strings"
 )
 
-// ToYAML returns the resource as people write it, with keys in a stable order. ParseYAML reads it back
-// to an equal resource.
-func ToYAML(r Resource) ([]byte, error) {
-	data, err := Encode(r)
-	if err != nil {
-		return nil, err
-	}
-	n, err := jsonNode(data)
+// FromJSON rewrites a JSON value as people write YAML: in block style, with the keys in their order.
+func FromJSON(data []byte) ([]byte, error) {
+	n, err := ReadJSON(data)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	writeMap(&b, n, 0)
+	switch {
+	case n.Shape == Map && len(n.Pairs) > 0:
+		writeMap(&b, n, 0)
+	case n.Shape == List && len(n.Items) > 0:
+		writeList(&b, n, 0)
+	default:
+		writeLeaf(&b, n, 1)
+	}
 	return b.Bytes(), nil
 }
 
 func indent(b *bytes.Buffer, depth int) { b.WriteString(strings.Repeat("  ", depth)) }
 
-func writeMap(b *bytes.Buffer, n *node, depth int) {
-	for _, p := range n.pairs {
+func writeMap(b *bytes.Buffer, n *Node, depth int) {
+	for _, p := range n.Pairs {
 		indent(b, depth)
 		writePair(b, p, depth)
 	}
 }
 
-func writePair(b *bytes.Buffer, p pair, depth int) {
-	b.WriteString(scalarText(p.key))
+func writePair(b *bytes.Buffer, p Pair, depth int) {
+	b.WriteString(scalarText(p.Key))
 	b.WriteByte(':')
-	switch v := p.value; {
-	case v.shape == shapeMap && len(v.pairs) > 0:
+	switch v := p.Value; {
+	case v.Shape == Map && len(v.Pairs) > 0:
 		b.WriteByte('\n')
 		writeMap(b, v, depth+1)
-	case v.shape == shapeList && len(v.items) > 0:
+	case v.Shape == List && len(v.Items) > 0:
 		b.WriteByte('\n')
 		writeList(b, v, depth)
 	default:
@@ -47,20 +49,20 @@ func writePair(b *bytes.Buffer, p pair, depth int) {
 	}
 }
 
-func writeList(b *bytes.Buffer, n *node, depth int) {
-	for _, item := range n.items {
+func writeList(b *bytes.Buffer, n *Node, depth int) {
+	for _, item := range n.Items {
 		indent(b, depth)
 		b.WriteString("- ")
 		switch {
-		case item.shape == shapeMap && len(item.pairs) > 0:
-			for i, p := range item.pairs {
+		case item.Shape == Map && len(item.Pairs) > 0:
+			for i, p := range item.Pairs {
 				if i > 0 {
 					indent(b, depth+1)
 				}
 				writePair(b, p, depth+1)
 			}
-		case item.shape == shapeList && len(item.items) > 0:
-			b.Write(item.appendJSON(nil)) // flow form: lists in lists occur in kept values only
+		case item.Shape == List && len(item.Items) > 0:
+			b.Write(item.JSON()) // flow form: lists in lists occur in kept values only
 			b.WriteByte('\n')
 		default:
 			writeLeaf(b, item, depth+1)
@@ -69,19 +71,19 @@ func writeList(b *bytes.Buffer, n *node, depth int) {
 }
 
 // writeLeaf writes a scalar or an empty collection and ends the line.
-func writeLeaf(b *bytes.Buffer, n *node, depth int) {
+func writeLeaf(b *bytes.Buffer, n *Node, depth int) {
 	switch {
-	case n.shape != shapeString:
-		b.Write(n.appendJSON(nil))
-	case isBlock(n.text):
+	case n.Shape != String:
+		b.Write(n.JSON())
+	case isBlock(n.Text):
 		b.WriteString("|\n")
-		for line := range strings.Lines(n.text) {
+		for line := range strings.Lines(n.Text) {
 			indent(b, depth)
 			b.WriteString(line)
 		}
 		return
 	default:
-		b.WriteString(scalarText(n.text))
+		b.WriteString(scalarText(n.Text))
 	}
 	b.WriteByte('\n')
 }
