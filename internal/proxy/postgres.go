@@ -2,26 +2,15 @@ package proxy
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"sallyport/internal/admission"
 	"sallyport/internal/cancelkey"
-)
-
-// PostgreSQL's first packets (documentation, "Message Formats"): a length that counts itself, and a code.
-const (
-	pgSSLRequest    = 80877103
-	pgGSSENCRequest = 80877104
-	pgCancelRequest = 80877102
-	pgFirstSize     = 8
-	pgMaxCancel     = 256    // bytes of a secret (protocol 3.2)
-	pgMaxStartup    = 10_000 // bytes of a startup message (PostgreSQL's own limit)
+	"sallyport/internal/pgwire"
 )
 
 // routePostgres answers the clear text before TLS: no more than one request for TLS and one for GSSAPI
@@ -29,30 +18,31 @@ const (
 func (p *Proxy) routePostgres(ctx context.Context, conn net.Conn, read []byte, visitor *admission.Visitor) error {
 	askedGSS := false
 	for {
-		var first [pgFirstSize]byte
+		var first [pgwire.HeaderSize]byte
 		n := copy(first[:], read)
 		read = nil
 		if _, err := io.ReadFull(conn, first[n:]); err != nil {
 			return fmt.Errorf("reading startup: %w", err)
 		}
-		size, code := binary.BigEndian.Uint32(first[:4]), binary.BigEndian.Uint32(first[4:])
+		size, code := pgwire.Header(first[:])
 		switch {
-		case code == pgSSLRequest && size == pgFirstSize:
+		case code == pgwire.CodeSSLRequest && size == pgwire.HeaderSize:
 			if _, err := conn.Write([]byte{'S'}); err != nil {
 				return err
 			}
 			// Whatever comes now is TLS: nothing was read beyond the request.
 			return p.routeTLS(ctx, conn, nil, visitor, "postgres")
-		case code == pgGSSENCRequest && size == pgFirstSize && !askedGSS:
+		case code == pgwire.CodeGSSENCRequest && size == pgwire.HeaderSize && !askedGSS:
 			askedGSS = true
 			if _, err := conn.Write([]byte{'N'}); err != nil {
 				return err
 			}
-		case code == pgCancelRequest && size > pgFirstSize+4 && size <= pgFirstSize+4+pgMaxCancel:
-			return p.readCancel(conn, int(size)-pgFirstSize)
+		case code == pgwire.CodeCancelRequest && size >= pgwire.HeaderSize && size <= pgwire.MaxFirst:
+			return p.readCancel(conn, int(size)-pgwire.HeaderSize)
 		default:
-			return errors.Join(errors.New("PostgreSQL without TLS"), writeFatal(conn, "08P01",
+			_, err := conn.Write(pgwire.Fatal("08P01",
 				"this port needs TLS; use sslmode=verify-full with the certificate that tsh db login stored, or tsh db connect"))
+			return errors.Join(errors.New("PostgreSQL without TLS"), err)
 		}
 	}
 }
@@ -63,16 +53,18 @@ func (p *Proxy) readCancel(conn net.Conn, size int) error {
 	if _, err := io.ReadFull(conn, body); err != nil {
 		return fmt.Errorf("reading cancel request: %w", err)
 	}
-	p.passCancel(cancelkey.Key{
-		ProcessID: binary.BigEndian.Uint32(body), Secret: body[4:], ClientAddress: conn.RemoteAddr().String(),
-	}, "")
+	id, secret, ok := pgwire.ParseCancelRequest(body)
+	if !ok {
+		return fmt.Errorf("cancel request of %d bytes", size)
+	}
+	p.passCancel(cancelkey.Key{ProcessID: id, Secret: secret, ClientAddress: conn.RemoteAddr().String()}, "")
 	return conn.Close()
 }
 
 // passCancel asks the agents whose session the key is.
 func (p *Proxy) passCancel(key cancelkey.Key, from string) {
 	// An agent states the client's address, so that it is counted as a source itself.
-	if from != "" && !p.cancels.allow(from) || !p.cancels.allow(key.ClientAddress) {
+	if from != "" && !p.cancels.Allow(from) || !p.cancels.Allow(key.ClientAddress) {
 		return
 	}
 	if p.Local != nil && from != p.HostID {
@@ -87,37 +79,3 @@ func (p *Proxy) passCancel(key cancelkey.Key, from string) {
 
 // Cancel passes on a cancel request that the agent in this process does not know.
 func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.HostID) }
-
-// writeFatal sends PostgreSQL's ErrorResponse to a client that has not begun a session.
-func writeFatal(w io.Writer, sqlstate, text string) error {
-	body := "SFATAL\x00VFATAL\x00C" + sqlstate + "\x00M" + text + "\x00\x00"
-	message := binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(body)))
-	_, err := w.Write(append(message, body...))
-	return err
-}
-
-// cancelLimit bounds cancel requests to ten a second from each source.
-type cancelLimit struct {
-	now func() time.Time
-
-	mu     sync.Mutex
-	second int64          // guarded by mu
-	counts map[string]int // in that second; guarded by mu
-}
-
-const cancelsPerSecond = 10
-
-func newCancelLimit(now func() time.Time) *cancelLimit { return &cancelLimit{now: now} }
-
-func (l *cancelLimit) allow(address string) bool {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if second := l.now().Unix(); second != l.second {
-		l.second, l.counts = second, make(map[string]int)
-	}
-	l.counts[address]++
-	return l.counts[address] <= cancelsPerSecond
-}

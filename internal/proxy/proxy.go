@@ -66,7 +66,7 @@ type Proxy struct {
 	gate    *admission.Gate
 	reports *reports
 	links   links
-	cancels *cancelLimit
+	cancels *cancelkey.Limit
 
 	databases directory
 
@@ -77,7 +77,7 @@ type Proxy struct {
 
 // New returns a proxy that does not serve yet.
 func New(cfg Config) *Proxy {
-	return &Proxy{Config: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: newCancelLimit(cfg.Now), databases: directory{cache: cfg.Cache}}
+	return &Proxy{Config: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: cancelkey.NewLimit(cfg.Now), databases: directory{cache: cfg.Cache}}
 }
 
 const (

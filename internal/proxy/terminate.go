@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
+	"sallyport/internal/pgwire"
 	"sallyport/internal/route"
 )
 
@@ -64,10 +65,11 @@ func refuseClient(client *tls.Conn, user *identity.Identity, cause error) error 
 		return nil
 	}
 	// libpq reads the answer to its first message only.
-	if _, err := client.Read(make([]byte, pgMaxStartup)); err != nil {
+	if _, err := client.Read(make([]byte, pgwire.MaxFirst)); err != nil {
 		return err
 	}
-	return errors.Join(writeFatal(client, "28000", fault.Message(cause)), client.CloseWrite())
+	_, err := client.Write(pgwire.Fatal("28000", fault.Message(cause)))
+	return errors.Join(err, client.CloseWrite())
 }
 
 func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certificate, error) {

@@ -3,7 +3,6 @@ package localproxy
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,17 +10,10 @@ import (
 	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/pgwire"
 )
 
-// PostgreSQL's first packets (documentation, "Message Formats"): a length that counts itself, and a code.
-const (
-	pgSSLRequest    = 80877103
-	pgGSSENCRequest = 80877104
-	pgCancelRequest = 80877102
-	pgFirstSize     = 8
-	pgMaxFirst      = 10_000
-	tlsHandshake    = 0x16 // first byte of TLS without a request before it
-)
+const tlsHandshake = 0x16 // first byte of TLS without a request before it
 
 var errNoTLS = fault.New(fault.BadParameter, "this local proxy wants TLS: connect to localhost with sslmode=verify-full and the three files that tsh proxy db printed, or give tsh proxy db the flag --tunnel")
 
@@ -36,27 +28,27 @@ type opening struct {
 // no.
 func open(conn net.Conn, offerTLS bool) (*opening, error) {
 	for range 3 { // a request for TLS, one for GSSAPI encryption, and what follows
-		first := make([]byte, pgFirstSize)
+		first := make([]byte, pgwire.HeaderSize)
 		if _, err := io.ReadFull(conn, first); err != nil {
 			return nil, err
 		}
-		size, code := binary.BigEndian.Uint32(first), binary.BigEndian.Uint32(first[4:])
+		size, code := pgwire.Header(first)
 		switch {
 		case first[0] == tlsHandshake:
 			return &opening{conn: conn, read: first}, nil
-		case code == pgSSLRequest && offerTLS:
+		case code == pgwire.CodeSSLRequest && offerTLS:
 			_, err := conn.Write([]byte{'S'})
 			return &opening{conn: conn}, err
-		case code == pgSSLRequest, code == pgGSSENCRequest:
+		case code == pgwire.CodeSSLRequest, code == pgwire.CodeGSSENCRequest:
 			if _, err := conn.Write([]byte{'N'}); err != nil {
 				return nil, err
 			}
-		case size < pgFirstSize || size > pgMaxFirst:
+		case size < pgwire.HeaderSize || size > pgwire.MaxFirst:
 			return nil, errors.New("the client does not speak PostgreSQL")
 		default:
-			rest := make([]byte, size-pgFirstSize)
+			rest := make([]byte, size-pgwire.HeaderSize)
 			_, err := io.ReadFull(conn, rest)
-			return &opening{conn: conn, read: append(first, rest...), cancel: code == pgCancelRequest}, err
+			return &opening{conn: conn, read: append(first, rest...), cancel: code == pgwire.CodeCancelRequest}, err
 		}
 	}
 	return nil, errors.New("the client asks for encryption again and again")
@@ -96,11 +88,9 @@ func refuse(client net.Conn, cause error) error {
 	return writeFatal(client, cause)
 }
 
-// writeFatal sends PostgreSQL's ErrorResponse to a client that has not begun a session.
+// writeFatal tells a client that has not begun a session.
 func writeFatal(client net.Conn, cause error) error {
-	body := "SFATAL\x00VFATAL\x00C08006\x00M" + fault.Message(cause) + "\x00\x00"
-	message := binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(body)))
-	_, err := client.Write(append(message, body...))
+	_, err := client.Write(pgwire.Fatal("08006", fault.Message(cause)))
 	return err
 }
 

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -14,25 +13,23 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
+	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
 
 const (
-	cancelTimeout    = 10 * time.Second
-	cancelsPerSecond = 10
-	secretSize       = 4 // of protocol 3.0
+	cancelTimeout = 10 * time.Second
+	secretSize    = 4 // of protocol 3.0
 )
 
 // cancels knows the keys that clients hold. The process id in a key is the database's own, because clients see
 // it elsewhere too; the secret is ours. Safe for concurrent use.
 type cancels struct {
-	now    func() time.Time
+	limit  *cancelkey.Limit
 	random io.Reader
 
-	mu     sync.Mutex
-	keys   map[uint32][]*cancellable // by process id; guarded by mu
-	second int64                     // guarded by mu
-	asked  map[string]int            // in that second, by source; guarded by mu
+	mu   sync.Mutex
+	keys map[uint32][]*cancellable // by process id; guarded by mu
 }
 
 // cancellable is a session whose running statement can be cancelled.
@@ -87,23 +84,9 @@ func (c *cancels) find(key cancelkey.Key) *cancellable {
 	return nil
 }
 
-// allow bounds how often one source may ask, whether its keys are known or not.
-func (c *cancels) allow(address string) bool {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if second := c.now().Unix(); second != c.second || c.asked == nil {
-		c.second, c.asked = second, make(map[string]int)
-	}
-	c.asked[address]++
-	return c.asked[address] <= cancelsPerSecond
-}
-
 // Cancel implements engine.Canceller. Sources that ask too often are told that their key is unknown.
 func (e *Engine) Cancel(ctx context.Context, key cancelkey.Key) bool {
-	if !e.cancels.allow(key.ClientAddress) {
+	if !e.cancels.limit.Allow(key.ClientAddress) {
 		return false
 	}
 	return e.cancelKnown(ctx, key)
@@ -126,7 +109,7 @@ func (e *Engine) cancelKnown(ctx context.Context, key cancelkey.Key) bool {
 
 // serveCancel handles a cancel request in place of a login. As in PostgreSQL it is not answered.
 func (e *Engine) serveCancel(ctx context.Context, key cancelkey.Key) {
-	if e.cancels.allow(key.ClientAddress) && !e.cancelKnown(ctx, key) && e.cfg.ForwardCancel != nil {
+	if e.cancels.limit.Allow(key.ClientAddress) && !e.cancelKnown(ctx, key) && e.cfg.ForwardCancel != nil {
 		e.cfg.ForwardCancel(key)
 	}
 }
@@ -171,10 +154,7 @@ func (c *cancellable) dial(ctx context.Context) (net.Conn, error) {
 
 // sendCancel sends the request and waits until the database has taken it, which it shows by hanging up.
 func sendCancel(conn net.Conn, key backendKey) error {
-	packet := binary.BigEndian.AppendUint32(nil, uint32(12+len(key.secret)))
-	packet = binary.BigEndian.AppendUint32(packet, codeCancelRequest)
-	packet = binary.BigEndian.AppendUint32(packet, key.processID)
-	if _, err := conn.Write(append(packet, key.secret...)); err != nil {
+	if _, err := conn.Write(pgwire.CancelRequest(key.processID, key.secret)); err != nil {
 		return fmt.Errorf("sending the cancel request: %w", err)
 	}
 	_, _ = conn.Read(make([]byte, 1))

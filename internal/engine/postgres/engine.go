@@ -20,6 +20,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
+	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
 
@@ -53,7 +54,7 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	return &Engine{cfg: cfg, cancels: cancels{now: cfg.Now, random: rand.Reader}}
+	return &Engine{cfg: cfg, cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
 }
 
 // Serve implements engine.Engine.
@@ -112,12 +113,12 @@ func (e *Engine) turnAway(ctx context.Context, client net.Conn, s *session.Sessi
 // sayNo ends a visit before the relay, and returns why. An error message of the database goes to the client as it
 // is.
 func sayNo(ctx context.Context, client net.Conn, cause error) error {
-	message := fatalMessage(stateOf(cause), fault.Message(cause))
+	message := pgwire.Fatal(stateOf(cause), fault.Message(cause))
 	if refused, ok := errors.AsType[*refusedLogin](cause); ok {
 		message = refused.message
 	} else if ctx.Err() != nil {
 		cause = context.Cause(ctx)
-		message = fatalMessage(stateAdminShutdown, fault.Message(cause))
+		message = pgwire.Fatal(stateAdminShutdown, fault.Message(cause))
 	}
 	_ = client.SetWriteDeadline(time.Now().Add(goodbyeTime))
 	if _, err := client.Write(message); err != nil {

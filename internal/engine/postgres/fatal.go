@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jackc/pgx/v5/pgproto3"
-
 	"sallyport/internal/fault"
 )
 
@@ -55,15 +53,6 @@ func stateOf(err error) string {
 		return e.state
 	}
 	return fault.SQLState(fault.KindOf(err))
-}
-
-// fatalMessage returns the message that ends a session in PostgreSQL's own way.
-func fatalMessage(state, text string) []byte {
-	message, err := (&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: state, Message: text}).Encode(nil)
-	if err != nil { // only for messages of a gigabyte
-		return nil
-	}
-	return message
 }
 
 // serverError is an ErrorResponse of the database.

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
 
@@ -106,8 +107,7 @@ func explainLogin(up *session.Upstream, err error) error {
 // requestTLS asks for TLS. Only the byte that agrees is accepted, and nothing is read behind it; what a
 // server says before TLS comes from anybody, so it is not shown.
 func requestTLS(conn io.ReadWriter) error {
-	request := binary.BigEndian.AppendUint32(nil, startupMinimum)
-	if _, err := conn.Write(binary.BigEndian.AppendUint32(request, codeSSLRequest)); err != nil {
+	if _, err := conn.Write(pgwire.First(pgwire.CodeSSLRequest)); err != nil {
 		return fmt.Errorf("asking for TLS: %w", err)
 	}
 	var answer [1]byte
@@ -162,7 +162,7 @@ func (l *login) answer(typ byte, body []byte) (done bool, err error) {
 	case typ == beParameterStatus:
 		l.reports = append(l.reports, frameOf(typ, body)...)
 		return false, nil
-	case typ == beBackendKeyData && l.key.empty() && len(body) >= 4 && len(body) <= 4+keyMaximum:
+	case typ == beBackendKeyData && l.key.empty() && len(body) >= 4 && len(body) <= 4+pgwire.MaxSecret:
 		l.key = backendKey{binary.BigEndian.Uint32(body), body[4:]}
 		return false, nil
 	case typ == beReadyForQuery && len(body) == 1:

@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
+	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
 
@@ -199,9 +200,9 @@ func farewellMessage(cause error) []byte {
 		return nil
 	}
 	if e, ok := errors.AsType[*ending](cause); ok {
-		return fatalMessage(e.state, fault.Message(cause))
+		return pgwire.Fatal(e.state, fault.Message(cause))
 	}
-	return fatalMessage(stateAdminShutdown, fault.Message(cause))
+	return pgwire.Fatal(stateAdminShutdown, fault.Message(cause))
 }
 
 // recordUnanswered gives each statement that is still running or waiting its result: nobody knows it.

@@ -9,23 +9,14 @@ import (
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
 
-// Codes in place of a protocol version.
 const (
-	codeCancelRequest = 80877102
-	codeSSLRequest    = 80877103
-	codeGSSENCRequest = 80877104
-)
-
-const (
-	protocolMajor  = 3
-	protocol30     = protocolMajor << 16
-	startupMinimum = 8
-	startupLimit   = 10_000
-	keyMaximum     = 256 // bytes of a cancel key (protocol 3.2)
-	nameLimit      = 63  // bytes of a name; the server cuts longer ones off, so that two become one
+	protocolMajor = 3
+	protocol30    = protocolMajor << 16
+	nameLimit     = 63 // bytes of a name; the server cuts longer ones off, so that two become one
 )
 
 // startup is what a client says before it is logged in.
@@ -63,11 +54,11 @@ func readStartup(client net.Conn) (packet []byte, err error) {
 		}
 		code := binary.BigEndian.Uint32(packet)
 		switch {
-		case code == codeSSLRequest && len(packet) == lengthSize && !askedTLS:
+		case code == pgwire.CodeSSLRequest && len(packet) == lengthSize && !askedTLS:
 			askedTLS = true
-		case code == codeGSSENCRequest && len(packet) == lengthSize && !askedGSS:
+		case code == pgwire.CodeGSSENCRequest && len(packet) == lengthSize && !askedGSS:
 			askedGSS = true
-		case code == codeSSLRequest, code == codeGSSENCRequest:
+		case code == pgwire.CodeSSLRequest, code == pgwire.CodeGSSENCRequest:
 			return nil, malformedFirst(packet, "a second or overlong request for encryption")
 		default:
 			return packet, nil
@@ -85,7 +76,7 @@ func readPacket(r io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	size := binary.BigEndian.Uint32(length[:])
-	if size < startupMinimum || size > startupLimit {
+	if size < pgwire.HeaderSize || size > pgwire.MaxFirst {
 		return nil, malformedFirst(length[:], "first packet with length %d", size)
 	}
 	packet := make([]byte, size-lengthSize)
@@ -99,7 +90,7 @@ func readPacket(r io.Reader) ([]byte, error) {
 // in as far as possible.
 func parseStartup(packet []byte, route *identity.Route) (startup, error) {
 	code, rest := binary.BigEndian.Uint32(packet), packet[4:]
-	if code == codeCancelRequest {
+	if code == pgwire.CodeCancelRequest {
 		return parseCancel(packet, rest)
 	}
 	if major := code >> 16; major != protocolMajor {
@@ -122,10 +113,11 @@ func parseStartup(packet []byte, route *identity.Route) (startup, error) {
 }
 
 func parseCancel(packet, rest []byte) (startup, error) {
-	if len(rest) <= 4 || len(rest) > 4+keyMaximum {
+	id, secret, ok := pgwire.ParseCancelRequest(rest)
+	if !ok {
 		return startup{}, malformedFirst(packet[:4], "cancel request of %d bytes", len(packet))
 	}
-	return startup{cancel: &cancelkey.Key{ProcessID: binary.BigEndian.Uint32(rest), Secret: rest[4:]}}, nil
+	return startup{cancel: &cancelkey.Key{ProcessID: id, Secret: secret}}, nil
 }
 
 func parsePairs(rest []byte) ([]setting, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/pgwire"
 )
 
 // The key that the server gives to every client.
@@ -175,11 +176,6 @@ func (s *Server) note(change func()) {
 	s.changed = make(chan struct{})
 }
 
-const (
-	sslRequest    = 80877103
-	cancelRequest = 80877102
-)
-
 func (s *Server) serve(raw net.Conn) {
 	defer func() {
 		_ = raw.Close()
@@ -187,7 +183,7 @@ func (s *Server) serve(raw net.Conn) {
 		delete(s.conns, raw)
 		s.mu.Unlock()
 	}()
-	if code, _, err := readPacket(raw); err != nil || code != sslRequest {
+	if code, _, err := readPacket(raw); err != nil || code != pgwire.CodeSSLRequest {
 		return
 	}
 	if s.options.BeforeTLS != nil {
@@ -201,7 +197,7 @@ func (s *Server) serve(raw net.Conn) {
 	code, body, err := readPacket(conn)
 	switch {
 	case err != nil:
-	case code == cancelRequest:
+	case code == pgwire.CodeCancelRequest:
 		if string(body) == string(binary.BigEndian.AppendUint32(nil, ProcessID))+Secret {
 			s.note(func() { s.cancels++ })
 		}
