@@ -125,33 +125,37 @@ func (a *Authority) refuseLockedSubject(ctx context.Context, subject access.Lock
 	return nil
 }
 
-// decide applies one entry of the table.
-func (a *Authority) decide(ctx context.Context, c *caller, r rule, request any) error {
-	if r.anyone {
+// hopeless refuses callers whom no request could get past the rule.
+func (r rule) hopeless(id *identity.Identity) error {
+	switch {
+	case r.anyone:
 		return nil
-	}
-	if c.id == nil {
+	case id == nil:
 		return fault.New(fault.Unauthenticated, "this needs a certificate; log in with tsh login or use an identity file")
-	}
-	if c.id.HasSystemRole(string(resource.RoleAdmin)) {
+	case id.HasSystemRole(string(resource.RoleAdmin)):
 		return nil
-	}
-	if c.id.Kind == identity.Host {
-		for _, role := range c.id.SystemRoles {
+	case id.Kind == identity.Host:
+		for _, role := range id.SystemRoles {
 			if slices.Contains(r.hosts, resource.SystemRole(role)) {
 				return nil
 			}
 		}
 		return errDenied
-	}
-	if c.id.Route != nil && !r.routed {
+	case id.Route != nil && !r.routed:
 		return fault.New(fault.AccessDenied, "a certificate for one database cannot be used for anything else")
-	}
-	if r.users {
-		return nil
-	}
-	if r.needs == nil {
+	case !r.users && r.needs == nil:
 		return errDenied
+	}
+	return nil
+}
+
+// decide applies one entry of the table.
+func (a *Authority) decide(ctx context.Context, c *caller, r rule, request any) error {
+	if err := r.hopeless(c.id); err != nil {
+		return err
+	}
+	if r.anyone || r.users || c.id.Kind == identity.Host {
+		return nil
 	}
 	kind, verbs := r.needs(request)
 	for _, verb := range verbs {

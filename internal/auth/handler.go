@@ -15,15 +15,12 @@ import (
 	"sallyport/internal/mtls"
 )
 
-// maxRequest bounds one request, in bytes: an event may hold the longest statement there is.
-const maxRequest = 1<<30 + 1<<20
-
 // Handler returns the API. The context of a request says who calls; see TLSHandler and
 // authapi.NewLocal.
 func (a *Authority) Handler() http.Handler {
 	opts := connect.WithHandlerOptions(
 		connect.WithInterceptors(door{a}),
-		connect.WithReadMaxBytes(maxRequest),
+		connect.WithConditionalHandlerOptions(readLimit),
 		connect.WithRecover(a.recovered),
 	)
 	mux := http.NewServeMux()
@@ -36,7 +33,7 @@ func (a *Authority) Handler() http.Handler {
 	mount(sallyportv1connect.NewCertificateServiceHandler(certAPI{a}, opts))
 	mount(sallyportv1connect.NewDatabaseServiceHandler(databaseAPI{a}, opts))
 	mount(sallyportv1connect.NewAuditServiceHandler(auditAPI{a}, opts))
-	return mux
+	return a.gate(mux)
 }
 
 // TLSHandler puts the identity of the TLS client certificate, which the listener has verified, and the

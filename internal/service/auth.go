@@ -204,7 +204,9 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 	s.accepted = mux.NewListener(listener.Addr())
 	config := mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
 	server := &http.Server{
-		Handler: admission.Recognise(endWatches(ctx, auth.TLSHandler(s.handler))), ConnContext: admission.ConnContext, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: admission.Recognise(endWatches(ctx, auth.TLSHandler(s.handler))), ConnContext: admission.ConnContext,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ErrorLog: slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
 	group.Go(func() error {
