@@ -122,6 +122,9 @@ func compileRole(role *resource.Role, user predicate.Values, traits map[string][
 
 // readable refuses a role whose rules may mean something this program does not know.
 func readable(role *resource.Role) error {
+	if role.Version == missingVersion {
+		return errors.New("it does not exist any more")
+	}
 	if role.Kind != resource.KindRole || !slices.Contains(resource.Versions(resource.KindRole), role.Version) {
 		return fmt.Errorf("its version %q is not known", role.Version)
 	}

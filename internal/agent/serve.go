@@ -151,13 +151,13 @@ func (a *Agent) lockedOut(id *identity.Identity) error {
 
 const maxLockAge = 5 * time.Minute
 
-// roles returns the roles of an identity as the cluster defines them now.
+// roles returns the roles of an identity as the cluster defines them now. A role that is gone or has
+// expired denies everything.
 func (a *Agent) roles(id *identity.Identity) []*resource.Role {
 	var roles []*resource.Role
 	for _, name := range id.Roles {
-		if role, ok := cache.Get[*resource.Role](a.Cache, resource.KindRole, name); ok {
-			roles = append(roles, role)
-		}
+		role, _ := cache.Get[*resource.Role](a.Cache, resource.KindRole, name) // nil when there is none
+		roles = append(roles, access.InForce(name, role, a.Now()))
 	}
 	return roles
 }

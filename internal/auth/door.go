@@ -86,18 +86,16 @@ func (a *Authority) loadUser(ctx context.Context, c *caller) error {
 	return err
 }
 
-// roles returns the stored roles of the names; names without a role are passed over.
+// roles returns the stored roles of the names. A role that is gone or has expired denies everything.
 func (a *Authority) roles(ctx context.Context, names []string) ([]*resource.Role, error) {
 	var roles []*resource.Role
 	for _, name := range names {
 		r, err := a.get(ctx, resource.KindRole, name)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
-		roles = append(roles, r.(*resource.Role))
+		role, _ := r.(*resource.Role) // nil when it was not found
+		roles = append(roles, access.InForce(name, role, a.Now()))
 	}
 	return roles, nil
 }

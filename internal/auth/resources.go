@@ -149,6 +149,11 @@ func (a resourceAPI) DeleteResource(ctx context.Context, req *sallyportv1.Delete
 	if err := a.mayWriteOwn(ctx, stored); err != nil {
 		return nil, err
 	}
+	if kind == resource.KindRole {
+		if err := a.refuseHeldRole(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.recordDelete(ctx, stored); err != nil {
 		return nil, err
 	}
