@@ -80,7 +80,7 @@ func New(cfg Config) *Agent {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = defaultMaxSessions
 	}
-	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), controls: make(map[*control]struct{})}
+	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), controls: make(map[*control]struct{})}
 	a.databases.labels = newLabelRunner(cfg.Logger)
 	return a
 }

@@ -10,14 +10,32 @@ import (
 	"sallyport/internal/resource"
 )
 
-// delivery is how far the audit log has this process's events. The zero value is ready for use; its
-// methods are safe for concurrent use.
+// delivery is how far the audit log has this process's events. Safe for concurrent use.
 type delivery struct {
+	urgent chan struct{} // holds a value while somebody waits for delivery
+
 	mu      sync.Mutex
 	upTo    uint64        // records of this process's stream that the log has; guarded by mu
 	since   time.Time     // when delivering began to fail; zero while it works; guarded by mu
 	changed chan struct{} // closed at the next success; nil while nobody waits; guarded by mu
 }
+
+func newDelivery() delivery { return delivery{urgent: make(chan struct{}, 1)} }
+
+// linger gives events the time to become a batch, unless somebody waits for them.
+func (d *delivery) linger(ctx context.Context) {
+	timer := time.NewTimer(lingerTime)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-d.urgent:
+	case <-timer.C:
+	}
+}
+
+// lingerTime is how long an event waits for others at most. Without it, a busy session's every statement
+// would become a call of its own, which costs both hosts more than the statement.
+const lingerTime = 100 * time.Millisecond
 
 // succeeded notes that the log has the stream's first records.
 func (d *delivery) succeeded(upTo uint64) {
@@ -62,6 +80,10 @@ func (d *delivery) wait(ctx context.Context, upTo uint64) error {
 		}
 		changed := d.changed
 		d.mu.Unlock()
+		select {
+		case d.urgent <- struct{}{}:
+		default:
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():

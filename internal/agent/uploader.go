@@ -69,6 +69,7 @@ func (u *uploader) deliver(ctx context.Context) error {
 			}
 			return err
 		}
+		u.agent.delivered.linger(follow)
 	}
 }
 
