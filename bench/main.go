@@ -38,7 +38,7 @@ type settings struct {
 }
 
 func run(ctx context.Context, s settings) error {
-	w, err := newWorld(ctx)
+	w, err := newWorld()
 	if err != nil {
 		return err
 	}

@@ -61,13 +61,20 @@ func measure(ctx context.Context, w *world, s settings, started time.Duration) e
 		base, single, spread := median(results[0]), median(results[1]), median(results[2])
 		fmt.Printf("| %s | %s | %s | %s | %.2f | %s | %.2f |\n", t.name, t.unit, number(base), number(single), single/base, number(spread), spread/base)
 	}
-	if strings.Contains("memory", s.only) || s.only == "" {
+	if strings.Contains("memory per idle session", s.only) {
 		if err := w.memory(ctx, s.sessions); err != nil {
 			return err
 		}
 	}
 	fmt.Printf("| start of an empty cluster to its first answer | ms | | %s | | | |\n", number(float64(started.Milliseconds())))
 	return nil
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 func median(values []float64) float64 {
@@ -101,7 +108,7 @@ func (w *world) tests(s settings) []test {
 	var tests []test
 	for _, clients := range []int{1, 8} {
 		for _, mode := range []string{"simple", "prepared"} {
-			tests = append(tests, test{fmt.Sprintf("pgbench -S, %d clients, %s", clients, mode), "statements/s", w.pgbench(s, clients, "-M", mode)})
+			tests = append(tests, test{fmt.Sprintf("pgbench -S, %s, %s", plural(clients, "client"), mode), "statements/s", w.pgbench(s, clients, "-M", mode)})
 		}
 	}
 	return append(tests,

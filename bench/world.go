@@ -41,7 +41,7 @@ type deployment struct {
 	front  *exec.Cmd // the process of the proxy
 }
 
-func newWorld(context.Context) (*world, error) {
+func newWorld() (*world, error) {
 	dir, err := os.MkdirTemp("", "sallyport-bench-")
 	if err != nil {
 		return nil, err
@@ -271,7 +271,7 @@ func (w *world) serve(ctx context.Context, d *deployment) error {
 		return err
 	}
 	if d.name == "spread" {
-		if err := w.startAgent(d); err != nil {
+		if err := w.startAgent(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -291,8 +291,8 @@ func (w *world) serve(ctx context.Context, d *deployment) error {
 	return listening(d.local)
 }
 
-func (w *world) startAgent(d *deployment) error {
-	pin, err := w.tool(context.Background(), "tctl", "-c", d.config, "status")
+func (w *world) startAgent(ctx context.Context, d *deployment) error {
+	pin, err := w.tool(ctx, "tctl", "-c", d.config, "status")
 	if err != nil {
 		return err
 	}
