@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"sallyport/internal/mux"
 	"sallyport/internal/pgwire"
 	"sallyport/internal/route"
+	"sallyport/internal/splice"
 )
 
 // terminate serves a client that cannot name the database in its ClientHello: TLS ends here, for a
@@ -40,7 +40,9 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 		return errors.Join(err, refuseClient(outer, user, err))
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return relay(outer, inner)
+	defer outer.Close()
+	defer inner.Close()
+	return splice.Relay(outer, inner)
 }
 
 // innerSession opens the end-to-end path for a user whose own TLS ends here.
@@ -125,22 +127,3 @@ func (a *addressed) LocalAddr() net.Addr  { return a.client.LocalAddr() }
 
 // CloseWrite ends the connection: a pipe has no halves, and TLS above it has ended.
 func (a *addressed) CloseWrite() error { return a.Conn.Close() }
-
-// relay copies between two TLS connections until one ends.
-func relay(a, b *tls.Conn) error {
-	defer a.Close()
-	defer b.Close()
-	done := make(chan error, 2)
-	oneWay := func(dst, src *tls.Conn) {
-		_, err := io.Copy(dst, src)
-		_ = dst.CloseWrite()
-		done <- err
-	}
-	go oneWay(a, b)
-	go oneWay(b, a)
-	err := <-done
-	_ = a.Close()
-	_ = b.Close()
-	<-done
-	return err
-}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // Conn is what can be joined: a TCP connection, or anything that closes its directions apart.
@@ -47,7 +48,8 @@ func oneWay(dst, src Conn) (n int64, err error) {
 
 // isGone reports whether the error only says that a connection was closed meanwhile.
 func isGone(err error) bool {
-	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || isReset(err)
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ENOTCONN)
 }
 
 // copyBuffered copies through a pooled buffer, for connections that the kernel cannot join.

@@ -151,7 +151,3 @@ func drain(out syscall.RawConn, p *pipe, n int) error {
 	})
 	return errors.Join(err, failed)
 }
-
-func isReset(err error) bool {
-	return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ENOTCONN)
-}

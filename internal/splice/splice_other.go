@@ -3,5 +3,3 @@
 package splice
 
 func copyStream(dst, src Conn) (int64, error) { return copyBuffered(dst, src) }
-
-func isReset(error) bool { return false }

@@ -136,3 +136,46 @@ func BenchmarkJoin(b *testing.B) {
 		}
 	}
 }
+
+func TestRelayEndsWhenEitherSideIsGone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end  func(client, server *net.TCPConn)
+		want string // what the client reads
+	}{
+		"the server ends": {func(_, server *net.TCPConn) { _ = server.CloseWrite() }, "bye"},
+		"the client ends, then the server": {func(client, server *net.TCPConn) {
+			_ = client.CloseWrite()
+			_, _ = io.ReadAll(server)
+			_, _ = server.Write([]byte("!"))
+			_ = server.Close()
+		}, "bye!"},
+		"the client is reset": {func(client, _ *net.TCPConn) {
+			_ = client.SetLinger(0)
+			_ = client.Close()
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, near := pair(t)
+			far, server := pair(t)
+			done := make(chan error, 1)
+			go func() { done <- splice.Relay(near, far) }()
+			if _, err := server.Write([]byte("bye")); err != nil {
+				t.Fatal(err)
+			}
+			test.end(client, server)
+			select {
+			case err := <-done:
+				if err != nil {
+					t.Errorf("relay failed: %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("the relay goes on")
+			}
+			if got, _ := io.ReadAll(client); string(got) != test.want {
+				t.Errorf("the client read %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/splice"
 )
 
 // Config is what a local proxy is made of. All fields must be set unless stated.
@@ -68,18 +69,12 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// halfCloser is a connection that can end one direction alone.
-type halfCloser interface {
-	net.Conn
-	CloseWrite() error
-}
-
 // serve carries one connection.
 func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	client, first := conn.(halfCloser), []byte(nil)
+	client, first := conn.(splice.Conn), []byte(nil)
 	if p.Local != nil {
 		var err error
 		if client, first, err = p.startTLS(ctx, conn); err != nil {
@@ -88,14 +83,17 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	}
 	remote, err := p.Connect(ctx)
 	if err != nil {
-		return errors.Join(err, ordinary(refuse(client, err)))
+		return errors.Join(err, splice.Failure(refuse(client, err)))
 	}
 	defer remote.Close()
 	if first != nil { // a cancel request: nothing else of this client goes on
 		_, err := remote.Write(first)
-		return errors.Join(err, remote.CloseWrite(), copyAll(client, remote))
+		if err = errors.Join(err, remote.CloseWrite()); err == nil {
+			_, err = io.Copy(client, remote)
+		}
+		return splice.Failure(err)
 	}
-	return relay(client, remote)
+	return splice.Relay(client, remote)
 }
 
 const handshakeTimeout = 15 * time.Second
@@ -118,39 +116,4 @@ func (p *Proxy) Connect(ctx context.Context) (*tls.Conn, error) {
 		return nil, fault.Wrap(fault.ConnectionProblem, err, "no agent serves the database now, or the proxy turned the connection away: %s; see tsh db ls", err)
 	}
 	return conn, nil
-}
-
-// relay copies both ways until one side ends, passing half-closes on.
-func relay(client halfCloser, remote *tls.Conn) error {
-	done := make(chan error, 1)
-	go func() {
-		err := copyAll(client, remote)
-		_ = client.CloseWrite()
-		// When the agent has ended the session, nothing more goes to it.
-		_ = client.SetReadDeadline(time.Unix(1, 0))
-		done <- err
-	}()
-	err := copyAll(remote, client)
-	_ = remote.CloseWrite()
-	return errors.Join(<-done, ordinary(err))
-}
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
-
-func copyAll(dst io.Writer, src io.Reader) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, *buf)
-	return ordinary(err)
-}
-
-// ordinary leaves out errors by which connections just end.
-func ordinary(err error) error {
-	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
-		return nil
-	}
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || isReset(err) {
-		return nil
-	}
-	return err
 }

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/mux"
 	"sallyport/internal/pgwire"
+	"sallyport/internal/splice"
 )
 
 const tlsHandshake = 0x16 // first byte of TLS without a request before it
@@ -55,7 +57,7 @@ func open(conn net.Conn, offerTLS bool) (*opening, error) {
 }
 
 // startTLS ends the client's TLS, or returns a cancel request, which libpq sends in clear.
-func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (halfCloser, []byte, error) {
+func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []byte, error) {
 	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
@@ -64,12 +66,12 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (halfCloser, []by
 		return nil, nil, err
 	}
 	if o.cancel {
-		return client.(halfCloser), o.read, client.SetDeadline(time.Time{})
+		return client.(splice.Conn), o.read, client.SetDeadline(time.Time{})
 	}
 	if o.read != nil && o.read[0] != tlsHandshake {
 		return nil, nil, errors.Join(errNoTLS, writeFatal(client, errNoTLS))
 	}
-	inner := tls.Server(&unread{client, o.read}, p.Local)
+	inner := tls.Server(mux.Unread(client, o.read), p.Local)
 	if err := inner.HandshakeContext(ctx); err != nil {
 		return nil, nil, fmt.Errorf("client's TLS: %w", err)
 	}
@@ -92,20 +94,4 @@ func refuse(client net.Conn, cause error) error {
 func writeFatal(client net.Conn, cause error) error {
 	_, err := client.Write(pgwire.Fatal("08006", fault.Message(cause)))
 	return err
-}
-
-// unread is a connection with bytes that were read before.
-type unread struct {
-	net.Conn
-	first []byte // owned by the reader
-}
-
-// Read implements net.Conn.
-func (u *unread) Read(p []byte) (int, error) {
-	if len(u.first) > 0 {
-		n := copy(p, u.first)
-		u.first = u.first[n:]
-		return n, nil
-	}
-	return u.Conn.Read(p)
 }
