@@ -87,7 +87,7 @@ func createOne(ctx context.Context, out io.Writer, api *authapi.Client, r resour
 func created(out io.Writer, r resource.Resource, what string) error {
 	name := r.GetName()
 	if r.GetKind() == resource.KindToken {
-		name = masked(name)
+		name = resource.MaskToken(name)
 	}
 	_, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), name, what)
 	return err
@@ -99,7 +99,7 @@ type reference struct{ kind, name string }
 // shown is the name as people may see it.
 func (r reference) shown() string {
 	if r.kind == resource.KindToken {
-		return masked(r.name)
+		return resource.MaskToken(r.name)
 	}
 	return r.name
 }
@@ -215,7 +215,7 @@ func maskTokens(all []listing) {
 	for _, l := range all {
 		for _, r := range l.found {
 			if token, ok := r.(*resource.Token); ok {
-				token.Metadata.Name = masked(token.Metadata.Name)
+				token.Metadata.Name = resource.MaskToken(token.Metadata.Name)
 			}
 		}
 	}

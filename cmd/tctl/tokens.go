@@ -187,7 +187,7 @@ func expiry(t *resource.Token) time.Time {
 func printTokens(out io.Writer, format string, tokens []*resource.Token, secrets bool) error {
 	if !secrets {
 		for _, token := range tokens {
-			token.Metadata.Name = masked(token.Metadata.Name)
+			token.Metadata.Name = resource.MaskToken(token.Metadata.Name)
 		}
 	}
 	switch format {
@@ -219,14 +219,6 @@ func printTokens(out io.Writer, format string, tokens []*resource.Token, secrets
 		table.Rows = append(table.Rows, []string{token.Metadata.Name, strings.Join(types, ","), terminal.Labels(token.Metadata.Labels), expires})
 	}
 	return table.Write(out)
-}
-
-// masked hides a secret but for its end.
-func masked(secret string) string {
-	if len(secret) <= 8 {
-		return strings.Repeat("*", len(secret))
-	}
-	return strings.Repeat("*", len(secret)-4) + secret[len(secret)-4:]
 }
 
 func tokensRemoveCommand(g *global) *cobra.Command {

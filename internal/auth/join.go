@@ -69,7 +69,7 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 	}
 	tokenHash, why := a.useToken(ctx, req.GetToken(), roles)
 	if why == nil {
-		event.TokenName = shortSecret(resource.KindToken, req.GetToken())
+		event.TokenName = resource.MaskToken(req.GetToken())
 		why = a.hostTaken(ctx, req.GetHostId(), tokenHash)
 	}
 	if why != nil {

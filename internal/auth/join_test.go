@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 func (w *world) join(token, host string, roles ...string) (*sallyportv1.JoinResponse, error) {
@@ -111,4 +112,14 @@ func TestUserCertificateOfAnAdministratorIsCapped(t *testing.T) {
 	w.mustApply(lockAlice)
 	_, err = w.admin.Certificates.SignUserCertificate(t.Context(), req)
 	wantKind(t, err, fault.AccessDenied, "lock targeting")
+}
+
+func TestErrorsDoNotRepeatTheSecretOfAToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const secret = "a-secret-mistyped-at-its-end"
+	_, err := w.admin.Resources.GetResource(t.Context(), &sallyportv1.GetResourceRequest{Kind: resource.KindToken, Name: secret})
+	wantKind(t, err, fault.NotFound, resource.MaskToken(secret))
+	_, err = w.admin.Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: resource.KindToken, Name: secret})
+	wantKind(t, err, fault.NotFound, resource.MaskToken(secret))
 }

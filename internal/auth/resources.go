@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -83,7 +82,7 @@ func (a resourceAPI) GetResource(ctx context.Context, req *sallyportv1.GetResour
 	}
 	r, err := a.get(ctx, req.GetKind(), req.GetName())
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, fault.New(fault.NotFound, "%s %q does not exist", req.GetKind(), req.GetName())
+		return nil, fault.New(fault.NotFound, "%s %q does not exist", req.GetKind(), shortSecret(req.GetKind(), req.GetName()))
 	}
 	if err != nil {
 		return nil, err
@@ -443,8 +442,5 @@ func shortSecret(kind, name string) string {
 	if kind != resource.KindToken {
 		return name
 	}
-	if len(name) <= 8 {
-		return strings.Repeat("*", len(name))
-	}
-	return strings.Repeat("*", len(name)-4) + name[len(name)-4:]
+	return resource.MaskToken(name)
 }

@@ -189,3 +189,11 @@ func (r TokenRule) check(p *problems, path, method string) {
 		p.add(path+".aws_role", "is for the join method ec2 only")
 	}
 }
+
+// MaskToken hides the name of a token, which is its secret, but for the end by which people tell tokens apart.
+func MaskToken(secret string) string {
+	if len(secret) <= 8 {
+		return strings.Repeat("*", len(secret))
+	}
+	return strings.Repeat("*", len(secret)-4) + secret[len(secret)-4:]
+}
