@@ -50,14 +50,11 @@ func auditListCommand(g *global) *cobra.Command {
 	flags.IntVar(&f.limit, "limit", 100, "how many events at most, a `number`; then the command tells how to go on")
 	flags.StringVar(&f.page, "page", "", "`where` to go on, as told by the page before")
 	flags.BoolVar(&f.ascending, "ascending", false, "the oldest first")
-	flags.StringVar(&f.format, "format", "text", "output `format`: text, or json: one event on each line")
+	terminal.FormatFlag(cmd, &f.format, "", "output `format`: text, or json: one event on each line", "text", "json")
 	return cmd
 }
 
 func (f *auditFlags) run(cmd *cobra.Command, g *global) error {
-	if err := terminal.CheckFormat(f.format, "text", "json"); err != nil {
-		return err
-	}
 	req := &sallyportv1.SearchEventsRequest{
 		Types: f.types, User: f.user, SessionId: f.session, Limit: int32(min(f.limit, 10_000)), Ascending: f.ascending, PageToken: f.page,
 	}

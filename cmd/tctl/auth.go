@@ -53,7 +53,7 @@ their owner only.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.out, "out", "o", "", "`path` to write to; a prefix for formats of several files (required)")
-	flags.StringVar(&f.format, "format", "file", "output `format`: file, tls or db")
+	terminal.FormatFlag(cmd, &f.format, "", "output `format`: file, tls or db", "file", "tls", "db")
 	flags.StringVar(&f.user, "user", "", "`name` of the user to sign for")
 	flags.StringVar(&f.host, "host", "", "`names` and addresses of the database, comma-separated")
 	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long the certificate is valid, a `duration`")
@@ -66,9 +66,6 @@ their owner only.`,
 }
 
 func (f *signFlags) run(cmd *cobra.Command, g *global) error {
-	if err := terminal.CheckFormat(f.format, "file", "tls", "db"); err != nil {
-		return err
-	}
 	switch {
 	case f.format == "db" && f.host == "":
 		return fault.New(fault.BadParameter, "name the database's host names or addresses with --host")

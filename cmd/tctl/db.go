@@ -26,9 +26,6 @@ func dbListCommand(g *global) *cobra.Command {
 		Example: "  tctl db ls env=prod\n  tctl db ls --query='labels[\"env\"] == \"prod\"'",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
-				return err
-			}
 			matcher, err := matcherOf(args, search, query)
 			if err != nil {
 				return err
@@ -55,7 +52,7 @@ func dbListCommand(g *global) *cobra.Command {
 			return printTables(cmd.OutOrStdout(), []listing{{resource.KindDatabaseServer, servers}}, verbose)
 		},
 	}
-	formatFlag(cmd, &format, "text")
+	terminal.FormatFlag(cmd, &format, "", "output `format`: text, json or yaml", "text", "json", "yaml")
 	cmd.Flags().StringVar(&search, "search", "", "show databases with all of these `words` only, comma-separated")
 	cmd.Flags().StringVar(&query, "query", "", "show databases that the `predicate` holds for")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "cut nothing short, and show all labels")

@@ -2,8 +2,12 @@ package main
 
 import (
 	"flag"
+	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/fault"
 	"sallyport/internal/manual"
 )
 
@@ -13,5 +17,32 @@ func TestManualIsWhatTheCommandsSay(t *testing.T) {
 	t.Parallel()
 	if err := manual.Check(newRoot(), "../../docs/cli/tctl.md", *update); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAMistypedFormatIsFoundBeforeAnythingIsDone(t *testing.T) {
+	t.Parallel()
+	found := 0
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		for _, child := range cmd.Commands() {
+			visit(child)
+		}
+		if cmd.Flags().Lookup("format") == nil {
+			return
+		}
+		found++
+		if err := cmd.Flags().Set("format", "jsno"); err != nil {
+			t.Fatal(err)
+		}
+		if cmd.PreRunE == nil {
+			t.Errorf("%s does not look at --format before it runs", cmd.CommandPath())
+		} else if err := cmd.PreRunE(cmd, nil); !fault.Is(err, fault.BadParameter) || !strings.Contains(fault.Message(err), "jsno") {
+			t.Errorf("%s --format=jsno: %v", cmd.CommandPath(), err)
+		}
+	}
+	visit(newRoot())
+	if found < 9 {
+		t.Errorf("%d commands with --format were found, want at least 9", found)
 	}
 }

@@ -133,9 +133,6 @@ func getCommand(g *global) *cobra.Command {
 		Example: "  tctl get roles\n  tctl get role/db\n  tctl get users/alice --format=json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := terminal.CheckFormat(format, "yaml", "json", "text"); err != nil {
-				return err
-			}
 			api, err := g.connect()
 			if err != nil {
 				return err
@@ -158,7 +155,7 @@ func getCommand(g *global) *cobra.Command {
 			return printResources(cmd.OutOrStdout(), format, all)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "yaml", "output `format`: yaml, json or text")
+	terminal.FormatFlag(cmd, &format, "", "output `format`: yaml, json or text", "yaml", "json", "text")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show secrets too; only on the auth server's host")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "with --format=text: cut nothing short, and show all labels")
 	return cmd

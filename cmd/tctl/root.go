@@ -171,8 +171,3 @@ func withPort(address string) string {
 	}
 	return net.JoinHostPort(address, "3080")
 }
-
-// formatFlag adds --format.
-func formatFlag(cmd *cobra.Command, format *string, normal string) {
-	cmd.Flags().StringVar(format, "format", normal, "output `format`: text, json or yaml")
-}

@@ -46,7 +46,7 @@ it is the token alone, ready to be saved in a file.`,
 	flags.StringVar(&f.value, "value", "", "`value` of the token; 32 random hexadecimal digits by default")
 	flags.StringVar(&f.labels, "labels", "", "`labels` of the token, key=value,...")
 	flags.DurationVar(&f.ttl, "ttl", 30*time.Minute, "how long the token can be used, a `duration`")
-	flags.StringVar(&f.format, "format", "", "output `format`: text, json or yaml; instructions by default")
+	terminal.FormatFlag(cmd, &f.format, "", "output `format`: text, json or yaml; instructions by default", "", "text", "json", "yaml")
 	flags.StringVar(&f.dbName, "db-name", "", "`name` of the database, for the instructions")
 	flags.StringVar(&f.dbProtocol, "db-protocol", "", "`protocol` of the database, for the instructions")
 	flags.StringVar(&f.dbURI, "db-uri", "", "`address` of the database, for the instructions")
@@ -64,9 +64,6 @@ type shownToken struct {
 }
 
 func (f *tokenFlags) run(cmd *cobra.Command, g *global) error {
-	if err := terminal.CheckFormat(f.format, "", "text", "json", "yaml"); err != nil {
-		return err
-	}
 	labels, err := access.ParseLabels(f.labels)
 	if err != nil {
 		return err
@@ -135,9 +132,6 @@ func tokensListCommand(g *global) *cobra.Command {
 		Short: "List join tokens",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := terminal.CheckFormat(format, "", "text", "json", "yaml"); err != nil {
-				return err
-			}
 			wanted, err := access.ParseLabels(labels)
 			if err != nil {
 				return err
@@ -154,7 +148,7 @@ func tokensListCommand(g *global) *cobra.Command {
 			return printTokens(cmd.OutOrStdout(), format, withLabels(all, wanted), secrets)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "output `format`: text (names only), json or yaml; a table by default")
+	terminal.FormatFlag(cmd, &format, "", "output `format`: text (names only), json or yaml; a table by default", "", "text", "json", "yaml")
 	cmd.Flags().StringVar(&labels, "labels", "", "show tokens with these `labels` only, key=value,...")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show whole tokens, which are secrets")
 	return cmd

@@ -50,9 +50,6 @@ func usersAddCommand(g *global) *cobra.Command {
 		Example: "  tctl users add --roles=access,db alice",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := terminal.CheckFormat(format, "", "text", "json", "yaml"); err != nil {
-				return err
-			}
 			api, err := g.connect()
 			if err != nil {
 				return err
@@ -71,7 +68,7 @@ func usersAddCommand(g *global) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&roles, "roles", nil, "`roles` of the user, between commas (required)")
 	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the invite link works, a `duration` of at most 48h")
-	cmd.Flags().StringVar(&format, "format", "", "output `format`: text, json or yaml")
+	terminal.FormatFlag(cmd, &format, "", "output `format`: text, json or yaml", "", "text", "json", "yaml")
 	for i, t := range traits {
 		cmd.Flags().StringSliceVar(&values[i], t.flag, nil, "`list` of "+t.help)
 	}
@@ -128,7 +125,7 @@ func usersResetCommand(g *global) *cobra.Command {
 		},
 	}
 	cmd.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long the link works, a `duration` of at most 24h")
-	cmd.Flags().StringVar(&format, "format", "", "output `format`: text, json or yaml")
+	terminal.FormatFlag(cmd, &format, "", "output `format`: text, json or yaml", "", "text", "json", "yaml")
 	return cmd
 }
 
@@ -139,9 +136,6 @@ func usersListCommand(g *global) *cobra.Command {
 		Short: "List users",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
-				return err
-			}
 			api, err := g.connect()
 			if err != nil {
 				return err
@@ -161,7 +155,7 @@ func usersListCommand(g *global) *cobra.Command {
 			return table.Write(cmd.OutOrStdout())
 		},
 	}
-	formatFlag(cmd, &format, "text")
+	terminal.FormatFlag(cmd, &format, "", "output `format`: text, json or yaml", "text", "json", "yaml")
 	return cmd
 }
 

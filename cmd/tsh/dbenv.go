@@ -72,9 +72,6 @@ func dbEnvCommand(g *global) *cobra.Command {
 		Example: `  eval "$(tsh db env orders)" && psql`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
-				return err
-			}
 			e, _, err := g.endpoint(args)
 			if err != nil {
 				return err
@@ -98,7 +95,7 @@ func dbEnvCommand(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
+	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
 	return cmd
 }
 
@@ -139,9 +136,6 @@ func dbConfigCommand(g *global) *cobra.Command {
 		Short: "Print connection information for a graphical or other client of a database",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := terminal.CheckFormat(format, "text", "cmd", "json", "yaml"); err != nil {
-				return err
-			}
 			e, login, err := g.endpoint(args)
 			if err != nil {
 				return err
@@ -170,7 +164,7 @@ func dbConfigCommand(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, cmd, json or yaml")
+	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, cmd, json or yaml", "text", "cmd", "json", "yaml")
 	return cmd
 }
 

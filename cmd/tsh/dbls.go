@@ -33,7 +33,7 @@ func dbListCommand(g *global) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, g, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.format, "format", "f", "text", "output `format`: text, json or yaml")
+	terminal.FormatFlag(cmd, &f.format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
 	flags.StringVar(&f.search, "search", "", "show databases with all of these `words` only, comma-separated")
 	flags.StringVar(&f.query, "query", "", "show databases that the `predicate` holds for")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show protocol, type and address too, and cut nothing short")
@@ -42,9 +42,6 @@ func dbListCommand(g *global) *cobra.Command {
 }
 
 func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
-	if err := terminal.CheckFormat(f.format, "text", "json", "yaml"); err != nil {
-		return err
-	}
 	matcher, err := f.matcher(args)
 	if err != nil {
 		return err

@@ -43,15 +43,12 @@ machine. While the login is valid, logging in again only shows it.`,
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, g, args) },
 	}
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write an identity `file` instead of keeping the login")
-	cmd.Flags().StringVarP(&f.format, "format", "f", "file", "`format` of --out: file")
+	terminal.FormatFlag(cmd, &f.format, "f", "`format` of --out: file", "file")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "replace the file of --out")
 	return cmd
 }
 
 func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
-	if err := terminal.CheckFormat(f.format, "file"); err != nil {
-		return err
-	}
 	if g.auth != "local" {
 		return fault.New(fault.BadParameter, "--auth=%s is not available in this cluster; use --auth=local", g.auth)
 	}

@@ -28,9 +28,6 @@ file of events that was saved before. Results of queries are not recorded and no
 		Example: "  tsh play --format json 307b49d6-56c7-4d20-8cf0-5bc5348a7101",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
-				return err
-			}
 			player := &player{out: cmd.OutOrStdout(), format: format}
 			file, err := os.Open(args[0])
 			if err == nil {
@@ -43,7 +40,7 @@ file of events that was saved before. Results of queries are not recorded and no
 			return playSession(cmd.Context(), g, player, args[0])
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
+	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
 	return cmd
 }
 

@@ -31,7 +31,7 @@ func statusCommand(g *global) *cobra.Command {
 			return printStatus(cmd, home, current, format)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
+	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
 	return cmd
 }
 
@@ -53,9 +53,6 @@ type shownStatus struct {
 }
 
 func printStatus(cmd *cobra.Command, home client.Home, current *client.Profile, format string) error {
-	if err := terminal.CheckFormat(format, "text", "json", "yaml"); err != nil {
-		return err
-	}
 	all, err := home.Profiles()
 	if err != nil {
 		return err

@@ -17,9 +17,6 @@ func VersionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := CheckFormat(format, "text", "json", "yaml"); err != nil {
-				return err
-			}
 			if format == "text" {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), version.String())
 				return err
@@ -27,7 +24,7 @@ func VersionCommand() *cobra.Command {
 			return Encode(cmd.OutOrStdout(), format, version.Get())
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "text", "output `format`: text, json or yaml")
+	FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
 	cmd.Flags().BoolVar(&client, "client", false, "print the version of this program only, as it does in any case")
 	return cmd
 }

@@ -8,13 +8,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"sallyport/internal/fault"
 	"sallyport/internal/yamlnode"
 )
 
-// CheckFormat refuses a value of --format that is not among those allowed. An empty entry allows leaving
-// the flag out and is not listed in the error.
-func CheckFormat(format string, allowed ...string) error {
+// FormatFlag adds --format, of which the first allowed value is the default, and refuses other values before
+// the command runs. An empty entry allows leaving the flag out. The shorthand may be empty.
+func FormatFlag(cmd *cobra.Command, format *string, shorthand, usage string, allowed ...string) {
+	cmd.Flags().StringVarP(format, "format", shorthand, allowed[0], usage)
+	cmd.PreRunE = func(*cobra.Command, []string) error { return checkFormat(*format, allowed...) }
+}
+
+// checkFormat does not list an empty entry in its error.
+func checkFormat(format string, allowed ...string) error {
 	if slices.Contains(allowed, format) {
 		return nil
 	}

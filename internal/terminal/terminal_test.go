@@ -168,14 +168,26 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-func TestCheckFormat(t *testing.T) {
+func TestFormatsAreCheckedBeforeTheCommandRuns(t *testing.T) {
 	t.Parallel()
-	if err := terminal.CheckFormat("", "", "text"); err != nil {
-		t.Error(err)
-	}
-	err := terminal.CheckFormat("xml", "", "text", "json")
-	if !fault.Is(err, fault.BadParameter) || fault.Message(err) != `--format must be text or json, not "xml"` {
-		t.Errorf("error is %v", err)
+	for _, test := range []struct{ args, want, problem string }{
+		{"", "", ""},
+		{"--format=json", "json", ""},
+		{"-f text", "text", ""},
+		{"--format=xml", "", `--format must be text or json, not "xml"`},
+	} {
+		var format, ran string
+		cmd := &cobra.Command{Use: "show", SilenceErrors: true, SilenceUsage: true, Run: func(*cobra.Command, []string) { ran = "with " + format }}
+		terminal.FormatFlag(cmd, &format, "f", "output `format`", "", "text", "json")
+		cmd.SetArgs(strings.Fields(test.args))
+		err := cmd.Execute()
+		if test.problem != "" {
+			if !fault.Is(err, fault.BadParameter) || fault.Message(err) != test.problem || ran != "" {
+				t.Errorf("%s: error is %v, ran %q", test.args, err, ran)
+			}
+		} else if err != nil || ran != "with "+test.want {
+			t.Errorf("%s: ran %q, %v", test.args, ran, err)
+		}
 	}
 }
 
