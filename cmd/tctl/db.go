@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ func dbListCommand(g *global) *cobra.Command {
 		Example: "  tctl db ls env=prod\n  tctl db ls --query='labels[\"env\"] == \"prod\"'",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			matcher, err := matcherOf(args, search, query)
+			matcher, err := access.ParseFilter(strings.Join(args, ""), search, query)
 			if err != nil {
 				return err
 			}
@@ -57,18 +58,4 @@ func dbListCommand(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&query, "query", "", "show databases that the `predicate` holds for")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "cut nothing short, and show all labels")
 	return cmd
-}
-
-func matcherOf(args []string, search, query string) (*access.Matcher, error) {
-	filter := access.Filter{Query: query}
-	var err error
-	if len(args) == 1 {
-		if filter.Labels, err = access.ParseLabels(args[0]); err != nil {
-			return nil, err
-		}
-	}
-	if filter.Search, err = access.ParseSearch(search); err != nil {
-		return nil, err
-	}
-	return filter.Compile()
 }

@@ -67,7 +67,7 @@ func (g *global) connect() (*authapi.Client, error) {
 		if err := credentials.CheckValid(terminal.Now()); err != nil {
 			return nil, err
 		}
-		return credentials.API(withPort(g.authServer)), nil
+		return credentials.API(client.WithPort(g.authServer)), nil
 	}
 	local, err := g.local()
 	if err != nil || local != nil {
@@ -162,12 +162,5 @@ func (g *global) fromProfile() (*authapi.Client, error) {
 	if address == "" {
 		address = profile.WebProxyAddr
 	}
-	return credentials.API(withPort(address)), nil
-}
-
-func withPort(address string) string {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
-	}
-	return net.JoinHostPort(address, "3080")
+	return credentials.API(client.WithPort(address)), nil
 }

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/access"
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/client"
 	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
 )
@@ -104,7 +105,7 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 	if err != nil {
 		return err
 	}
-	proxy := "<proxy-address>:3080"
+	proxy := client.WithPort("<proxy-address>")
 	if addresses := info.GetProxyAddresses(); len(addresses) > 0 {
 		proxy = addresses[0]
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -42,7 +43,7 @@ func dbListCommand(g *global) *cobra.Command {
 }
 
 func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
-	matcher, err := f.matcher(args)
+	matcher, err := access.ParseFilter(strings.Join(args, ""), f.search, f.query)
 	if err != nil {
 		return err
 	}
@@ -108,20 +109,6 @@ func list(ctx context.Context, who *account, matcher *access.Matcher) ([]listed,
 		}
 	}
 	return rows, nil
-}
-
-func (f *listFlags) matcher(args []string) (*access.Matcher, error) {
-	filter := access.Filter{Query: f.query}
-	var err error
-	if len(args) == 1 {
-		if filter.Labels, err = access.ParseLabels(args[0]); err != nil {
-			return nil, err
-		}
-	}
-	if filter.Search, err = access.ParseSearch(f.search); err != nil {
-		return nil, err
-	}
-	return filter.Compile()
 }
 
 func (f *listFlags) table(rows []listed) terminal.Table {

@@ -149,7 +149,7 @@ func (g *global) login(cmd *cobra.Command, proxy, user string) (*client.Credenti
 func (g *global) public(ctx context.Context, proxy string) (*authapi.Client, string, *sallyportv1.PingResponse, error) {
 	addresses := []string{proxy}
 	if _, _, err := net.SplitHostPort(proxy); err != nil {
-		addresses = []string{net.JoinHostPort(proxy, defaultPort), net.JoinHostPort(proxy, "443")}
+		addresses = []string{net.JoinHostPort(proxy, client.DefaultPort), net.JoinHostPort(proxy, "443")}
 	}
 	var failed error
 	for _, address := range addresses {

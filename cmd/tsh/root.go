@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 
@@ -119,21 +118,12 @@ func (g *global) fromIdentity(home client.Home) (*account, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.BadParameter, err, "%s has no absolute path", g.identity)
 	}
-	proxy := withPort(g.proxy)
+	proxy := client.WithPort(g.proxy)
 	return &account{credentials, proxy, home.ForIdentity(path, proxy, credentials)}, nil
 }
 
 // api returns a client of the auth server as the account.
 func (a *account) api() *authapi.Client { return a.credentials.API(a.proxy) }
-
-const defaultPort = "3080"
-
-func withPort(address string) string {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
-	}
-	return net.JoinHostPort(address, defaultPort)
-}
 
 // silent is an error that was told already; the exit code is what remains.
 type silent struct{ code int }

@@ -35,6 +35,20 @@ func (f Filter) Compile() (*Matcher, error) {
 	return m, nil
 }
 
+// ParseFilter reads the parts of a filter as people write them on a command line; each may be empty. The error
+// is a fault.BadParameter.
+func ParseFilter(labels, search, query string) (*Matcher, error) {
+	filter := Filter{Query: query}
+	var err error
+	if filter.Labels, err = ParseLabels(labels); err != nil {
+		return nil, err
+	}
+	if filter.Search, err = ParseSearch(search); err != nil {
+		return nil, err
+	}
+	return filter.Compile()
+}
+
 // Match reports whether the database is in the list.
 func (m *Matcher) Match(db *resource.Database) bool {
 	labels := db.AllLabels()
