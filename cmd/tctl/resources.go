@@ -132,12 +132,7 @@ func getCommand(g *global) *cobra.Command {
 		Short:   "Show resources",
 		Example: "  tctl get roles\n  tctl get role/db\n  tctl get users/alice --format=json",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			var all []listing
 			for _, arg := range references(args[0]) {
 				found, err := fetch(cmd.Context(), api, arg, secrets)
@@ -153,7 +148,7 @@ func getCommand(g *global) *cobra.Command {
 				return printTables(cmd.OutOrStdout(), all, verbose)
 			}
 			return printResources(cmd.OutOrStdout(), format, all)
-		},
+		}),
 	}
 	terminal.FormatFlag(cmd, &format, "", "output `format`: yaml, json or text", "yaml", "json", "text")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show secrets too; only on the auth server's host")

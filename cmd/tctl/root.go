@@ -54,6 +54,18 @@ the login of tsh; then your roles decide what you may do.`,
 	return root
 }
 
+// with returns the work of a command that begins with a client of the auth server.
+func (g *global) with(run func(cmd *cobra.Command, args []string, api *authapi.Client) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		api, err := g.connect()
+		if err != nil {
+			return err
+		}
+		defer api.Close()
+		return run(cmd, args, api)
+	}
+}
+
 // connect finds out as whom to act and where, and returns a client.
 func (g *global) connect() (*authapi.Client, error) {
 	if g.identity != "" {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 )
 
@@ -14,12 +15,7 @@ func statusCommand(g *global) *cobra.Command {
 		Use:   "status",
 		Short: "Show the cluster's name, version, authorities and CA pins",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, _ []string, api *authapi.Client) error {
 			info, err := api.Cluster.Ping(cmd.Context(), &sallyportv1.PingRequest{})
 			if err != nil {
 				return err
@@ -37,6 +33,6 @@ func statusCommand(g *global) *cobra.Command {
 				fmt.Fprintf(w, "CA pin\t%s\n", pin)
 			}
 			return w.Flush()
-		},
+		}),
 	}
 }

@@ -222,18 +222,13 @@ func tokensRemoveCommand(g *global) *cobra.Command {
 		Aliases: []string{"del"},
 		Short:   "Remove a join token",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			ref := reference{resource.KindToken, args[0]}
 			if err := deleteResource(cmd.Context(), api, ref); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Token %s has been deleted\n", ref.shown())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Token %s has been deleted\n", ref.shown())
 			return err
-		},
+		}),
 	}
 }

@@ -49,12 +49,7 @@ func usersAddCommand(g *global) *cobra.Command {
 		Short:   "Make a user and an invite link",
 		Example: "  tctl users add --roles=access,db alice",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			req := &sallyportv1.CreateUserRequest{Name: args[0], Roles: trimmed(roles), Ttl: durationpb.New(ttl)}
 			for i, t := range traits {
 				req.Traits = append(req.Traits, &sallyportv1.Trait{Name: t.trait, Values: trimmed(values[i])})
@@ -64,7 +59,7 @@ func usersAddCommand(g *global) *cobra.Command {
 				return err
 			}
 			return printLink(cmd, format, res.GetLink(), ttl, "has been created but requires a password")
-		},
+		}),
 	}
 	cmd.Flags().StringSliceVar(&roles, "roles", nil, "`roles` of the user, between commas (required)")
 	cmd.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long the invite link works, a `duration` of at most 48h")
@@ -111,18 +106,13 @@ func usersResetCommand(g *global) *cobra.Command {
 		Use:   "reset ACCOUNT",
 		Short: "Remove a user's password and second factors, and make a link to set new ones",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			res, err := api.Users.ResetUser(cmd.Context(), &sallyportv1.ResetUserRequest{Name: args[0], Ttl: durationpb.New(ttl)})
 			if err != nil {
 				return err
 			}
 			return printLink(cmd, format, res.GetLink(), ttl, "has been reset")
-		},
+		}),
 	}
 	cmd.Flags().DurationVar(&ttl, "ttl", 8*time.Hour, "how long the link works, a `duration` of at most 24h")
 	terminal.FormatFlag(cmd, &format, "", "output `format`: text, json or yaml", "", "text", "json", "yaml")
@@ -135,12 +125,7 @@ func usersListCommand(g *global) *cobra.Command {
 		Use:   "ls",
 		Short: "List users",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, _ []string, api *authapi.Client) error {
 			all, err := listResources(cmd.Context(), api, resource.KindUser, false)
 			if err != nil {
 				return err
@@ -153,7 +138,7 @@ func usersListCommand(g *global) *cobra.Command {
 				table.Rows = append(table.Rows, []string{r.GetName(), strings.Join(r.(*resource.User).Spec.Roles, ",")})
 			}
 			return table.Write(cmd.OutOrStdout())
-		},
+		}),
 	}
 	terminal.FormatFlag(cmd, &format, "", "output `format`: text, json or yaml", "text", "json", "yaml")
 	return cmd
@@ -166,12 +151,7 @@ func usersUpdateCommand(g *global) *cobra.Command {
 		Use:   "update ACCOUNT",
 		Short: "Replace roles or traits of a user",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			user, err := getUser(cmd.Context(), api, args[0])
 			if err != nil {
 				return err
@@ -205,7 +185,7 @@ func usersUpdateCommand(g *global) *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "\tNew %s\n", change)
 			}
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().StringSliceVar(&roles, "set-roles", nil, "new `roles`")
 	for i, t := range traits {
@@ -228,12 +208,7 @@ func usersRemoveCommand(g *global) *cobra.Command {
 		Aliases: []string{"del"},
 		Short:   "Remove users",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			for _, name := range slices.Compact(strings.Split(args[0], ",")) {
 				name = strings.TrimSpace(name)
 				if err := deleteResource(cmd.Context(), api, reference{resource.KindUser, name}); err != nil {
@@ -242,6 +217,6 @@ func usersRemoveCommand(g *global) *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "User %q has been deleted\n", name)
 			}
 			return nil
-		},
+		}),
 	}
 }
