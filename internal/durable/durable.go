@@ -1,4 +1,5 @@
-// Package durable writes whole files so that a crash leaves either the old content or the new.
+// Package durable writes whole files so that a crash leaves either the old content or the new, and locks
+// directories.
 package durable
 
 import (

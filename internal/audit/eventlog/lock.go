@@ -7,32 +7,25 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"sallyport/internal/durable"
 )
 
 // handover is how long Open waits for another process to close the log.
 const handover = 30 * time.Second
 
-// lockDir opens a directory and locks it until it is closed or the process ends.
+// lockDir locks a directory, and waits for another process that is about to give it up.
 func lockDir(ctx context.Context, path string) (*os.File, error) {
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, handover, errors.New("another process has it open; stop that one first"))
 	defer cancel()
 	for {
-		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return dir, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), dir.Close())
+		dir, err := durable.LockDir(path)
+		if !errors.Is(err, durable.ErrLocked) {
+			return dir, err
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("locking %s: %w", path, context.Cause(ctx)), dir.Close())
+			return nil, fmt.Errorf("locking %s: %w", path, context.Cause(ctx))
 		}
 	}
 }

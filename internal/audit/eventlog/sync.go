@@ -2,10 +2,9 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
+
+	"sallyport/internal/durable"
 )
 
 // sync returns when all lines written so far survive the loss of power. Concurrent callers share the
@@ -46,7 +45,7 @@ func (l *Log) commit() {
 	l.mu.Unlock()
 	err := file.Sync()
 	if err == nil {
-		err = named(path, info)
+		err = durable.CheckName(path, info)
 	}
 	l.mu.Lock()
 	l.syncing = nil
@@ -59,14 +58,4 @@ func (l *Log) commit() {
 		return
 	}
 	l.synced, l.durable = next, size
-}
-
-// named returns an error if path does not name the file any more: what is written to a file that was
-// deleted is gone with the process, synced or not.
-func named(path string, info os.FileInfo) error {
-	now, err := os.Stat(path)
-	if err == nil && !os.SameFile(now, info) {
-		err = fmt.Errorf("%s was replaced: %w", path, fs.ErrNotExist)
-	}
-	return err
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"golang.org/x/sys/unix"
 
 	"sallyport/internal/durable"
 )
@@ -20,27 +19,11 @@ const newPrefix = ".new-"
 // lockDir opens and locks a directory; the lock ends with the process. It returns nil without an
 // error if another process holds it or the directory has gone.
 func lockDir(path string) (*os.File, error) {
-	dir, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	dir, err := durable.LockDir(path)
+	if errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		var info os.FileInfo
-		if info, err = dir.Stat(); err == nil {
-			err = sameFile(path, info)
-		}
-	}
-	if err == nil {
-		return dir, nil
-	}
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
-		return nil, dir.Close()
-	}
-	return nil, errors.Join(fmt.Errorf("locking %s: %w", path, err), dir.Close())
+	return dir, err
 }
 
 // makeDir makes the directory of a process, locked before others can see it.
@@ -107,16 +90,4 @@ func usage(root string) (total int64, err error) {
 		}
 	}
 	return total, nil
-}
-
-// sameFile returns an error unless path still names the file that info describes.
-func sameFile(path string, info os.FileInfo) error {
-	now, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(now, info) {
-		return fmt.Errorf("%s was replaced: %w", path, fs.ErrNotExist)
-	}
-	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/durable"
 )
 
 // mappedFile is a segment mapped into memory: a record survives the death of the process as soon as
@@ -100,7 +102,7 @@ func (f *mappedFile) Sync() error {
 }
 
 // Check implements File.
-func (f *mappedFile) Check() error { return sameFile(f.file.Name(), f.info) }
+func (f *mappedFile) Check() error { return durable.CheckName(f.file.Name(), f.info) }
 
 // Close implements File.
 func (f *mappedFile) Close() error {

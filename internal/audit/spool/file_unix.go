@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"sallyport/internal/durable"
 )
 
 // plainFile is a segment written with a system call per record.
@@ -61,7 +63,7 @@ func (f *plainFile) PutHeader(header []byte) error {
 func (f *plainFile) Sync() error { return f.file.Sync() }
 
 // Check implements File.
-func (f *plainFile) Check() error { return sameFile(f.file.Name(), f.info) }
+func (f *plainFile) Check() error { return durable.CheckName(f.file.Name(), f.info) }
 
 // Close implements File.
 func (f *plainFile) Close() error { return f.file.Close() }
