@@ -15,9 +15,8 @@ import (
 
 // Bounds of one request's body, in bytes, after decompression.
 const (
-	smallRequest    = 64 << 10      // what strangers send, and people who log in
-	resourceRequest = 4 << 20       // resources and certificates
-	eventsRequest   = 1<<30 + 1<<20 // an event may hold the longest statement there is
+	smallRequest    = 64 << 10 // what strangers send, and people who log in
+	resourceRequest = 4 << 20  // resources and certificates
 )
 
 // strangerDeadline is how long a caller without an identity may take to send a request.
@@ -29,7 +28,7 @@ func readLimit(spec connect.Spec) []connect.HandlerOption {
 	service, _, _ := strings.Cut(strings.TrimPrefix(spec.Procedure, "/"), "/")
 	switch {
 	case spec.Procedure == sallyportv1connect.AuditServiceSubmitEventsProcedure:
-		limit = eventsRequest
+		limit = authapi.MaxMessage // an event may hold the longest statement there is
 	case service == sallyportv1connect.ResourceServiceName, service == sallyportv1connect.UserServiceName,
 		service == sallyportv1connect.CertificateServiceName, service == sallyportv1connect.DatabaseServiceName:
 		limit = resourceRequest

@@ -14,9 +14,9 @@ import (
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 )
 
-// maxMessage bounds one message in either direction, in bytes. Audit batches are cut to fit, except that
+// MaxMessage bounds one message in either direction, in bytes. Audit batches are cut to fit, except that
 // a single event of any size travels alone, up to what PostgreSQL can send at once.
-const maxMessage = 1<<30 + 1<<20
+const MaxMessage = 1<<30 + 1<<20
 
 // Client calls the auth server. Safe for concurrent use.
 type Client struct {
@@ -37,7 +37,7 @@ type Client struct {
 func New(httpClient connect.HTTPClient, baseURL string) *Client {
 	opts := []connect.ClientOption{
 		connect.WithInterceptors(faults{}),
-		connect.WithReadMaxBytes(maxMessage),
+		connect.WithReadMaxBytes(MaxMessage),
 	}
 	return &Client{
 		Cluster:      sallyportv1connect.NewClusterServiceClient(httpClient, baseURL, opts...),

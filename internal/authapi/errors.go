@@ -3,6 +3,7 @@ package authapi
 import (
 	"context"
 	"errors"
+	"io"
 
 	"connectrpc.com/connect"
 
@@ -56,4 +57,12 @@ func FromWire(err error) error {
 		return &fault.Error{Kind: kind, Message: wire.Message()}
 	}
 	return fault.Wrap(fault.ConnectionProblem, err, "the auth server did not answer: %s", wire.Message())
+}
+
+// keepEOF turns an error of a stream into a fault and leaves the ordinary end alone.
+func keepEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return err
+	}
+	return FromWire(err)
 }
