@@ -4,14 +4,29 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"sallyport/internal/predicate"
 	"sallyport/internal/resource"
 )
 
+// Knowledge says how far it is known what a call is about when its rules are decided.
+type Knowledge int
+
+const (
+	// Known means that the context says it. What is empty there, the call does not have.
+	Known Knowledge = iota
+	// Unknown means that nothing can be said: conditions hold in denials and do not hold in grants.
+	Unknown
+	// OneByOne means that the call is about many things, each of which is decided by itself afterwards:
+	// conditions hold in grants and do not hold in denials.
+	OneByOne
+)
+
 // RuleContext is what conditions of rules may refer to, besides the caller. Leave empty what a call
 // does not have.
 type RuleContext struct {
+	Knowledge           Knowledge
 	Name                string
 	Labels              map[string]string
 	SessionParticipants []string
@@ -37,12 +52,12 @@ func CheckRule(c Caller, kind, verb string, ctx RuleContext) Decision {
 		if err := readable(role); err != nil {
 			return Decision{Role: name, Rule: ruleName(name, "deny"), Reason: fmt.Sprintf("role %q cannot be understood and therefore denies everything: %s", name, err)}
 		}
-		if i := findRule(role.Spec.Deny.Rules, kind, denyVerbs(verb), values, true); i >= 0 {
+		if i := findRule(role.Spec.Deny.Rules, kind, denyVerbs(verb), condition{values, ctx.Knowledge, true}); i >= 0 {
 			return Decision{Role: name, Rule: ruleName(name, fmt.Sprintf("deny.rules[%d]", i)), Reason: fmt.Sprintf("role %q denies %s on %s", name, verb, kind)}
 		}
 	}
 	for _, role := range c.Roles {
-		if i := findRule(role.Spec.Allow.Rules, kind, allowVerbs(verb), values, false); i >= 0 {
+		if i := findRule(role.Spec.Allow.Rules, kind, allowVerbs(verb), condition{values, ctx.Knowledge, false}); i >= 0 {
 			name := role.GetName()
 			return Decision{Allowed: true, Role: name, Rule: ruleName(name, fmt.Sprintf("allow.rules[%d]", i)), Reason: fmt.Sprintf("role %q allows %s on %s", name, verb, kind)}
 		}
@@ -66,9 +81,8 @@ func denyVerbs(verb string) []string {
 	return []string{resource.VerbAll, verb}
 }
 
-// findRule returns the first rule that applies, or -1. A rule whose condition cannot be read applies
-// when unreadable is true.
-func findRule(rules []resource.Rule, kind string, verbs []string, values predicate.Values, unreadable bool) int {
+// findRule returns the first rule that applies, or -1.
+func findRule(rules []resource.Rule, kind string, verbs []string, where condition) int {
 	return slices.IndexFunc(rules, func(rule resource.Rule) bool {
 		if !slices.Contains(rule.Resources, kind) && !slices.Contains(rule.Resources, resource.KindAll) {
 			return false
@@ -76,15 +90,37 @@ func findRule(rules []resource.Rule, kind string, verbs []string, values predica
 		if !slices.ContainsFunc(rule.Verbs, func(v string) bool { return slices.Contains(verbs, v) }) {
 			return false
 		}
-		if rule.Where == "" {
-			return true
-		}
-		expr, err := predicate.Parse(rule.Where, predicate.ForRules())
-		if err != nil {
-			return unreadable
-		}
-		return expr.Match(values)
+		return rule.Where == "" || where.holds(rule.Where)
 	})
+}
+
+// condition decides the conditions of the rules that deny, or of those that allow.
+type condition struct {
+	values predicate.Values
+	known  Knowledge
+	deny   bool
+}
+
+// holds reports whether a condition holds. One that cannot be read holds in denials only.
+func (c condition) holds(where string) bool {
+	expr, err := predicate.Parse(where, predicate.ForRules())
+	if err != nil {
+		return c.deny
+	}
+	if c.known == Known || onlyAboutCaller(where) {
+		return expr.Match(c.values)
+	}
+	return c.deny == (c.known == Unknown)
+}
+
+// onlyAboutCaller reports whether a condition can be decided without knowing what a call is about.
+func onlyAboutCaller(where string) bool {
+	names := predicate.ForRules()
+	maps.DeleteFunc(names, func(name string, _ predicate.Type) bool {
+		return !strings.HasPrefix(name, "user.") && name != "resource.kind"
+	})
+	_, err := predicate.Parse(where, names)
+	return err == nil
 }
 
 func userValues(c Caller) predicate.Values {

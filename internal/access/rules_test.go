@@ -223,3 +223,40 @@ func TestOptionsFallBackToTheCluster(t *testing.T) {
 		t.Errorf("without anything: %+v", got)
 	}
 }
+
+func TestConditionsThatCannotBeDecided(t *testing.T) {
+	t.Parallel()
+	rule := func(part, where string) *resource.Role {
+		return role(t, "r", `{`+part+`: {rules: [{resources: [db], verbs: [read], where: '`+where+`'}]}}`)
+	}
+	all := role(t, "all", `{allow: {rules: [{resources: ['*'], verbs: ['*']}]}}`)
+	const thing, caller, broken = `equals(resource.metadata.name, "x")`, `equals(user.metadata.name, "alice")`, `equals(`
+	for name, c := range map[string]struct {
+		part, where string
+		known       access.Knowledge
+		allowed     bool
+	}{
+		"an unknown thing is not granted":          {"allow", thing, access.Unknown, false},
+		"an unknown thing is denied":               {"deny", thing, access.Unknown, false},
+		"some of many are granted":                 {"allow", thing, access.OneByOne, true},
+		"some of many are not denied":              {"deny", thing, access.OneByOne, true},
+		"the caller is known, so it is granted":    {"allow", caller, access.Unknown, true},
+		"the caller is known, so it is denied":     {"deny", caller, access.OneByOne, false},
+		"without the thing nothing equals a name":  {"allow", thing, access.Known, false},
+		"without the thing nothing is denied to x": {"deny", thing, access.Known, true},
+	} {
+		roles := []*resource.Role{rule(c.part, c.where)}
+		if c.part == "deny" {
+			roles = append(roles, all)
+		}
+		got := access.CheckRule(access.Caller{User: "alice", Roles: roles}, "db", "read", access.RuleContext{Knowledge: c.known}).Allowed
+		if got != c.allowed {
+			t.Errorf("%s: allowed %v", name, got)
+		}
+	}
+	unreadable := rule("deny", thing)
+	unreadable.Spec.Deny.Rules[0].Where = broken
+	if access.CheckRule(access.Caller{Roles: []*resource.Role{all, unreadable}}, "db", "read", access.RuleContext{Knowledge: access.OneByOne}).Allowed {
+		t.Error("a denial that cannot be read does not deny")
+	}
+}

@@ -155,10 +155,19 @@ func (a *Authority) decide(ctx context.Context, c *caller, r rule, request any) 
 	if r.anyone || r.users || c.id.Kind == identity.Host {
 		return nil
 	}
+	contexts := []access.RuleContext{{Knowledge: access.Unknown}}
+	if r.about != nil {
+		var err error
+		if contexts, err = r.about(ctx, a, request); err != nil {
+			return err
+		}
+	}
 	kind, verbs := r.needs(request)
 	for _, verb := range verbs {
-		if !a.may(c, kind, verb) && !a.may(c, readWith[kind], verb) {
-			return fault.New(fault.AccessDenied, "your roles do not allow the verb %q on resources of kind %q; ask an administrator for a role that does", verb, kind)
+		for _, about := range contexts {
+			if !c.may(kind, verb, about) {
+				return fault.New(fault.AccessDenied, "your roles do not allow the verb %q on resources of kind %q; ask an administrator for a role that does", verb, kind)
+			}
 		}
 	}
 	return nil
@@ -168,15 +177,16 @@ func (a *Authority) decide(ctx context.Context, c *caller, r rule, request any) 
 // also read where they are served.
 var readWith = map[string]string{resource.KindDatabaseServer: resource.KindDatabase, resource.KindDatabaseService: resource.KindDatabase}
 
-// may reports whether a user's roles grant the verb on the kind.
-func (a *Authority) may(c *caller, kind, verb string) bool {
-	if c.id.HasSystemRole(string(resource.RoleAdmin)) {
-		return true
-	}
-	if c.user == nil || kind == "" {
+// may reports whether a user's roles grant the verb on something of the kind.
+func (c *caller) may(kind, verb string, about access.RuleContext) bool {
+	if kind == "" {
 		return false
 	}
-	return access.CheckRule(c.access(), kind, verb, access.RuleContext{}).Allowed
+	decision := access.CheckRule(c.access(), kind, verb, about)
+	if other, ok := readWith[kind]; ok && !decision.Allowed && decision.Role == "" { // no role denies it
+		decision = access.CheckRule(c.access(), other, verb, about)
+	}
+	return decision.Allowed
 }
 
 // access returns a user as the access rules see it.

@@ -111,6 +111,9 @@ func (a resourceAPI) ListResources(ctx context.Context, req *sallyportv1.ListRes
 		if err != nil {
 			return nil, err
 		}
+		if c := callerOf(ctx); c.user != nil && !(c.may(req.GetKind(), verbList, contextOf(r)) && c.may(req.GetKind(), verbRead, contextOf(r))) {
+			continue
+		}
 		wire, err := toWire(r, req.GetWithSecrets())
 		if err != nil {
 			return nil, err

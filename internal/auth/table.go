@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"context"
 	"maps"
 	"slices"
 
+	"sallyport/internal/access"
 	"sallyport/internal/authapi/sallyportv1"
 	rpc "sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/resource"
@@ -18,6 +20,9 @@ type rule struct {
 	routed bool                  // also users whose certificate is for one database
 	// needs returns what a user's roles must grant, all of it.
 	needs func(request any) (kind string, verbs []string)
+	// about returns what a request is about, for rules with a condition; all of it must be granted. Nil
+	// means that it cannot be known.
+	about func(ctx context.Context, a *Authority, request any) ([]access.RuleContext, error)
 }
 
 // Verbs of rules.
@@ -45,18 +50,18 @@ var table = map[string]rule{
 	rpc.ClusterServiceGetAuthoritiesProcedure: {anyone: true}, // public certificates
 	rpc.ClusterServiceWhoAmIProcedure:         {users: true, routed: true, hosts: members},
 
-	rpc.ResourceServiceCreateResourceProcedure: {needs: needsResource(verbCreate), hosts: members},
-	rpc.ResourceServicePutResourceProcedure:    {needs: needsResource(verbCreate, verbUpdate), hosts: members},
-	rpc.ResourceServiceGetResourceProcedure:    {needs: needsResource(verbRead), hosts: members},
-	rpc.ResourceServiceListResourcesProcedure:  {needs: needsResource(verbList, verbRead), hosts: members},
-	rpc.ResourceServiceDeleteResourceProcedure: {needs: needsResource(verbDelete), hosts: members},
+	rpc.ResourceServiceCreateResourceProcedure: {needs: needsResource(verbCreate), about: aboutResource, hosts: members},
+	rpc.ResourceServicePutResourceProcedure:    {needs: needsResource(verbCreate, verbUpdate), about: aboutResource, hosts: members},
+	rpc.ResourceServiceGetResourceProcedure:    {needs: needsResource(verbRead), about: aboutResource, hosts: members},
+	rpc.ResourceServiceListResourcesProcedure:  {needs: needsResource(verbList, verbRead), about: aboutResource, hosts: members},
+	rpc.ResourceServiceDeleteResourceProcedure: {needs: needsResource(verbDelete), about: aboutResource, hosts: members},
 	rpc.ResourceServiceWatchResourcesProcedure: {hosts: members},
 
 	rpc.JoinServiceJoinProcedure:        {anyone: true},
 	rpc.JoinServiceCreateTokenProcedure: {needs: grants(resource.KindToken, verbCreate)},
 
-	rpc.UserServiceCreateUserProcedure: {needs: grants(resource.KindUser, verbCreate)},
-	rpc.UserServiceResetUserProcedure:  {needs: grants(resource.KindUser, verbUpdate)},
+	rpc.UserServiceCreateUserProcedure: {needs: grants(resource.KindUser, verbCreate), about: aboutUser},
+	rpc.UserServiceResetUserProcedure:  {needs: grants(resource.KindUser, verbUpdate), about: aboutUser},
 
 	// People without a certificate come through a proxy, which states their address.
 	rpc.LoginServiceGetInviteProcedure:    {hosts: proxies},
@@ -65,7 +70,7 @@ var table = map[string]rule{
 
 	rpc.CertificateServiceIssueUserCertificateProcedure:          {users: true},
 	rpc.CertificateServiceSignUserCertificateProcedure:           {needs: nil}, // Admin only
-	rpc.CertificateServiceSignDatabaseServerCertificateProcedure: {needs: grants("database_certificate", verbCreate)},
+	rpc.CertificateServiceSignDatabaseServerCertificateProcedure: {needs: grants(resource.KindDatabaseCertificate, verbCreate)},
 	rpc.CertificateServiceSignDatabaseClientCertificateProcedure: {hosts: agents},
 	rpc.CertificateServiceSignListenerCertificateProcedure:       {hosts: agents},
 	rpc.CertificateServiceSignProxySessionProcedure:              {hosts: proxies},
@@ -74,8 +79,8 @@ var table = map[string]rule{
 	rpc.DatabaseServiceListDatabasesProcedure: {users: true},
 
 	rpc.AuditServiceSubmitEventsProcedure: {hosts: members},
-	rpc.AuditServiceSearchEventsProcedure: {needs: grants("event", verbList, verbRead)},
-	rpc.AuditServiceReadSessionProcedure:  {needs: grants("session", verbList, verbRead)},
+	rpc.AuditServiceSearchEventsProcedure: {needs: grants(resource.KindEvent, verbList, verbRead)},
+	rpc.AuditServiceReadSessionProcedure:  {needs: grants(resource.KindSession, verbList, verbRead), about: aboutSession},
 }
 
 // needsResource asks for verbs on the kind that the request is about.
