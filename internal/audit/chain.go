@@ -158,6 +158,12 @@ func NewEncoder(clusterName string, uids *UIDs) *Encoder {
 	return &Encoder{cluster: clusterName, uids: uids}
 }
 
+// Resume continues the chain of a session with ids of the encoder.
+func (n *Encoder) Resume(config ChainConfig) (*Chain, error) {
+	config.UIDs = n.uids
+	return NewChain(config)
+}
+
 // Append encodes an event that is not a SessionEvent and appends it, one line without its end, to dst.
 func (n *Encoder) Append(dst []byte, event Event, now time.Time) ([]byte, error) {
 	if _, ok := event.(SessionEvent); ok {
@@ -168,9 +174,6 @@ func (n *Encoder) Append(dst []byte, event Event, now time.Time) ([]byte, error)
 		return dst, err
 	}
 	h := header{uid: uid, time: now, cluster: n.cluster}
-	if fixed, ok := event.(indexed); ok {
-		h.index = fixed.index()
-	}
 	e := encoder{dst}
 	e.header(&h, event)
 	event.appendFields(&e)

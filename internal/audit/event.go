@@ -15,7 +15,7 @@ import (
 // Version is the value of the key "v" in every event.
 const Version = 1
 
-// MaxIndex is the index of the event that sorts after all others of its session.
+// MaxIndex is the index of an end that the auth server wrote: it sorts after all that the agent may yet deliver.
 const MaxIndex = 1<<31 - 1
 
 // Event is one of the structs of this package. A value may be changed and used again once it is encoded.
@@ -34,9 +34,6 @@ type SessionEvent interface {
 	Event
 	ofSession()
 }
-
-// indexed is an event outside any chain that fixes its own index.
-type indexed interface{ index() int64 }
 
 // header is what every event begins with.
 type header struct {

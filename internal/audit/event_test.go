@@ -118,9 +118,11 @@ func otherEvents() []audit.Event {
 		&audit.ClientDisconnect{UserMeta: alice, SessionMeta: session, ServerMeta: server, ConnectionMeta: from, Reason: "locked: see the security team"},
 		&audit.AuthFailure{UserMeta: alice, ServerMeta: server, ConnectionMeta: from, Error: "certificate has expired"},
 		&audit.SessionRejected{UserMeta: alice, ServerMeta: server, ConnectionMeta: from, Reason: "max_connections limit reached", Maximum: 5},
-		&audit.SessionUpload{SessionMeta: session, URL: "file:///var/lib/sallyport/log/records/" + sid},
 		&audit.SessionRecordingAccess{UserMeta: alice, SessionMeta: session, SessionType: "db", Format: "json"},
 		&audit.SpoolTorn{ServerMeta: server, Stream: "5d2c9a0e-0b57-4c0b-9a3f-0b5a3c1f7d11", File: "00000003.seg", Offset: 4096, Lost: 2, Reason: "checksum"},
+		&audit.LateEnd{UserMeta: alice, SessionMeta: session, ServerMeta: server, Original: []byte(`{"v":1,"ei":7}`)},
+		&audit.Search{UserMeta: alice, SessionMeta: session, From: noon, To: noon.Add(time.Hour), Types: []string{"user.login"}, OfUser: "bea"},
+		&audit.JoinAlert{Failures: 101, LastAddr: "203.0.113.9:50211"},
 	}
 }
 

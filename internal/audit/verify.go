@@ -21,6 +21,9 @@ func (v *Verifier) Add(f *Fields) error {
 	switch {
 	case v.next > 0 && f.SID != v.sid:
 		return fmt.Errorf("event %d belongs to session %s, not to %s", f.Index, f.SID, v.sid)
+	case f.Type == end.Type() && f.Index == MaxIndex && v.next > 0 && !v.ended: // by the auth server, for an agent that was lost
+		v.ended = true
+		return nil
 	case v.ended:
 		return fmt.Errorf("event %d follows the end of the session", f.Index)
 	case f.Index != v.next:

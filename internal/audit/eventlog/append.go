@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -19,12 +20,17 @@ type Batch struct {
 
 	// Lost admits that so many events directly before FirstSeq can never be delivered.
 	Lost uint64
+
+	// Accept refuses events that the host may not deliver. Nil accepts all.
+	Accept func(*audit.Fields) error
 }
 
 // Append stores a batch exactly once, whatever part of it was delivered before, and returns when it
 // survives the loss of power, with the number of events that were new. A batch is stored whole or not at all.
-// Faults: BadParameter for what is not an event, AccessDenied for an event of another host, CompareFailed for a hole in the stream or for an event
-// that would take the place of another in its session.
+// A second end of a session stays out of it: an event that holds it stands in its place.
+// Faults: BadParameter for what is not an event, AccessDenied for an event of another host or of its session and
+// what Accept says, CompareFailed for a hole in the stream or for an event that would take the place of another in
+// its session.
 func (l *Log) Append(ctx context.Context, batch Batch) (stored int, err error) {
 	if uuid.Validate(batch.Host) != nil || uuid.Validate(batch.Stream) != nil || len(batch.Host) != 36 || len(batch.Stream) != 36 {
 		return 0, fault.New(fault.BadParameter, "the host and the stream of audit events must be UUIDs")
@@ -34,8 +40,16 @@ func (l *Log) Append(ctx context.Context, batch Batch) (stored int, err error) {
 		if events[i], err = audit.Parse(line); err != nil {
 			return 0, fault.Wrap(fault.BadParameter, err, "audit event %d of stream %s is malformed", batch.FirstSeq+uint64(i), batch.Stream)
 		}
+		if events[i].Index < 0 || events[i].Chained() && events[i].Index >= audit.MaxIndex {
+			return 0, fault.New(fault.BadParameter, "audit event %d of stream %s has an index that no event of a host has", batch.FirstSeq+uint64(i), batch.Stream)
+		}
 		if server := events[i].Server; server != "" && server != batch.Host {
 			return 0, fault.New(fault.AccessDenied, "audit event %d of stream %s is of another host; a host delivers events of its own only", batch.FirstSeq+uint64(i), batch.Stream)
+		}
+		if batch.Accept != nil {
+			if err := batch.Accept(&events[i]); err != nil {
+				return 0, fmt.Errorf("audit event %d of stream %s: %w", batch.FirstSeq+uint64(i), batch.Stream, err)
+			}
 		}
 	}
 	l.mu.Lock()
@@ -73,6 +87,12 @@ func (l *Log) Emit(ctx context.Context, event audit.Event) error {
 	if err != nil {
 		return err
 	}
+	return l.emit(ctx, line, func() (bool, error) { return true, nil })
+}
+
+// emit stores a line of the auth server itself, unless it is not wanted any more once nothing else can be
+// stored before it.
+func (l *Log) emit(ctx context.Context, line []byte, wanted func() (bool, error)) error {
 	fields, err := audit.Parse(line)
 	if err != nil {
 		return err
@@ -80,6 +100,9 @@ func (l *Log) Emit(ctx context.Context, event audit.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.ready(ctx); err != nil {
+		return err
+	}
+	if want, err := wanted(); err != nil || !want {
 		return err
 	}
 	batch := Batch{Host: l.config.HostID, Stream: l.stream, FirstSeq: l.own}
@@ -127,26 +150,38 @@ func (l *Log) store(ctx context.Context, batch Batch, events []audit.Fields) err
 	return nil
 }
 
-// place makes sure that an event's place in its session's chain is free. The sessions it changes are put
-// into moved as they were before. Called with mu held.
+// place makes sure that an event's place in its session's chain is free, and that the session is of the host
+// that delivers it. The sessions it changes are put into moved as they were before. Called with mu held.
 func (l *Log) place(ctx context.Context, f *audit.Fields, host string, moved map[*sessionAt]sessionAt) error {
-	if !f.Chained() {
+	if f.SID == uuid.Nil {
 		return nil
 	}
-	key := sessionKey{f.SID, host}
-	session, err := l.sessionOf(ctx, key)
+	session, err := l.sessionOf(ctx, f.SID)
 	if err != nil {
 		return err
+	}
+	if host != l.config.HostID && session.host != "" && session.host != host {
+		return fault.New(fault.AccessDenied, "an audit event is of session %s, which is another host's; a host delivers events of its own sessions only", f.SID)
+	}
+	if !f.Chained() {
+		return nil
 	}
 	if _, ok := moved[session]; !ok {
 		moved[session] = *session
 	}
+	if session.state&stateOf(f)&ended != 0 {
+		return l.setAside(f)
+	}
+	free := f.Index >= session.next
+	if session.host == "" {
+		session.host = host
+	}
 	session.last = l.next
-	if f.Index >= session.next {
-		session.next = f.Index + 1
+	session.note(f.Index, stateOf(f))
+	if free {
 		return nil
 	}
-	taken, err := l.taken(ctx, key, f.Index)
+	taken, err := l.taken(ctx, f.SID, f.Index)
 	if err != nil {
 		return err
 	}
@@ -158,15 +193,15 @@ func (l *Log) place(ctx context.Context, f *audit.Fields, host string, moved map
 }
 
 // taken reports whether a session has an event of this index, on disk or waiting to be indexed.
-func (l *Log) taken(ctx context.Context, key sessionKey, ei int64) (bool, error) {
+func (l *Log) taken(ctx context.Context, sid uuid.UUID, ei int64) (bool, error) {
 	for _, rows := range [][]row{l.indexing, l.rows} {
 		for i := range rows {
-			if rows[i].ei == ei && rows[i].session == key {
+			if rows[i].ei == ei && rows[i].session == sid {
 				return true, nil
 			}
 		}
 	}
-	found, err := l.hasEvent(ctx, key, ei)
+	found, err := l.hasEvent(ctx, sid, ei)
 	if err != nil {
 		return false, refusal(err)
 	}

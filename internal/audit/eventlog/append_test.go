@@ -3,9 +3,10 @@ package eventlog_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
 	"sync"
@@ -117,9 +118,57 @@ func TestEventOfASessionCannotBeReplaced(t *testing.T) {
 	}
 	l = open(t, config(dir))
 	refused(eventlog.Batch{Host: agent, Stream: uuid.NewString(), Lines: [][]byte{forged}})
-	// Another host cannot take the place either: what it says stands beside, under its own id.
-	appendBatch(t, l, eventlog.Batch{Host: authHost, Stream: uuid.NewString(), Lines: [][]byte{forged}}, 1)
-	if events := check(t, l, dir); len(events) != 7 {
+	refused(eventlog.Batch{Host: authHost, Stream: uuid.NewString(), Lines: [][]byte{forged}})
+	if events := check(t, l, dir); len(events) != 6 {
+		t.Errorf("%d events", len(events))
+	}
+}
+
+func TestASessionBelongsToTheHostThatBeganIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, config(dir))
+	e := newEmitter(t)
+	appendBatch(t, l, e.batch(e.lines(t, 3)...), 3)
+	next := e.lines(t, 1)
+	disconnect, err := audit.NewEncoder("c", audit.NewUIDs(rand.Reader)).Append(nil, &audit.ClientDisconnect{SessionMeta: audit.SessionMeta{SID: e.chain.SID()}}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func() {
+		t.Helper()
+		for name, line := range map[string][]byte{"a statement": next[0], "an event that names it": disconnect} {
+			_, err := l.Append(t.Context(), eventlog.Batch{Host: "33333333-3333-4333-8333-333333333333", Stream: uuid.NewString(), Lines: [][]byte{line}})
+			if !fault.Is(err, fault.AccessDenied) {
+				t.Errorf("%s: %v, want a refusal", name, err)
+			}
+		}
+	}
+	refused()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, config(dir))
+	refused()
+	appendBatch(t, l, e.batch(next[0], disconnect), 2)
+}
+
+func TestWhatIsNotAcceptedIsRefusedWithItsBatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, config(dir))
+	e := newEmitter(t)
+	batch := e.batch(e.lines(t, 3)...)
+	batch.Accept = func(f *audit.Fields) error {
+		if f.Index == 2 {
+			return fault.New(fault.AccessDenied, "no")
+		}
+		return nil
+	}
+	if _, err := l.Append(t.Context(), batch); !fault.Is(err, fault.AccessDenied) {
+		t.Errorf("%v, want a refusal", err)
+	}
+	if events := check(t, l, dir); len(events) != 0 {
 		t.Errorf("%d events", len(events))
 	}
 }
@@ -161,7 +210,7 @@ func TestConcurrentRetriesAreStoredOnce(t *testing.T) {
 		e := newEmitter(t)
 		lines := e.lines(t, events)
 		for range 3 { // three senders deliver the same stream
-			random := rand.New(rand.NewPCG(rand.Uint64(), 1))
+			random := mathrand.New(mathrand.NewPCG(mathrand.Uint64(), 1))
 			senders.Go(func() {
 				for at := 0; at < events; {
 					from := max(0, at-random.IntN(20))

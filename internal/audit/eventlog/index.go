@@ -13,7 +13,7 @@ import (
 )
 
 // layout is the number of the index's tables. An index with another number is made anew.
-const layout = 1
+const layout = 2
 
 const tables = `
 CREATE TABLE files (
@@ -38,11 +38,12 @@ CREATE TABLE keys (
 	PRIMARY KEY (key, chunk)
 ) WITHOUT ROWID;
 CREATE TABLE sessions (
-	sid  BLOB NOT NULL,
-	host TEXT NOT NULL,
-	next INTEGER NOT NULL, -- above the index of every event of its chain
-	PRIMARY KEY (sid, host)
+	sid   BLOB PRIMARY KEY,
+	host  TEXT NOT NULL,    -- the first that delivered an event of it
+	next  INTEGER NOT NULL, -- above the index of every event of its chain
+	state INTEGER NOT NULL  -- bits: started, ended
 ) WITHOUT ROWID;
+CREATE INDEX sessions_open ON sessions (host) WHERE state = 1;
 CREATE TABLE streams (
 	host   TEXT NOT NULL,
 	stream TEXT NOT NULL,

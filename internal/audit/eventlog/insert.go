@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+
+	"github.com/google/uuid"
 )
 
 const (
@@ -12,8 +14,8 @@ const (
 		ON CONFLICT (id) DO UPDATE SET next = excluded.next, low = excluded.low, high = excluded.high, length = excluded.length`
 	upsertFile = `INSERT INTO files (name, indexed) VALUES (?, ?)
 		ON CONFLICT (name) DO UPDATE SET indexed = excluded.indexed RETURNING id`
-	upsertSession = `INSERT INTO sessions (sid, host, next) VALUES (?, ?, ?)
-		ON CONFLICT (sid, host) DO UPDATE SET next = max(next, excluded.next)`
+	upsertSession = `INSERT INTO sessions (sid, host, next, state) VALUES (?, ?, ?, ?)
+		ON CONFLICT (sid) DO UPDATE SET next = max(next, excluded.next), state = state | excluded.state`
 	upsertStream = `INSERT INTO streams (host, stream, next) VALUES (?, ?, ?)
 		ON CONFLICT (host, stream) DO UPDATE SET next = max(next, excluded.next)`
 	insertKey = `INSERT OR IGNORE INTO keys (key, chunk) VALUES (?, ?)`
@@ -94,17 +96,23 @@ func insertChunk(ctx context.Context, tx *sql.Tx, c *chunk, rows []row) error {
 
 // insertProgress notes how far the log, the sessions and the streams have come.
 func insertProgress(ctx context.Context, tx *sql.Tx, rows []row) error {
-	sessions := make(map[sessionKey]int64)
+	sessions := make(map[uuid.UUID]*sessionAt)
 	streams := make(map[streamKey]uint64)
 	for i := range rows {
 		r := &rows[i]
 		streams[r.stream] = max(streams[r.stream], r.seq+1)
-		if r.ei >= 0 {
-			sessions[r.session] = max(sessions[r.session], r.ei+1)
+		if r.ei < 0 {
+			continue
 		}
+		session := sessions[r.session]
+		if session == nil {
+			session = &sessionAt{host: r.stream.host}
+			sessions[r.session] = session
+		}
+		session.note(r.ei, r.state)
 	}
-	for key, next := range sessions {
-		if _, err := tx.ExecContext(ctx, upsertSession, key.sid[:], key.host, next); err != nil {
+	for sid, session := range sessions {
+		if _, err := tx.ExecContext(ctx, upsertSession, sid[:], session.host, session.next, session.state); err != nil {
 			return err
 		}
 	}

@@ -65,11 +65,11 @@ type Log struct {
 	syncing  chan struct{} // closed when the sync that is under way ends
 	own      uint64        // number of the next event of this process's own stream
 	buffer   []byte
-	streams  map[streamKey]uint64      // number of the next event of each stream seen lately
-	sessions map[sessionKey]*sessionAt // where the sessions seen lately stand
-	rows     []row                     // written and not yet handed to the index
-	indexing []row                     // being inserted into the index
-	lagging  bool                      // rows were dropped: the index has to read the lines
+	streams  map[streamKey]uint64     // number of the next event of each stream seen lately
+	sessions map[uuid.UUID]*sessionAt // where the sessions seen lately stand
+	rows     []row                    // written and not yet handed to the index
+	indexing []row                    // being inserted into the index
+	lagging  bool                     // rows were dropped: the index has to read the lines
 
 	flushing sync.Mutex // held while the index is written; taken before mu
 }
@@ -82,15 +82,26 @@ type place struct {
 
 type streamKey struct{ host, stream string }
 
-type sessionKey struct {
-	sid  uuid.UUID
-	host string
-}
-
 // sessionAt is how far a session is known.
 type sessionAt struct {
-	next int64 // no event of this index or a later one is stored
-	last int64 // log index of a line at or behind its latest event
+	host  string // the first that delivered an event of it; empty for a session that is new
+	next  int64  // no event of this index or a later one is stored, but for an end that the log itself wrote
+	state int    // bits of what happened
+	last  int64  // log index of a line at or behind its latest event
+}
+
+// Bits of sessionAt.state.
+const (
+	started = 1 << iota // it was allowed
+	ended
+)
+
+// note takes an event of the session's chain into account.
+func (s *sessionAt) note(ei int64, state int) {
+	if ei < audit.MaxIndex { // where the log itself writes an end, behind what the agent may yet deliver
+		s.next = max(s.next, ei+1)
+	}
+	s.state |= state
 }
 
 // Open repairs what a crash left behind and brings the index up to date. While another process still

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/google/uuid"
 )
 
 // maxCached bounds the sessions and the streams that are kept in memory.
@@ -24,16 +26,16 @@ func (l *Log) streamNext(ctx context.Context, key streamKey) (uint64, error) {
 }
 
 // sessionOf returns what is known of a session, which may be new. Called with mu held.
-func (l *Log) sessionOf(ctx context.Context, key sessionKey) (*sessionAt, error) {
-	if session, ok := l.sessions[key]; ok {
+func (l *Log) sessionOf(ctx context.Context, sid uuid.UUID) (*sessionAt, error) {
+	if session, ok := l.sessions[sid]; ok {
 		return session, nil
 	}
 	session := &sessionAt{}
-	err := l.index.read.QueryRowContext(ctx, `SELECT next FROM sessions WHERE sid = ? AND host = ?`, key.sid[:], key.host).Scan(&session.next)
+	err := l.index.read.QueryRowContext(ctx, `SELECT host, next, state FROM sessions WHERE sid = ?`, sid[:]).Scan(&session.host, &session.next, &session.state)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, refusal(err)
 	}
-	l.sessions[key] = session
+	l.sessions[sid] = session
 	return session, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/uuid"
+
 	"sallyport/internal/audit"
 )
 
@@ -37,7 +39,7 @@ func (l *Log) repair(ctx context.Context) error {
 	if err := l.index.forgetFiles(ctx, l.dir); err != nil {
 		return err
 	}
-	l.streams, l.sessions = make(map[streamKey]uint64), make(map[sessionKey]*sessionAt)
+	l.streams, l.sessions = make(map[streamKey]uint64), make(map[uuid.UUID]*sessionAt)
 	l.rows, l.lagging = nil, false
 	if err := l.catchUp(ctx, names, -1); err != nil {
 		return err

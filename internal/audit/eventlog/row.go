@@ -16,8 +16,9 @@ type row struct {
 	keys  [3]int64 // what the line can be found by; 0 for nothing
 	at    span
 
-	session sessionKey
+	session uuid.UUID
 	ei      int64 // -1 for a line that is no link of a session's chain
+	state   int   // what the line says of the session, bits of sessionAt.state
 	stream  streamKey
 	seq     uint64
 }
@@ -44,10 +45,26 @@ func newRow(f *audit.Fields, envelope *Envelope, at span) row {
 		r.keys[2] = sessionKeyOf(f.SID)
 	}
 	if f.Chained() {
-		r.session, r.ei = sessionKey{f.SID, envelope.Host}, f.Index
+		r.session, r.ei, r.state = f.SID, f.Index, stateOf(f)
 	}
 	return r
 }
+
+// stateOf returns what an event of a session's chain says of the session.
+func stateOf(f *audit.Fields) int {
+	switch {
+	case f.Type == typeStart && f.Success:
+		return started
+	case f.Type == typeEnd:
+		return ended
+	}
+	return 0
+}
+
+var (
+	typeStart = (*audit.DatabaseSessionStart)(nil).Type()
+	typeEnd   = (*audit.DatabaseSessionEnd)(nil).Type()
+)
 
 // isBulk reports whether events of the type come with every statement. They are in nearly every chunk, so
 // that an index by their type would not help.

@@ -114,18 +114,14 @@ func (l *Log) eachOfSession(ctx context.Context, sid uuid.UUID, visit func(entry
 	}
 }
 
-// hasEvent reports whether a session of a host has an event of this index among what is indexed.
-func (l *Log) hasEvent(ctx context.Context, key sessionKey, ei int64) (bool, error) {
+// hasEvent reports whether a session has an event of this index among what is indexed.
+func (l *Log) hasEvent(ctx context.Context, sid uuid.UUID, ei int64) (bool, error) {
 	errFound := errors.New("found")
-	err := l.eachOfSession(ctx, key.sid, func(e entry) error {
-		if e.fields.Index != ei {
-			return nil
+	err := l.eachOfSession(ctx, sid, func(e entry) error {
+		if e.fields.Index == ei {
+			return errFound
 		}
-		_, envelope, err := SplitLine(e.line)
-		if err == nil && envelope.Host == key.host {
-			err = errFound
-		}
-		return err
+		return nil
 	})
 	if errors.Is(err, errFound) {
 		return true, nil
