@@ -15,14 +15,6 @@ import (
 // auditAPI implements AuditService.
 type auditAPI struct{ *Authority }
 
-// SubmitEvents implements the API.
-func (a auditAPI) SubmitEvents(ctx context.Context, req *sallyportv1.SubmitEventsRequest) (*sallyportv1.SubmitEventsResponse, error) {
-	_, err := a.Log.Append(ctx, eventlog.Batch{
-		Host: callerOf(ctx).id.Name, Stream: req.GetStream(), FirstSeq: req.GetFirstSequence(), Lines: req.GetEvents(), Lost: req.GetLost(),
-	})
-	return &sallyportv1.SubmitEventsResponse{}, err
-}
-
 // SearchEvents implements the API.
 func (a auditAPI) SearchEvents(ctx context.Context, req *sallyportv1.SearchEventsRequest) (*sallyportv1.SearchEventsResponse, error) {
 	query := eventlog.Query{
