@@ -177,11 +177,7 @@ func (c *Cache) Age() time.Duration {
 // List returns all resources of a kind in their concrete type, in no order. Expired ones are left out
 // even when the auth server cannot say so.
 func List[R resource.Resource](c *Cache, kind string) []R {
-	now := c.now()
-	return slices.DeleteFunc(ListKnown[R](c, kind), func(r R) bool {
-		expires := r.Meta().Expires
-		return expires != nil && now.After(*expires)
-	})
+	return slices.DeleteFunc(ListKnown[R](c, kind), func(r R) bool { return c.expired(r) })
 }
 
 // ListKnown is List with the resources that have expired and that the auth server, which may be away, has
@@ -198,10 +194,19 @@ func ListKnown[R resource.Resource](c *Cache, kind string) []R {
 	return all
 }
 
-// Get returns one resource by its wire name.
+// Get returns one resource by its wire name. One that has expired is not there, as with List.
 func Get[R resource.Resource](c *Cache, kind, name string) (R, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	typed, ok := c.items[kind][name].(R)
+	if ok && c.expired(typed) {
+		var none R
+		return none, false
+	}
 	return typed, ok
+}
+
+func (c *Cache) expired(r resource.Resource) bool {
+	expires := r.Meta().Expires
+	return expires != nil && c.now().After(*expires)
 }
