@@ -38,6 +38,9 @@ type Config struct {
 	Static []*resource.Database
 	// Selectors of dynamic databases; may be empty, then there are none.
 	Selectors []resource.ResourceSelector
+	// RunDynamicCommands lets the commands of dynamic databases' labels run on this host. Whoever may write
+	// databases in the cluster then runs programs here.
+	RunDynamicCommands bool
 	// Proxies returns the addresses to dial, "host:port"; nil when the only proxy is in this process.
 	Proxies     func() []string
 	DialProxy   func(ctx context.Context, address string) (net.Conn, error)
@@ -81,7 +84,7 @@ func New(cfg Config) *Agent {
 		cfg.MaxSessions = defaultMaxSessions
 	}
 	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), controls: make(map[*control]struct{})}
-	a.databases.labels = newLabelRunner(cfg.Logger)
+	a.databases.labels = newLabelRunner(cfg.Logger, cfg.Now)
 	return a
 }
 
@@ -116,14 +119,15 @@ func (a *Agent) Run(ctx, drain context.Context) error {
 
 // serve registers databases and talks to proxies until the context ends.
 func (a *Agent) serve(ctx, drain context.Context) {
-	var parts sync.WaitGroup
+	var parts, registering sync.WaitGroup
 	parts.Go(func() { a.databases.labels.run(ctx) })
-	parts.Go(func() { a.followDatabases(ctx) })
+	registering.Go(func() { a.followDatabases(ctx) })
 	if a.Proxies != nil {
 		parts.Go(func() { a.followProxies(ctx, drain) })
 	}
 	<-ctx.Done()
 	a.draining.Store(true)
+	registering.Wait() // a registration that is under way must not land after the goodbye
 	a.deregister(context.WithoutCancel(ctx))
 	parts.Wait()
 }

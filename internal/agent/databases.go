@@ -21,6 +21,7 @@ const (
 	heartbeatLife  = 10 * time.Minute
 	heartbeatEvery = 4 * time.Minute
 	retryAfter     = 5 * time.Second
+	stopGrace      = 2 * time.Second
 )
 
 // databases are those that the agent serves now.
@@ -31,6 +32,7 @@ type databases struct {
 	byRoute map[string]*resource.Database // registered ones, by route id; guarded by mu
 	known   map[string]string             // what was last registered, as JSON, by name; guarded by mu
 	due     time.Time                     // of the next heartbeat of all; owned by followDatabases
+	told    map[string]string             // what was logged about a database, once, by name; owned by followDatabases
 }
 
 // byID returns the database of a route id, with its labels as they are now.
@@ -60,9 +62,10 @@ func (a *Agent) followDatabases(ctx context.Context) {
 }
 
 // wanted returns the databases that the agent should serve: static ones, and dynamic ones that its
-// selectors match. A static one wins over a dynamic one of the same name.
+// selectors match. A static one wins over a dynamic one of the same name. Left out are those with a dynamic
+// label that has no value yet: a rule that denies by it could not match.
 func (a *Agent) wanted() map[string]*resource.Database {
-	wanted := make(map[string]*resource.Database)
+	wanted, notes := make(map[string]*resource.Database), make(map[string]string)
 	for _, db := range cache.List[*resource.Database](a.Cache, resource.KindDatabase) {
 		selector, ok := a.matching(db)
 		if !ok {
@@ -72,17 +75,40 @@ func (a *Agent) wanted() map[string]*resource.Database {
 		if selector.AWS.AssumeRoleARN != "" {
 			db.Spec.AWS.AssumeRoleARN, db.Spec.AWS.ExternalID = selector.AWS.AssumeRoleARN, selector.AWS.ExternalID
 		}
+		if len(db.Spec.DynamicLabels) > 0 && !a.RunDynamicCommands {
+			db.Spec.DynamicLabels = nil
+			notes[db.GetName()] = "its dynamic labels are left out: commands of databases written with tctl run on this host only with db_service.allow_dynamic_label_commands: yes"
+		}
 		wanted[db.GetName()] = db
 	}
 	for _, db := range a.Static {
 		wanted[db.GetName()] = resource.Clone(db)
+		delete(notes, db.GetName())
 	}
 	a.databases.labels.watch(wanted)
-	for _, db := range wanted {
-		db.Spec.DynamicLabels = a.databases.labels.results(db)
+	for name, db := range wanted {
+		var complete bool
 		db.Metadata.Revision = ""
+		if db.Spec.DynamicLabels, complete = a.databases.labels.results(db); !complete {
+			delete(wanted, name)
+			continue
+		}
+		if _, ok := a.Engines[db.Spec.Protocol]; !ok {
+			notes[name] = "it is listed and cannot be used: it speaks " + db.Spec.Protocol + ", which this version cannot serve"
+		}
 	}
+	a.tell(notes)
 	return wanted
+}
+
+// tell logs what is to be known about databases, each once until it changes.
+func (a *Agent) tell(notes map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(notes)) {
+		if a.databases.told[name] != notes[name] {
+			a.Logger.Warn("database is not served as it is written", "db", name, "reason", notes[name])
+		}
+	}
+	a.databases.told = notes
 }
 
 // matching returns the first selector that matches a dynamic database.
@@ -117,9 +143,10 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		switch {
 		case err == nil:
 			known[name] = string(json)
-		case fault.Is(err, fault.ConnectionProblem) && d.lastKnown(name) != "":
-			known[name] = d.lastKnown(name) // the auth server is away; what was registered goes on
+		case !rejected(err) && d.lastKnown(name) != "":
+			known[name] = d.lastKnown(name) // the auth server is away or in trouble; what was registered goes on
 			failed = true
+			a.Logger.Warn("registration of a database was not renewed; trying again", "db", name, "error", err)
 		default:
 			failed = true
 			a.Logger.Error("database cannot be served", "db", name, "error", err)
@@ -136,7 +163,17 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 	if failed {
 		d.due = now.Add(retryAfter)
 	}
-	return max(time.Until(d.due), 100*time.Millisecond)
+	return max(d.due.Sub(a.Now()), 100*time.Millisecond)
+}
+
+// rejected reports whether the auth server has said no, and trying again would not help.
+func rejected(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.AccessDenied, fault.BadParameter, fault.AlreadyExists:
+		return true
+	default:
+		return false
+	}
 }
 
 func (d *databases) lastKnown(name string) string {
@@ -171,12 +208,26 @@ func (a *Agent) putServer(ctx context.Context, db *resource.Database) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := answered(ctx, 10*time.Second)
 	defer cancel()
 	_, err = a.Auth.Resources.PutResource(ctx, &sallyportv1.PutResourceRequest{
 		Resource: &sallyportv1.Resource{Kind: resource.KindDatabaseServer, Name: db.GetName(), Json: json},
 	})
 	return err
+}
+
+// answered returns a context for a call that must not be left in the middle: when the agent is told to stop,
+// the answer is waited for a little longer, so that what follows does not overtake the call.
+func answered(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-call.Done():
+		case <-time.After(stopGrace):
+			cancel()
+		}
+	})
+	return call, func() { stop(); cancel() }
 }
 
 func (a *Agent) removeServer(ctx context.Context, name string) {

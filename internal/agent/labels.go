@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os/exec"
 	"slices"
@@ -14,32 +15,39 @@ import (
 
 // Limits of the commands that make dynamic labels.
 const (
-	minLabelPeriod  = time.Second
-	labelTimeout    = 10 * time.Second
-	maxLabelValue   = 4096 // bytes
-	labelFailedText = "error: "
+	minLabelPeriod    = time.Second
+	labelTimeout      = 10 * time.Second
+	firstLabelRetry   = 10 * time.Second // between attempts of a command that never succeeded
+	maxLabelValue     = 4096             // bytes
+	maxLabelProcesses = 32               // that run at a time
 )
 
-// labelRunner runs the commands of dynamic labels and keeps their last output. Safe for concurrent use.
+// labelRunner runs the commands of dynamic labels and keeps the last output of each that succeeded. Safe
+// for concurrent use.
 type labelRunner struct {
 	logger *slog.Logger
+	now    func() time.Time
 
 	mu       sync.Mutex
 	commands map[string]*labelCommand // by key; guarded by mu
 	notify   chan struct{}            // closed at the next change of a value; guarded by mu
-	wake     chan struct{}            // tells run that the commands changed
+	wake     chan struct{}            // tells run that commands came or ended
 }
 
+// labelCommand is one command and its period, whatever databases have it. Its fields are guarded by the
+// runner's mu.
 type labelCommand struct {
-	argv   []string
-	period time.Duration
-	next   time.Time
-	result string
-	wanted bool
+	argv    []string
+	period  time.Duration
+	next    time.Time
+	running bool
+	result  string // empty until it succeeded once
+	wanted  bool
 }
 
-func newLabelRunner(logger *slog.Logger) *labelRunner {
-	return &labelRunner{logger: logger, commands: make(map[string]*labelCommand), notify: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newLabelRunner(logger *slog.Logger, now func() time.Time) *labelRunner {
+	return &labelRunner{logger: logger, now: now, commands: make(map[string]*labelCommand), notify: make(chan struct{}),
+		wake: make(chan struct{}, 1)}
 }
 
 func labelKey(label resource.DynamicLabel) string {
@@ -78,36 +86,40 @@ func (l *labelRunner) watch(wanted map[string]*resource.Database) {
 		}
 	}
 	if added {
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+		l.rouse()
 	}
 }
 
-// results returns a database's dynamic labels with their last values.
-func (l *labelRunner) results(db *resource.Database) resource.DynamicLabels {
+// results returns a database's dynamic labels with their last values, and whether each has one. Until
+// then a rule that denies by the label could not match.
+func (l *labelRunner) results(db *resource.Database) (labels resource.DynamicLabels, complete bool) {
 	if db.Spec.DynamicLabels == nil {
-		return nil
+		return nil, true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	labels := make(resource.DynamicLabels, len(db.Spec.DynamicLabels))
+	complete = true
+	labels = make(resource.DynamicLabels, len(db.Spec.DynamicLabels))
 	for name, label := range db.Spec.DynamicLabels {
+		label.Result = ""
 		if command := l.commands[labelKey(label)]; command != nil {
 			label.Result = command.result
 		}
+		_, fixed := db.Metadata.Labels[name] // a static label of the name wins
+		complete = complete && (fixed || label.Result != "")
 		labels[name] = label
 	}
-	return labels
+	return labels, complete
 }
 
-// run runs commands when they are due until the context ends.
+// run runs commands when they are due, side by side, until the context ends.
 func (l *labelRunner) run(ctx context.Context) {
+	var processes sync.WaitGroup
+	defer processes.Wait()
 	for ctx.Err() == nil {
-		wait := time.Hour
-		for _, command := range l.due(&wait) {
-			l.execute(ctx, command)
+		due, wait := l.due()
+		for _, command := range due {
+			processes.Go(func() { l.execute(ctx, command) })
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -119,38 +131,76 @@ func (l *labelRunner) run(ctx context.Context) {
 	}
 }
 
-// due returns the commands to run now, and shortens wait to the time until the next one.
-func (l *labelRunner) due(wait *time.Duration) []*labelCommand {
+// due returns the commands to run now, marked as running, and the time until the next one.
+func (l *labelRunner) due() (due []*labelCommand, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var due []*labelCommand
+	now := l.now()
+	wait = time.Hour
+	running := 0
 	for _, command := range l.commands {
-		if time.Until(command.next) <= 0 {
-			command.next = time.Now().Add(command.period)
+		if command.running {
+			running++
+		}
+	}
+	for _, command := range l.commands {
+		switch {
+		case command.running:
+		case command.next.After(now):
+			wait = min(wait, command.next.Sub(now))
+		case running < maxLabelProcesses: // the others are due when one ends
+			running++
+			command.running = true
 			due = append(due, command)
 		}
-		*wait = min(*wait, max(time.Until(command.next), 10*time.Millisecond))
 	}
-	return due
+	return due, wait
 }
 
 func (l *labelRunner) execute(ctx context.Context, command *labelCommand) {
-	ctx, cancel := context.WithTimeout(ctx, labelTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, command.argv[0], command.argv[1:]...)
-	cmd.WaitDelay = time.Second
-	output, err := cmd.Output()
-	value := strings.TrimSpace(string(output))
-	if err != nil {
-		value = labelFailedText + err.Error()
-		l.logger.Warn("command of a dynamic label failed", "command", command.argv[0], "error", err)
+	value, err := output(ctx, command.argv)
+	if ctx.Err() != nil {
+		return
 	}
-	value = strings.ToValidUTF8(value[:min(len(value), maxLabelValue)], "?")
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if command.result != value {
+	command.running, command.next = false, l.now().Add(command.period)
+	l.rouse()
+	switch {
+	case err != nil && command.result == "":
+		command.next = l.now().Add(min(command.period, firstLabelRetry))
+		l.logger.Error("command of a dynamic label failed; databases with this label are not served until it succeeds", "command", command.argv[0], "error", err)
+	case err != nil:
+		l.logger.Warn("command of a dynamic label failed; its last value stays", "command", command.argv[0], "error", err)
+	case command.result != value:
 		command.result = value
 		close(l.notify)
 		l.notify = make(chan struct{})
 	}
+}
+
+// rouse tells run to look again. The caller holds mu.
+func (l *labelRunner) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// output runs a command and returns what it prints, which must not be nothing: a label without a value is
+// no label, and rules could not match it.
+func output(ctx context.Context, argv []string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, labelTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second
+	printed, err := cmd.Output()
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimSpace(string(printed))
+	if value == "" {
+		return "", errors.New("it prints nothing")
+	}
+	return strings.ToValidUTF8(value[:min(len(value), maxLabelValue)], "?"), nil
 }

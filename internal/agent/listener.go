@@ -43,6 +43,7 @@ func (l *listener) get(serverName string) (*tls.Certificate, error) {
 // refresh gets certificates for the services, by name, as far as those at hand do not do.
 func (l *listener) refresh(ctx context.Context, a *Agent, services []string) {
 	var groups []certGroup
+	certs := make(map[string]*tls.Certificate)
 	for group := range slices.Chunk(services, maxCertificateNames) {
 		cert := l.kept(group, a.Now())
 		if cert == nil {
@@ -50,12 +51,12 @@ func (l *listener) refresh(ctx context.Context, a *Agent, services []string) {
 			if cert, err = a.listenerCertificate(ctx, group); err != nil {
 				a.Logger.Error("no certificate for databases; trying again", "db", group[0], "count", len(group), "error", err)
 				a.databases.due = a.Now().Add(retryAfter)
+				l.keepValid(certs, a, group)
 				continue
 			}
 		}
 		groups = append(groups, certGroup{slices.Clone(group), cert})
 	}
-	certs := make(map[string]*tls.Certificate)
 	for _, group := range groups {
 		for _, service := range group.services {
 			certs[route.ServerName(service, a.Cluster)] = group.cert
@@ -65,6 +66,19 @@ func (l *listener) refresh(ctx context.Context, a *Agent, services []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.certs = certs
+}
+
+// keepValid puts into certs what is at hand for the services as long as it is valid, when no new certificate
+// could be got.
+func (l *listener) keepValid(certs map[string]*tls.Certificate, a *Agent, services []string) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, service := range services {
+		name := route.ServerName(service, a.Cluster)
+		if cert := l.certs[name]; cert != nil && a.Now().Before(cert.Leaf.NotAfter) {
+			certs[name] = cert
+		}
+	}
 }
 
 // kept returns the certificate at hand for exactly these services unless half of its life is over.

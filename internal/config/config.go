@@ -104,8 +104,10 @@ type Databases struct {
 	Enabled   bool
 	Static    []*resource.Database
 	Selectors []resource.ResourceSelector
-	AWS       []AWSMatcher
-	Azure     []AzureMatcher
+	// RunDynamicCommands runs commands of dynamic databases' labels too.
+	RunDynamicCommands bool
+	AWS                []AWSMatcher
+	Azure              []AzureMatcher
 }
 
 // Discovery is the part that looks for databases in clouds.

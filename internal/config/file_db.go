@@ -21,6 +21,9 @@ type dbSection struct {
 	// Resources select databases written with tctl, by their labels; the first that matches a database
 	// counts. Default: none.
 	Resources []resource.ResourceSelector `yaml:"resources"`
+	// AllowDynamicLabelCommands runs the commands of dynamic labels of databases written with tctl on this
+	// host, as the daemon's user: whoever may write databases then runs programs here. Default no.
+	AllowDynamicLabelCommands resource.Bool `yaml:"allow_dynamic_label_commands"`
 	// AWS and Azure say which databases in clouds are served.
 	AWS   []awsMatcher   `yaml:"aws"`
 	Azure []azureMatcher `yaml:"azure"`
@@ -84,6 +87,7 @@ func (s *dbSection) apply(p *problems, c *Config, env Env) {
 		c.Databases.Static = append(c.Databases.Static, db)
 	}
 	c.Databases.Selectors = s.Resources
+	c.Databases.RunDynamicCommands = bool(s.AllowDynamicLabelCommands)
 	s.checkSelectors(p)
 	for i, m := range s.AWS {
 		c.Databases.AWS = append(c.Databases.AWS, m.matcher(p, indexPath(at+"aws", i), awsDatabaseTypes()))

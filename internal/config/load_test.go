@@ -379,3 +379,15 @@ func TestAliasesCannotGrowWithoutBound(t *testing.T) {
 		t.Errorf("error is %v, want a refusal", err)
 	}
 }
+
+func TestCommandsOfDynamicDatabasesAreOffUnlessSwitchedOn(t *testing.T) {
+	for text, want := range map[string]bool{
+		"db_service: {enabled: yes}":                                    false,
+		"db_service: {enabled: yes, allow_dynamic_label_commands: no}":  false,
+		"db_service: {enabled: yes, allow_dynamic_label_commands: yes}": true,
+	} {
+		if got := mustParse(t, text).Databases.RunDynamicCommands; got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}

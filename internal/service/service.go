@@ -173,10 +173,11 @@ func (d *daemon) newAgent() error {
 		Auth: d.client, HostCert: d.member.Certificate, Trust: d.member.Trust, Cache: d.cache,
 		Spool: journal, UIDs: audit.NewUIDs(rand.Reader),
 		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
-		DialProxy:   d.dialTCP,
-		Credentials: cred.NewSelfHosted(d.client.Certificates, d.now),
-		Dial:        (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext,
-		Logger:      d.logger.With("component", "db"), Now: d.now,
+		RunDynamicCommands: d.cfg.Databases.RunDynamicCommands,
+		DialProxy:          d.dialTCP,
+		Credentials:        cred.NewSelfHosted(d.client.Certificates, d.now),
+		Dial:               (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext,
+		Logger:             d.logger.With("component", "db"), Now: d.now,
 	}
 	if !d.cfg.Proxy.Enabled {
 		cfg.Proxies = d.proxyAddresses

@@ -1,0 +1,142 @@
+package agent_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/resource"
+)
+
+const pinningRole = `
+kind: role
+version: v7
+metadata: {name: pinned}
+spec:
+  options: {pin_source_ip: true}
+  allow: {db_labels: {'*': '*'}, db_names: ['*'], db_users: ['*']}
+`
+
+func TestRolesThatPinAddressesRefuseCertificatesWithoutOne(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.store(t, pinningRole+"---\n"+strings.NewReplacer("name: pinned", "name: open", "pin_source_ip: true", "").Replace(pinningRole))
+	r := a.start(t, nil, database(t, "orders", nil))
+	eventually(t, "the database is registered", func() bool { return a.server("orders") != nil })
+	for name, c := range map[string]struct{ role, pin, says string }{
+		"a role that pins, no pin":           {"pinned", "", "bind certificates to the address of their user and yours is bound to none"},
+		"a role that pins, another's pin":    {"pinned", "192.0.2.9", "bound to another address"},
+		"a role that pins, the client's pin": {"pinned", "192.0.2.1", "allowed"},
+		"a role that does not, no pin":       {"open", "", "allowed"},
+	} {
+		id := alice("orders", c.role)
+		id.PinnedIP = c.pin
+		if said := r.visit(t, "orders", id); !strings.Contains(said, c.says) {
+			t.Errorf("%s: %q", name, said)
+		}
+	}
+}
+
+// TestListenerCertificateStaysUntilItEnds lets the certificate that clients see go past half of its life
+// while no new one is to be had.
+func TestListenerCertificateStaysUntilItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		r := a.start(t, nil, database(t, "orders", nil))
+		time.Sleep(time.Second)
+		works := func() bool { return strings.Contains(r.visit(t, "orders", alice("orders")), "role") }
+		if !works() {
+			t.Fatal("it does not work at all")
+		}
+		a.set(func() { a.sign = func() error { return fault.New(fault.ConnectionProblem, "away") } })
+		time.Sleep(23 * time.Hour)
+		if !works() {
+			t.Error("the certificate was dropped before its end")
+		}
+		time.Sleep(2 * time.Hour)
+		if works() {
+			t.Error("the certificate is shown after its end")
+		}
+		a.set(func() { a.sign = nil })
+		time.Sleep(time.Minute)
+		if !works() {
+			t.Error("no new certificate was got")
+		}
+	})
+}
+
+func TestDatabaseStaysInServiceUnlessItsRegistrationIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		serves bool
+	}{
+		"away":            {fault.New(fault.ConnectionProblem, "away"), true},
+		"trouble":         {fault.New(fault.Internal, "trouble"), true},
+		"too much":        {fault.New(fault.LimitExceeded, "too much"), true},
+		"changed":         {fault.New(fault.CompareFailed, "changed"), true},
+		"unauthenticated": {fault.New(fault.Unauthenticated, "who"), true},
+		"denied":          {fault.New(fault.AccessDenied, "no"), false},
+		"wrong":           {fault.New(fault.BadParameter, "no"), false},
+		"taken":           {fault.New(fault.AlreadyExists, "no"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAuthority(t)
+				r := a.start(t, nil, database(t, "orders", nil))
+				time.Sleep(time.Second)
+				a.set(func() { a.put = func(context.Context, resource.Resource) error { return c.err } })
+				time.Sleep(5 * time.Minute) // the next heartbeat
+				if said := r.visit(t, "orders", alice("orders")); strings.Contains(said, "role") != c.serves {
+					t.Errorf("said %q", said)
+				}
+			})
+		})
+	}
+}
+
+// TestGoodbyeIsTheLastWord stops an agent while a registration is under way: what arrives after the goodbye
+// would stand for minutes.
+func TestGoodbyeIsTheLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		var begun atomic.Bool
+		a.put = func(context.Context, resource.Resource) error {
+			begun.Store(true)
+			time.Sleep(time.Second) // slower than the agent's hurry to stop
+			return nil
+		}
+		r := a.start(t, nil, database(t, "orders", nil))
+		for !begun.Load() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		r.stop()
+		time.Sleep(time.Minute)
+		if a.server("orders") != nil {
+			t.Error("the database is registered although its agent said goodbye")
+		}
+	})
+}
+
+func TestDatabaseOfAnUnknownProtocolIsListedAndWarnedOfOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		db := database(t, "shop", nil)
+		db.Spec.Protocol = "mysql"
+		r := a.start(t, nil, db)
+		time.Sleep(10 * time.Minute)
+		if a.server("shop") == nil {
+			t.Error("it is not listed")
+		}
+		if n := strings.Count(r.log.String(), "it speaks mysql, which this version cannot serve"); n != 1 {
+			t.Errorf("%d warnings", n)
+		}
+		r.visit(t, "shop", alice("shop"))
+		if !strings.Contains(r.log.String(), "client refused") {
+			t.Error("the visit left no line in the log")
+		}
+	})
+}
