@@ -40,7 +40,7 @@ var rules = []struct{ from, mustNotReach, because string }{
 
 // onlyIn says where a library may be imported.
 var onlyIn = []struct{ library, allowed, because string }{
-	{"modernc.org/sqlite", "sallyport/internal/store/sqlite sallyport/internal/audit/eventlog", "the SQL driver stays in the stores"},
+	{"modernc.org/sqlite", "sallyport/internal/sqlitedb", "SQLite files are opened in one place"},
 	{"github.com/spf13/cobra", "sallyport/cmd/ sallyport/internal/terminal sallyport/internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }

@@ -2,14 +2,12 @@ package eventlog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"sallyport/internal/sqlitedb"
 )
 
 // layout is the number of the index's tables. An index with another number is made anew.
@@ -61,10 +59,7 @@ INSERT INTO progress VALUES (1, 0);
 const empty = `DELETE FROM files; DELETE FROM chunks; DELETE FROM keys; DELETE FROM sessions; DELETE FROM streams; UPDATE progress SET next = 0;`
 
 // index finds chunks of lines. It is written by one goroutine at a time and read by any number.
-type index struct {
-	write *sql.DB // one connection
-	read  *sql.DB
-}
+type index struct{ *sqlitedb.DB }
 
 // openIndex opens the index, or makes an empty one in place of an index that cannot be used.
 func openIndex(ctx context.Context, path string) (*index, error) {
@@ -82,27 +77,14 @@ func openIndex(ctx context.Context, path string) (*index, error) {
 }
 
 func dialIndex(ctx context.Context, path string) (*index, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o640)
+	// The index may lose its latest changes with the power: they are read from the lines again.
+	db, err := sqlitedb.Open(path, "NORMAL", 0o640)
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Close(); err != nil {
-		return nil, err
-	}
-	// The index may lose its latest changes with the power: they are read from the lines again.
-	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(10000)", "synchronous(NORMAL)"}}
-	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String()
-	x := &index{}
-	if x.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
-		return nil, err
-	}
-	x.write.SetMaxOpenConns(1)
-	if x.read, err = sql.Open("sqlite", dsn); err != nil {
-		return nil, errors.Join(err, x.write.Close())
-	}
-	x.read.SetMaxOpenConns(4)
+	x := &index{db}
 	if err := x.prepare(ctx); err != nil {
-		return nil, errors.Join(err, x.close())
+		return nil, errors.Join(err, x.Close())
 	}
 	return x, nil
 }
@@ -110,7 +92,7 @@ func dialIndex(ctx context.Context, path string) (*index, error) {
 // prepare makes the tables of a new index and checks those of an old one.
 func (x *index) prepare(ctx context.Context) error {
 	var have int
-	if err := x.write.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
+	if err := x.Write.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
 		return err
 	}
 	switch have {
@@ -118,7 +100,7 @@ func (x *index) prepare(ctx context.Context) error {
 		return x.exec(ctx, fmt.Sprintf(`BEGIN; %s PRAGMA user_version = %d; COMMIT;`, tables, layout))
 	case layout:
 		var state string
-		err := x.write.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&state)
+		err := x.Write.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&state)
 		if err == nil && state != "ok" {
 			err = fmt.Errorf("the index is damaged: %s", state)
 		}
@@ -129,11 +111,9 @@ func (x *index) prepare(ctx context.Context) error {
 }
 
 func (x *index) exec(ctx context.Context, statement string, args ...any) error {
-	_, err := x.write.ExecContext(ctx, statement, args...)
+	_, err := x.Write.ExecContext(ctx, statement, args...)
 	return err
 }
-
-func (x *index) close() error { return errors.Join(x.read.Close(), x.write.Close()) }
 
 func removeIndex(path string) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {

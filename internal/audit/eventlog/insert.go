@@ -25,7 +25,7 @@ const (
 // insert adds rows, in the order of their log index, in one transaction. Rows that it has already are
 // passed over.
 func (x *index) insert(ctx context.Context, rows []row) error {
-	tx, err := x.write.BeginTx(ctx, nil)
+	tx, err := x.Write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

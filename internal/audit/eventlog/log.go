@@ -133,7 +133,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.repair(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the audit log: %w", err), l.index.close(), l.lock.Close())
+		return nil, errors.Join(fmt.Errorf("opening the audit log: %w", err), l.index.Close(), l.lock.Close())
 	}
 	return l, nil
 }
@@ -164,5 +164,5 @@ func (l *Log) Close() error {
 		err = errors.Join(err, l.file.Sync(), l.file.Close())
 		l.file = nil
 	}
-	return errors.Join(err, l.index.close(), l.lock.Close())
+	return errors.Join(err, l.index.Close(), l.lock.Close())
 }

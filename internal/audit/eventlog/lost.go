@@ -21,7 +21,7 @@ func (l *Log) OpenSessions(ctx context.Context) ([]OpenSession, error) {
 	if err := l.flush(ctx); err != nil {
 		return nil, fmt.Errorf("indexing the audit log: %w", err)
 	}
-	rows, err := l.index.read.QueryContext(ctx, `SELECT sid, host FROM sessions WHERE state = 1`)
+	rows, err := l.index.Read.QueryContext(ctx, `SELECT sid, host FROM sessions WHERE state = 1`)
 	if err != nil {
 		return nil, fmt.Errorf("looking for open sessions: %w", err)
 	}

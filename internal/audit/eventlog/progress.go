@@ -17,7 +17,7 @@ func (l *Log) streamNext(ctx context.Context, key streamKey) (uint64, error) {
 		return next, nil
 	}
 	var next int64
-	err := l.index.read.QueryRowContext(ctx, `SELECT next FROM streams WHERE host = ? AND stream = ?`, key.host, key.stream).Scan(&next)
+	err := l.index.Read.QueryRowContext(ctx, `SELECT next FROM streams WHERE host = ? AND stream = ?`, key.host, key.stream).Scan(&next)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, refusal(err)
 	}
@@ -31,7 +31,7 @@ func (l *Log) sessionOf(ctx context.Context, sid uuid.UUID) (*sessionAt, error) 
 		return session, nil
 	}
 	session := &sessionAt{}
-	err := l.index.read.QueryRowContext(ctx, `SELECT host, next, state FROM sessions WHERE sid = ?`, sid[:]).Scan(&session.host, &session.next, &session.state)
+	err := l.index.Read.QueryRowContext(ctx, `SELECT host, next, state FROM sessions WHERE sid = ?`, sid[:]).Scan(&session.host, &session.next, &session.state)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, refusal(err)
 	}
@@ -56,6 +56,6 @@ func (l *Log) forget(indexed int64) {
 
 // next returns the log index after the last line that is indexed.
 func (x *index) next(ctx context.Context) (next int64, err error) {
-	err = x.write.QueryRowContext(ctx, `SELECT next FROM progress`).Scan(&next)
+	err = x.Write.QueryRowContext(ctx, `SELECT next FROM progress`).Scan(&next)
 	return next, err
 }

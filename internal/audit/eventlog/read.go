@@ -31,7 +31,7 @@ type reader struct {
 const chunkColumns = `SELECT c.id, c.next, c.low, c.high, f.name, c.offset, c.length FROM chunks c `
 
 func (l *Log) newReader(ctx context.Context, statement string, args ...any) (*reader, error) {
-	rows, err := l.index.read.QueryContext(ctx, statement, args...)
+	rows, err := l.index.Read.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}

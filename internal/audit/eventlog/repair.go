@@ -175,7 +175,7 @@ func (l *Log) rowOf(line []byte, at span) (row, bool) {
 }
 
 func (x *index) indexed(ctx context.Context, name string) (size int64, err error) {
-	err = x.write.QueryRowContext(ctx, `SELECT coalesce(max(indexed), 0) FROM files WHERE name = ?`, name).Scan(&size)
+	err = x.Write.QueryRowContext(ctx, `SELECT coalesce(max(indexed), 0) FROM files WHERE name = ?`, name).Scan(&size)
 	return size, err
 }
 
@@ -216,7 +216,7 @@ func (x *index) forgetFile(ctx context.Context, name string) error {
 }
 
 func (x *index) fileSizes(ctx context.Context) (map[string]int64, error) {
-	rows, err := x.write.QueryContext(ctx, `SELECT name, indexed FROM files`)
+	rows, err := x.Write.QueryContext(ctx, `SELECT name, indexed FROM files`)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ const columns = `SELECT key, value, expires, revision FROM items `
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, key string) (store.Item, error) {
-	row := s.read.QueryRowContext(ctx, columns+`WHERE key = ? AND (expires = 0 OR expires > ?)`, key, s.now().UnixMilli())
+	row := s.db.Read.QueryRowContext(ctx, columns+`WHERE key = ? AND (expires = 0 OR expires > ?)`, key, s.now().UnixMilli())
 	item, err := scan(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Item{}, store.ErrNotFound
@@ -27,7 +27,7 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]st
 	if limit <= 0 {
 		limit = -1 // SQLite's "no limit"
 	}
-	rows, err := s.read.QueryContext(ctx, columns+
+	rows, err := s.db.Read.QueryContext(ctx, columns+
 		`WHERE key >= ? AND key > ? AND substr(key, 1, length(?)) = ? AND key < ? AND (expires = 0 OR expires > ?) ORDER BY key LIMIT ?`,
 		prefix, after, prefix, prefix, prefix+"\U0010FFFF", s.now().UnixMilli(), limit)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Store) Run(ctx context.Context) error {
 
 func (s *Store) anyExpired(ctx context.Context) (bool, error) {
 	var due bool
-	err := s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM items WHERE expires > 0 AND expires <= ?)`,
+	err := s.db.Read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM items WHERE expires > 0 AND expires <= ?)`,
 		s.now().UnixMilli()).Scan(&due)
 	return due, err
 }

@@ -6,14 +6,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
-
+	"sallyport/internal/sqlitedb"
 	"sallyport/internal/store"
 )
 
@@ -38,10 +36,9 @@ INSERT OR IGNORE INTO meta (id, schema, revision) VALUES (1, 1, 0);
 
 // Store is an SQLite file.
 type Store struct {
-	hub   store.Hub
-	now   func() time.Time
-	write *sql.DB // one connection
-	read  *sql.DB
+	hub store.Hub
+	now func() time.Time
+	db  *sqlitedb.DB
 
 	mu       sync.Mutex // held by every change, which orders revisions and what watchers see
 	revision uint64     // guarded by mu
@@ -58,40 +55,39 @@ func Open(ctx context.Context, path, sync string, now func() time.Time) (*Store,
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making store directory: %w", err)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	db, err := sqlitedb.Open(path, sync, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("opening store: %w", err)
-	}
-	s := &Store{now: now}
-	pragmas := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(10000)", "synchronous(" + sync + ")"}}
-	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String()
-	if s.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
-		return nil, fmt.Errorf("opening store: %w", err)
-	}
-	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening store: %w", err), s.write.Close())
-	}
-	s.read.SetMaxOpenConns(4)
-	if err := s.migrate(ctx); err != nil {
+	s := &Store{now: now, db: db}
+	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) migrate(ctx context.Context) error {
-	if _, err := s.write.ExecContext(ctx, create); err != nil {
-		return fmt.Errorf("making store tables: %w", err)
-	}
-	var found int
-	if err := s.write.QueryRowContext(ctx, `SELECT schema, revision FROM meta`).Scan(&found, &s.revision); err != nil {
+// prepare makes the tables of a new store and checks those of an old one, which it leaves alone until it knows
+// them.
+func (s *Store) prepare(ctx context.Context) error {
+	var made bool
+	if err := s.db.Write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'meta')`).Scan(&made); err != nil {
 		return fmt.Errorf("reading store schema: %w", err)
 	}
-	if found > schema {
-		return fmt.Errorf("store has schema %d, this version knows up to %d: use the newer version that wrote it", found, schema)
+	if made {
+		found := 0
+		err := s.db.Write.QueryRowContext(ctx, `SELECT schema FROM meta`).Scan(&found)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) { // without a row it was not made completely
+			return fmt.Errorf("reading store schema: %w", err)
+		}
+		if found > schema {
+			return fmt.Errorf("store has schema %d, this version knows up to %d: use the newer version that wrote it", found, schema)
+		}
+	}
+	if _, err := s.db.Write.ExecContext(ctx, "BEGIN IMMEDIATE;"+create+"COMMIT;"); err != nil {
+		return fmt.Errorf("making store tables: %w", err)
+	}
+	if err := s.db.Write.QueryRowContext(ctx, `SELECT revision FROM meta`).Scan(&s.revision); err != nil {
+		return fmt.Errorf("reading store revision: %w", err)
 	}
 	return nil
 }
@@ -182,7 +178,7 @@ func (s *Store) Delete(ctx context.Context, key string, revision uint64) error {
 func (s *Store) transact(ctx context.Context, do func(tx *sql.Tx, next uint64) error) error {
 	// A change that has begun is finished: a half-known outcome would be worse than a late answer.
 	ctx = context.WithoutCancel(ctx)
-	tx, err := s.write.BeginTx(ctx, nil)
+	tx, err := s.db.Write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning change: %w", err)
 	}
@@ -225,7 +221,7 @@ func (s *Store) Watch(prefixes ...string) *store.Watcher {
 // Close implements store.Store.
 func (s *Store) Close() error {
 	s.hub.CloseWatchers()
-	return errors.Join(s.write.Close(), s.read.Close())
+	return s.db.Close()
 }
 
 func millis(t time.Time) int64 {

@@ -75,7 +75,7 @@ func TestFileIsPrivate(t *testing.T) {
 	}
 }
 
-func TestNewerSchemaIsRefused(t *testing.T) {
+func TestNewerSchemaIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sqlite.db")
 	if err := open(t, path, storetest.NewClock()).Close(); err != nil {
@@ -85,14 +85,19 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Exec(`UPDATE meta SET schema = 99`); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
+	defer db.Close()
+	if _, err := db.Exec(`UPDATE meta SET schema = 99; ALTER TABLE items RENAME TO things`); err != nil {
 		t.Fatal(err)
 	}
 	_, err = sqlite.Open(t.Context(), path, "", storetest.NewClock().Now)
 	if err == nil || !strings.Contains(err.Error(), "newer version") {
 		t.Fatalf("got %v", err)
+	}
+	var tables string
+	if err := db.QueryRow(`SELECT group_concat(name) FROM (SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name)`).Scan(&tables); err != nil {
+		t.Fatal(err)
+	}
+	if tables != "meta,things" {
+		t.Errorf("the refused store has the tables %s, want what it had, meta,things", tables)
 	}
 }
