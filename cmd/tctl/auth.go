@@ -82,7 +82,7 @@ func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 		return err
 	}
 	defer api.Close()
-	key, public, err := client.GenerateKey()
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
@@ -125,7 +126,7 @@ func (g *global) login(cmd *cobra.Command, proxy, user string) (*client.Credenti
 			return nil, "", err
 		}
 	}
-	key, public, err := client.GenerateKey()
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return nil, "", err
 	}

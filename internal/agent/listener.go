@@ -93,11 +93,7 @@ func (l *listener) kept(services []string, now time.Time) *tls.Certificate {
 }
 
 func (a *Agent) listenerCertificate(ctx context.Context, services []string) (*tls.Certificate, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return nil, err
-	}
-	public, err := ca.EncodePublicKey(key)
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +105,5 @@ func (a *Agent) listenerCertificate(ctx context.Context, services []string) (*tl
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := ca.ParseCertificate(res.GetCertificate())
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return ca.Join(key, res.GetCertificate())
 }

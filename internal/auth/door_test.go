@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/client"
+	"sallyport/internal/ca"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
@@ -159,7 +159,7 @@ func TestReissueNeverWidens(t *testing.T) {
 	if err := heartbeat(t, w, host, host.Name, "orders"); err != nil {
 		t.Fatal(err)
 	}
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}

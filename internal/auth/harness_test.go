@@ -17,7 +17,6 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
-	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
@@ -181,7 +180,7 @@ func (p *person) code() string {
 // login logs in through the proxy from an address of the person's own.
 func (p *person) login(name, password, code string) (*sallyportv1.LoginResponse, error) {
 	p.w.t.Helper()
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		p.w.t.Fatal(err)
 	}

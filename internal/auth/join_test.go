@@ -7,14 +7,14 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/client"
+	"sallyport/internal/ca"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
 func (w *world) join(token, host string, roles ...string) (*sallyportv1.JoinResponse, error) {
 	w.t.Helper()
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestUserCertificateOfAnAdministratorIsCapped(t *testing.T) {
 	w := newWorld(t)
 	w.mustApply("kind: role\nversion: v7\nmetadata: {name: short}\nspec: {options: {max_session_ttl: 1h}}\n")
 	w.invite("alice", "short")
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ package ca
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -49,34 +47,39 @@ type Authority struct {
 
 // New makes an authority with a fresh ECDSA P-256 key.
 func New(t Type, cluster string, now time.Time) (*Authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, key, err := SelfSigned(&x509.Certificate{
+		Subject:        pkix.Name{Organization: []string{cluster}, CommonName: cluster + " " + string(t)},
+		KeyUsage:       x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		IsCA:           true,
+		MaxPathLen:     0,
+		MaxPathLenZero: true,
+	}, now, Lifetime)
 	if err != nil {
-		return nil, fmt.Errorf("generating key of %s authority: %w", t, err)
+		return nil, fmt.Errorf("making %s authority: %w", t, err)
 	}
-	serial, err := newSerial()
+	return &Authority{Type: t, Cert: cert, key: key}, nil
+}
+
+// SelfSigned makes a fresh key and a certificate that the key signs itself. The template says what it is for;
+// serial number and validity are filled in.
+func SelfSigned(tmpl *x509.Certificate, now time.Time, life time.Duration) (*x509.Certificate, crypto.Signer, error) {
+	key, err := GenerateKey()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	tmpl := &x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               pkix.Name{Organization: []string{cluster}, CommonName: cluster + " " + string(t)},
-		NotBefore:             now.Add(-Backdating),
-		NotAfter:              now.Add(Lifetime),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLen:            0,
-		MaxPathLenZero:        true,
+	if tmpl.SerialNumber, err = newSerial(); err != nil {
+		return nil, nil, err
 	}
+	tmpl.NotBefore, tmpl.NotAfter, tmpl.BasicConstraintsValid = now.Add(-Backdating), now.Add(life), true
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("signing %s authority: %w", t, err)
+		return nil, nil, fmt.Errorf("signing certificate: %w", err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("reading own %s authority: %w", t, err)
+		return nil, nil, fmt.Errorf("reading own certificate: %w", err)
 	}
-	return &Authority{Type: t, Cert: cert, key: key}, nil
+	return cert, key, nil
 }
 
 // Load reads an authority from its PEM certificate and PKCS#8 PEM key.

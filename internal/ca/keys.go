@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -20,6 +21,24 @@ func GenerateKey() (crypto.Signer, error) {
 		return nil, fmt.Errorf("generating key: %w", err)
 	}
 	return key, nil
+}
+
+// GenerateKeyPair makes such a key and returns its public half as PKIX PEM too, for those who sign it.
+func GenerateKeyPair() (key crypto.Signer, public []byte, err error) {
+	if key, err = GenerateKey(); err != nil {
+		return nil, nil, err
+	}
+	public, err = EncodePublicKey(key)
+	return key, public, err
+}
+
+// Join puts a key and the PEM certificate that was signed for it together, for TLS.
+func Join(key crypto.Signer, certPEM []byte) (*tls.Certificate, error) {
+	leaf, err := ParseCertificate(certPEM)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // EncodeKey returns a private key as PKCS#8 PEM.

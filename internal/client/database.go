@@ -55,7 +55,7 @@ type Route struct {
 
 // DatabaseLogin gets a certificate for one database. A zero ttl asks for as long as the login lasts.
 func DatabaseLogin(ctx context.Context, api *authapi.Client, r Route, ttl time.Duration) (*Credentials, error) {
-	key, public, err := GenerateKey()
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -285,13 +284,4 @@ func removeFile(path string) error {
 		return err
 	}
 	return nil
-}
-
-// GenerateKey makes the private key of a login, and its public half as PEM for the request.
-func GenerateKey() (key crypto.Signer, public []byte, err error) {
-	if key, err = ca.GenerateKey(); err != nil {
-		return nil, nil, err
-	}
-	public, err = ca.EncodePublicKey(key)
-	return key, public, err
 }

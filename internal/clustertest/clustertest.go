@@ -17,6 +17,7 @@ import (
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/config"
 	"sallyport/internal/membership"
@@ -247,7 +248,7 @@ func (c *Cluster) User(t testing.TB, name string, roles ...string) *client.Crede
 // Sign returns credentials for a user.
 func (c *Cluster) Sign(t testing.TB, name string, ttl time.Duration) *client.Credentials {
 	t.Helper()
-	key, public, err := client.GenerateKey()
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,11 +108,7 @@ func (s *SelfHosted) entry(key cacheKey) *cached {
 }
 
 func (s *SelfHosted) sign(ctx context.Context, req Request) (*Credential, time.Time, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	public, err := ca.EncodePublicKey(key)
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -122,14 +118,11 @@ func (s *SelfHosted) sign(ctx context.Context, req Request) (*Credential, time.T
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("getting a client certificate for the database: %w", err)
 	}
-	leaf, err := ca.ParseCertificate(res.GetCertificate())
+	cert, err := ca.Join(key, res.GetCertificate())
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	credential := &Credential{
-		User:        req.DatabaseUser,
-		Certificate: &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf},
-	}
+	credential := &Credential{User: req.DatabaseUser, Certificate: cert}
 	for _, pem := range res.GetServerAuthorities() {
 		cert, err := ca.ParseCertificate(pem)
 		if err != nil {

@@ -24,11 +24,7 @@ type Application struct {
 
 // Join asks to be let in and keeps the identity at path.
 func Join(ctx context.Context, api Joiner, app Application, path string) (*Member, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return nil, err
-	}
-	public, err := ca.EncodePublicKey(key)
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return nil, err
 	}
@@ -76,11 +72,7 @@ func (m *Member) Run(ctx context.Context, api Renewer, now func() time.Time, log
 func (m *Member) renew(ctx context.Context, api Renewer) error {
 	ctx, cancel := context.WithTimeout(ctx, renewWait)
 	defer cancel()
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return err
-	}
-	public, err := ca.EncodePublicKey(key)
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return err
 	}

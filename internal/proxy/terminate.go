@@ -75,11 +75,7 @@ func refuseClient(client *tls.Conn, user *identity.Identity, cause error) error 
 }
 
 func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certificate, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return nil, err
-	}
-	public, err := ca.EncodePublicKey(key)
+	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +85,7 @@ func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certi
 	if err != nil {
 		return nil, fmt.Errorf("getting a certificate for the session: %w", err)
 	}
-	leaf, err := ca.ParseCertificate(res.GetCertificate())
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return ca.Join(key, res.GetCertificate())
 }
 
 // dialAgent opens the end-to-end path to an agent, from this proxy's own other side.

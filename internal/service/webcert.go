@@ -2,16 +2,12 @@ package service
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"path/filepath"
 	"strings"
@@ -101,31 +97,22 @@ func (d *daemon) selfSigned(public string) (*tls.Certificate, error) {
 }
 
 func makeSelfSigned(host string, now time.Time) (certPEM, keyPEM []byte, err error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, fmt.Errorf("making web key: %w", err)
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, nil, fmt.Errorf("making web certificate: %w", err)
-	}
 	tmpl := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: host, Organization: []string{"Sallyport, self-signed"}},
-		NotBefore: now.Add(-ca.Backdating), NotAfter: now.Add(selfSignedLife),
+		Subject:  pkix.Name{CommonName: host, Organization: []string{"Sallyport, self-signed"}},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	if ip := net.ParseIP(host); ip != nil {
 		tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
 	} else {
 		tmpl.DNSNames = append(tmpl.DNSNames, host)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	cert, key, err := ca.SelfSigned(tmpl, now, selfSignedLife)
 	if err != nil {
-		return nil, nil, fmt.Errorf("signing web certificate: %w", err)
+		return nil, nil, fmt.Errorf("making web certificate: %w", err)
 	}
 	keyPEM, err = ca.EncodeKey(key)
-	return ca.EncodeCertificate(der), keyPEM, err
+	return ca.EncodeCertificate(cert.Raw), keyPEM, err
 }
 
 // announceProxy tells the cluster where the proxy is until the context ends.

@@ -2,9 +2,6 @@ package localproxy
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -36,20 +32,31 @@ var loopback = []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
 func LocalCertificate(path string, now time.Time) (*tls.Certificate, error) {
 	keyPath := path[:len(path)-len(filepath.Ext(path))] + ".key"
 	authority, err := readAuthority(keyPath)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && authority.Leaf.NotAfter.Before(now.Add(authorityLeft)) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && authority.Cert.NotAfter.Before(now.Add(authorityLeft)) {
 		authority, err = makeAuthority(keyPath, err == nil, now)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("local authority: %w", err)
 	}
-	if err := durable.WriteFile(path, ca.EncodeCertificate(authority.Leaf.Raw), 0o640); err != nil {
+	if err := durable.WriteFile(path, authority.CertPEM(), 0o640); err != nil {
 		return nil, err
 	}
-	return signLocal(authority, now)
+	key, err := ca.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	der, err := authority.Sign(ca.Request{
+		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "localhost"}, Hosts: []string{"localhost", "127.0.0.1", "::1"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: authority.Cert.NotAfter,
+	}, now)
+	if err != nil {
+		return nil, fmt.Errorf("signing local certificate: %w", err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
 // readAuthority reads key and certificate from one file.
-func readAuthority(path string) (*tls.Certificate, error) {
+func readAuthority(path string) (*ca.Authority, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -58,28 +65,21 @@ func readAuthority(path string) (*tls.Certificate, error) {
 	if keyBlock == nil {
 		return nil, fmt.Errorf("%s holds no key; remove it", path)
 	}
-	pair, err := tls.X509KeyPair(rest, pem.EncodeToMemory(keyBlock))
-	return &pair, err
+	return ca.Load("local", rest, pem.EncodeToMemory(keyBlock))
 }
 
 // makeAuthority writes a new authority, which replaces an old one; without one, whichever process comes first
 // makes it, and the others read it.
-func makeAuthority(path string, replace bool, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
+func makeAuthority(path string, replace bool, now time.Time) (*ca.Authority, error) {
+	tmpl := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "Sallyport local proxy"}, KeyUsage: x509.KeyUsageCertSign, IsCA: true, MaxPathLenZero: true,
+		PermittedDNSDomainsCritical: true, PermittedDNSDomains: []string{"localhost"},
 	}
-	tmpl, err := template("Sallyport local proxy", now, now.Add(authorityLife))
-	if err != nil {
-		return nil, err
-	}
-	tmpl.IsCA, tmpl.MaxPathLenZero, tmpl.KeyUsage = true, true, x509.KeyUsageCertSign
-	tmpl.PermittedDNSDomainsCritical, tmpl.PermittedDNSDomains = true, []string{"localhost"}
 	for _, ip := range loopback {
 		whole := net.CIDRMask(8*len(ip), 8*len(ip))
 		tmpl.PermittedIPRanges = append(tmpl.PermittedIPRanges, &net.IPNet{IP: ip, Mask: whole})
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	cert, key, err := ca.SelfSigned(tmpl, now, authorityLife)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func makeAuthority(path string, replace bool, now time.Time) (*tls.Certificate, 
 	if err != nil {
 		return nil, err
 	}
-	data := bytes.Join([][]byte{keyPEM, ca.EncodeCertificate(der)}, nil)
+	data := bytes.Join([][]byte{keyPEM, ca.EncodeCertificate(cert.Raw)}, nil)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -115,33 +115,4 @@ func writeFirst(path string, data []byte) error {
 		}
 	}
 	return errors.Join(err, os.Remove(temp.Name()))
-}
-
-func signLocal(authority *tls.Certificate, now time.Time) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	tmpl, err := template("localhost", now, authority.Leaf.NotAfter)
-	if err != nil {
-		return nil, err
-	}
-	tmpl.DNSNames, tmpl.IPAddresses = []string{"localhost"}, loopback
-	tmpl.KeyUsage, tmpl.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, authority.Leaf, key.Public(), authority.PrivateKey)
-	if err != nil {
-		return nil, fmt.Errorf("signing local certificate: %w", err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
-func template(name string, now, end time.Time) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, fmt.Errorf("making serial number: %w", err)
-	}
-	return &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-ca.Backdating), NotAfter: end,
-		BasicConstraintsValid: true,
-	}, nil
 }
