@@ -30,7 +30,7 @@ type DatabaseRoute struct {
 type CertificateCreate struct {
 	UserMeta
 	ConnectionMeta
-	CertType string // user or host
+	CertType string // user, host, listener, db or db_client
 	Identity CertificateIdentity
 }
 

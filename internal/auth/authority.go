@@ -6,6 +6,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/ca"
+	"sallyport/internal/identity"
 	"sallyport/internal/resource"
 	"sallyport/internal/seal"
 	"sallyport/internal/store"
@@ -70,6 +72,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if err := a.openAuthorities(ctx); err != nil {
 		return nil, err
 	}
+	ctx = a.asItself(ctx)
 	if err := a.writeDefaults(ctx); err != nil {
 		return nil, err
 	}
@@ -157,7 +160,7 @@ func (a *Authority) writeDefaults(ctx context.Context) error {
 	for _, r := range a.Settings {
 		configured[r.GetKind()] = true
 		setOrigin(r, resource.OriginConfigFile)
-		if _, err := a.put(ctx, r); err != nil {
+		if err := a.writeChanged(ctx, r); err != nil {
 			return fmt.Errorf("storing %s of the configuration file: %w", r.GetKind(), err)
 		}
 	}
@@ -190,8 +193,11 @@ func (a *Authority) defaultSetting(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.put(ctx, r)
-	return err
+	if stored == nil {
+		_, err = a.put(ctx, r)
+		return err
+	}
+	return a.writeChanged(ctx, r)
 }
 
 func newDefault(kind string) (resource.Resource, error) {
@@ -217,11 +223,39 @@ func (a *Authority) writeAll(ctx context.Context, all []resource.Resource) error
 		if err := r.Validate(); err != nil {
 			return err
 		}
-		if _, err := a.put(ctx, r); err != nil {
+		if err := a.writeChanged(ctx, r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeChanged records and stores a resource of the configuration, unless it is stored as it is.
+func (a *Authority) writeChanged(ctx context.Context, r resource.Resource) error {
+	old, err := a.getKey(ctx, keyOf(r))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	keepSystemFields(r, old)
+	if old != nil {
+		same := resource.Clone(old)
+		same.Meta().Revision = r.Meta().Revision
+		before, errBefore := resource.Encode(same)
+		after, errAfter := resource.Encode(r)
+		if err := errors.Join(errBefore, errAfter); err != nil || bytes.Equal(before, after) {
+			return err
+		}
+	}
+	if err := a.recordChange(ctx, r, old); err != nil {
+		return err
+	}
+	_, err = a.put(ctx, r)
+	return err
+}
+
+// asItself returns a context for what this process does by itself, so that events name it.
+func (a *Authority) asItself(ctx context.Context) context.Context {
+	return context.WithValue(ctx, callerKey{}, &caller{id: &identity.Identity{Kind: identity.Host, Cluster: a.cluster, Name: a.HostID}})
 }
 
 // record stores an event durably. A change is made only after its event was recorded.

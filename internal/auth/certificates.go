@@ -2,9 +2,7 @@ package auth
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -16,7 +14,6 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
-	"sallyport/internal/route"
 	"sallyport/internal/store"
 )
 
@@ -58,7 +55,7 @@ func (a certAPI) IssueUserCertificate(ctx context.Context, req *sallyportv1.Issu
 	if ttl := req.GetTtl().AsDuration(); ttl > 0 {
 		expires = a.Now().Add(ttl)
 	}
-	expires = earliest(expires, c.id.Expires, c.id.LoginExpires)
+	expires = earliest(expires, c.id.Expires, c.id.LoginExpires, c.accountExpires())
 	der, err := a.issue(ctx, c, &id, publicKey, expires)
 	if err != nil {
 		return nil, err
@@ -87,7 +84,7 @@ func (a certAPI) SignUserCertificate(ctx context.Context, req *sallyportv1.SignU
 	case ttl > limit:
 		return nil, fault.New(fault.BadParameter, "the roles of %q allow certificates for at most %s; ask for a shorter --ttl", req.GetUser(), limit)
 	}
-	expires := a.Now().Add(ttl)
+	expires := earliest(a.Now().Add(ttl), as.accountExpires())
 	as.id.LoginExpires = expires.UTC().Truncate(time.Second)
 	as.id.Impersonator = userMeta(c).User
 	if asked := req.GetRoute(); asked != nil {
@@ -104,7 +101,7 @@ func (a certAPI) SignUserCertificate(ctx context.Context, req *sallyportv1.SignU
 	}, nil
 }
 
-// impersonated returns a user as if it had called, refusing locked ones.
+// impersonated returns a user as if it had called, refusing locked and expired ones.
 func (a *Authority) impersonated(ctx context.Context, name string) (*caller, error) {
 	as := &caller{id: &identity.Identity{Kind: identity.User, Cluster: a.cluster, Name: name}}
 	user := &resource.User{}
@@ -115,8 +112,14 @@ func (a *Authority) impersonated(ctx context.Context, name string) (*caller, err
 	if err != nil {
 		return nil, err
 	}
+	if err := a.refuseExpired(user); err != nil {
+		return nil, err
+	}
 	as.user = user
 	as.id.Roles, as.id.Traits = user.Spec.Roles, user.Spec.Traits
+	if as.id.Epoch, err = a.epoch(ctx, name); err != nil {
+		return nil, err
+	}
 	if as.roles, err = a.roles(ctx, user.Spec.Roles); err != nil {
 		return nil, err
 	}
@@ -149,144 +152,6 @@ func (a *Authority) routeFor(ctx context.Context, c *caller, asked *sallyportv1.
 		return nil, err
 	}
 	return &identity.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: asked.GetUser(), Database: asked.GetDatabase()}, nil
-}
-
-// SignDatabaseServerCertificate implements the API.
-func (a certAPI) SignDatabaseServerCertificate(ctx context.Context, req *sallyportv1.SignDatabaseServerCertificateRequest) (*sallyportv1.SignDatabaseServerCertificateResponse, error) {
-	publicKey, err := publicKeyOf(req.GetPublicKey())
-	if err != nil {
-		return nil, err
-	}
-	hosts := req.GetHosts()
-	if len(hosts) == 0 || len(hosts) > maxServerHosts || slices.Contains(hosts, "") {
-		return nil, fault.New(fault.BadParameter, "name the database's host names or addresses with --host, at most %d", maxServerHosts)
-	}
-	ttl := req.GetTtl().AsDuration()
-	switch {
-	case ttl == 0:
-		ttl = defaultServerTTL
-	case ttl < 0 || ttl > maxServerTTL:
-		return nil, fault.New(fault.BadParameter, "a database's certificate lives at most ten years")
-	}
-	subject := (&identity.Identity{Name: hosts[0], Cluster: a.cluster}).Subject()
-	if err := a.record(ctx, &audit.CertificateCreate{UserMeta: userMeta(callerOf(ctx)), CertType: "db",
-		Identity: audit.CertificateIdentity{User: hosts[0], Cluster: a.cluster, Expires: a.Now().Add(ttl)}}); err != nil {
-		return nil, err
-	}
-	der, err := a.authority(ca.DatabaseCA).signer.Sign(ca.Request{
-		PublicKey: publicKey, Subject: subject, Hosts: hosts,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: a.Now().Add(ttl),
-	}, a.Now())
-	if err != nil {
-		return nil, err
-	}
-	return &sallyportv1.SignDatabaseServerCertificateResponse{
-		Certificate: ca.EncodeCertificate(der), ClientAuthorities: a.trustedPEM(ca.ClientCA),
-	}, nil
-}
-
-// SignDatabaseClientCertificate implements the API.
-func (a certAPI) SignDatabaseClientCertificate(ctx context.Context, req *sallyportv1.SignDatabaseClientCertificateRequest) (*sallyportv1.SignDatabaseClientCertificateResponse, error) {
-	publicKey, err := publicKeyOf(req.GetPublicKey())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := a.servesDatabase(ctx, callerOf(ctx).id.Name, req.GetDatabaseService()); err != nil {
-		return nil, err
-	}
-	user, err := a.presentedUser(req.GetUserCertificate())
-	if err != nil {
-		return nil, err
-	}
-	if user.Route == nil || user.Route.Service != req.GetDatabaseService() {
-		return nil, fault.New(fault.AccessDenied, "the user's certificate is not for database %q", req.GetDatabaseService())
-	}
-	if err := a.refuseLockedSubject(ctx, access.LockSubject{User: user.Name, Roles: user.Roles, MFADevice: user.MFADevice}); err != nil {
-		return nil, err
-	}
-	if req.GetDatabaseUser() == "" {
-		return nil, fault.New(fault.BadParameter, "no database user was named")
-	}
-	expires := earliest(a.Now().Add(clientCertTTL), user.Expires)
-	der, err := a.authority(ca.ClientCA).signer.Sign(ca.Request{
-		PublicKey:   publicKey,
-		Subject:     (&identity.Identity{Name: req.GetDatabaseUser(), Cluster: a.cluster}).Subject(),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: expires,
-	}, a.Now())
-	if err != nil {
-		return nil, err
-	}
-	return &sallyportv1.SignDatabaseClientCertificateResponse{
-		Certificate: ca.EncodeCertificate(der), ServerAuthorities: a.trustedPEM(ca.DatabaseCA), Expires: timestamppb.New(expires),
-	}, nil
-}
-
-// presentedUser verifies a user's certificate that another host has seen.
-func (a *Authority) presentedUser(pem []byte) (*identity.Identity, error) {
-	cert, err := ca.ParseCertificate(pem)
-	if err != nil {
-		return nil, fault.Wrap(fault.BadParameter, err, "the user's certificate cannot be read")
-	}
-	id, err := a.Trust().Verify([]*x509.Certificate{cert}, x509.ExtKeyUsageClientAuth, a.Now())
-	if err != nil || id.Kind != identity.User {
-		return nil, fault.Wrap(fault.AccessDenied, err, "the user's certificate is not one of this cluster, or has expired")
-	}
-	return id, nil
-}
-
-// SignListenerCertificate implements the API.
-func (a certAPI) SignListenerCertificate(ctx context.Context, req *sallyportv1.SignListenerCertificateRequest) (*sallyportv1.SignListenerCertificateResponse, error) {
-	publicKey, err := publicKeyOf(req.GetPublicKey())
-	if err != nil {
-		return nil, err
-	}
-	services := req.GetDatabaseServices()
-	if len(services) == 0 || len(services) > maxListenerServices {
-		return nil, fault.New(fault.BadParameter, "a listener certificate is for 1 to %d databases", maxListenerServices)
-	}
-	var hosts []string
-	for _, service := range services {
-		if _, err := a.servesDatabase(ctx, callerOf(ctx).id.Name, service); err != nil {
-			return nil, err
-		}
-		hosts = append(hosts, route.ServerName(service, a.cluster))
-	}
-	der, err := a.authority(ca.HostCA).signer.Sign(ca.Request{
-		PublicKey: publicKey, Hosts: hosts,
-		Subject:     (&identity.Identity{Name: callerOf(ctx).id.Name, Cluster: a.cluster}).Subject(),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: a.Now().Add(listenerTTL),
-	}, a.Now())
-	return &sallyportv1.SignListenerCertificateResponse{Certificate: ca.EncodeCertificate(der)}, err
-}
-
-// SignProxySession implements the API.
-func (a certAPI) SignProxySession(ctx context.Context, req *sallyportv1.SignProxySessionRequest) (*sallyportv1.SignProxySessionResponse, error) {
-	publicKey, err := publicKeyOf(req.GetPublicKey())
-	if err != nil {
-		return nil, err
-	}
-	id, err := a.presentedUser(req.GetUserCertificate())
-	if err != nil {
-		return nil, err
-	}
-	if id.Route == nil || !id.ProxyTerminated {
-		return nil, fault.New(fault.AccessDenied, "this certificate may not be used where the proxy ends TLS; connect with tsh db connect or tsh proxy db --tunnel")
-	}
-	expires := earliest(a.Now().Add(proxySessionTTL), id.Expires)
-	session := *id
-	session.ProxySession, session.DisallowReissue = true, true
-	der, err := a.issue(ctx, callerOf(ctx), &session, publicKey, expires)
-	return &sallyportv1.SignProxySessionResponse{Certificate: ca.EncodeCertificate(der)}, err
-}
-
-// RenewHostCertificate implements the API.
-func (a certAPI) RenewHostCertificate(ctx context.Context, req *sallyportv1.RenewHostCertificateRequest) (*sallyportv1.RenewHostCertificateResponse, error) {
-	publicKey, err := publicKeyOf(req.GetPublicKey())
-	if err != nil {
-		return nil, err
-	}
-	cert, err := a.hostCertificate(callerOf(ctx).id, publicKey)
-	return &sallyportv1.RenewHostCertificateResponse{Identity: cert}, err
 }
 
 func (a *Authority) trustedPEM(typ ca.Type) [][]byte {

@@ -136,8 +136,11 @@ func (a *Authority) clearFailures(ctx context.Context, user string) error {
 	return err
 }
 
-// forgetUser removes everything that belongs to a user besides the resource.
+// forgetUser removes everything that belongs to a user besides the resource, and makes its certificates void.
 func (a *Authority) forgetUser(ctx context.Context, name string) error {
+	if err := a.endEpoch(ctx, name); err != nil {
+		return err
+	}
 	err := a.Store.Delete(ctx, key(kindUserAuth, name), 0)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err

@@ -82,6 +82,12 @@ func (a *Authority) loadUser(ctx context.Context, c *caller) error {
 		return err
 	}
 	c.user = user
+	if err := a.refuseVoid(ctx, user.GetName(), c.id.Epoch); err != nil {
+		return err
+	}
+	if err := a.refuseExpired(user); err != nil {
+		return err
+	}
 	c.roles, err = a.roles(ctx, user.Spec.Roles)
 	return err
 }

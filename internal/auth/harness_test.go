@@ -228,3 +228,20 @@ func (w *world) events(typ, text string) int {
 	}
 	return n
 }
+
+// reset resets a user's password and returns the token of the link.
+func (w *world) reset(name string) string {
+	w.t.Helper()
+	res, err := w.admin.Users.ResetUser(w.t.Context(), &sallyportv1.ResetUserRequest{Name: name})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res.GetLink().GetToken()
+}
+
+func (w *world) remove(kind, name string) {
+	w.t.Helper()
+	if _, err := w.admin.Resources.DeleteResource(w.t.Context(), &sallyportv1.DeleteResourceRequest{Kind: kind, Name: name}); err != nil {
+		w.t.Fatal(err)
+	}
+}

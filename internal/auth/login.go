@@ -93,8 +93,14 @@ func (a loginAPI) AcceptInvite(ctx context.Context, req *sallyportv1.AcceptInvit
 	if err := a.Store.Delete(ctx, key(kindUserLink, secretHash(req.GetToken())), revision); err != nil {
 		return nil, errLink
 	}
-	if err := a.replaceRecord(ctx, key(kindUserAuth, link.User), record); err != nil {
+	replaced, err := a.replaceRecord(ctx, key(kindUserAuth, link.User), record)
+	if err != nil {
 		return nil, err
+	}
+	if replaced {
+		if err := a.endEpoch(ctx, link.User); err != nil {
+			return nil, err
+		}
 	}
 	return &sallyportv1.AcceptInviteResponse{User: link.User}, a.clearFailures(ctx, link.User)
 }
@@ -123,16 +129,16 @@ func (d *totpDevice) meta() audit.MFADevice {
 	return audit.MFADevice{Name: d.Name, UUID: d.ID, Type: "TOTP"}
 }
 
-// replaceRecord writes a record whatever was there.
-func (a *Authority) replaceRecord(ctx context.Context, key string, record any) error {
+// replaceRecord writes a record whatever was there, and reports whether there was any.
+func (a *Authority) replaceRecord(ctx context.Context, key string, record any) (replaced bool, err error) {
 	for {
 		var old any
 		revision, err := a.loadRecord(ctx, key, &old)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
+			return false, err
 		}
 		if err = a.saveRecord(ctx, key, record, time.Time{}, revision); !errors.Is(err, store.ErrChanged) {
-			return err
+			return revision != 0, err
 		}
 	}
 }
@@ -169,7 +175,7 @@ func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sa
 			as.id.PinnedIP = host
 		}
 	}
-	expires := a.Now().Add(a.loginTTL(ctx, as, req.GetTtl().AsDuration()))
+	expires := earliest(a.Now().Add(a.loginTTL(ctx, as, req.GetTtl().AsDuration())), as.accountExpires())
 	as.id.LoginExpires = expires.UTC().Truncate(time.Second)
 	der, err := a.issue(ctx, as, as.id, publicKey, expires)
 	if err != nil {
@@ -179,6 +185,10 @@ func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sa
 }
 
 func (a loginAPI) login(ctx context.Context, req *sallyportv1.LoginRequest) (*caller, *totpDevice, error) {
+	epoch, err := a.epoch(ctx, req.GetUser()) // before the password is looked at: a reset meanwhile makes the login void
+	if err != nil {
+		return nil, nil, err
+	}
 	device, err := a.authenticate(ctx, req.GetUser(), req.GetPassword(), req.GetTotpCode())
 	if err != nil {
 		return nil, nil, err
@@ -186,6 +196,9 @@ func (a loginAPI) login(ctx context.Context, req *sallyportv1.LoginRequest) (*ca
 	as, err := a.impersonated(ctx, req.GetUser())
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil, errLogin
+	}
+	if err == nil {
+		as.id.Epoch = epoch
 	}
 	if err == nil && as.user.Spec.Status.IsLocked {
 		err = a.unlockExpired(ctx, as)

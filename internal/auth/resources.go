@@ -159,13 +159,12 @@ func (a resourceAPI) DeleteResource(ctx context.Context, req *sallyportv1.Delete
 	if err := a.recordDelete(ctx, stored); err != nil {
 		return nil, err
 	}
-	if err := a.Store.Delete(ctx, keyOf(stored), 0); err != nil {
-		return nil, err
+	if kind == resource.KindUser { // first what lets the user in
+		if err := a.forgetUser(ctx, name); err != nil {
+			return nil, err
+		}
 	}
-	if kind == resource.KindUser {
-		err = a.forgetUser(ctx, name)
-	}
-	return &sallyportv1.DeleteResourceResponse{}, err
+	return &sallyportv1.DeleteResourceResponse{}, a.Store.Delete(ctx, keyOf(stored), 0)
 }
 
 // resetSetting puts a setting back to its default.

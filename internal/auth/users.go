@@ -68,6 +68,9 @@ func (a userAPI) CreateUser(ctx context.Context, req *sallyportv1.CreateUserRequ
 	if err := a.recordChange(ctx, user, nil); err != nil {
 		return nil, err
 	}
+	if err := a.recordLink(ctx, user.GetName(), ttl); err != nil {
+		return nil, err
+	}
 	if _, err := a.create(ctx, user); err != nil {
 		return nil, err
 	}
@@ -105,6 +108,9 @@ func (a userAPI) ResetUser(ctx context.Context, req *sallyportv1.ResetUserReques
 	if err != nil {
 		return nil, err
 	}
+	if err := a.recordLink(ctx, name, ttl); err != nil {
+		return nil, err
+	}
 	if err := a.forgetUser(ctx, name); err != nil {
 		return nil, err
 	}
@@ -118,6 +124,12 @@ func (a userAPI) ResetUser(ctx context.Context, req *sallyportv1.ResetUserReques
 	return &sallyportv1.ResetUserResponse{Link: link}, err
 }
 
+// recordLink records that a link for setting a password is about to be made.
+func (a *Authority) recordLink(ctx context.Context, name string, ttl time.Duration) error {
+	return a.record(ctx, &audit.ResetPasswordTokenCreate{UserMeta: userMeta(callerOf(ctx)), TTL: ttl,
+		ResourceMeta: audit.ResourceMeta{Name: name, Expires: a.Now().Add(ttl).UTC()}})
+}
+
 func linkTTL(ttl, normal, longest time.Duration) (time.Duration, error) {
 	switch {
 	case ttl == 0:
@@ -128,7 +140,7 @@ func linkTTL(ttl, normal, longest time.Duration) (time.Duration, error) {
 	return ttl, nil
 }
 
-// makeLink makes the only link of a user; earlier ones end.
+// makeLink makes the only link of a user; earlier ones end. It has been recorded.
 func (a *Authority) makeLink(ctx context.Context, name string, reset bool, ttl time.Duration) (*sallyportv1.UserLink, error) {
 	if err := a.dropLinks(ctx, name); err != nil {
 		return nil, err
@@ -139,11 +151,6 @@ func (a *Authority) makeLink(ctx context.Context, name string, reset bool, ttl t
 	}
 	token := randomSecret()
 	link := userLink{User: name, Reset: reset, TOTP: generated.Secret(), Expires: a.Now().Add(ttl).UTC()}
-	event := &audit.ResetPasswordTokenCreate{UserMeta: userMeta(callerOf(ctx)), TTL: ttl,
-		ResourceMeta: audit.ResourceMeta{Name: name, Expires: link.Expires}}
-	if err := a.record(ctx, event); err != nil {
-		return nil, err
-	}
 	if err := a.saveRecord(ctx, key(kindUserLink, secretHash(token)), link, link.Expires, 0); err != nil {
 		return nil, err
 	}

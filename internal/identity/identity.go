@@ -48,6 +48,7 @@ type Identity struct {
 	PinnedIP        string              `json:"pinned_ip,omitempty"`
 	Impersonator    string              `json:"impersonator,omitempty"`
 	DisallowReissue bool                `json:"disallow_reissue,omitempty"`
+	Epoch           int                 `json:"epoch,omitempty"`        // of the user's credentials; a certificate of an earlier one is void
 	LoginExpires    time.Time           `json:"login_expires,omitzero"` // when the login that everything is derived from ends
 
 	Issued  time.Time `json:"-"`
