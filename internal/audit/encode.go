@@ -92,6 +92,13 @@ func (e *encoder) boolean(key string, value bool) {
 	e.b = strconv.AppendBool(e.b, value)
 }
 
+// flag appends a truth value, or nothing when it is false.
+func (e *encoder) flag(key string, value bool) {
+	if value {
+		e.boolean(key, true)
+	}
+}
+
 // time appends a time that is not zero.
 func (e *encoder) time(key string, value time.Time) {
 	if value.IsZero() {

@@ -66,6 +66,8 @@ func sessionEvents() []audit.SessionEvent {
 		&audit.MalformedPacket{Payload: []byte{3, 0, 0, 0, 1}},
 		&audit.PostgresParse{StatementName: "s1", Query: []byte("select $1")},
 		&audit.PostgresBind{StatementName: "s1", Parameters: []audit.Parameter{{Value: []byte("42")}}},
+		&audit.PostgresBind{StatementName: "s1", PortalName: "p1", Query: []byte("select 1"), Uncertain: true},
+		&audit.DatabaseQuery{StatementName: "s1", Query: []byte("select 1"), Uncertain: true},
 		&audit.PostgresExecute{},
 		&audit.PostgresClose{Name: "s1"},
 		&audit.PostgresClose{Portal: true, Name: "p1"},

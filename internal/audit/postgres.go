@@ -23,7 +23,9 @@ func (v *PostgresParse) appendFields(e *encoder) {
 type PostgresBind struct {
 	StatementName string
 	PortalName    string
+	Query         []byte // that is bound; not kept after encoding
 	Parameters    []Parameter
+	Uncertain     bool // another text may have been bound
 }
 
 // Type implements Event.
@@ -38,6 +40,10 @@ func (v *PostgresBind) appendFields(e *encoder) {
 	appendText(e, "statement_name", v.StatementName)
 	appendText(e, "portal_name", v.PortalName)
 	e.parameters("parameters", v.Parameters)
+	if len(v.Query) > 0 {
+		e.statement("query", v.Query)
+	}
+	e.flag("query_uncertain", v.Uncertain)
 }
 
 // PostgresExecute is an Execute message: a portal is being run.

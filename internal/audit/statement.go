@@ -8,6 +8,7 @@ type DatabaseQuery struct {
 	Parameters    []Parameter
 	StatementName string // of the prepared statement, if it has a name
 	PortalName    string
+	Uncertain     bool // SQL may have given the name another meaning: Query is the last known text, or empty
 }
 
 // Type implements Event.
@@ -28,6 +29,7 @@ func (v *DatabaseQuery) appendStatement(e *encoder) {
 	e.parameters("db_query_parameters", v.Parameters)
 	e.text("statement_name", v.StatementName)
 	e.text("portal_name", v.PortalName)
+	e.flag("query_uncertain", v.Uncertain)
 }
 
 // DatabaseQueryFailed is a statement that was refused and not sent.

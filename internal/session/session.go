@@ -166,6 +166,18 @@ func (s *Session) append(event audit.SessionEvent) (index int64, at spool.Pos, e
 
 const maxKeptLine = 16 << 10
 
+// Abort breaks the connection to the database off without a goodbye, so that the database learns at once that nobody
+// waits for an answer. Safe for concurrent use once Open has returned; Close is still to be called.
+func (s *Session) Abort() {
+	if s.upstream == nil {
+		return
+	}
+	if tcp, ok := s.upstream.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = s.upstream.Close()
+}
+
 // Close ends the visit: it closes the connection to the database and records the end, with the reason
 // and the first real error, if the start was allowed. The caller calls it once, when nothing else uses
 // the session.

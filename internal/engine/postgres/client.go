@@ -20,7 +20,10 @@ type reader struct {
 	skip   int64 // bytes of COPY data that are still to come of the message
 	failed bool  // a write to the database went wrong
 	query  audit.DatabaseQuery
-	call   portal // arguments of a function call
+
+	unexecuted []unexecuted // what the next write brings and no Execute in it has recorded
+	unrecorded error        // why what is pending was not recorded, so that it must not be sent
+	call       portal       // arguments of a function call
 }
 
 // atBoundary reports whether the database was sent whole messages.
@@ -181,6 +184,12 @@ func (r *relay) sendToServer() error {
 	pending := c.inbox.pending()
 	if len(pending) == 0 {
 		return nil
+	}
+	if len(c.unexecuted) > 0 && c.unrecorded == nil {
+		c.unrecorded = r.recordUnexecuted()
+	}
+	if c.unrecorded != nil {
+		return c.unrecorded
 	}
 	if _, err := r.server.Write(pending); err != nil {
 		c.failed = true

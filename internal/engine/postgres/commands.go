@@ -38,17 +38,17 @@ func (r *relay) query(body []byte) error {
 	if err != nil {
 		return err
 	}
-	var kept *statement
-	if _, ok := deallocated(text); ok {
-		kept = &statement{text: append([]byte(nil), text...)} // to be looked at again when it has succeeded
+	q := request{kind: feQuery, touches: touchedBy(text)}
+	if q.touches&touchesStatements != 0 {
+		q.change = understand(text)
 	}
 	r.fromClient.query = audit.DatabaseQuery{Query: text}
-	return r.perform(feQuery, &r.fromClient.query, kept)
+	return r.perform(q, &r.fromClient.query)
 }
 
 // perform records a command that the database will execute and notes that its answer is due.
-func (r *relay) perform(kind byte, event audit.SessionEvent, s *statement) error {
-	q := request{kind: kind, statement: s, began: r.engine.cfg.Now()}
+func (r *relay) perform(q request, event audit.SessionEvent) error {
+	q.began = r.engine.cfg.Now()
 	var err error
 	if q.event, err = r.session.Record(r.ctx, event); err != nil {
 		return err
@@ -82,6 +82,9 @@ func (r *relay) pushLocked(q request) bool {
 	if q.runs() {
 		r.copied.Store(0)
 	}
+	if q.touches != 0 {
+		r.touch(&q)
+	}
 	r.requests.push(q)
 	return true
 }
@@ -92,6 +95,9 @@ func (r *relay) parse(body []byte) error {
 		return err
 	}
 	s := &statement{name: string(m.name), text: append([]byte(nil), m.text...), types: decodeTypes(m.types)}
+	if s.touches, _ = touchedFirst(m.text); s.touches&touchesStatements != 0 {
+		s.change = understand(s.text)
+	}
 	if r.engine.cfg.RecordProtocol {
 		if _, err := r.session.Record(r.ctx, &audit.PostgresParse{StatementName: s.name, Query: s.text}); err != nil {
 			return err
@@ -106,6 +112,9 @@ func (r *relay) parse(body []byte) error {
 	if r.pushLocked(request{kind: feParse, statement: s, id: r.lastID}) {
 		r.held += len(s.text)
 		r.statements.define(s.name, definition[*statement]{value: s, segment: r.segment, id: r.lastID})
+		if s.name != "" && !r.engine.cfg.RecordProtocol {
+			r.fromClient.unexecuted = append(r.fromClient.unexecuted, unexecuted{statement: s})
+		}
 	}
 	return nil
 }
@@ -125,13 +134,14 @@ func (r *relay) bind(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if p.statement, err = find(r, &r.statements, m.statement); err != nil {
+	found, err := find(r, &r.statements, m.statement)
+	if err != nil {
 		return err
 	}
+	p.statement, p.uncertain = found.value, found.uncertain || found.value == nil
 	p.name, p.named = keep(p.name, m.portal), keep(p.named, m.statement)
 	if r.engine.cfg.RecordProtocol {
-		event := &audit.PostgresBind{StatementName: p.named, PortalName: p.name, Parameters: r.show(p)}
-		if _, err := r.session.Record(r.ctx, event); err != nil {
+		if err := r.recordBind(p); err != nil {
 			return err
 		}
 	}
@@ -144,6 +154,9 @@ func (r *relay) bind(body []byte) error {
 	if r.pushLocked(request{kind: feBind, statement: p.statement, portal: p, id: r.lastID}) {
 		r.held += p.size()
 		r.portals.define(p.name, definition[*portal]{value: p, segment: r.segment, id: r.lastID})
+		if !r.engine.cfg.RecordProtocol {
+			r.fromClient.unexecuted = append(r.fromClient.unexecuted, unexecuted{portal: p})
+		}
 	}
 	return nil
 }
@@ -164,23 +177,24 @@ func (r *relay) takePortal() *portal {
 	if p == nil {
 		p = &portal{}
 	}
+	p.executed, p.event, p.skipped = false, 0, false
 	return p
 }
 
-// find returns what a name means for the next message, or nil. When that depends on answers to earlier
-// messages it waits for them.
-func find[T any](r *relay, n *names[*T], name []byte) (*T, error) {
+// find returns what a name means for the next message. When that depends on answers to earlier messages it waits
+// for them.
+func find[T any](r *relay, n *names[*T], name []byte) (meaning[*T], error) {
 	r.mu.Lock()
-	value, wait := n.lookUp(name, r.segment)
+	found, wait := n.lookUp(name, r.segment)
 	r.mu.Unlock()
 	if !wait {
-		return value, nil
+		return found, nil
 	}
 	err := r.await(func() bool {
-		value, wait = n.lookUp(name, r.segment)
+		found, wait = n.lookUp(name, r.segment)
 		return !wait
 	})
-	return value, err
+	return found, err
 }
 
 func (r *relay) execute(body []byte) error {
@@ -188,22 +202,23 @@ func (r *relay) execute(body []byte) error {
 	if err != nil {
 		return err
 	}
-	p, err := find(r, &r.portals, name)
+	found, err := find(r, &r.portals, name)
 	if err != nil {
 		return err
 	}
-	event := &r.fromClient.query
-	var s *statement
+	p, event, q := found.value, &r.fromClient.query, request{kind: feExecute}
 	if p == nil {
 		// A cursor of SQL, whose text is in the statement that declared it.
-		*event = audit.DatabaseQuery{PortalName: string(name)}
-	} else {
-		*event = audit.DatabaseQuery{Parameters: r.show(p), StatementName: p.named, PortalName: p.name}
-		if s = p.statement; s != nil {
-			event.Query = s.text
-		}
+		*event = audit.DatabaseQuery{PortalName: string(name), Uncertain: true}
+		return r.perform(q, event)
 	}
-	return r.perform(feExecute, event, s)
+	*event = audit.DatabaseQuery{Parameters: r.show(p), StatementName: p.named, PortalName: p.name, Uncertain: found.uncertain || p.uncertain}
+	p.executed = true
+	if s := p.statement; s != nil {
+		event.Query, s.executed = s.text, true
+		q.statement, q.touches, q.change = s, s.touches, s.change
+	}
+	return r.perform(q, event)
 }
 
 // show returns the values of a portal as they are recorded.
@@ -230,8 +245,8 @@ func (r *relay) describe(body []byte) error {
 	defer r.mu.Unlock()
 	if !m.portal {
 		// If it is not certain which statement is described, its types are not needed.
-		if s, wait := r.statements.lookUp(m.name, r.segment); !wait {
-			q.statement = s
+		if s, wait := r.statements.lookUp(m.name, r.segment); !wait && !s.uncertain {
+			q.statement = s.value
 		}
 	}
 	r.pushLocked(q)
@@ -269,7 +284,7 @@ func (r *relay) callFunction(body []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.perform(feFunctionCall, &audit.PostgresFunction{OID: oid, Args: call.parameters}, nil)
+	return r.perform(request{kind: feFunctionCall}, &audit.PostgresFunction{OID: oid, Args: call.parameters})
 }
 
 // sync ends what an error makes the database skip.

@@ -151,14 +151,11 @@ func (e *Engine) relay(ctx context.Context, client net.Conn, s *session.Session,
 	welcome = append(welcome, b.ready...)
 	b.reports, b.ready = nil, nil
 	r := newRelay(ctx, e, client, s, b)
-	err = r.welcomed(welcome)
-	if err == nil {
-		err = r.run()
+	r.key = key
+	if err := r.welcomed(welcome); err != nil {
+		return err
 	}
-	if r.abandoned && key != nil {
-		e.stopRunning(ctx, key)
-	}
-	return err
+	return r.run()
 }
 
 // negotiate tells a client of a newer protocol, or with options we do not have, what it has to do without.

@@ -11,8 +11,8 @@ func (r *relay) replyError(e serverError) error {
 		if a.current.kind == 0 {
 			r.next(beErrorResponse)
 		}
-		if a.current.runs() && !a.current.answered {
-			a.current.answered = true
+		if a.current.runs() && !a.current.over {
+			a.current.over = true
 			return r.recordOutcome(audit.Status{Error: e.Error()}, e.state, "")
 		}
 		return nil
@@ -22,7 +22,7 @@ func (r *relay) replyError(e serverError) error {
 	}
 	switch a.current.kind {
 	case feQuery, feFunctionCall: // a ReadyForQuery follows
-		a.current.answered = true
+		a.current.told, a.current.over = true, true
 		return r.failed(e)
 	case feSync: // the transaction could not be committed; a ReadyForQuery follows
 		return r.recordLate(e)
@@ -63,23 +63,31 @@ func (r *relay) failSegment(e serverError) error {
 		}
 	}
 	a.copying = 0
-	return r.recordSkippedAfter(&failed, r.skipAfter(&failed), e)
+	skipped, recorded := r.skipAfter(&failed)
+	if failed.kind == feBind && recorded {
+		if err := r.recordFailed(&failed, e); err != nil {
+			return err
+		}
+	}
+	return r.recordSkippedAfter(&failed, skipped, e)
 }
 
-// skipAfter takes back what failed and what the database skips behind it, and returns the requests among the
-// latter that were to run something.
-func (r *relay) skipAfter(failed *request) []request {
+// skipAfter takes back what failed and what the database skips behind it. It returns the requests among the
+// latter that were recorded, and whether the failed one was.
+func (r *relay) skipAfter(failed *request) (skipped []request, recorded bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.undefine(failed)
+	if failed.touches == 0 {
+		r.undefine(failed)
+	}
 	if failed.kind == feParse && failed.statement.name == "" {
 		r.dropStatement("") // the database has dropped it before it read the new one
 	}
 	defer r.doneLocked()
-	return r.skipToSync()
+	return r.skipToSync(), failed.isRecorded()
 }
 
-// skipToSync takes out the requests that will have no answer, and returns those that were to run something.
+// skipToSync takes out the requests that will have no answer, and returns those that were recorded.
 func (r *relay) skipToSync() (skipped []request) {
 	r.copyingIn = false
 	for q := r.requests.first(); q != nil; q = r.requests.first() {
@@ -88,7 +96,7 @@ func (r *relay) skipToSync() (skipped []request) {
 		}
 		dropped := r.requests.pop()
 		r.undefine(&dropped)
-		if dropped.runs() {
+		if dropped.isRecorded() {
 			skipped = append(skipped, dropped)
 		}
 	}
@@ -99,10 +107,13 @@ func (r *relay) skipToSync() (skipped []request) {
 // undefine takes back what a message that failed or was skipped would have defined.
 func (r *relay) undefine(q *request) {
 	switch {
+	case q.touches != 0:
+		r.lift(q)
 	case q.kind == feParse:
 		r.held -= len(q.statement.text)
 		r.statements.forget(q.statement.name, q.id)
 	case q.kind == feBind:
+		q.portal.skipped = true
 		r.held -= q.portal.size()
 		r.portals.forget(q.portal.name, q.id)
 	case q.kind == feClose && q.ofPortal:
@@ -112,21 +123,25 @@ func (r *relay) undefine(q *request) {
 	}
 }
 
+func (r *relay) recordFailed(q *request, e serverError) error {
+	return r.recordResult(q, &audit.DatabaseResult{Status: audit.Status{Error: e.Error()}, SQLState: e.state})
+}
+
 // recordSkippedAfter gives the statements that were recorded and then not executed their result. If the
 // failed message prepared one of them, its error is that statement's; if none of them, the attempt is recorded.
 func (r *relay) recordSkippedAfter(failed *request, skipped []request, e serverError) error {
 	told := failed.kind != feParse
-	prepares := failed.kind == feParse || failed.kind == feBind
+	prepares := failed.kind == feParse || failed.kind == feBind && failed.event == 0
 	for i := range skipped {
 		q := &skipped[i]
-		if !prepares || q.statement == nil || q.statement != failed.statement {
+		if !prepares || !q.runs() || q.statement == nil || q.statement != failed.statement {
 			if err := r.recordSkipped(q); err != nil {
 				return err
 			}
 			continue
 		}
 		told, prepares = true, false
-		if err := r.recordResult(q, &audit.DatabaseResult{Status: audit.Status{Error: e.Error()}, SQLState: e.state}); err != nil {
+		if err := r.recordFailed(q, e); err != nil {
 			return err
 		}
 	}

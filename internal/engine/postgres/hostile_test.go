@@ -140,7 +140,11 @@ func TestEveryType(t *testing.T) {
 				w := logIn(t, agent)
 				w.write(slices.Concat(before, frame(byte(typ), "body\x00"))...)
 				w.expect(malformedAnswer)
-				if got, want := <-connections, string(before)+string(terminate); got != want {
+				want := string(before)
+				if name == "idle" || name == "behind half a header" {
+					want += string(terminate) // otherwise the connection is broken off: something is running
+				}
+				if got := <-connections; got != want {
 					t.Fatalf("type %d: the database got %q", typ, got)
 				}
 				v := agent.Visit(t, len(agent.Visits())-1)

@@ -7,11 +7,14 @@ type request struct {
 	kind      byte       // the message's type; 0 for none
 	optional  bool       // a Sync that the database may have ignored during COPY
 	ofPortal  bool       // a Close is of a portal
-	answered  bool       // a Query has had a result
+	told      bool       // it has had a result
+	over      bool       // nothing but a ReadyForQuery is to come
+	touches   touches    // of Query and Execute: what it may redefine
+	change    *change    // of the same: what it does, where that is understood
 	statement *statement // of Parse, Describe, Bind and Execute
 	portal    *portal    // of Bind
 	name      string     // of Close
-	id        int64      // of what Parse, Bind and Close define
+	id        int64      // of what Parse, Bind and Close define, and of what touches names
 	event     int64      // index of the event of Query, Execute and FunctionCall
 	began     time.Time  // of Query, Execute and FunctionCall
 }

@@ -136,7 +136,15 @@ func outcomes(t testing.TB, v *enginetest.Visit) []outcome {
 	t.Helper()
 	var all []outcome
 	byIndex := make(map[int64]int)
-	for _, event := range v.Journal.Events("db.session.query", "db.session.result", "db.session.postgres.function") {
+	binds := make(map[int64]bool) // they have a result of their own if they fail
+	for _, event := range v.Journal.Events("db.session.query", "db.session.result", "db.session.postgres.function", "db.session.postgres.statements.bind") {
+		if event.Type == "db.session.postgres.statements.bind" {
+			binds[event.Number("ei")] = true
+			continue
+		}
+		if binds[event.Number("statement_ei")] && event.Type == "db.session.result" {
+			continue
+		}
 		if event.Type != "db.session.result" {
 			byIndex[event.Number("ei")] = len(all)
 			all = append(all, outcome{Query: event})

@@ -39,7 +39,7 @@ type relay struct {
 
 	fromClient reader // of the goroutine that reads from the client
 	fromServer answers
-	abandoned  bool // a statement was running when the relay ended
+	key        *cancellable // by which the running statement can be cancelled; nil if it cannot
 
 	mu         sync.Mutex
 	changed    sync.Cond // of what wait waits for
@@ -99,9 +99,13 @@ func (r *relay) run() error {
 	r.end(r.guard(r.readClient))
 	other.Wait()
 	<-interrupted
-	r.recordUnanswered()
 	cause := context.Cause(r.ctx)
-	r.farewell(cause)
+	abandoned := r.recordUnanswered()
+	if abandoned {
+		other.Go(r.stopDatabase)
+	}
+	r.farewell(cause, abandoned)
+	other.Wait()
 	if errors.Is(cause, errGoodbye) {
 		return nil
 	}
@@ -179,14 +183,24 @@ func (r *relay) saidGoodbye() bool {
 	return r.goodbye
 }
 
-// farewell tells the client why the session ends, if it can still read that, and the database that it is over.
-func (r *relay) farewell(cause error) {
+// stopDatabase stops what is running, and keeps what waits behind it from ever beginning: a database that cannot
+// send the answer to the one does not begin the other. So the connection goes first.
+func (r *relay) stopDatabase() {
+	r.session.Abort()
+	if r.key != nil {
+		r.engine.stopRunning(r.ctx, r.key)
+	}
+}
+
+// farewell tells the client why the session ends, if it can still read that, and the database that it is over, if
+// its connection was not broken off.
+func (r *relay) farewell(cause error, abandoned bool) {
 	deadline := time.Now().Add(goodbyeTime)
 	if message := farewellMessage(cause); message != nil && r.fromServer.atBoundary() {
 		_ = r.client.SetWriteDeadline(deadline)
 		_, _ = r.client.Write(message)
 	}
-	if r.fromClient.atBoundary() && !r.saidGoodbye() {
+	if r.fromClient.atBoundary() && !r.saidGoodbye() && !abandoned {
 		_ = r.server.SetWriteDeadline(deadline)
 		_, _ = r.server.Write([]byte{feTerminate, 0, 0, 0, lengthSize})
 	}
@@ -205,21 +219,22 @@ func farewellMessage(cause error) []byte {
 	return pgwire.Fatal(stateAdminShutdown, fault.Message(cause))
 }
 
-// recordUnanswered gives each statement that is still running or waiting its result: nobody knows it.
-func (r *relay) recordUnanswered() {
+// recordUnanswered gives each statement that is still running or waiting its result: nobody knows it. It reports
+// whether the database has anything left to do.
+func (r *relay) recordUnanswered() (any bool) {
 	r.mu.Lock()
 	left := r.requests.waiting()
 	r.requests = queue{}
 	r.mu.Unlock()
-	if r.fromServer.current.kind != 0 && !r.fromServer.current.answered {
-		left = append([]request{r.fromServer.current}, left...)
+	if current := r.fromServer.current; current.kind != 0 && !current.over {
+		left = append([]request{current}, left...)
 	}
 	for i := range left {
-		if left[i].runs() {
-			r.abandoned = true
+		if left[i].isRecorded() {
 			_ = r.recordResult(&left[i], &audit.DatabaseResult{Status: audit.Status{Error: "the session ended before the database answered"}})
 		}
 	}
+	return len(left) > 0
 }
 
 // recordResult records how a request ended; it fills in which one it was.

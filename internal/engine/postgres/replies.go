@@ -46,6 +46,9 @@ func (r *relay) done() {
 }
 
 func (r *relay) doneLocked() {
+	if q := &r.fromServer.current; q.touches != 0 {
+		r.touched(q)
+	}
 	r.fromServer.current = request{}
 	r.fromServer.bytes = 0
 	r.busy = false
@@ -68,7 +71,7 @@ func (r *relay) completed(body []byte) error {
 		}
 		tag = a.tag
 	}
-	a.current.answered = true
+	a.current.told = true
 	if err := r.recordOutcome(audit.Status{Success: true}, "", tag); err != nil {
 		return err
 	}
@@ -78,27 +81,11 @@ func (r *relay) completed(body []byte) error {
 		r.endCopyIn()
 	}
 	a.copying = 0
-	r.released(tag)
+	r.followTag(tag)
 	if a.current.kind == feExecute {
 		r.doneLocked()
 	}
 	return nil
-}
-
-// released forgets prepared statements that SQL has closed.
-func (r *relay) released(tag string) {
-	switch tag {
-	case "DISCARD ALL", "DEALLOCATE ALL":
-		for name := range r.statements.settled {
-			r.dropStatement(name)
-		}
-	case "DEALLOCATE":
-		if s := r.fromServer.current.statement; s != nil {
-			if name, ok := deallocated(s.text); ok {
-				r.dropStatement(name)
-			}
-		}
-	}
 }
 
 func (r *relay) dropStatement(name string) {
@@ -142,7 +129,7 @@ func (r *relay) ready(body []byte) error {
 		return desynchronised("a ReadyForQuery with status %q", body)
 	}
 	a := &r.fromServer
-	if a.current.runs() && !a.current.answered {
+	if a.current.runs() && !a.current.told {
 		if err := r.recordOutcome(audit.Status{Success: true}, "", ""); err != nil {
 			return err
 		}

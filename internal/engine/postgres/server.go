@@ -188,7 +188,7 @@ func (r *relay) reply(typ byte, size int64, body []byte) error {
 	case typ == beCopyOutResponse && returnsRows && a.copying == 0:
 		a.copying = typ
 	case typ == beFunctionCallResponse && kind == feFunctionCall:
-		a.current.answered = true
+		a.current.told, a.current.over = true, true
 		return r.recordOutcome(audit.Status{Success: true}, "", "")
 	default:
 		return desynchronised("message %q in answer to %q", typ, kind)
