@@ -6,7 +6,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/client"
+	"sallyport/internal/ca"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
@@ -32,7 +32,7 @@ func newVisited(t *testing.T) *visited {
 		t.Fatal(err)
 	}
 	var err error
-	if _, v.key, err = client.GenerateKey(); err != nil {
+	if _, v.key, err = ca.GenerateKeyPair(); err != nil {
 		t.Fatal(err)
 	}
 	res, err := w.as(w.user("alice")).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{
@@ -127,7 +127,7 @@ func TestEveryCertificateIsRecorded(t *testing.T) {
 func TestTheAdministratorsIdentityIsNotRenewedByTheAPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}
