@@ -117,7 +117,7 @@ func TestClientsThatCannotNameTheDatabase(t *testing.T) {
 		if err == nil {
 			return errors.New("it was connected")
 		}
-		if !strings.Contains(err.Error(), `no database service answers for "orders" now`) {
+		if !strings.Contains(err.Error(), `FATAL: database "orders" was not found`) {
 			return err
 		}
 		return nil
