@@ -48,10 +48,11 @@ type Config struct {
 // Authority serves the API. Safe for concurrent use.
 type Authority struct {
 	Config
-	cluster   string
-	logins    *limiter // of strangers' calls, by source
-	hashing   chan struct{}
-	dummyHash *passwordHash
+	cluster      string
+	logins       *limiter // of strangers' calls, by source
+	hashing      chan struct{}
+	refusedJoins alarm
+	dummyHash    *passwordHash
 
 	mu          sync.RWMutex
 	authorities map[ca.Type]*authorityKeys // guarded by mu

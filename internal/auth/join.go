@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/authapi/sallyportv1"
@@ -20,12 +17,6 @@ import (
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
 	"sallyport/internal/store"
-)
-
-// Lifetimes of join tokens made by CreateToken.
-const (
-	defaultTokenTTL = 30 * time.Minute
-	maxTokenTTL     = 48 * time.Hour
 )
 
 const kindHost = "host_record"
@@ -50,9 +41,21 @@ func (a *Authority) hostRecord(ctx context.Context, host string) (hostRecord, er
 // joinAPI implements JoinService.
 type joinAPI struct{ *Authority }
 
-// errJoin is the one answer to a host that may not join, whatever the reason: the log of the authority
-// has it.
+// errJoin is the one answer to a host whose token does not let it in, whatever the reason: the log of the
+// authority has it. Who tries tokens must not learn which of them exist.
 var errJoin = fault.New(fault.AccessDenied, "the join token was not accepted: it does not exist, has expired, is used up, or is for another type of service; make a new one with tctl tokens add")
+
+// joinRefusal is why a host may not join, as opposed to a failure on our side, after which it may try again.
+type joinRefusal struct {
+	why  string // for the log
+	told error  // to the host
+}
+
+func (r *joinRefusal) Error() string { return r.why }
+
+func refuseJoin(format string, args ...any) error {
+	return &joinRefusal{fmt.Sprintf(format, args...), errJoin}
+}
 
 // Join implements the API.
 func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error) {
@@ -67,17 +70,16 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 		HostID: req.GetHostId(), NodeName: req.GetNodeName(), Role: strings.Join(req.GetRoles(), ","), Method: resource.JoinToken,
 		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: sourceOf(ctx, req.GetClientAddress())},
 	}
-	tokenHash, why := a.useToken(ctx, req.GetToken(), roles)
-	if why == nil {
-		event.TokenName = resource.MaskToken(req.GetToken())
-		why = a.hostTaken(ctx, req.GetHostId(), tokenHash)
+	tokenHash, err := a.useToken(ctx, req.GetToken(), req.GetHostId(), roles)
+	if refusal, ok := errors.AsType[*joinRefusal](err); ok {
+		event.Error = refusal.why
+		a.Logger.Warn("join refused", "host_id", req.GetHostId(), "node", req.GetNodeName(), "reason", refusal.why)
+		return nil, errors.Join(refusal.told, a.record(ctx, event), a.countRefusedJoin(ctx, event.RemoteAddr))
 	}
-	if why != nil {
-		event.Error = why.Error()
-		a.Logger.Warn("join refused", "host_id", req.GetHostId(), "node", req.GetNodeName(), "reason", why.Error())
-		return nil, errors.Join(errJoin, a.record(ctx, event))
+	if err != nil {
+		return nil, err
 	}
-	event.Success = true
+	event.Success, event.TokenName = true, resource.MaskToken(req.GetToken())
 	if err := a.record(ctx, event); err != nil {
 		return nil, err
 	}
@@ -101,6 +103,9 @@ func checkJoin(req *sallyportv1.JoinRequest) ([]resource.SystemRole, any, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	if slices.Contains(roles, resource.RoleAuth) || slices.Contains(roles, resource.RoleAdmin) {
+		return nil, nil, fault.New(fault.AccessDenied, "an auth server does not join with a token; leave auth_service out of this host's configuration")
+	}
 	publicKey, err := ca.ParsePublicKey(req.GetPublicKey())
 	if err != nil {
 		return nil, nil, fault.Wrap(fault.BadParameter, err, "the public key cannot be used: %s", err)
@@ -108,78 +113,40 @@ func checkJoin(req *sallyportv1.JoinRequest) ([]resource.SystemRole, any, error)
 	return roles, publicKey, nil
 }
 
-// useToken checks a join token and counts its use. The error is for the log: the host is told no reason.
-func (a *Authority) useToken(ctx context.Context, secret string, roles []resource.SystemRole) (hash string, why error) {
-	if secret == "" {
-		return "", errors.New("no token given")
-	}
-	for {
-		token, static, err := a.findToken(ctx, secret)
-		if err != nil {
-			return "", err
-		}
-		if token.Spec.JoinMethod != resource.JoinToken {
-			return "", fmt.Errorf("token is for the join method %s", token.Spec.JoinMethod)
-		}
-		for _, role := range roles {
-			if !slices.Contains(token.Spec.Roles, role) {
-				return "", fmt.Errorf("token does not grant %s", role)
-			}
-		}
-		if static || token.Spec.UsesLeft == nil {
-			return secretHash(secret), nil
-		}
-		if *token.Spec.UsesLeft <= 0 {
-			return "", errors.New("token is used up")
-		}
-		*token.Spec.UsesLeft--
-		_, err = a.put(ctx, token)
-		if !errors.Is(err, store.ErrChanged) {
-			return secretHash(secret), err
-		}
-	}
-}
-
-// findToken looks for a stored token and then for a static one.
-func (a *Authority) findToken(ctx context.Context, secret string) (token *resource.Token, static bool, err error) {
-	token = &resource.Token{}
-	err = a.load(ctx, resource.KindToken, secret, token)
-	if err == nil {
-		if expires := token.Metadata.Expires; expires != nil && !a.Now().Before(*expires) {
-			return nil, false, errors.New("token has expired")
-		}
-		return token, false, nil
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return nil, false, err
-	}
-	for _, token := range a.StaticTokens {
-		if secretHash(token.GetName()) == secretHash(secret) {
-			return token, true, nil
-		}
-	}
-	return nil, false, errors.New("token does not exist or has expired")
-}
-
-// hostTaken returns why a token's holder may not have a host id: it is this host's own, or that of a host
-// that joined with another token which still lets hosts in. The error is for the log.
-func (a *Authority) hostTaken(ctx context.Context, host, tokenHash string) error {
+// refuseTaken refuses a token's holder a host id that is another's: this host's own, that of a host that runs,
+// or that of one that joined with another token which still lets hosts in.
+func (a *Authority) refuseTaken(ctx context.Context, host, tokenHash string) error {
 	record, err := a.hostRecord(ctx, host)
 	if err != nil {
 		return err
 	}
-	joinedOtherwise := record.Token != "" && record.Token != tokenHash && !a.tokenGone(ctx, record.Token)
-	if host == a.HostID || joinedOtherwise {
-		return errors.New("host id is taken")
+	gone := true
+	if record.Token != "" && record.Token != tokenHash {
+		if gone, err = a.tokenGone(ctx, record.Token); err != nil {
+			return err
+		}
 	}
-	return nil
+	if host == a.HostID || !gone {
+		return refuseJoin("host id is taken")
+	}
+	alive, err := a.hostAlive(ctx, host)
+	if err == nil && alive {
+		err = &joinRefusal{"host id is taken by a host that runs", fault.New(fault.AccessDenied,
+			"the host id %s belongs to a host that runs; give this one another by removing host_uuid from its data directory, or, if it is the same host, remove its registration on the auth server's host with tctl rm db_service/%s", host, host)}
+	}
+	return err
 }
 
-// tokenGone reports whether the token with which a host joined no longer lets anyone in, so that the
-// host's administrator must have made the new one.
-func (a *Authority) tokenGone(ctx context.Context, hash string) bool {
-	_, err := a.Store.Get(ctx, "/"+resource.KindToken+"/"+hash)
-	return errors.Is(err, store.ErrNotFound)
+// hostAlive reports whether a host has told lately that it runs.
+func (a *Authority) hostAlive(ctx context.Context, host string) (bool, error) {
+	for _, kind := range []string{resource.KindDatabaseService, resource.KindProxy} {
+		_, err := a.Store.Get(ctx, key(kind, host))
+		if !errors.Is(err, store.ErrNotFound) {
+			return err == nil, err
+		}
+	}
+	servers, err := a.Store.List(ctx, "/"+resource.KindDatabaseServer+"/", "", 0)
+	return slices.ContainsFunc(servers, func(item store.Item) bool { return strings.HasSuffix(item.Key, "/"+host) }), err
 }
 
 func (a *Authority) saveHost(ctx context.Context, host string, record hostRecord) error {
@@ -203,51 +170,4 @@ func (a *Authority) hostCertificate(id *identity.Identity, publicKey any) (*sall
 	return &sallyportv1.HostCertificate{
 		Certificate: ca.EncodeCertificate(der), Authorities: a.publicAuthorities(), ClusterName: a.cluster,
 	}, nil
-}
-
-// CreateToken implements the API.
-func (a joinAPI) CreateToken(ctx context.Context, req *sallyportv1.CreateTokenRequest) (*sallyportv1.CreateTokenResponse, error) {
-	roles, err := resource.ParseSystemRoles(strings.Join(req.GetRoles(), ","))
-	if err != nil {
-		return nil, err
-	}
-	ttl := time.Duration(req.GetTtlSeconds()) * time.Second
-	switch {
-	case ttl == 0:
-		ttl = defaultTokenTTL
-	case ttl < 0 || ttl > maxTokenTTL:
-		return nil, fault.New(fault.BadParameter, "a token lives between one second and %s; create a token resource for a longer life", maxTokenTTL)
-	}
-	value := req.GetValue()
-	if value == "" {
-		value = randomSecret()
-	}
-	r, err := resource.New(resource.KindToken)
-	if err != nil {
-		return nil, err
-	}
-	token := r.(*resource.Token)
-	expires := a.Now().Add(ttl).UTC()
-	token.Metadata.Name, token.Metadata.Labels, token.Metadata.Expires = value, req.GetLabels(), &expires
-	token.Spec.Roles = roles
-	if err := token.Validate(); err != nil {
-		return nil, err
-	}
-	if _, _, err := a.findToken(ctx, value); err == nil {
-		return nil, fault.New(fault.AlreadyExists, "a token with this value already exists; choose another value")
-	}
-	if err := a.recordChange(ctx, token, nil); err != nil {
-		return nil, err
-	}
-	if _, err := a.create(ctx, token); err != nil {
-		return nil, err
-	}
-	return &sallyportv1.CreateTokenResponse{Token: value, Roles: roleNames(token.Spec.Roles), Expires: timestamppb.New(expires)}, nil
-}
-
-// randomSecret returns 128 random bits as 32 hexadecimal digits.
-func randomSecret() string {
-	var secret [16]byte
-	_, _ = rand.Read(secret[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(secret[:])
 }

@@ -1,15 +1,21 @@
 package auth_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"sallyport/internal/auth"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
+	"sallyport/internal/store"
 )
 
 func (w *world) join(token, host string, roles ...string) (*sallyportv1.JoinResponse, error) {
@@ -90,6 +96,108 @@ func TestHostIDsAreNotTakenOver(t *testing.T) {
 	}
 	_, err = w.join(w.token("db"), "../../etc", "Db")
 	wantKind(t, err, fault.BadParameter, "UUID")
+}
+
+func TestARunningHostKeepsItsID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host, first := uuid.NewString(), w.token("db")
+	res, err := w.join(first, host, "Db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := certificate(t, res.GetIdentity().GetCertificate())
+	w.clock.Advance(31 * time.Minute) // the token ends
+	if err := heartbeat(t, w, agent, host, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	w.mustApply("kind: token\nversion: v2\nmetadata: {name: once-and-no-more}\nspec: {roles: [Db], uses_left: 1}\n")
+	_, err = w.join("once-and-no-more", host, "Db")
+	wantKind(t, err, fault.AccessDenied, "tctl rm db_service/"+host)
+	if n := w.events("instance.join", "by a host that runs"); n != 1 {
+		t.Errorf("%d refusals were recorded", n)
+	}
+	w.clock.Advance(16 * time.Minute) // the heartbeat ends
+	if _, err := w.join("once-and-no-more", host, "Db"); err != nil {
+		t.Errorf("a host that is down, with a token whose use was not spent: %v", err)
+	}
+}
+
+// brokenStore fails to read keys of a kind.
+type brokenStore struct {
+	store.Store
+	kind string
+}
+
+func (s *brokenStore) Get(ctx context.Context, key string) (store.Item, error) {
+	if s.kind != "" && strings.HasPrefix(key, "/"+s.kind+"/") {
+		return store.Item{}, errors.New("input/output error")
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func TestAFailureOfTheStoreIsNotARefusedToken(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"token", "host_record", "db_service"} {
+		broken := &brokenStore{}
+		w := newWorld(t, func(c *auth.Config) {
+			broken.Store = c.Store
+			c.Store = broken
+		})
+		token := w.token("db")
+		broken.kind = kind
+		if _, err := w.join(token, uuid.NewString(), "Db"); !fault.Is(err, fault.Internal) {
+			t.Errorf("%s cannot be read: %v", kind, err)
+		}
+	}
+}
+
+func TestAuthServersDoNotJoin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.join(w.token("auth", "db"), uuid.NewString(), "Auth", "Db")
+	wantKind(t, err, fault.AccessDenied, "does not join with a token")
+}
+
+func TestTokensThatCanBeGuessedAreNotMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.admin.Join.CreateToken(t.Context(), &sallyportv1.CreateTokenRequest{Roles: []string{"db"}, Value: "a"})
+	wantKind(t, err, fault.BadParameter, "at least 16 characters")
+	_, err = w.admin.Resources.PutResource(t.Context(), &sallyportv1.PutResourceRequest{Resource: &sallyportv1.Resource{Kind: "token",
+		Json: []byte(`{"kind":"token","version":"v2","metadata":{"name":"fifteen letters"},"spec":{"roles":["Db"],"join_method":"token"}}`)}})
+	wantKind(t, err, fault.BadParameter, "at least 16 characters")
+	w.mustApply("kind: token\nversion: v2\nmetadata: {name: a}\nspec: {roles: [Db], join_method: iam, allow: [{aws_account: '123456789012'}]}\n")
+}
+
+func TestAFloodOfRefusedJoinsRaisesAnAlert(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, public, err := ca.GenerateKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(i int) {
+		_, err := w.proxy.Join.Join(t.Context(), &sallyportv1.JoinRequest{Token: "guess", HostId: uuid.NewString(), Roles: []string{"Db"}, PublicKey: public,
+			ClientAddress: fmt.Sprintf("198.51.100.%d:1", i)})
+		wantKind(t, err, fault.AccessDenied, "not accepted")
+	}
+	for i := range 100 {
+		try(i)
+	}
+	w.clock.Advance(2 * time.Minute)
+	for i := range 100 {
+		try(i)
+	}
+	if w.events("alert.join_failures", "") != 0 {
+		t.Error("an alert for 100 a minute")
+	}
+	for i := range 3 {
+		try(i)
+	}
+	if n := w.events("alert.join_failures", `"failures":101`); n != 1 {
+		t.Errorf("%d alerts for more than 100 a minute", n)
+	}
 }
 
 func TestUserCertificateOfAnAdministratorIsCapped(t *testing.T) {

@@ -289,8 +289,8 @@ func TestSettingsOfTheClusterOnlyWhenTheFileMakesThem(t *testing.T) {
   session_recording: "off"
   message_of_the_day: hello
   authentication: {second_factor: on, require_session_mfa: yes, default_session_ttl: 8h}
-  tokens: ["db,node:secret-one", "proxy:/etc/token"]
-`), "t", env(map[string]string{"/etc/token": "secret-two\n"}))
+  tokens: ["db,node:secret-number-one", "proxy:/etc/token"]
+`), "t", env(map[string]string{"/etc/token": "secret-number-two\n"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestSettingsOfTheClusterOnlyWhenTheFileMakesThem(t *testing.T) {
 	if network.Spec.ClientIdleTimeout != 0 || recording.Spec.Mode != "off" {
 		t.Errorf("idle timeout is %v, recording is %q", network.Spec.ClientIdleTimeout, recording.Spec.Mode)
 	}
-	if len(c.Auth.StaticTokens) != 2 || c.Auth.StaticTokens[0].GetName() != "secret-one" || len(c.Auth.StaticTokens[0].Spec.Roles) != 2 || c.Auth.StaticTokens[1].GetName() != "secret-two" {
+	if len(c.Auth.StaticTokens) != 2 || c.Auth.StaticTokens[0].GetName() != "secret-number-one" || len(c.Auth.StaticTokens[0].Spec.Roles) != 2 || c.Auth.StaticTokens[1].GetName() != "secret-number-two" {
 		t.Errorf("static tokens are not those of the file")
 	}
 }

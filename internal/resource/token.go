@@ -52,6 +52,9 @@ type TokenRule struct {
 	AWSOrganizationID string  `json:"aws_organization_id,omitempty"`
 }
 
+// minToken is how long a token that is a secret is at least, in bytes.
+const minToken = 16
+
 // Join methods that take settings in this package. Others are kept as written.
 const (
 	JoinToken = "token"
@@ -136,6 +139,9 @@ func (t *Token) check(p *problems) {
 	}
 	if s.JoinMethod == "" {
 		s.JoinMethod = JoinToken
+	}
+	if s.JoinMethod == JoinToken && len(t.Metadata.Name) < minToken {
+		p.add("metadata.name", "is the secret that lets hosts in and needs at least %d characters; tctl tokens add makes a random one", minToken)
 	}
 	checkOneOf(p, "spec.join_method", s.JoinMethod, JoinToken, JoinIAM, JoinEC2, "azure", "gcp", "github", "gitlab",
 		"circleci", "kubernetes", "spacelift", "tpm", "terraform_cloud", "bitbucket", "oracle")
