@@ -302,12 +302,10 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 			return err
 		}
 		r.Spec.LocalAuth = nil // credentials are kept apart
-		if c.user != nil {
-			return access.CheckUserGrant(c.access(), r)
-		}
+		return a.mayChangeUser(ctx, r)
 	case *resource.Role:
 		if c.user != nil {
-			return access.CheckGrant(c.access(), r)
+			return errors.Join(access.CheckGrant(c.access(), r), access.CheckAdministration(c.access(), []*resource.Role{r}))
 		}
 	case *resource.Lock:
 		now := a.Now().UTC()

@@ -62,6 +62,9 @@ func (a userAPI) CreateUser(ctx context.Context, req *sallyportv1.CreateUserRequ
 	if err := a.checkRolesExist(ctx, user.Spec.Roles); err != nil {
 		return nil, err
 	}
+	if err := a.mayChangeUser(ctx, user); err != nil {
+		return nil, err
+	}
 	if err := a.refuseTwin(ctx, user.GetName()); err != nil {
 		return nil, err
 	}
@@ -106,6 +109,9 @@ func (a userAPI) ResetUser(ctx context.Context, req *sallyportv1.ResetUserReques
 		return nil, fault.New(fault.NotFound, "user %q does not exist; see tctl users ls", name)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := a.mayAdminister(ctx, user.Spec.Roles); err != nil {
 		return nil, err
 	}
 	if err := a.recordLink(ctx, name, ttl); err != nil {

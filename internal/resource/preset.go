@@ -7,6 +7,9 @@ const (
 	RoleNameAuditor = "auditor"
 )
 
+// WhereOwnSession is the condition of a rule about sessions that the holder took part in.
+const WhereOwnSession = "contains(session.participants, user.metadata.name)"
+
 // PresetRoles returns the roles that exist from the first start, valid and with their defaults. The
 // caller owns them.
 func PresetRoles() []*Role {
@@ -44,7 +47,7 @@ func accessRole() *Role {
 		DatabaseRoles:         Strings{"{{internal.db_roles}}"},
 		Rules: []Rule{
 			readOnly(KindEvent),
-			{Resources: Strings{KindSession}, Verbs: Strings{VerbList, VerbRead}, Where: "contains(session.participants, user.metadata.name)"},
+			{Resources: Strings{KindSession}, Verbs: Strings{VerbList, VerbRead}, Where: WhereOwnSession},
 			{Resources: Strings{KindInstance, KindMaintenanceConfig}, Verbs: Strings{VerbRead}},
 		},
 	})
