@@ -21,6 +21,8 @@ type reader struct {
 	failed bool  // a write to the database went wrong
 	query  audit.DatabaseQuery
 
+	copyEnded bool // perhaps with Syncs before that, which are not answered yet
+
 	unexecuted []unexecuted // what the next write brings and no Execute in it has recorded
 	unrecorded error        // why what is pending was not recorded, so that it must not be sent
 	call       portal       // arguments of a function call

@@ -7,6 +7,11 @@ import (
 
 // message reads, records and notes one message of the client, which is sent on afterwards.
 func (r *relay) message(typ byte, body []byte) error {
+	if r.fromClient.copyEnded && isRequest(typ) {
+		if err := r.settleCopy(); err != nil {
+			return err
+		}
+	}
 	switch typ {
 	case feQuery:
 		return r.query(body)
@@ -31,6 +36,15 @@ func (r *relay) message(typ byte, body []byte) error {
 		return decodeCopyFail(body)
 	}
 	return nil // Flush and Terminate
+}
+
+// isRequest reports whether the database does something at a message in command mode.
+func isRequest(typ byte) bool {
+	switch typ {
+	case feQuery, feParse, feBind, feDescribe, feExecute, feClose, feFunctionCall:
+		return true
+	}
+	return false
 }
 
 func (r *relay) query(body []byte) error {
@@ -285,25 +299,4 @@ func (r *relay) callFunction(body []byte) error {
 		return err
 	}
 	return r.perform(request{kind: feFunctionCall}, &audit.PostgresFunction{OID: oid, Args: call.parameters})
-}
-
-// sync ends what an error makes the database skip.
-func (r *relay) sync() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.segment++
-	r.skipping = false
-	r.requests.push(request{kind: feSync, optional: r.copyingIn})
-}
-
-// endCopy notes where the client ended a COPY: Syncs before that may stay without an answer.
-func (r *relay) endCopy() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.copyingIn:
-		r.copyingIn = false
-	case r.unanswered() > 0 && !r.skipping:
-		r.requests.push(request{kind: feCopyDone})
-	}
 }

@@ -57,7 +57,7 @@ type relay struct {
 	guessed    int     // answers to Syncs that may have been those of later ones
 	goodbye    bool    // the client has said it
 
-	copied   atomic.Int64  // bytes of COPY from the client
+	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
 	firstPID atomic.Uint32 // number of the connection, until the first result has told it
 }
 

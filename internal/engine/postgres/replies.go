@@ -28,6 +28,11 @@ func (r *relay) next(typ byte) bool {
 			continue
 		case isSync && q.optional:
 			r.guessed++
+			if q.more > 0 {
+				q.more--
+				r.fromServer.current, r.busy = *q, true
+				return true
+			}
 		case !isSync:
 			r.guessed = 0
 		}
@@ -49,6 +54,7 @@ func (r *relay) doneLocked() {
 	if q := &r.fromServer.current; q.touches != 0 {
 		r.touched(q)
 	}
+	r.dropCopyEnds()
 	r.fromServer.current = request{}
 	r.fromServer.bytes = 0
 	r.busy = false
@@ -105,7 +111,7 @@ func (r *relay) recordOutcome(status audit.Status, state, tag string) error {
 	a.result = audit.DatabaseResult{Status: status, Rows: rows, Bytes: a.bytes, SQLState: state, CommandTag: tag}
 	switch a.copying {
 	case beCopyInResponse:
-		a.result.CopyDirection, a.result.CopyBytes = audit.CopyIn, r.copied.Swap(0)
+		a.result.CopyDirection, a.result.CopyBytes = audit.CopyIn, r.copiedIn()
 	case beCopyOutResponse:
 		a.result.CopyDirection, a.result.CopyBytes = audit.CopyOut, a.copied
 	}
@@ -202,30 +208,4 @@ func (r *relay) describeParameters(body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.types = types
-}
-
-// beginCopyIn notes that the database ignores Syncs up to the end of the COPY.
-func (r *relay) beginCopyIn() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	waiting := r.requests.waiting()
-	for i := range waiting {
-		if waiting[i].kind == feCopyDone {
-			return
-		}
-		if waiting[i].kind == feSync {
-			waiting[i].optional = true
-		}
-	}
-	r.copyingIn = true
-}
-
-// endCopyIn removes the Syncs that the database has ignored.
-func (r *relay) endCopyIn() {
-	r.copyingIn = false
-	for q := r.requests.first(); q != nil && (q.kind == feCopyDone || q.kind == feSync && q.optional); q = r.requests.first() {
-		if r.requests.pop().kind == feCopyDone {
-			return
-		}
-	}
 }
