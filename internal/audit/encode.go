@@ -49,7 +49,7 @@ func (e *encoder) statement(key string, value []byte) { appendText(e, key, value
 func appendText[T string | []byte](e *encoder, key string, value T) {
 	e.always(key)
 	var exact bool
-	if e.b, exact = appendQuoted(e.b, value); exact {
+	if e.b, exact = appendPrinted(e.b, value); exact {
 		return
 	}
 	e.base64(key+"_base64", []byte(value))
@@ -65,6 +65,9 @@ func (e *encoder) base64(key string, value []byte) {
 }
 
 func appendBase64(b, value []byte) []byte {
+	if len(value) > longText {
+		b = slices.Grow(b, base64.StdEncoding.EncodedLen(len(value))+longHead)
+	}
 	b = append(b, '"')
 	b = base64.StdEncoding.AppendEncode(b, value)
 	return append(b, '"')

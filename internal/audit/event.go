@@ -3,7 +3,8 @@
 //
 // The emitter encodes an event once. Those bytes are the event: nobody encodes it again. A text that
 // is not valid UTF-8 is printed with replacement characters, and its exact bytes follow under the same
-// key with the suffix "_base64". Fields are only ever added.
+// key with the suffix "_base64". So they do for a long text that escaping would swell, of which only the
+// beginning is printed. Fields are only ever added.
 package audit
 
 import (

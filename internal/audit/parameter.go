@@ -1,9 +1,6 @@
 package audit
 
-import (
-	"strconv"
-	"unicode/utf8"
-)
+import "strconv"
 
 // Parameter is one value bound to a statement, as it was on the wire.
 type Parameter struct {
@@ -30,7 +27,7 @@ func (e *encoder) parameters(key string, values []Parameter) {
 			e.b = appendBase64(e.b, v.Value)
 		default:
 			var ok bool
-			e.b, ok = appendQuoted(e.b, v.Value)
+			e.b, ok = appendPrinted(e.b, v.Value)
 			exact = exact && ok
 		}
 	}
@@ -60,7 +57,9 @@ func (e *encoder) inexact(key string, values []Parameter) {
 	e.always(key)
 	for i := range values {
 		e.element(i)
-		if v := &values[i]; v.Null || v.Binary || utf8.Valid(v.Value) {
+		v := &values[i]
+		_, exact := printable(v.Value)
+		if v.Null || v.Binary || exact {
 			e.b = append(e.b, "null"...)
 		} else {
 			e.b = appendBase64(e.b, v.Value)

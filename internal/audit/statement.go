@@ -1,6 +1,9 @@
 package audit
 
-import "time"
+import (
+	"encoding/hex"
+	"time"
+)
 
 // DatabaseQuery is a statement about to be sent to the database. Query is not kept after encoding.
 type DatabaseQuery struct {
@@ -37,6 +40,10 @@ type DatabaseQueryFailed struct {
 	DatabaseQuery
 	Error   string
 	Message string
+	// Of a message that is too large, when Query is its beginning: its length in the protocol, and the SHA-256 of
+	// its body if all of it was sent.
+	MessageSize int64
+	MessageHash []byte
 }
 
 // Type implements Event.
@@ -47,6 +54,8 @@ func (*DatabaseQueryFailed) Code() string { return "TDB02W" }
 
 func (v *DatabaseQueryFailed) appendFields(e *encoder) {
 	v.appendStatement(e)
+	e.number("message_size", v.MessageSize)
+	e.text("message_sha256", hex.EncodeToString(v.MessageHash))
 	status := Status{Error: v.Error, Message: v.Message}
 	status.appendTo(e)
 }

@@ -21,6 +21,10 @@ type reader struct {
 	failed bool  // a write to the database went wrong
 	query  audit.DatabaseQuery
 
+	oversize *oversize // the message under way, which is too large; nil if there is none
+	refused  bool      // it has been recorded
+	reserved int64     // of the budget for large messages
+
 	copyEnded bool // perhaps with Syncs before that, which are not answered yet
 
 	unexecuted []unexecuted // what the next write brings and no Execute in it has recorded
@@ -29,7 +33,7 @@ type reader struct {
 }
 
 // atBoundary reports whether the database was sent whole messages.
-func (c *reader) atBoundary() bool { return c.skip == 0 && !c.failed }
+func (c *reader) atBoundary() bool { return (c.skip == 0 || c.oversize != nil) && !c.failed }
 
 // readClient reads messages until the client goes: all that one read brought are recorded and then sent on, in
 // one write of the very bytes that were read.
@@ -79,6 +83,11 @@ func (r *relay) scanClient() error {
 			n := min(c.skip, int64(in.end-in.scanned))
 			in.scanned += int(n)
 			c.skip -= n
+			if c.oversize != nil {
+				if err := r.skipOversize(int(n)); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		frame := in.buf[in.scanned:in.end]
@@ -91,6 +100,9 @@ func (r *relay) scanClient() error {
 		consumed, err := r.scanFrame(frame)
 		if err != nil {
 			return err
+		}
+		if c.oversize != nil {
+			continue
 		}
 		if consumed == 0 {
 			break
@@ -114,6 +126,9 @@ func (r *relay) checkType(frame []byte) error {
 // scanFrame takes the message at the beginning of frame. It returns 0 when the message is not complete.
 func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	typ, size := frame[0], int64(binary.BigEndian.Uint32(frame[1:]))
+	if isOversize(typ, size) {
+		return 0, r.beginOversize(typ, size)
+	}
 	limit, known := messageLimit(typ)
 	if !known || size < lengthSize || size > limit {
 		return 0, r.recordMalformed(frame, fmt.Errorf("message %q of length %d", typ, size))
@@ -125,6 +140,10 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	}
 	total := int(size) + headerSize - lengthSize
 	if len(frame) < total {
+		r.fromClient.inbox.expect(total)
+		if len(frame) >= largeMessage {
+			return 0, r.reserve(total)
+		}
 		return 0, nil
 	}
 	if err := r.awaitRoom(); err != nil {
@@ -199,6 +218,7 @@ func (r *relay) sendToServer() error {
 		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
 	}
 	c.inbox.sent()
+	r.release()
 	return nil
 }
 

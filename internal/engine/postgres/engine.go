@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+	"golang.org/x/sync/semaphore"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/cancelkey"
@@ -37,6 +38,10 @@ type Config struct {
 	// MaxKept bounds the bytes of prepared statements and bound values that one session makes us keep; 0 means
 	// 128 MiB. What goes beyond ends the session.
 	MaxKept int
+	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
+	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	MaxLarge  int
+	LargeWait time.Duration
 }
 
 const defaultMaxKept = 128 << 20
@@ -47,6 +52,7 @@ type Engine struct {
 	cfg     Config
 	buffers buffers
 	cancels cancels
+	large   *semaphore.Weighted
 }
 
 // New returns an engine without sessions.
@@ -54,7 +60,13 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	return &Engine{cfg: cfg, cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
+	if cfg.MaxLarge == 0 {
+		cfg.MaxLarge = defaultMaxLarge
+	}
+	if cfg.LargeWait == 0 {
+		cfg.LargeWait = defaultLargeWait
+	}
+	return &Engine{cfg: cfg, large: semaphore.NewWeighted(int64(cfg.MaxLarge)), cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
 }
 
 // Serve implements engine.Engine.

@@ -10,13 +10,14 @@ import (
 
 // SQLSTATEs that have no kind of fault (PostgreSQL documentation, "PostgreSQL Error Codes").
 const (
-	stateProtocolViolation   = "08P01"
-	stateConnectionFailure   = "08006"
-	stateFeatureNotSupported = "0A000"
-	stateInvalidParameter    = "22023"
-	stateNameTooLong         = "42622"
-	stateLimitExceeded       = "54000"
-	stateAdminShutdown       = "57P01"
+	stateProtocolViolation     = "08P01"
+	stateConnectionFailure     = "08006"
+	stateFeatureNotSupported   = "0A000"
+	stateInvalidParameter      = "22023"
+	stateNameTooLong           = "42622"
+	stateLimitExceeded         = "54000"
+	stateInsufficientResources = "53000"
+	stateAdminShutdown         = "57P01"
 )
 
 // ending is why a session ends, under the SQLSTATE that the client reads.

@@ -35,6 +35,7 @@ type inbox struct {
 	buffers *buffers
 	buf     []byte // small, or a large one
 	small   [smallBuffer]byte
+	want    int // length of the message under way, if it is known
 	start   int
 	scanned int
 	end     int
@@ -50,6 +51,7 @@ func (b *inbox) fill(r io.Reader, underWay bool) (int, error) {
 	}
 	n, err := r.Read(b.buf[b.end:])
 	b.end += n
+	b.want = 0
 	return n, err
 }
 
@@ -68,13 +70,25 @@ func (b *inbox) makeRoom() {
 	case len(b.buf) == smallBuffer, len(b.buf) > largeBuffer && len(held) < largeBuffer:
 		target = b.buffers.take()
 	case len(held) == len(b.buf):
-		target = make([]byte, 2*len(b.buf))
+		target = make([]byte, b.grown())
 	case b.start == 0:
 		return
 	}
 	copy(target, held)
 	b.scanned, b.end, b.start = b.scanned-b.start, len(held), 0
 	b.swap(target)
+}
+
+// expect says how long the message is that begins at what is to be looked at.
+func (b *inbox) expect(total int) { b.want = total }
+
+// grown returns the size of the next buffer: no more than the message needs.
+func (b *inbox) grown() int {
+	twice := 2 * len(b.buf)
+	if need := b.scanned - b.start + b.want; need > len(b.buf) && need < twice {
+		return need
+	}
+	return twice
 }
 
 func (b *inbox) swap(target []byte) {

@@ -99,6 +99,10 @@ func (r *relay) run() error {
 	r.end(r.guard(r.readClient))
 	other.Wait()
 	<-interrupted
+	r.release()
+	if c := &r.fromClient; c.oversize != nil && !c.refused {
+		_ = r.recordOversize(nil)
+	}
 	cause := context.Cause(r.ctx)
 	abandoned := r.recordUnanswered()
 	if abandoned {

@@ -1,0 +1,158 @@
+package postgres_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/postgres"
+	"sallyport/internal/engine/postgres/pgtest"
+	"sallyport/internal/fault"
+)
+
+// swallow is a server that reads everything after the login and answers nothing.
+var swallow = pgtest.Options{Relay: func(c *pgtest.Conn) { _, _ = io.Copy(io.Discard, c.Conn) }}
+
+// TestMessagesOverTheLimit checks that a message which is too large is told apart from garbage: the client reads the
+// limit and a way out, and the log names what was refused, though not a byte of it was kept or sent.
+func TestMessagesOverTheLimit(t *testing.T) {
+	t.Parallel()
+	const size = 64<<20 + 100
+	for name, c := range map[string]struct {
+		typ        byte
+		begin, end string
+		text       string
+	}{
+		"Query":        {'Q', "select length('", "')\x00", "select length('xxx"},
+		"Parse":        {'P', "name\x00select length('", "')\x00\x00\x00", "select length('xxx"},
+		"Bind":         {'B', "\x00\x00", "\x00\x00", ""},
+		"FunctionCall": {'F', "\x00\x00\x00\x01", "\x00\x00", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options, connections := watched()
+			agent, _ := small(t, options)
+			w := logIn(t, agent)
+			body := c.begin + strings.Repeat("x", size-4-len(c.begin)-len(c.end)) + c.end
+			w.write(binary.BigEndian.AppendUint32([]byte{c.typ}, size)...)
+			if _, err := io.WriteString(w.Conn, body); err != nil {
+				t.Fatal(err)
+			}
+			message, err := w.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := message.(*pgproto3.ErrorResponse); !ok || got.Code != "54000" || !strings.Contains(got.Message, "67108864") || !strings.Contains(got.Message, "COPY") {
+				t.Errorf("the client got %v", message)
+			}
+			v := agent.Visit(t, 0)
+			if err := v.Wait(t); !fault.Is(err, fault.LimitExceeded) {
+				t.Errorf("the engine returned %v", err)
+			}
+			sum := sha256.Sum256([]byte(body))
+			events := v.Journal.Events("db.session.query.failed", "db.session.malformed_packet")
+			if len(events) != 1 || events[0].Code != "TDB02W" || events[0].Number("message_size") != size || events[0].Text("message_sha256") != hex.EncodeToString(sum[:]) ||
+				!strings.HasPrefix(events[0].Text("db_query"), c.text) || len(events[0].Text("db_query")) > 64<<10 {
+				t.Errorf("recorded %d events: %.500v", len(events), events)
+			}
+			if got := <-connections; got != string(terminate) {
+				t.Errorf("the database got %.100q", got)
+			}
+		})
+	}
+}
+
+// TestAMessageOverTheLimitThatBreaksOff checks that the attempt is recorded even so.
+func TestAMessageOverTheLimitThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	agent, _ := small(t, swallow)
+	w := logIn(t, agent)
+	w.write(append(binary.BigEndian.AppendUint32([]byte{'Q'}, 100<<20), "select 'begun"...)...)
+	if err := w.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	v := agent.Visit(t, 0)
+	if err := v.Wait(t); err == nil {
+		t.Error("the engine returned no error")
+	}
+	events := v.Journal.Events("db.session.query.failed")
+	if len(events) != 1 || events[0].Number("message_size") != 100<<20 || events[0].Text("message_sha256") != "" || events[0].Text("db_query") != "select 'begun" {
+		t.Errorf("recorded %v", events)
+	}
+}
+
+// TestALargeStatementTakesLittleMoreThanItself counts all that is allocated while one is on its way, also when
+// every character of it has to be escaped in the record. It runs alone: the count is the whole process's.
+func TestALargeStatementTakesLittleMoreThanItself(t *testing.T) {
+	const size = 60 << 20
+	for name, text := range map[string]string{"plain": "x", "escaped": "\x01", "not UTF-8": "\xff"} {
+		t.Run(name, func(t *testing.T) {
+			read := make(chan struct{})
+			agent, _ := small(t, pgtest.Options{Relay: func(c *pgtest.Conn) {
+				_, _ = io.CopyN(io.Discard, c.Conn, size)
+				close(read)
+			}})
+			w := logIn(t, agent)
+			message := frame('Q', strings.Repeat(text, size)+"\x00")
+			agent.Visit(t, 0).Journal.Forget()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			w.write(message...)
+			select {
+			case <-read:
+			case <-time.After(enginetest.Patience):
+				t.Fatal("the statement does not arrive")
+			}
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 4*size {
+				t.Errorf("%d MiB were allocated for a statement of %d MiB", got>>20, size>>20)
+			}
+		})
+	}
+}
+
+// TestLargeMessagesShareABudget checks that what many sessions keep of messages under way is bounded together.
+func TestLargeMessagesShareABudget(t *testing.T) {
+	t.Parallel()
+	const size = 32 << 20
+	hold := make(chan struct{})
+	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: size + size/2, LargeWait: 50 * time.Millisecond})
+	agent, _ := small(t, pgtest.Options{Relay: func(*pgtest.Conn) { <-hold }}, func(cfg *enginetest.Config) { cfg.Engine = engine })
+	statement := frame('Q', "select '"+strings.Repeat("x", size)+"'\x00")
+	first, second := logIn(t, agent), logIn(t, agent)
+	go func() { _, _ = first.Conn.Write(statement) }()
+	held := agent.Visit(t, 0)
+	for len(held.Journal.Events("db.session.query")) == 0 {
+		runtime.Gosched()
+	}
+	go func() { _, _ = second.Conn.Write(statement) }()
+	second.expect("ErrorResponse(FATAL 53000) end")
+	if got := agent.Visit(t, 1).Journal.Events("db.session.query"); len(got) != 0 {
+		t.Errorf("%d statements were recorded", len(got))
+	}
+	held.End(errStopping)
+	if err := held.Wait(t); err == nil {
+		t.Error("the engine returned no error")
+	}
+	// What the first has held is free again.
+	third := logIn(t, agent)
+	go func() { _, _ = third.Conn.Write(statement) }()
+	last := agent.Visit(t, 2)
+	deadline := time.Now().Add(enginetest.Patience)
+	for len(last.Journal.Events("db.session.query")) == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the third statement is not recorded")
+		}
+		runtime.Gosched()
+	}
+	close(hold)
+}
