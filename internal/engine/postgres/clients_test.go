@@ -177,10 +177,19 @@ func testLibPQ(t *testing.T, server *pgserver.Server) {
 	if err := v.Wait(t); err != nil {
 		t.Fatal(err)
 	}
+	copies := 0
 	for _, o := range outcomes(t, v) {
-		if r := o.Result[0]; r.Text("copy_direction") != "" && (r.Text("copy_direction") != "in" || r.Number("copy_bytes") < 5000 || r.Number("affected_records") != 1000) {
+		r := o.Result[0]
+		if r.Text("copy_direction") == "" {
+			continue
+		}
+		copies++
+		if r.Text("copy_direction") != "in" || r.Number("copy_bytes") < 5000 || r.Number("affected_records") != 1000 {
 			t.Errorf("result of the copy: %v", r.Fields)
 		}
+	}
+	if copies != 1 {
+		t.Errorf("%d copies were recorded, want 1", copies)
 	}
 }
 
@@ -315,32 +324,40 @@ func testCopy(t *testing.T, server *pgserver.Server) {
 	if n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"copied"}, []string{"n", "s"}, pgx.CopyFromRows(in)); err != nil || n != rows {
 		t.Fatal(n, err)
 	}
+	sizes := make(map[string]int)
 	for _, format := range []string{"text", "binary"} {
 		var out bytes.Buffer
 		tag, err := conn.PgConn().CopyTo(t.Context(), &out, "copy (select * from copied limit 200000) to stdout (format "+format+")")
 		if err != nil || tag.RowsAffected() != rows {
 			t.Fatal(tag, err)
 		}
-		size := out.Len()
+		sizes[format] = out.Len()
 		tag, err = conn.PgConn().CopyFrom(t.Context(), &out, "copy copied from stdin (format "+format+")")
 		if err != nil || tag.RowsAffected() != rows {
 			t.Fatal(tag, err)
 		}
-		t.Cleanup(func() {
-			for _, o := range outcomes(t, agent.Visit(t, 0)) {
-				r := o.Result[0]
-				direction := r.Text("copy_direction")
-				if strings.HasSuffix(o.Query.Text("db_query"), "(format "+format+")") && (r.Number("copy_bytes") != int64(size) || r.Number("affected_records") != rows || direction == "") {
-					t.Errorf("%s: %v", o.Query.Text("db_query"), r.Fields)
-				}
-			}
-		})
 	}
 	var sum int64
 	if err := conn.QueryRow(t.Context(), "select sum(n) from copied").Scan(&sum); err != nil || sum != 3*rows*(rows-1)/2 {
 		t.Fatal(sum, err)
 	}
-	depart(t, agent, conn)
+	all := outcomes(t, depart(t, agent, conn))
+	for format, size := range sizes {
+		var directions []string
+		for _, o := range all {
+			if !strings.HasSuffix(o.Query.Text("db_query"), "(format "+format+")") {
+				continue
+			}
+			r := o.Result[0]
+			directions = append(directions, r.Text("copy_direction"))
+			if r.Number("copy_bytes") != int64(size) || r.Number("affected_records") != rows {
+				t.Errorf("%s: %v, want %d bytes", o.Query.Text("db_query"), r.Fields, size)
+			}
+		}
+		if !slices.Equal(directions, []string{"out", "in"}) {
+			t.Errorf("copies in format %s went %q, want out and in", format, directions)
+		}
+	}
 }
 
 func testCopyFails(t *testing.T, server *pgserver.Server) {
@@ -366,7 +383,13 @@ func testCopyGivenUp(t *testing.T, server *pgserver.Server) {
 	_, err := conn.PgConn().CopyFrom(t.Context(), io.MultiReader(strings.NewReader("1\n"), broken{}), "copy given_up from stdin")
 	wantState(t, err, "57014")
 	exec1(t, conn, "select 1")
-	depart(t, agent, conn)
+	all := outcomes(t, depart(t, agent, conn))
+	if len(all) != 3 {
+		t.Fatalf("%d statements, want 3", len(all))
+	}
+	if r := all[1].Result[0]; r.Text("copy_direction") != "in" || r.Flag("success") || r.Text("sqlstate") != "57014" {
+		t.Errorf("result of the copy: %v", r.Fields)
+	}
 }
 
 type broken struct{}
@@ -442,7 +465,18 @@ func testLargeObjects(t *testing.T, server *pgserver.Server) {
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	outcomes(t, depart(t, agent, conn))
+	var calls []string
+	for _, o := range outcomes(t, depart(t, agent, conn)) {
+		if !o.Result[0].Flag("success") {
+			t.Errorf("%s: %v", o.Query.Text("db_query"), o.Result[0].Fields)
+		}
+		if name, _, ok := strings.Cut(strings.TrimPrefix(o.Query.Text("db_query"), "select "), "("); ok && !slices.Contains(calls, name) {
+			calls = append(calls, name)
+		}
+	}
+	if want := []string{"lo_create", "lo_open", "lowrite", "lo_lseek64", "loread", "lo_unlink"}; !slices.Equal(calls, want) {
+		t.Errorf("recorded calls of %q, want %q", calls, want)
+	}
 }
 
 func testNotify(t *testing.T, server *pgserver.Server) {
@@ -455,6 +489,16 @@ func testNotify(t *testing.T, server *pgserver.Server) {
 	notification, err := listener.WaitForNotification(ctx)
 	if err != nil || notification.Payload != "hello" || notification.PID != sender.PgConn().PID() {
 		t.Fatal(notification, err)
+	}
+	for i, want := range []string{"listen news []", "select pg_notify('news', $1) [hello]"} {
+		all := outcomes(t, agent.Visit(t, i))
+		if len(all) != 1 {
+			t.Fatalf("visit %d: %d statements, want 1", i, len(all))
+		}
+		params, _ := all[0].Query.Fields["db_query_parameters"].([]any)
+		if got := fmt.Sprint(all[0].Query.Text("db_query"), " ", params); got != want || !all[0].Result[0].Flag("success") {
+			t.Errorf("recorded %s: %v, want %s", got, all[0].Result[0].Fields, want)
+		}
 	}
 }
 
@@ -572,7 +616,11 @@ func testTexts(t *testing.T, server *pgserver.Server) {
 			want = append(want, text)
 		}
 	}
-	for i, event := range agent.Visit(t, 0).Journal.Events("db.session.query") {
+	events := agent.Visit(t, 0).Journal.Events("db.session.query")
+	if len(events) != len(want) {
+		t.Fatalf("%d statements were recorded, want %d", len(events), len(want))
+	}
+	for i, event := range events {
 		got := event.Fields["db_query_parameters"].([]any)[0].(string)
 		if got != want[i] && !(strings.Contains(event.Text("db_query"), "::float") && sameFloat(got, want[i])) {
 			t.Errorf("%s: recorded %v, the server says %s", event.Text("db_query"), got, want[i])

@@ -201,10 +201,14 @@ func testGoodbyeBehind(t *testing.T, server *pgserver.Server) {
 	if err := agent.Visit(t, 0).Wait(t); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range outcomes(t, agent.Visit(t, 0)) {
+	all := outcomes(t, agent.Visit(t, 0))
+	for _, o := range all {
 		if !o.Result[0].Flag("success") {
 			t.Errorf("%s: %v", o.Query.Text("db_query"), o.Result[0].Fields)
 		}
+	}
+	if len(all) != 2 {
+		t.Errorf("%d statements were recorded, want 2", len(all))
 	}
 }
 
