@@ -19,7 +19,6 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
-	"sallyport/internal/membership"
 	"sallyport/internal/terminal"
 )
 
@@ -97,7 +96,7 @@ func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 	if err != nil {
 		return err
 	}
-	trust, err := membership.TrustOf(res.GetClusterName(), res.GetAuthorities())
+	trust, err := authapi.TrustOf(res.GetClusterName(), res.GetAuthorities())
 	if err != nil {
 		return err
 	}

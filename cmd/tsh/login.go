@@ -21,7 +21,6 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
-	"sallyport/internal/membership"
 	"sallyport/internal/mtls"
 	"sallyport/internal/terminal"
 )
@@ -137,7 +136,7 @@ func (g *global) login(cmd *cobra.Command, proxy, user string) (*client.Credenti
 	if err != nil {
 		return nil, "", err
 	}
-	trust, err := membership.TrustOf(res.GetClusterName(), res.GetAuthorities())
+	trust, err := authapi.TrustOf(res.GetClusterName(), res.GetAuthorities())
 	if err != nil {
 		return nil, "", err
 	}

@@ -12,7 +12,6 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/fault"
-	"sallyport/internal/membership"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 	"sallyport/internal/route"
@@ -70,7 +69,7 @@ func DatabaseLogin(ctx context.Context, api *authapi.Client, r Route, ttl time.D
 	if err != nil {
 		return nil, err
 	}
-	trust, err := membership.TrustOf(clusterOf(cert.Subject.Organization), res.GetAuthorities())
+	trust, err := authapi.TrustOf(clusterOf(cert.Subject.Organization), res.GetAuthorities())
 	if err != nil {
 		return nil, err
 	}

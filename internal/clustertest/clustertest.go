@@ -20,7 +20,6 @@ import (
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/config"
-	"sallyport/internal/membership"
 	"sallyport/internal/resource"
 	"sallyport/internal/service"
 )
@@ -258,7 +257,7 @@ func (c *Cluster) Sign(t testing.TB, name string, ttl time.Duration) *client.Cre
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust, err := membership.TrustOf(res.GetClusterName(), res.GetAuthorities())
+	trust, err := authapi.TrustOf(res.GetClusterName(), res.GetAuthorities())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 )
@@ -35,7 +36,7 @@ func Join(ctx context.Context, api Joiner, app Application, path string) (*Membe
 		return nil, err
 	}
 	got := res.GetIdentity()
-	trust, err := TrustOf(got.GetClusterName(), got.GetAuthorities())
+	trust, err := authapi.TrustOf(got.GetClusterName(), got.GetAuthorities())
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (m *Member) renew(ctx context.Context, api Renewer) error {
 	if err != nil {
 		return err
 	}
-	trust, err := TrustOf(res.GetIdentity().GetClusterName(), res.GetIdentity().GetAuthorities())
+	trust, err := authapi.TrustOf(res.GetIdentity().GetClusterName(), res.GetIdentity().GetAuthorities())
 	if err != nil {
 		return err
 	}

@@ -172,22 +172,6 @@ func (m *Member) save() error {
 	return durable.WriteFile(m.path, data, 0o600)
 }
 
-// TrustOf returns what to trust from what the API says about the authorities.
-func TrustOf(cluster string, authorities []*sallyportv1.Authority) (*mtls.Trust, error) {
-	trust := &mtls.Trust{Cluster: cluster, Authorities: make(map[ca.Type][]*x509.Certificate)}
-	for _, authority := range authorities {
-		for _, pem := range authority.GetCertificates() {
-			cert, err := ca.ParseCertificate(pem)
-			if err != nil {
-				return nil, fmt.Errorf("reading %s authority: %w", authority.GetType(), err)
-			}
-			typ := ca.Type(authority.GetType())
-			trust.Authorities[typ] = append(trust.Authorities[typ], cert)
-		}
-	}
-	return trust, nil
-}
-
 // renewAt returns when the certificate is to be renewed: at half of its life.
 func (m *Member) renewAt() time.Time {
 	id := m.Identity()
