@@ -1,111 +1,274 @@
 package sallyport_test
 
 import (
+	"os"
 	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// rules say which packages must not be reached from which, and why.
-var rules = []struct{ from, mustNotReach, because string }{
-	{"sallyport/cmd/tsh", "sallyport/internal/auth", "the client must not carry the server"},
-	{"sallyport/cmd/tsh", "sallyport/internal/store", "the client must not carry the server"},
-	{"sallyport/cmd/tsh", "sallyport/internal/agent", "the client must not carry the server"},
-	{"sallyport/cmd/tsh", "sallyport/internal/proxy", "the client must not carry the server"},
-	{"sallyport/cmd/tsh", "sallyport/internal/engine", "the client must not carry the server"},
-	{"sallyport/cmd/tctl", "sallyport/internal/auth", "the client must not carry the server"},
-	{"sallyport/cmd/tctl", "sallyport/internal/store", "the client must not carry the server"},
-	{"sallyport/cmd/tctl", "sallyport/internal/agent", "the client must not carry the server"},
-	{"sallyport/cmd/tctl", "sallyport/internal/proxy", "the client must not carry the server"},
-	{"sallyport/cmd/tctl", "sallyport/internal/engine", "the client must not carry the server"},
-	{"sallyport/internal/auth", "sallyport/internal/proxy", "auth knows nobody above it"},
-	{"sallyport/internal/auth", "sallyport/internal/agent", "auth knows nobody above it"},
-	{"sallyport/internal/agent", "sallyport/internal/engine/postgres", "the table of engines is in service"},
-	{"sallyport/internal/agent", "sallyport/internal/auth", "an agent knows auth by its API only"},
-	{"sallyport/internal/agent", "sallyport/internal/proxy", "services do not know each other"},
-	{"sallyport/internal/proxy", "sallyport/internal/session", "a proxy decides nothing and reads no session"},
-	{"sallyport/internal/proxy", "sallyport/internal/store", "a proxy keeps no state"},
-	{"sallyport/internal/engine/postgres", "sallyport/internal/auth", "an engine knows its session only"},
-	{"sallyport/internal/engine/postgres", "sallyport/internal/agent", "an engine knows its session only"},
-	{"sallyport/internal/engine/postgres", "sallyport/internal/tunnel", "an engine knows its session only"},
-	{"sallyport/internal/engine/postgres", "sallyport/internal/store", "an engine knows its session only"},
-	{"sallyport/internal/engine/postgres", "sallyport/internal/config", "an engine knows its session only"},
-	{"sallyport/internal/session", "sallyport/internal/agent", "imports point down"},
-	{"sallyport/internal/access", "sallyport/internal/store", "rules are pure"},
-	{"sallyport/internal/access", "net/http", "rules are pure"},
-	{"sallyport/internal/resource", "net/http", "nouns do no input or output"},
-	{"sallyport/internal/audit/spool", "sallyport/internal/audit/eventlog", "the agent's disk and auth's log are apart"},
-	{"sallyport/internal/ca", "sallyport/internal/resource", "an authority signs what it is told"},
+// beside are imports within a level, apart from those between a package and one inside it.
+var beside = map[string]string{
+	"resource":       "fault predicate yamlnode",
+	"access":         "fault predicate resource",
+	"mtls":           "ca",
+	"seal":           "durable",
+	"store/sqlite":   "sqlitedb",
+	"audit/spool":    "durable",
+	"audit/eventlog": "durable sqlitedb",
+	"authapi":        "mux ca mtls",
+	"cache":          "authapi",
+	"cred":           "authapi ca",
+	"engine":         "session",
+	"service":        "config",
+	"clustertest":    "config service",
+}
+
+// rules say what must not be reached, also by way of others, where the levels alone would allow it.
+var rules = []struct{ from, never, because string }{
+	{"cmd/tsh cmd/tctl", "service session audit/spool audit/eventlog auth store sqlitedb agent proxy engine web membership", "the clients carry no server"},
+	{"proxy", "session store cred audit/spool", "a proxy reads no session and keeps no state"},
+	{"session", "store sqlitedb cache tunnel", "a session gets what it needs from the agent"},
+	{"engine/*", "store sqlitedb cache tunnel mux splice seal", "an engine knows its session only"},
+	{"agent", "engine/* store sqlitedb", "the table of engines is in service; an agent knows auth by its API only"},
+	{"audit/spool", "audit/eventlog sqlitedb", "the agent's disk and auth's log are apart"},
+	{"access resource identity predicate", "net/http os/exec", "nouns and rules do no input or output"},
+	{"ca", "resource access identity", "an authority signs what it is told"},
 }
 
 // onlyIn says where a library may be imported.
 var onlyIn = []struct{ library, allowed, because string }{
-	{"modernc.org/sqlite", "sallyport/internal/sqlitedb", "SQLite files are opened in one place"},
-	{"github.com/spf13/cobra", "sallyport/cmd/ sallyport/internal/terminal sallyport/internal/manual", "command lines are made at the top"},
+	{"modernc.org/sqlite", "internal/sqlitedb", "SQLite files are opened in one place"},
+	{"github.com/goccy/go-yaml", "internal/yamlnode internal/client", "YAML is read strictly and within limits; tsh's own profiles are the exception"},
+	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
+	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
+	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }
 
-// nobody reaches what is for tests.
-var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest"}
+// testOnly are imported by tests and by each other only.
+var testOnly = []string{"clustertest", "pgserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest"}
 
-func goList(t *testing.T, args ...string) []string {
+// pkg is a package of this module, by its path below internal, or as in cmd/tsh.
+type pkg struct {
+	name          string
+	imports, deps []string // of this module in the same form, and of others by their whole path
+	doc           string
+}
+
+func packages(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	out, err := exec.Command("go", "list", "-f", `{{if .GoFiles}}{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}|{{.Doc}}{{end}}`, "./...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	return strings.Split(strings.TrimSpace(string(out)), "\n")
+	short := func(path string) string {
+		if ours, ok := strings.CutPrefix(path, "sallyport/"); ok {
+			return strings.TrimPrefix(ours, "internal/")
+		}
+		return path
+	}
+	var all []pkg
+	for line := range strings.Lines(string(out)) {
+		parts := strings.SplitN(strings.TrimSpace(line), "|", 4)
+		if len(parts) != 4 {
+			continue
+		}
+		p := pkg{name: short(parts[0]), imports: strings.Fields(parts[1]), deps: strings.Fields(parts[2]), doc: parts[3]}
+		for _, paths := range [][]string{p.imports, p.deps} {
+			for i := range paths {
+				paths[i] = short(paths[i])
+			}
+		}
+		all = append(all, p)
+	}
+	if len(all) < 40 {
+		t.Fatalf("go list names %d packages only", len(all))
+	}
+	return all
+}
+
+var (
+	row     = regexp.MustCompile("(?m)^\\| (?:([0-9]), [^|]*)?\\| (`[^|]*) \\|")
+	inTable = regexp.MustCompile("`([a-z0-9/]+)`|[()]")
+)
+
+// levels reads the table of packages in ARCHITECTURE.md.
+func levels(t *testing.T) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, level := map[string]int{}, 0
+	for _, cells := range row.FindAllStringSubmatch(string(text), -1) {
+		if cells[1] != "" {
+			level, _ = strconv.Atoi(cells[1])
+		}
+		last, parent := "", ""
+		for _, word := range inTable.FindAllStringSubmatch(cells[2], -1) {
+			switch {
+			case word[0] == "(":
+				parent = last + "/"
+			case word[0] == ")":
+				parent = ""
+			default:
+				last = parent + word[1]
+				found[last] = level
+			}
+		}
+	}
+	return found
+}
+
+// levelOf returns the level of a package, which is that of the nearest package around it in the table.
+func levelOf(table map[string]int, name string) (level int, known bool) {
+	for {
+		if level, known = table[name]; known {
+			return level, true
+		}
+		i := strings.LastIndexByte(name, '/')
+		if i < 0 {
+			return 0, false
+		}
+		name = name[:i]
+	}
+}
+
+func isInternal(name string) bool {
+	for _, other := range []string{"cmd/", "bench", "e2e", "scripts/"} {
+		if strings.HasPrefix(name, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// within reports whether a package is the named one or inside it; "engine/*" is what is inside engine.
+func within(name, pattern string) bool {
+	if parent, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(name, parent)
+	}
+	return name == pattern || strings.HasPrefix(name, pattern+"/")
 }
 
 func TestImportsPointDown(t *testing.T) {
 	t.Parallel()
-	deps := map[string]map[string]bool{}
-	for _, rule := range rules {
-		if deps[rule.from] == nil {
-			deps[rule.from] = map[string]bool{}
-			for _, dep := range goList(t, "-deps", rule.from) {
-				deps[rule.from][dep] = true
-			}
+	table, all := levels(t), packages(t)
+	names := map[string]bool{}
+	for _, p := range all {
+		names[p.name] = true
+	}
+	for name := range table {
+		if !names[name] {
+			t.Errorf("ARCHITECTURE.md names the package %s, which does not exist", name)
 		}
-		if deps[rule.from][rule.mustNotReach] {
-			t.Errorf("%s reaches %s: %s", rule.from, rule.mustNotReach, rule.because)
+	}
+	for _, p := range all {
+		if !isInternal(p.name) {
+			continue
+		}
+		level, known := levelOf(table, p.name)
+		if !known {
+			t.Errorf("%s has no level: give it a line in the table of ARCHITECTURE.md", p.name)
+			continue
+		}
+		for _, imported := range p.imports {
+			below, ours := levelOf(table, imported)
+			switch {
+			case !ours || !names[imported] || below < level || within(p.name, imported) || within(imported, p.name):
+			case below > level:
+				t.Errorf("%s (level %d) imports %s (level %d): imports point down", p.name, level, imported, below)
+			case strings.HasPrefix(imported, "fault") || allowedBeside(p.name, imported):
+			default:
+				t.Errorf("%s imports %s, of the same level %d: see the list of such imports", p.name, imported, level)
+			}
 		}
 	}
 }
 
+// allowedBeside reports whether the list allows an import within a level, for a package or one around it.
+func allowedBeside(from, to string) bool {
+	for name, allowed := range beside {
+		if within(from, name) && slices.ContainsFunc(strings.Fields(allowed), func(a string) bool { return within(to, a) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestSomePackagesNeverReachOthers(t *testing.T) {
+	t.Parallel()
+	all := packages(t)
+	for _, rule := range rules {
+		applied := 0
+		for _, p := range all {
+			if !slices.ContainsFunc(strings.Fields(rule.from), func(from string) bool { return within(p.name, from) }) {
+				continue
+			}
+			applied++
+			for _, dep := range p.deps {
+				for never := range strings.FieldsSeq(rule.never) {
+					if within(dep, never) && !slices.Contains(testOnly, p.name) {
+						t.Errorf("%s reaches %s: %s", p.name, dep, rule.because)
+					}
+				}
+			}
+		}
+		if applied == 0 {
+			t.Errorf("the rule for %s applies to nothing", rule.from)
+		}
+	}
+	for _, p := range all {
+		for _, dep := range p.imports {
+			if within(p.name, "engine/*") && within(dep, "engine/*") && !slices.Contains(testOnly, dep) && !slices.Contains(testOnly, p.name) && firstTwo(p.name) != firstTwo(dep) {
+				t.Errorf("%s imports %s: an engine knows no other engine", p.name, dep)
+			}
+		}
+	}
+}
+
+func firstTwo(name string) string {
+	parts := strings.SplitN(name, "/", 3)
+	return strings.Join(parts[:min(2, len(parts))], "/")
+}
+
 func TestLibrariesStayWhereTheyBelong(t *testing.T) {
 	t.Parallel()
-	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
-		fields := strings.Fields(line)
-		for _, imported := range fields[1:] {
+	all := packages(t)
+	for _, p := range all {
+		whole := p.name
+		if isInternal(p.name) {
+			whole = "internal/" + p.name
+		}
+		for _, imported := range p.imports {
 			for _, rule := range onlyIn {
-				if imported != rule.library {
-					continue
-				}
-				allowed := false
-				for _, where := range strings.Fields(rule.allowed) {
-					allowed = allowed || strings.HasPrefix(fields[0], where)
-				}
-				if !allowed {
-					t.Errorf("%s imports %s: %s", fields[0], rule.library, rule.because)
+				allowed := slices.ContainsFunc(strings.Fields(rule.allowed), func(where string) bool { return within(whole, where) })
+				exact := rule.library == "math/rand"
+				if !allowed && (imported == rule.library || !exact && within(imported, rule.library)) {
+					t.Errorf("%s imports %s: %s", p.name, imported, rule.because)
 				}
 			}
-			for _, name := range testOnly {
-				if strings.HasSuffix(imported, "/"+name) && !strings.HasSuffix(fields[0], "test") {
-					t.Errorf("%s imports %s, which is for tests", fields[0], imported)
-				}
+			if slices.Contains(testOnly, imported) && !slices.Contains(testOnly, p.name) {
+				t.Errorf("%s imports %s, which is for tests", p.name, imported)
 			}
+		}
+	}
+	for _, name := range testOnly {
+		if !slices.ContainsFunc(all, func(p pkg) bool { return p.name == name }) {
+			t.Errorf("%s, which is for tests, does not exist", name)
 		}
 	}
 }
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	for _, line := range goList(t, "-f", `{{if .GoFiles}}{{.ImportPath}}|{{.Doc}}{{end}}`, "./...") {
-		path, doc, _ := strings.Cut(line, "|")
-		generated := strings.Contains(path, "/sallyportv1")
-		if doc == "" && !generated {
-			t.Errorf("%s has no first sentence", path)
+	for _, p := range packages(t) {
+		if p.doc == "" && !strings.Contains(p.name, "/sallyportv1") {
+			t.Errorf("%s has no first sentence", p.name)
 		}
 	}
 }
