@@ -41,7 +41,7 @@ type Config struct {
 	// RunDynamicCommands lets the commands of dynamic databases' labels run on this host. Whoever may write
 	// databases in the cluster then runs programs here.
 	RunDynamicCommands bool
-	// Proxies returns the addresses to dial, "host:port"; nil when the only proxy is in this process.
+	// Proxies returns the addresses to dial, "host:port", without that of a proxy in this process; may be nil.
 	Proxies     func() []string
 	DialProxy   func(ctx context.Context, address string) (net.Conn, error)
 	Credentials cred.Source
@@ -73,7 +73,9 @@ type Agent struct {
 	encoder   *audit.Encoder
 
 	mu       sync.Mutex
-	controls map[*control]struct{} // control connections to proxies; guarded by mu
+	controls map[string]*control // control connections by host id of the proxy; guarded by mu
+
+	leaving sync.WaitGroup // what goes on when a control connection has ended
 }
 
 const defaultMaxSessions = 10_000
@@ -83,7 +85,7 @@ func New(cfg Config) *Agent {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = defaultMaxSessions
 	}
-	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), controls: make(map[*control]struct{})}
+	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), controls: make(map[string]*control)}
 	a.databases.labels = newLabelRunner(cfg.Logger, cfg.Now)
 	return a
 }
@@ -109,6 +111,7 @@ func (a *Agent) Run(ctx, drain context.Context) error {
 		a.serve(ctx, drain)
 	}
 	a.sessions.wait(drain)
+	a.leaving.Wait()
 	stopMonitor()
 	a.flush(ctx)
 	stopSpool()

@@ -2,26 +2,16 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"sallyport/internal/access"
-	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/cache"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 	"sallyport/internal/route"
-)
-
-const (
-	heartbeatLife  = 10 * time.Minute
-	heartbeatEvery = 4 * time.Minute
-	retryAfter     = 5 * time.Second
-	stopGrace      = 2 * time.Second
 )
 
 // databases are those that the agent serves now.
@@ -160,6 +150,9 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		a.removeServer(ctx, name)
 	}
 	a.listener.refresh(ctx, a, slices.Sorted(maps.Keys(known)))
+	if all {
+		failed = !a.announce(ctx) || failed
+	}
 	if failed {
 		d.due = now.Add(retryAfter)
 	}
@@ -193,64 +186,4 @@ func (d *databases) replace(accepted map[string]*resource.Database, known map[st
 	}
 	d.byRoute, d.known = accepted, known
 	return gone
-}
-
-func (a *Agent) putServer(ctx context.Context, db *resource.Database) error {
-	r, err := resource.New(resource.KindDatabaseServer)
-	if err != nil {
-		return err
-	}
-	server := r.(*resource.DatabaseServer)
-	expires := a.Now().Add(heartbeatLife).UTC()
-	server.Metadata.Name, server.Metadata.Expires = db.GetName(), &expires
-	server.Spec = resource.DatabaseServerSpec{Version: a.Version, Hostname: a.Hostname, HostID: a.HostID, Database: db}
-	json, err := resource.Encode(server)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := answered(ctx, 10*time.Second)
-	defer cancel()
-	_, err = a.Auth.Resources.PutResource(ctx, &sallyportv1.PutResourceRequest{
-		Resource: &sallyportv1.Resource{Kind: resource.KindDatabaseServer, Name: db.GetName(), Json: json},
-	})
-	return err
-}
-
-// answered returns a context for a call that must not be left in the middle: when the agent is told to stop,
-// the answer is waited for a little longer, so that what follows does not overtake the call.
-func answered(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-call.Done():
-		case <-time.After(stopGrace):
-			cancel()
-		}
-	})
-	return call, func() { stop(); cancel() }
-}
-
-func (a *Agent) removeServer(ctx context.Context, name string) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_, err := a.Auth.Resources.DeleteResource(ctx, &sallyportv1.DeleteResourceRequest{
-		Kind: resource.KindDatabaseServer, Name: name + "/" + a.HostID,
-	})
-	if err != nil && !fault.Is(err, fault.NotFound) && !errors.Is(err, context.Canceled) {
-		a.Logger.Warn("database could not be unregistered; its registration runs out by itself", "db", name, "error", err)
-	}
-}
-
-// deregister says goodbye.
-func (a *Agent) deregister(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	a.databases.mu.RLock()
-	names := slices.Collect(maps.Keys(a.databases.known))
-	a.databases.mu.RUnlock()
-	for _, name := range names {
-		if ctx.Err() == nil && strings.TrimSpace(name) != "" {
-			a.removeServer(ctx, name)
-		}
-	}
 }

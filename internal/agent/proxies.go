@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -27,13 +29,20 @@ const (
 	proxySilence   = 45 * time.Second
 	longestRedial  = 5 * time.Second
 	proxyListEvery = 5 * time.Second
+	elsewhereCheck = time.Minute
 )
 
 // control is the control connection to one proxy.
 type control struct {
-	address string
 	reports chan *sallyportv1.ControlRequest // to be sent
+	ended   chan struct{}                    // closed at the end
 }
+
+// followedElsewhere is why an address is left alone: it leads to a proxy that is followed by another address
+// already, and a proxy takes one control connection of each agent.
+type followedElsewhere struct{ by *control }
+
+func (*followedElsewhere) Error() string { return "the proxy is followed by another address" }
 
 // followProxies keeps a control connection to every proxy until the context ends. Data connections are
 // served until drain ends.
@@ -53,6 +62,7 @@ func (a *Agent) followProxies(ctx, drain context.Context) {
 		}
 		for address, cancel := range running {
 			if !wanted[address] {
+				a.Logger.Info("proxy has left the cluster", "proxy", address)
 				cancel()
 				delete(running, address)
 			}
@@ -73,12 +83,20 @@ func (a *Agent) followProxies(ctx, drain context.Context) {
 func (a *Agent) followProxy(ctx, drain context.Context, address string) {
 	logger := a.Logger.With("proxy", address)
 	for wait := time.Duration(0); ctx.Err() == nil; {
-		began := time.Now()
+		began := a.Now()
 		err := a.controlOnce(ctx, drain, address)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > longestRedial {
+		if elsewhere, ok := errors.AsType[*followedElsewhere](err); ok {
+			select {
+			case <-ctx.Done():
+			case <-elsewhere.by.ended:
+			case <-time.After(elsewhereCheck): // it may lead to another proxy by now
+			}
+			continue
+		}
+		if a.Now().Sub(began) > longestRedial {
 			wait = 0
 		}
 		wait = min(max(2*wait, 100*time.Millisecond), longestRedial)
@@ -95,30 +113,30 @@ func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	dial := func(ctx context.Context) (net.Conn, error) { return a.DialProxy(ctx, address) }
-	transport := authapi.NewTransport(dial, a.tunnelConfig())
+	c := &control{reports: make(chan *sallyportv1.ControlRequest, 1024), ended: make(chan struct{})}
+	defer a.leave(c)
+	var taken atomic.Pointer[followedElsewhere]
+	transport := authapi.NewTransport(dial, a.controlConfig(c, &taken))
 	defer transport.CloseIdleConnections()
 	client := sallyportv1connect.NewTunnelServiceClient(&http.Client{Transport: transport}, "https://proxy")
 	stream, err := client.Control(ctx)
+	if err == nil {
+		err = stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Heartbeat{Heartbeat: &sallyportv1.Heartbeat{}}})
+		if err != nil {
+			err = streamError(stream, err)
+		}
+	}
+	if elsewhere := taken.Load(); elsewhere != nil {
+		return elsewhere
+	}
 	if err != nil {
 		return err
 	}
-	c := &control{address: address, reports: make(chan *sallyportv1.ControlRequest, 1024)}
-	if err := stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Heartbeat{Heartbeat: &sallyportv1.Heartbeat{}}}); err != nil {
-		return streamError(stream, err)
-	}
-	a.mu.Lock()
-	a.controls[c] = struct{}{}
-	a.mu.Unlock()
-	defer func() {
-		a.mu.Lock()
-		delete(a.controls, c)
-		a.mu.Unlock()
-	}()
 	pool := a.pool(address, c)
 	parking, unpark := context.WithCancel(ctx)
 	defer func() {
 		unpark()
-		go pool.Wait() // sessions go on; Run waits for them through a.sessions
+		a.leaving.Go(pool.Wait) // sessions go on
 	}()
 	var sender sync.WaitGroup
 	sender.Go(func() {
@@ -130,8 +148,44 @@ func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 	return a.receiveTickets(ctx, parking, drain, stream, pool, cancel)
 }
 
-func (a *Agent) tunnelConfig() *tls.Config {
-	return mtls.Client(a.HostCert, a.Trust, "Proxy", "proxy."+a.Cluster, mtls.ProtocolTunnel, mtls.ProtocolHTTP2)
+// controlConfig is for a control connection, which is given up when it leads to a proxy that is followed already.
+func (a *Agent) controlConfig(c *control, taken *atomic.Pointer[followedElsewhere]) *tls.Config {
+	cfg := mtls.Client(a.HostCert, a.Trust, "Proxy", "proxy."+a.Cluster, mtls.ProtocolTunnel, mtls.ProtocolHTTP2)
+	verify := cfg.VerifyConnection
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if err := verify(cs); err != nil {
+			return err
+		}
+		id, err := mtls.PeerIdentity(&cs)
+		if err != nil {
+			return err
+		}
+		if other := a.claim(id.Name, c); other != c {
+			elsewhere := &followedElsewhere{other}
+			taken.Store(elsewhere)
+			return elsewhere
+		}
+		return nil
+	}
+	return cfg
+}
+
+// claim makes c the control connection to a proxy, by host id, unless there is one, and returns which it is.
+func (a *Agent) claim(proxy string, c *control) *control {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.controls[proxy] == nil {
+		a.controls[proxy] = c
+	}
+	return a.controls[proxy]
+}
+
+// leave ends the claims of a control connection.
+func (a *Agent) leave(c *control) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.controls, func(_ string, other *control) bool { return other == c })
+	close(c.ended)
 }
 
 // streamError returns why a stream ended, which the failure of a send does not say.
@@ -205,11 +259,11 @@ func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *conn
 			})
 		case *sallyportv1.ControlResponse_Cancel:
 			key := cancelkey.Key{ProcessID: m.Cancel.GetProcessId(), Secret: m.Cancel.GetSecret(), ClientAddress: m.Cancel.GetClientAddress()}
-			go func() {
+			a.leaving.Go(func() {
 				ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), handshakeTimeout)
 				defer stop()
 				a.Cancel(ctx, key)
-			}()
+			})
 		}
 	}
 }
@@ -218,7 +272,7 @@ func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *conn
 func (a *Agent) ForwardCancel(key cancelkey.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for c := range a.controls {
+	for _, c := range a.controls {
 		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
 			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress}}})
 	}

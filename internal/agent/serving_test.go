@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sallyport/internal/agent"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
@@ -26,7 +27,7 @@ func TestRolesThatPinAddressesRefuseCertificatesWithoutOne(t *testing.T) {
 	a := newAuthority(t)
 	a.store(t, pinningRole+"---\n"+strings.NewReplacer("name: pinned", "name: open", "pin_source_ip: true", "").Replace(pinningRole))
 	r := a.start(t, nil, database(t, "orders", nil))
-	eventually(t, "the database is registered", func() bool { return a.server("orders") != nil })
+	eventually(t, "the database is served", func() bool { return strings.Contains(r.visit(t, "orders", alice("orders")), "role") })
 	for name, c := range map[string]struct{ role, pin, says string }{
 		"a role that pins, no pin":           {"pinned", "", "bind certificates to the address of their user and yours is bound to none"},
 		"a role that pins, another's pin":    {"pinned", "192.0.2.9", "bound to another address"},
@@ -104,8 +105,8 @@ func TestGoodbyeIsTheLastWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		var begun atomic.Bool
-		a.put = func(context.Context, resource.Resource) error {
-			begun.Store(true)
+		a.put = func(_ context.Context, r resource.Resource) error {
+			begun.Store(r.GetKind() == resource.KindDatabaseServer)
 			time.Sleep(time.Second) // slower than the agent's hurry to stop
 			return nil
 		}
@@ -137,6 +138,34 @@ func TestDatabaseOfAnUnknownProtocolIsListedAndWarnedOfOnce(t *testing.T) {
 		r.visit(t, "shop", alice("shop"))
 		if !strings.Contains(r.log.String(), "client refused") {
 			t.Error("the visit left no line in the log")
+		}
+	})
+}
+
+func TestServiceAnnouncesItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		r := a.start(t, func(cfg *agent.Config) {
+			cfg.Selectors = []resource.ResourceSelector{{Labels: resource.Labels{"team": {"red"}}}}
+		})
+		announced := func() *resource.DatabaseService {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			service, _ := a.servers[resource.KindDatabaseService+"/"+hostID].(*resource.DatabaseService)
+			return service
+		}
+		time.Sleep(time.Second)
+		service := announced()
+		if service == nil || service.Spec.Hostname != "agent" || len(service.Spec.Resources) != 1 {
+			t.Fatalf("announced: %v", service)
+		}
+		time.Sleep(time.Hour)
+		if expires := announced().Metadata.Expires; expires == nil || !expires.After(time.Now()) {
+			t.Errorf("not refreshed: it expires at %v", expires)
+		}
+		r.stop()
+		if announced() != nil {
+			t.Error("it is still announced after the service stopped")
 		}
 	})
 }

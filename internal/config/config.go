@@ -25,6 +25,7 @@ type Config struct {
 	CAPins     []string // "sha256:<hex>", or absolute paths of files that hold some; see ReadPins
 	ProxyAddr  string   // proxy_server, host:port
 	AuthAddr   string   // auth_server, host:port; at most one of the two is set
+	OtherAddrs []string // further addresses of proxies or auth services, tried when the first does not answer
 	// AuthAddrMayBeProxy says that AuthAddr comes from a place where both kinds of address are usual:
 	// auth_servers of older files and --auth-server.
 	AuthAddrMayBeProxy bool

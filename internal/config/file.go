@@ -61,7 +61,8 @@ type teleportSection struct {
 	AuthServer string `yaml:"auth_server"`
 	// ProxyServer is the address of the proxy. Version v3; instead of auth_server.
 	ProxyServer string `yaml:"proxy_server"`
-	// AuthServers are addresses of auth services or proxies. Versions v1 and v2; the first one is used.
+	// AuthServers are addresses of auth services or proxies. Versions v1 and v2. They are tried in this
+	// order, then the proxies that the cluster knows.
 	AuthServers textList `yaml:"auth_servers"`
 	// ShutdownDelay is the time between the signal to stop and stopping. Default 0.
 	ShutdownDelay duration `yaml:"shutdown_delay"`
@@ -272,7 +273,7 @@ func (t *teleportSection) applyAddresses(p *problems, c *Config, version string)
 			if i == 0 {
 				c.AuthAddr, c.AuthAddrMayBeProxy = address, true
 			} else {
-				p.warn(at, "only the first address is used")
+				c.OtherAddrs = append(c.OtherAddrs, address)
 			}
 		}
 		return

@@ -13,7 +13,7 @@ import (
 type Flags struct {
 	Debug            bool
 	Roles            []string // of auth, proxy and db; entries may hold several between commas
-	AuthServers      []string // addresses of the auth service or of a proxy; the first one is used
+	AuthServers      []string // addresses of the auth service or of proxies, in the order in which they are tried
 	Token            string
 	CAPins           []string
 	Nodename         string
@@ -135,8 +135,9 @@ func (c *Config) applyServices(p *problems, f Flags) {
 		if slices.Contains(roles, "auth") {
 			p.add("--auth-server", "cannot be combined with the role auth; a process either is the auth service or uses another one")
 		}
-		if len(f.AuthServers) > 1 {
-			p.warn("--auth-server", "only the first address is used")
+		c.OtherAddrs = nil
+		for _, address := range f.AuthServers[1:] {
+			c.OtherAddrs = append(c.OtherAddrs, p.server("--auth-server", address, defaultAuthPort))
 		}
 	}
 	if len(roles) > 0 {
@@ -200,7 +201,7 @@ func (c *Config) check(p *problems) {
 		if other := c.ProxyAddr + c.AuthAddr; other != "" && !loopback(other) {
 			p.warn("", "the address %s is not used, because the auth service runs in this process; write enabled: no under auth_service to join another cluster", other)
 		}
-		c.ProxyAddr, c.AuthAddr, c.AuthAddrMayBeProxy = "", "", false
+		c.ProxyAddr, c.AuthAddr, c.OtherAddrs, c.AuthAddrMayBeProxy = "", "", nil, false
 		return
 	}
 	if c.ProxyAddr == "" && c.AuthAddr == "" {

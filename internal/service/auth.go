@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -23,13 +21,9 @@ import (
 	"sallyport/internal/auth"
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
-	"sallyport/internal/ca"
-	"sallyport/internal/durable"
-	"sallyport/internal/fault"
 	"sallyport/internal/membership"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
-	"sallyport/internal/resource"
 	"sallyport/internal/seal"
 	"sallyport/internal/store"
 	"sallyport/internal/store/sqlite"
@@ -40,6 +34,7 @@ const (
 	adminLifetime = 24 * time.Hour
 	localLifetime = 24 * time.Hour
 	reissueEvery  = time.Hour
+	runAgainAfter = 5 * time.Second
 
 	// strangersStay is how long a connection to the API may stay open whose client shows no certificate.
 	strangersStay = 30 * time.Second
@@ -96,7 +91,7 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	}
 	d.auth = &authService{authority: authority, handler: authority.Handler()}
 	group.Go(func() error {
-		err := runBoth(base, state.Run, log.Run)
+		err := runBoth(base, d.again("store", state.Run), d.again("audit log", log.Run))
 		return errors.Join(err, log.Close(), state.Close())
 	})
 	return nil
@@ -118,6 +113,24 @@ func (d *daemon) clusterName(ctx context.Context, state store.Store) (string, er
 		return configured, nil
 	default:
 		return defaultClusterName(d.cfg.Nodename), nil
+	}
+}
+
+// again returns a function that runs a part until the context ends, also after failures, which it logs: a disk
+// that is full for a moment must not leave the part standing still.
+func (d *daemon) again(part string, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			err := run(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			d.logger.Error("a part of the auth service failed; running it again", "part", part, "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(runAgainAfter):
+			}
+		}
 	}
 }
 
@@ -171,27 +184,6 @@ func (d *daemon) reissueLocal(local *authapi.Local) {
 	if err != nil {
 		d.logger.Error("own certificate was not renewed", "error", err)
 	}
-}
-
-// AdminFile is the name of the administrator's identity file in the data directory.
-const AdminFile = "admin.pem"
-
-// writeAdmin writes the identity with which tctl on this host may do everything: key, certificate and
-// host authorities as PEM, for the owner of the data directory only.
-func (d *daemon) writeAdmin() error {
-	_, cert, err := d.auth.authority.LocalIdentity(d.hostID, adminLifetime, resource.RoleAdmin)
-	if err != nil {
-		return err
-	}
-	key, err := x509Key(cert)
-	if err != nil {
-		return err
-	}
-	data := key
-	for _, der := range cert.Certificate {
-		data = append(data, ca.EncodeCertificate(der)...)
-	}
-	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AdminFile), data, 0o600)
 }
 
 // listen binds the API's port and serves it, with the connections that the proxy hands on.
@@ -287,35 +279,4 @@ func (l tlsListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return tls.Server(conn, l.config), nil
-}
-
-// AddressFile is the name of the file in the data directory that says where the auth server listens, for
-// tctl on this host.
-const AddressFile = "auth_address"
-
-func (d *daemon) writeAuthAddress(address string) error {
-	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AddressFile), []byte(address+"\n"), 0o600)
-}
-
-// openDataDir makes the data directory and checks that it can be used.
-func (d *daemon) openDataDir() error {
-	if err := os.MkdirAll(d.cfg.DataDir, 0o700); err != nil {
-		return fault.Wrap(fault.BadParameter, err, "cannot make the data directory %s: %s; run as a user who may, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
-	}
-	probe, err := os.CreateTemp(d.cfg.DataDir, ".probe*")
-	if err != nil {
-		return fault.Wrap(fault.BadParameter, err, "cannot write into the data directory %s: %s; run as its owner, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
-	}
-	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
-		return fmt.Errorf("checking data directory: %w", err)
-	}
-	d.hostID, err = membership.HostID(d.cfg.DataDir)
-	return err
-}
-
-func pathReason(err error) string {
-	if path, ok := errors.AsType[*os.PathError](err); ok {
-		return path.Err.Error()
-	}
-	return err.Error()
 }

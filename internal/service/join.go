@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,7 @@ import (
 	"sallyport/internal/membership"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
+	"sallyport/internal/resource"
 	"sallyport/internal/splice"
 )
 
@@ -39,6 +41,9 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	if errors.Is(err, fs.ErrNotExist) {
 		member, err = d.join(ctx, path)
 	}
+	if err == nil {
+		member, err = d.withRoles(ctx, member, path)
+	}
 	if err != nil {
 		return err
 	}
@@ -46,7 +51,7 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	if !d.now().Before(member.Identity().Expires) {
 		return fault.New(fault.Unauthenticated, "the certificate of this host expired at %s; remove %s and start with a new join token", member.Identity().Expires.UTC().Format(time.RFC3339), path)
 	}
-	d.client = authapi.NewTLS(d.dialAuth, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster,
+	d.client = authapi.NewTLS(d.reach.dialHeard, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster,
 		mtls.ProtocolAuth, mtls.ProtocolHTTP2))
 	group.Go(func() error {
 		member.Run(base, d.client.Certificates, d.now, d.logger)
@@ -56,13 +61,36 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	return nil
 }
 
-// dialAuth opens a connection that leads to the auth server: directly, or through the proxy, which tells
-// it by its protocol.
-func (d *daemon) dialAuth(ctx context.Context) (net.Conn, error) {
-	if d.cfg.AuthAddr != "" {
-		return d.dialTCP(ctx, d.cfg.AuthAddr)
+// withRoles returns the member if the cluster let it in for all services that are to run; otherwise it joins
+// again.
+func (d *daemon) withRoles(ctx context.Context, member *membership.Member, path string) (*membership.Member, error) {
+	var missing []string
+	for _, role := range d.roles {
+		if !member.Identity().HasSystemRole(string(role)) {
+			missing = append(missing, string(role))
+		}
 	}
-	return d.dialTCP(ctx, d.cfg.ProxyAddr)
+	if len(missing) == 0 {
+		return member, nil
+	}
+	token, err := config.ReadSecret(d.cfg.Token)
+	if err != nil {
+		return nil, err
+	}
+	if token == "" {
+		return nil, fault.New(fault.BadParameter, "this host joined the cluster for %s and is now to run %s too; make a token with tctl tokens add --type=%s and start once with --token, or switch the service off",
+			strings.Join(member.Identity().SystemRoles, " and "), strings.Join(missing, " and "), strings.ToLower(strings.Join(roleNames(d.roles), ",")))
+	}
+	d.logger.Info("joining again, because another service was enabled", "services", missing)
+	return d.join(ctx, path)
+}
+
+func roleNames(roles []resource.SystemRole) []string {
+	var names []string
+	for _, role := range roles {
+		names = append(names, string(role))
+	}
+	return names
 }
 
 // join asks to be let into the cluster until an answer comes.
@@ -74,17 +102,12 @@ func (d *daemon) join(ctx context.Context, path string) (*membership.Member, err
 	if token == "" {
 		return nil, fault.New(fault.BadParameter, "this host has not joined a cluster yet and has no token; make one with tctl tokens add and give it with --token or teleport.join_params.token_name")
 	}
-	client, err := d.joinClient()
-	if err != nil {
-		return nil, err
+	app := membership.Application{Token: token, HostID: d.hostID, NodeName: d.cfg.Nodename, Roles: roleNames(d.roles)}
+	if d.cfg.Insecure {
+		d.logger.Warn("the proxy's web certificate is not verified (--insecure): whoever answers at its address gets the join token, unless a CA pin is given")
 	}
-	defer client.Close()
-	app := membership.Application{Token: token, HostID: d.hostID, NodeName: d.cfg.Nodename}
-	for _, role := range d.roles {
-		app.Roles = append(app.Roles, string(role))
-	}
-	for {
-		member, err := membership.Join(ctx, client.Join, app, path)
+	for attempt := 1; ; attempt++ {
+		member, err := d.joinOnce(ctx, app, path)
 		if err == nil {
 			d.logger.Info("joined the cluster", "cluster", member.Trust().Cluster)
 			return member, nil
@@ -92,13 +115,32 @@ func (d *daemon) join(ctx context.Context, path string) (*membership.Member, err
 		if final := finalJoinError(err); final != nil {
 			return nil, final
 		}
-		d.logger.Warn("cannot reach the cluster to join; trying again", "error", err, "retry_in", joinRetry.String())
+		wait := joinRetry
+		if attempt%len(d.reach.configured) != 0 {
+			wait = 0 // the next address first
+		}
+		d.logger.Warn("cannot reach the cluster to join; trying again", "error", err, "retry_in", wait.String())
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-time.After(joinRetry):
+		case <-time.After(wait):
 		}
 	}
+}
+
+// joinOnce asks at one address.
+func (d *daemon) joinOnce(ctx context.Context, app membership.Application, path string) (*membership.Member, error) {
+	address := d.reach.addresses()[0]
+	client, err := d.joinClient(address)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	member, err := membership.Join(ctx, client.Join, app, path)
+	if err != nil {
+		d.reach.note(address, false)
+	}
+	return member, err
 }
 
 // finalJoinError returns what no further attempt would change.
@@ -121,20 +163,17 @@ func isCertificateError(err error) bool {
 
 // joinClient reaches the cluster before this host has an identity: with pins end to end with the auth
 // server, also through the proxy; without, through the proxy, whose web certificate must be trusted.
-func (d *daemon) joinClient() (*authapi.Client, error) {
+func (d *daemon) joinClient(address string) (*authapi.Client, error) {
 	pins, err := config.ReadPins(d.cfg.CAPins)
 	if err != nil {
 		return nil, err
 	}
+	dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
 	switch {
 	case len(pins) > 0:
-		return authapi.NewTLS(d.dialAuth, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2)), nil
+		return authapi.NewTLS(dial, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2)), nil
 	case d.cfg.ProxyAddr == "" && !d.cfg.AuthAddrMayBeProxy:
 		return nil, fault.New(fault.BadParameter, "joining at the auth server itself needs its CA pin, so that the token goes to nobody else; see tctl status and give it with --ca-pin or teleport.ca_pin")
-	}
-	address := d.cfg.ProxyAddr
-	if address == "" {
-		address = d.cfg.AuthAddr
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -142,10 +181,8 @@ func (d *daemon) joinClient() (*authapi.Client, error) {
 	}
 	cfg := mtls.Named(host, nil, nil, mtls.ProtocolHTTP2)
 	if d.cfg.Insecure {
-		d.logger.Warn("the proxy's web certificate is not verified (--insecure): whoever answers at its address gets the join token")
 		cfg = mtls.Insecure(host, mtls.ProtocolHTTP2)
 	}
-	dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
 	transport := authapi.NewTransport(dial, cfg)
 	return authapi.New(&http.Client{Transport: transport}, "https://"+address), nil
 }
@@ -153,7 +190,7 @@ func (d *daemon) joinClient() (*authapi.Client, error) {
 // spliceToAuth copies a connection to the auth server elsewhere.
 func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
 	defer conn.Close()
-	upstream, err := d.dialAuth(ctx)
+	upstream, _, err := d.reach.dial(ctx)
 	if err != nil {
 		d.logger.Warn("auth server cannot be reached", "error", err)
 		return

@@ -52,6 +52,8 @@ type daemon struct {
 	member *membership.Member
 	client *authapi.Client
 	cache  *cache.Cache
+	reach  *reach
+	spool  *spool.Spool // until the agent runs, which closes it then; nil without
 	agent  *agent.Agent // nil without
 	proxy  *proxy.Proxy // nil without
 }
@@ -60,6 +62,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	if err := d.openDataDir(); err != nil {
 		return err
 	}
+	d.reach = d.newReach()
 	d.roles = d.wantedRoles()
 	if len(d.roles) == 0 {
 		return fault.New(fault.BadParameter, "no service is enabled; enable auth_service, proxy_service or db_service in the configuration file")
@@ -67,8 +70,16 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	// Stopping has an order: first what takes connections, then what it stands on.
 	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopBase(nil)
-	foundation, _ := errgroup.WithContext(base)
-	group, groupCtx := errgroup.WithContext(ctx)
+	foundation, broken := errgroup.WithContext(base)
+	serving, stopServing := context.WithCancelCause(ctx)
+	defer stopServing(nil)
+	drain, stopSessions := context.WithCancelCause(drain)
+	defer stopSessions(nil)
+	group, groupCtx := errgroup.WithContext(serving)
+	defer context.AfterFunc(broken, func() { // a part of the foundation failed: nothing can stand on the rest
+		stopServing(context.Cause(broken))
+		stopSessions(context.Cause(broken))
+	})()
 	diag, err := d.startDiagnostics(base, foundation)
 	if err != nil {
 		return err
@@ -81,8 +92,11 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	}
 	d.cache = cache.New(d.client.Resources, d.watchedKinds(), d.now, d.logger.With("component", "cache"))
 	foundation.Go(func() error { return d.cache.Run(base) })
+	d.reach.learn(d.authProxies)
 	if err := d.startServices(groupCtx, drain, group); err != nil {
-		return errors.Join(err, diag.close(), stop(stopBase, foundation))
+		stopServing(err)
+		stopSessions(err)
+		return errors.Join(err, group.Wait(), d.closeSpool(), diag.close(), stop(stopBase, foundation))
 	}
 	age := d.cache.Age
 	d.health.check.Store(&age)
@@ -148,6 +162,7 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 		}
 	}
 	if d.agent != nil {
+		d.spool = nil
 		group.Go(func() error { return d.agent.Run(ctx, drain) })
 	}
 	// A daemon without listeners runs until it is told to stop.
@@ -174,16 +189,21 @@ func (d *daemon) newAgent() error {
 		Spool: journal, UIDs: audit.NewUIDs(rand.Reader),
 		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
 		RunDynamicCommands: d.cfg.Databases.RunDynamicCommands,
-		DialProxy:          d.dialTCP,
-		Credentials:        cred.NewSelfHosted(d.client.Certificates, d.now),
-		Dial:               (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext,
-		Logger:             d.logger.With("component", "db"), Now: d.now,
+		Proxies:            d.proxyAddresses, DialProxy: d.dialTCP,
+		Credentials: cred.NewSelfHosted(d.client.Certificates, d.now),
+		Dial:        (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext,
+		Logger:      d.logger.With("component", "db"), Now: d.now,
 	}
-	if !d.cfg.Proxy.Enabled {
-		cfg.Proxies = d.proxyAddresses
-	}
-	d.agent = agent.New(cfg)
+	d.spool, d.agent = journal, agent.New(cfg)
 	return nil
+}
+
+// closeSpool closes the spool of an agent that never ran.
+func (d *daemon) closeSpool() error {
+	if d.spool == nil {
+		return nil
+	}
+	return d.spool.Close()
 }
 
 // keepAlive notices a peer that is gone within a minute.
@@ -193,27 +213,8 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interv
 func (d *daemon) forwardCancel(key cancelkey.Key) {
 	if d.proxy != nil {
 		d.proxy.Cancel(key)
-		return
 	}
 	d.agent.ForwardCancel(key)
-}
-
-// proxyAddresses returns the proxies to dial: the configured one, and those that the cluster knows.
-func (d *daemon) proxyAddresses() []string {
-	known := cache.List[*resource.Proxy](d.cache, resource.KindProxy)
-	seen := map[string]bool{}
-	var addresses []string
-	for _, one := range known {
-		if address := one.Spec.PublicAddr; !seen[address] {
-			seen[address] = true
-			addresses = append(addresses, address)
-		}
-	}
-	if configured := d.cfg.ProxyAddr; configured != "" && !seen[configured] && len(addresses) < 2 {
-		// The configured address may be another name of the only proxy, or the only way to reach it.
-		return []string{configured}
-	}
-	return addresses
 }
 
 func (d *daemon) dialTCP(ctx context.Context, address string) (net.Conn, error) {

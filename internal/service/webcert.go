@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -13,19 +12,14 @@ import (
 	"strings"
 	"time"
 
-	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
-	"sallyport/internal/resource"
-	"sallyport/internal/version"
 )
 
 const (
 	selfSignedLife = 365 * 24 * time.Hour
-	announceEvery  = 2 * time.Minute
-	announceLife   = 10 * time.Minute
 )
 
 // publicAddr returns the address by which people know the proxy.
@@ -113,44 +107,6 @@ func makeSelfSigned(host string, now time.Time) (certPEM, keyPEM []byte, err err
 	}
 	keyPEM, err = ca.EncodeKey(key)
 	return ca.EncodeCertificate(cert.Raw), keyPEM, err
-}
-
-// announceProxy tells the cluster where the proxy is until the context ends.
-func (d *daemon) announceProxy(ctx context.Context, public string) {
-	for {
-		wait := announceEvery
-		if err := d.putProxy(ctx, public); err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			d.logger.Warn("proxy was not announced; trying again", "error", err)
-			wait = 5 * time.Second
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
-}
-
-func (d *daemon) putProxy(ctx context.Context, public string) error {
-	r, err := resource.New(resource.KindProxy)
-	if err != nil {
-		return err
-	}
-	heartbeat := r.(*resource.Proxy)
-	expires := d.now().Add(announceLife).UTC()
-	heartbeat.Metadata.Name, heartbeat.Metadata.Expires = d.hostID, &expires
-	heartbeat.Spec = resource.ProxySpec{PublicAddr: public, Hostname: d.cfg.Nodename, Version: version.Version}
-	json, err := resource.Encode(heartbeat)
-	if err != nil {
-		return err
-	}
-	_, err = d.client.Resources.PutResource(ctx, &sallyportv1.PutResourceRequest{
-		Resource: &sallyportv1.Resource{Kind: resource.KindProxy, Name: d.hostID, Json: json},
-	})
-	return err
 }
 
 // defaultClusterName makes a cluster's name of the host's.

@@ -1,0 +1,66 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sallyport/internal/ca"
+	"sallyport/internal/durable"
+	"sallyport/internal/fault"
+	"sallyport/internal/membership"
+	"sallyport/internal/resource"
+)
+
+// openDataDir makes the data directory and checks that it can be used.
+func (d *daemon) openDataDir() error {
+	if err := os.MkdirAll(d.cfg.DataDir, 0o700); err != nil {
+		return fault.Wrap(fault.BadParameter, err, "cannot make the data directory %s: %s; run as a user who may, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
+	}
+	probe, err := os.CreateTemp(d.cfg.DataDir, ".probe*")
+	if err != nil {
+		return fault.Wrap(fault.BadParameter, err, "cannot write into the data directory %s: %s; run as its owner, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return fmt.Errorf("checking data directory: %w", err)
+	}
+	d.hostID, err = membership.HostID(d.cfg.DataDir)
+	return err
+}
+
+func pathReason(err error) string {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// AdminFile is the name of the administrator's identity file in the data directory.
+const AdminFile = "admin.pem"
+
+// writeAdmin writes the identity with which tctl on this host may do everything: key, certificate and
+// host authorities as PEM, for the owner of the data directory only.
+func (d *daemon) writeAdmin() error {
+	_, cert, err := d.auth.authority.LocalIdentity(d.hostID, adminLifetime, resource.RoleAdmin)
+	if err != nil {
+		return err
+	}
+	key, err := x509Key(cert)
+	if err != nil {
+		return err
+	}
+	data := key
+	for _, der := range cert.Certificate {
+		data = append(data, ca.EncodeCertificate(der)...)
+	}
+	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AdminFile), data, 0o600)
+}
+
+// AddressFile is the name of the file in the data directory that says where the auth server listens, for
+// tctl on this host.
+const AddressFile = "auth_address"
+
+func (d *daemon) writeAuthAddress(address string) error {
+	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AddressFile), []byte(address+"\n"), 0o600)
+}
