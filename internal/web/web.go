@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
@@ -38,7 +40,7 @@ type Handler struct {
 
 // New returns the handler.
 func New(cfg Config) (*Handler, error) {
-	templates, err := template.ParseFS(files, "templates/*.html")
+	templates, err := template.New("").Funcs(template.FuncMap{"sentence": sentence}).ParseFS(files, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +137,19 @@ func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.page(w, http.StatusOK, "home.html", map[string]string{"Cluster": info.GetClusterName(), "Addr": h.PublicAddr, "Version": h.Version})
+}
+
+// sentence writes what errors say as pages say it: with a capital letter and a full stop.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if !strings.ContainsAny(text[len(text)-1:], ".!?:") {
+		text += "."
+	}
+	return text
 }
 
 // message is a page that only says something.
