@@ -30,6 +30,8 @@ type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
+	// Patience is how long to wait for another process that has the log open; zero means half a minute.
+	Patience time.Duration
 	// OpenFile opens a file of lines for appending; nil means the real thing.
 	OpenFile func(path string) (LineFile, error)
 }
@@ -122,7 +124,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if err := os.MkdirAll(l.dir, 0o750); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
-	if l.lock, err = lockDir(ctx, l.dir); err != nil {
+	if l.lock, err = lockDir(ctx, l.dir, config.Patience, config.Log); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
 	if l.index, err = openIndex(ctx, filepath.Join(config.Dir, "index.db")); err != nil {

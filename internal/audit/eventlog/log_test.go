@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/eventlog"
+	"sallyport/internal/fault"
 )
 
 const (
@@ -338,6 +340,22 @@ func TestOneProcessWritesAtATime(t *testing.T) {
 	check(t, l, dir)
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestASecondProcessIsToldOfTheFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open(t, config(dir))
+	var told bytes.Buffer
+	second := config(dir)
+	second.Patience, second.Log = 50*time.Millisecond, slog.New(slog.NewTextHandler(&told, nil))
+	_, err := eventlog.Open(t.Context(), second)
+	if want := "another process uses this data directory and did not end within 50ms; stop that process first, or give this one another teleport.data_dir"; !fault.Is(err, fault.AlreadyExists) || fault.Message(err) != want {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+	if want := "another process uses this data directory; waiting for it to end"; strings.Count(told.String(), want) != 1 {
+		t.Errorf("the log says %q, want once %q", told.String(), want)
 	}
 }
 
