@@ -165,9 +165,10 @@ func Versions(kind string) []string {
 
 func supportsVersion(kind, version string) bool { return slices.Contains(Versions(kind), version) }
 
-func storedKinds() []string {
+// WritableKinds returns the kinds that administrators create. The other kinds are written by the cluster itself:
+// what services say about themselves, its authorities and its name.
+func WritableKinds() []string {
 	return []string{
-		KindUser, KindRole, KindToken, KindDatabase, KindDatabaseServer, KindDatabaseService, KindProxy, KindLock,
-		KindAuthPreference, KindNetworkingConfig, KindRecordingConfig, KindCertAuthority, KindClusterName,
+		KindUser, KindRole, KindToken, KindDatabase, KindLock, KindAuthPreference, KindNetworkingConfig, KindRecordingConfig,
 	}
 }

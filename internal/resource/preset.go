@@ -5,6 +5,8 @@ const (
 	RoleNameAccess  = "access"
 	RoleNameEditor  = "editor"
 	RoleNameAuditor = "auditor"
+	// RoleNameRequester is for asking for access, which this version does not know: it allows nothing yet.
+	RoleNameRequester = "requester"
 )
 
 // WhereOwnSession is the condition of a rule about sessions that the holder took part in.
@@ -13,7 +15,7 @@ const WhereOwnSession = "contains(session.participants, user.metadata.name)"
 // PresetRoles returns the roles that exist from the first start, valid and with their defaults. The
 // caller owns them.
 func PresetRoles() []*Role {
-	roles := []*Role{accessRole(), editorRole(), auditorRole()}
+	roles := []*Role{accessRole(), editorRole(), auditorRole(), requesterRole()}
 	for _, role := range roles {
 		if err := role.Validate(); err != nil {
 			panic("resource: preset role: " + err.Error()) // fixed input; covered by a test
@@ -70,6 +72,10 @@ func editorRole() *Role {
 			readOnly(KindDatabaseService, KindInstance),
 		},
 	})
+}
+
+func requesterRole() *Role {
+	return preset(RoleNameRequester, "Ask for access; without effect in this version, which has no access requests", RoleConditions{})
 }
 
 func auditorRole() *Role {

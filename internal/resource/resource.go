@@ -69,7 +69,7 @@ type Resource interface {
 func New(kind string) (Resource, error) {
 	r := zero(kind)
 	if r == nil {
-		return nil, fault.New(fault.BadParameter, "resources of kind %q are not supported; use one of %s", kind, yamlnode.AnyOf(storedKinds()))
+		return nil, fault.New(fault.BadParameter, "resources of kind %q are not supported; use one of %s", kind, yamlnode.AnyOf(WritableKinds()))
 	}
 	r.SetKind(kind)
 	return r, nil

@@ -341,8 +341,34 @@ func TestPresetRoles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if !slices.Equal(names, []string{"access", "editor", "auditor"}) {
+	if !slices.Equal(names, []string{"access", "editor", "auditor", "requester"}) {
 		t.Errorf("got %v", names)
+	}
+}
+
+func TestUserNamesCanBeTypedAndListed(t *testing.T) {
+	t.Parallel()
+	for name, good := range map[string]bool{
+		"alice": true, "alice@example.com": true, "Jörg.Ölf-2_x+y": true, "a=b": true,
+		"": false, "alice bob": false, "alice\tbob": false, " alice": false, "alice,bob": false, "-alice": false, ".": false, "..": false,
+		"a/b": false, "a\x00b": false, "a\u202eb": false, "alice\u00a0b": false, strings.Repeat("x", 300): false,
+	} {
+		r, err := resource.New(resource.KindUser)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Meta().Name = name
+		if err := r.Validate(); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+func TestOnlyKindsThatAdministratorsWriteAreOffered(t *testing.T) {
+	t.Parallel()
+	_, err := resource.ParseYAML([]byte("kind: toaster\nversion: v1\nmetadata: {name: t}\n"))
+	if text := fault.Message(err); !strings.Contains(text, `"lock"`) || strings.Contains(text, "db_server") || strings.Contains(text, "cert_authority") {
+		t.Errorf("told %q", text)
 	}
 }
 

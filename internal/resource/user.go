@@ -3,6 +3,7 @@ package resource
 import (
 	"strings"
 	"time"
+	"unicode"
 
 	"sallyport/internal/yamlnode"
 )
@@ -73,6 +74,7 @@ func (u *User) Validate() error { return validate(u) }
 
 func (u *User) check(p *problems) {
 	checkName(p, "metadata.name", u.Metadata.Name)
+	checkUserName(p, u.Metadata.Name)
 	if u.Spec.Roles == nil {
 		u.Spec.Roles = Strings{}
 	}
@@ -93,6 +95,16 @@ func (u *User) check(p *problems) {
 		}
 	}
 	checkProse(p, "spec.status.locked_message", u.Spec.Status.LockedMessage)
+}
+
+// checkUserName refuses names that cannot be given to commands, which take lists of names and flags.
+func checkUserName(p *problems, name string) {
+	switch {
+	case strings.ContainsFunc(strings.TrimSpace(name), unicode.IsSpace) || strings.Contains(name, ","):
+		p.add("metadata.name", "must not contain spaces or commas")
+	case strings.HasPrefix(name, "-") || strings.Trim(name, ".") == "" && name != "":
+		p.add("metadata.name", "must not begin with a hyphen or consist of dots")
+	}
 }
 
 // CanonicalUserName returns the form under which names that people type are counted and compared

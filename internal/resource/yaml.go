@@ -77,11 +77,11 @@ func build(doc *yamlnode.Node) (Resource, error) {
 	}
 	kind := doc.Get("kind")
 	if kind == nil || kind.Shape != yamlnode.String {
-		return nil, &yamlnode.LineError{Line: doc.Line, Err: errors.New("kind is missing; use one of " + yamlnode.AnyOf(storedKinds()))}
+		return nil, &yamlnode.LineError{Line: doc.Line, Err: errors.New("kind is missing; use one of " + yamlnode.AnyOf(WritableKinds()))}
 	}
 	r := zero(kind.Text)
 	if r == nil {
-		return nil, &yamlnode.LineError{Line: kind.Line, Err: fmt.Errorf("kind %q is not supported; use one of %s", kind.Text, yamlnode.AnyOf(storedKinds()))}
+		return nil, &yamlnode.LineError{Line: kind.Line, Err: fmt.Errorf("kind %q is not supported; use one of %s", kind.Text, yamlnode.AnyOf(WritableKinds()))}
 	}
 	dropLegacy(doc)
 	p := &problems{}
