@@ -52,6 +52,9 @@ func FromWire(err error) error {
 			continue
 		}
 		if kind == fault.ConnectionProblem && !connect.IsWireError(err) {
+			if told, ok := errors.AsType[*fault.Error](err); ok {
+				return told // whoever dialled said it for people
+			}
 			return fault.Wrap(kind, err, "the auth server cannot be reached: %s", wire.Message())
 		}
 		return &fault.Error{Kind: kind, Message: wire.Message()}
