@@ -161,6 +161,17 @@ func (d *Database) Type() string {
 	}
 }
 
+// InAWS reports whether the database is one of AWS, which is logged in to with IAM and not with a
+// certificate of the cluster.
+func (d *Database) InAWS() bool {
+	switch d.Type() {
+	case TypeRDS, TypeRDSProxy, TypeRedshift, TypeRedshiftServerless, TypeElastiCache, TypeMemoryDB, TypeKeyspaces, TypeDynamoDB, TypeOpenSearch, TypeDocumentDB:
+		return true
+	default:
+		return false
+	}
+}
+
 func (a *AWS) check(p *problems) {
 	if a.AccountID != "" && !awsAccount.MatchString(a.AccountID) {
 		p.add("spec.aws.account_id", "must be the 12 digits of an account, in quotes")
