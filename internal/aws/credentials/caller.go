@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"sallyport/internal/aws/endpoint"
 )
 
 // Caller is who AWS takes the holder of credentials for.
@@ -39,11 +40,11 @@ func callerOf(ctx context.Context, cfg aws.Config) (Caller, error) {
 	if err != nil {
 		return Caller{}, err
 	}
-	parsed, err := arn.Parse(aws.ToString(out.Arn))
+	parsed, err := endpoint.ParseARN(aws.ToString(out.Arn))
 	if err != nil {
 		return Caller{}, errors.New("STS answered without a caller")
 	}
-	return Caller{ARN: parsed.String(), Account: parsed.AccountID, Partition: parsed.Partition}, nil
+	return Caller{ARN: parsed.String(), Account: parsed.Account, Partition: parsed.Partition}, nil
 }
 
 // Role returns the name of the caller's role, or "" if it is not a session of a role.
@@ -54,12 +55,4 @@ func (c Caller) Role() string {
 	}
 	name, _, _ := strings.Cut(rest, "/")
 	return name
-}
-
-func accountOf(role string) string {
-	parsed, err := arn.Parse(role)
-	if err != nil {
-		return ""
-	}
-	return parsed.AccountID
 }

@@ -3,10 +3,8 @@ package credentials
 import (
 	"encoding/json"
 	"maps"
-	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/fault"
 )
 
@@ -93,26 +91,23 @@ func (c Chain) check() error {
 	return nil
 }
 
-func checkRole(role, region string) error {
-	parsed, err := arn.Parse(role)
-	if err != nil || parsed.Service != "iam" || len(parsed.AccountID) != 12 || len(parsed.Resource) <= len("role/") || !strings.HasPrefix(parsed.Resource, "role/") {
-		return fault.New(fault.BadParameter, "%q is not the ARN of a role, as in arn:aws:iam::123456789012:role/databases", role)
+func checkRole(arn, region string) error {
+	role, err := endpoint.ParseRole(arn)
+	if err != nil {
+		return fault.New(fault.BadParameter, "%s", err)
 	}
-	if region != "" && parsed.Partition != partitionOf(region) {
-		return fault.New(fault.BadParameter, "the role %s is in partition %s, and region %s in %s; use a role of the database's partition", role, parsed.Partition, region, partitionOf(region))
+	if partition := endpoint.PartitionOf(region); region != "" && role.Partition != partition {
+		return fault.New(fault.BadParameter, "the role %s is in partition %s, and region %s in %s; use a role of the database's partition", arn, role.Partition, region, partition)
 	}
 	return nil
 }
 
-func partitionOf(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
-	default:
-		return "aws"
+func accountOf(arn string) string {
+	parsed, err := endpoint.ParseARN(arn)
+	if err != nil {
+		return ""
 	}
+	return parsed.Account
 }
 
 func (c Chain) clone() Chain {

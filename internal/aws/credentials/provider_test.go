@@ -233,7 +233,7 @@ func TestChainsThatAreRefused(t *testing.T) {
 	}{
 		{"an external id for nobody", credentials.Chain{ExternalID: "x"}, "external_id is set but assume_role_arn is empty"},
 		{"a user", credentials.Chain{AssumeRoleARN: "arn:aws:iam::222222222222:user/x"}, "is not the ARN of a role"},
-		{"no name", credentials.Chain{AssumeRoleARN: "arn:aws:iam::222222222222:role/"}, "is not the ARN of a role"},
+		{"no name", credentials.Chain{AssumeRoleARN: "arn:aws:iam::222222222222:role/"}, "is not the name of a role"},
 		{"a role in China for a database in Oregon", credentials.Chain{Region: "us-west-2", AssumeRoleARN: "arn:aws-cn:iam::222222222222:role/x"}, "is in partition aws-cn"},
 		{"a role in China for a database of the environment's region", credentials.Chain{AssumeRoleARN: "arn:aws-cn:iam::222222222222:role/x"}, "is in partition aws-cn"},
 		{"tags for nobody", credentials.Chain{AssumeRoleARN: roleOne, SessionTags: map[string]string{"a": "b"}}, "session tags"},
