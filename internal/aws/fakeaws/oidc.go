@@ -1,0 +1,6 @@
+package fakeaws
+
+// Issuer is an OIDC issuer.
+type Issuer struct {
+	URL string
+}
