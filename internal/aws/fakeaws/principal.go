@@ -28,6 +28,7 @@ type Principal struct {
 	Role        *Role // with SessionName
 	SessionName string
 	SessionTags map[string]string
+	transitive  []string     // keys of session tags that the next session inherits
 	session     []iam.Source // session policies
 	issued      time.Time
 }

@@ -102,11 +102,14 @@ func EvaluateResource(c Caller, r Request, policy Source, owner string) Decision
 			return c.limit(r, granted)
 		}
 	}
+	d := Evaluate(c, r)
+	if !d.Allowed && c.Account != owner { // the caller's account decides first, and tells nothing of the other
+		return d
+	}
 	found, ok := firstResource(policy, c, r, false, anyGrant)
 	if !ok {
 		return Decision{Layer: LayerResource}
 	}
-	d := Evaluate(c, r)
 	if d.Allowed {
 		d.Statement += " and " + found
 	}
