@@ -28,14 +28,12 @@ const (
 // load reads environment and files and returns the SDK's default chain: environment, web identity, shared
 // files with AWS_PROFILE, container credentials, instance metadata (AWS SDKs and Tools Reference Guide,
 // "Standardized credential providers").
-func load(ctx context.Context, fips bool) (aws.Config, error) {
+func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithDefaultRegion(DefaultRegion),
-		config.WithHTTPClient(awshttp.NewBuildableClient().
-			WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
-			WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })),
+		config.WithHTTPClient(p.cfg.HTTPClient),
 	}
-	if fips {
+	if p.cfg.FIPS {
 		options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
 	}
 	// The client of the instance metadata needs the settings that are being loaded, so they are loaded twice;
@@ -48,6 +46,13 @@ func load(ctx context.Context, fips bool) (aws.Config, error) {
 		o.Client = imds.NewFromConfig(settings, instanceMetadata)
 	}))
 	return config.LoadDefaultConfig(ctx, options...)
+}
+
+// defaultClient gives up sooner than the SDK's own.
+func defaultClient() aws.HTTPClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })
 }
 
 // instanceMetadata speaks version 2 of the protocol only: version 1 answers whoever makes the process send a
@@ -66,7 +71,7 @@ func instanceMetadata(o *imds.Options) {
 // retrieveBase returns the credentials of the process itself. Environment and files are read every time, so
 // that credentials that were replaced there are seen.
 func (p *Provider) retrieveBase(ctx context.Context) (aws.Credentials, time.Time, error) {
-	cfg, err := load(ctx, p.cfg.FIPS)
+	cfg, err := p.load(ctx)
 	if err != nil {
 		return aws.Credentials{}, time.Time{}, &baseError{err}
 	}

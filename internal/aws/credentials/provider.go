@@ -22,9 +22,12 @@ type Config struct {
 	// tell which service it was. It is made valid as a user's name is.
 	SessionName string
 	// FIPS has all clients talk to endpoints that are validated by FIPS 140.
-	FIPS   bool
-	Logger *slog.Logger
-	Now    func() time.Time
+	FIPS bool
+	// HTTPClient carries the calls of AWS; nil means one that honours AWS_CA_BUNDLE and the proxy settings of
+	// the environment.
+	HTTPClient aws.HTTPClient
+	Logger     *slog.Logger
+	Now        func() time.Time
 }
 
 // Provider gives credentials. There is one for the process. Safe for concurrent use.
@@ -48,6 +51,9 @@ const (
 // New returns a provider that has asked for nothing yet.
 func New(cfg Config) *Provider {
 	cfg.SessionName = SessionName(cfg.SessionName)
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = defaultClient()
+	}
 	p := &Provider{cfg: cfg}
 	p.creds = expiring.New[string, aws.Credentials](expiring.Config{Now: cfg.Now, Refresh: refreshBefore, Tolerate: p.tolerate})
 	p.callers = expiring.New[string, Caller](expiring.Config{Now: cfg.Now})
@@ -75,7 +81,7 @@ func (p *Provider) config(ctx context.Context, chain Chain) (aws.Config, error) 
 		return aws.Config{}, err
 	}
 	cfg, err := p.configs.Get(ctx, "", func(ctx context.Context) (aws.Config, time.Time, error) {
-		cfg, err := load(ctx, p.cfg.FIPS)
+		cfg, err := p.load(ctx)
 		return cfg, p.cfg.Now().Add(credentialLife), err
 	})
 	if err != nil {
