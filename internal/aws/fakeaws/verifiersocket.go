@@ -14,26 +14,37 @@ import (
 // maxLogin bounds what is read of one login, in bytes.
 const maxLogin = 64 << 10
 
-// ServeVerifier answers one Login (a JSON object) per connection to a unix socket with a Verdict, until ctx ends.
-func (w *World) ServeVerifier(ctx context.Context, path string) error {
+// Verifier answers logins on a unix socket.
+type Verifier struct {
+	world    *World
+	listener net.Listener
+}
+
+// ListenVerifier opens the socket; Serve must follow.
+func (w *World) ListenVerifier(ctx context.Context, path string) (*Verifier, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
-		return fmt.Errorf("listening for logins to judge: %w", err)
+		return nil, fmt.Errorf("listening for logins to judge: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends Accept
+	return &Verifier{w, listener}, nil
+}
+
+// Serve answers one Login (a JSON object) per connection with a Verdict, until ctx ends.
+func (v *Verifier) Serve(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = v.listener.Close() }) // ends Accept
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
-		conn, err := listener.Accept()
+		conn, err := v.listener.Accept()
 		if err != nil {
-			_ = listener.Close() // it is of no use any more
+			_ = v.listener.Close() // it is of no use any more
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			return err
 		}
-		wg.Go(func() { w.judge(conn) })
+		wg.Go(func() { v.world.judge(conn) })
 	}
 }
 
