@@ -38,8 +38,12 @@ func createUser(c *Call) (wire.Fields, error) {
 	if c.Account.Users[name] != nil {
 		return nil, alreadyExists("User with name %s already exists.", name)
 	}
+	boundary, err := givenBoundary(c)
+	if err != nil {
+		return nil, err
+	}
 	u := &User{Name: name, Path: pathOf(c), ID: c.World.id("AIDA"), Created: c.World.Now(), account: c.Account,
-		Permissions: Permissions{Tags: readTags(c.Params)}}
+		Permissions: Permissions{Tags: readTags(c.Params), Boundary: boundary}}
 	c.Account.Users[name] = u
 	return wire.Of("User", u.fields()), nil
 }
@@ -60,9 +64,13 @@ func createRole(c *Call) (wire.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
+	boundary, err := givenBoundary(c)
+	if err != nil {
+		return nil, err
+	}
 	r := &Role{Name: name, Path: pathOf(c), ID: c.World.id("AROA"), Created: c.World.Now(), Trust: trust, account: c.Account,
 		Description: c.Params.String("Description"), MaxDuration: time.Duration(seconds) * time.Second,
-		Permissions: Permissions{Tags: readTags(c.Params)}}
+		Permissions: Permissions{Tags: readTags(c.Params), Boundary: boundary}}
 	c.Account.Roles[name] = r
 	return wire.Of("Role", r.fields()), nil
 }
@@ -91,4 +99,14 @@ func updateTrust(c *Call) (wire.Fields, error) {
 	}
 	found.role.Trust = document
 	return nil, nil
+}
+
+// givenBoundary is the boundary that a new role or user is to have.
+func givenBoundary(c *Call) (string, error) {
+	arn := c.Params.String("PermissionsBoundary")
+	if arn == "" {
+		return "", nil
+	}
+	_, err := attachable(c, arn)
+	return arn, err
 }

@@ -19,7 +19,9 @@ type Server struct {
 	cancel  context.CancelFunc
 	servers []*http.Server
 	wg      sync.WaitGroup
-	URL     string // of the first listener of the APIs, for AWS_ENDPOINT_URL
+	URL     string // of the first listener, for AWS_ENDPOINT_URL
+	// Addresses are the URLs of all listeners: HTTPS, HTTP, others, each in the order given.
+	Addresses []string
 }
 
 // Listeners says where a Server listens. Each list may be empty.
@@ -53,24 +55,29 @@ func (w *World) Serve(ctx context.Context, l Listeners) (*Server, error) {
 		all = append(all, MetadataListener{address, false, w})
 	}
 	all = append(all, l.Metadata...)
-	for i, one := range all {
+	for _, one := range all {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", one.Address)
 		if err != nil {
+			s.close()
 			s.Stop()
 			return nil, fmt.Errorf("listening for the local AWS: %w", err)
 		}
-		if i == 0 {
-			s.URL = map[bool]string{true: "https://", false: "http://"}[one.TLS] + listener.Addr().String()
-		}
+		url := map[bool]string{true: "https://", false: "http://"}[one.TLS] + listener.Addr().String()
+		s.Addresses = append(s.Addresses, url)
+		s.URL = s.Addresses[0]
 		s.serve(ctx, w, listener, one)
 	}
 	s.wg.Go(func() { // the end of ctx ends the servers, and all calls that hang
 		<-ctx.Done()
-		for _, server := range s.servers {
-			_ = server.Close() // its listener is gone either way
-		}
+		s.close()
 	})
 	return s, nil
+}
+
+func (s *Server) close() {
+	for _, server := range s.servers {
+		_ = server.Close() // its listener is gone either way
+	}
 }
 
 func (s *Server) serve(ctx context.Context, w *World, listener net.Listener, l MetadataListener) {

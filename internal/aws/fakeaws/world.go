@@ -40,6 +40,8 @@ type World struct {
 	passwords   []issuedPassword
 	issuers     map[string]*Issuer
 	policies    policyCache
+
+	identitySigner func() (*identitySigner, error) // made when it is first needed
 }
 
 // New makes an empty world with STS and IAM in it, and with an authority for its certificates.
@@ -56,6 +58,7 @@ func New(config Config) (*World, error) {
 	}
 	w := &World{config: config, authority: authority, accounts: map[string]*Account{}, credentials: map[string]*credential{},
 		servers: map[string]*Target{}, issuers: map[string]*Issuer{}, policies: policyCache{}}
+	w.identitySigner = sync.OnceValues(w.newIdentitySigner)
 	w.Add(stsService())
 	w.Add(iamService())
 	return w, nil

@@ -82,7 +82,9 @@ func (w *xmlWriter) value(value any) {
 func queryAnswer(operation, namespace, requestID string, result Fields) []byte {
 	w := &xmlWriter{element: "member"}
 	fmt.Fprintf(w, `<%sResponse xmlns="%s">`, operation, namespace)
-	w.field(operation+"Result", result)
+	if result != nil { // operations without an answer have no such element
+		w.field(operation+"Result", result)
+	}
 	w.field("ResponseMetadata", Fields{{"RequestId", requestID}})
 	w.close(operation + "Response")
 	return w.Bytes()
