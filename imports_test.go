@@ -46,7 +46,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // nobody reaches what is for tests.
-var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest"}
+var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest", "cloudtest"}
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()

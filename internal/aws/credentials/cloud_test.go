@@ -1,95 +1,25 @@
 package credentials_test
 
 import (
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/fault"
 )
 
-// cloud is a local AWS with two accounts: the agent's, and the one of the databases.
-type cloud struct {
-	*fakeaws.World
-	agent *fakeaws.Role
-}
-
-// Do carries a call without a network, so that it takes no time but what the local AWS says.
-func (c *cloud) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	r.Host = r.URL.Host
-	w := httptest.NewRecorder()
-	c.ServeHTTP(w, r)
-	res := w.Result()
-	res.Request = r
-	return res, nil
-}
-
-func (c *cloud) provider() *credentials.Provider {
-	return credentials.New(credentials.Config{SessionName: "sallyport-host", HTTPClient: c, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
-}
-
-const allowAssume = `{"Version":"2012-10-17","Statement":[{"Sid":"Assume","Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession"],"Resource":"*"}]}`
-
-func trust(principal, condition string) string {
-	if condition != "" {
-		condition = `,"Condition":{"StringEquals":{"sts:ExternalId":"` + condition + `"}}`
-	}
-	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + principal + `"},"Action":"sts:AssumeRole"` + condition + `}]}`
-}
-
-// startCloud puts the agent's role session into the environment.
-func startCloud(t *testing.T, permissions fakeaws.Permissions) *cloud {
-	t.Helper()
-	c := &cloud{}
-	var err error
-	if c.World, err = fakeaws.New(fakeaws.Config{}); err != nil {
-		t.Fatal(err)
-	}
-	own := c.Account("aws", "111111111111")
-	if c.agent, err = own.AddRole(fakeaws.Role{Name: "agent", Trust: trust("arn:aws:iam::111111111111:root", ""), Permissions: permissions}); err != nil {
-		t.Fatal(err)
-	}
-	keys := c.agent.Session("i-1", 12*time.Hour)
-	environment(t, map[string]string{"AWS_REGION": "us-west-1",
-		"AWS_ACCESS_KEY_ID": keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY": keys.SecretAccessKey, "AWS_SESSION_TOKEN": keys.SessionToken})
-	return c
-}
-
-func (c *cloud) role(t *testing.T, name, trust string, permissions ...string) string {
-	t.Helper()
-	role := fakeaws.Role{Name: name, Trust: trust, Permissions: inline(permissions...)}
-	added, err := c.Account("aws", "222222222222").AddRole(role)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return added.ARN()
-}
-
-func inline(documents ...string) fakeaws.Permissions {
-	p := fakeaws.Permissions{Inline: map[string]string{}}
-	for i, document := range documents {
-		p.Inline[string(rune('a'+i))] = document
-	}
-	return p
-}
-
 // TestExternalIDs has two databases behind one role that wants an external id: with the right one, and with a
 // wrong or none. What one was given must never serve the other.
 func TestExternalIDs(t *testing.T) {
-	c := startCloud(t, inline(allowAssume))
-	first := c.role(t, "databases", trust(c.agent.ARN(), "right"), allowAssume)
-	second := c.role(t, "reader", trust(first, ""))
-	p := c.provider()
+	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+	first := c.Role(t, cloudtest.DatabaseAccount, "databases", cloudtest.Trust(c.Agent.ARN(), "right"), cloudtest.AllowAssume).ARN()
+	second := c.Role(t, cloudtest.DatabaseAccount, "reader", cloudtest.Trust(first, "")).ARN()
+	p := c.Provider()
 	for _, test := range []struct {
 		name  string
 		chain credentials.Chain
@@ -118,14 +48,14 @@ func TestExternalIDs(t *testing.T) {
 
 // TestWhichPolicyIsMissing takes away one policy after another, and reads which one the explanation blames.
 func TestWhichPolicyIsMissing(t *testing.T) {
-	c := startCloud(t, inline(allowAssume))
+	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
 	// AWS tells only callers of the role's own account which one it was. A role that names them needs no more.
-	good := trust("arn:aws:iam::111111111111:root", "right")
+	good := cloudtest.Trust("arn:aws:iam::111111111111:root", "right")
 	role, err := c.Account("aws", "111111111111").AddRole(fakeaws.Role{Name: "databases", Trust: good})
 	if err != nil {
 		t.Fatal(err)
 	}
-	boundary, err := c.Account("aws", "111111111111").AddPolicy("boundary", strings.ReplaceAll(allowAssume, "sts:AssumeRole", "rds:DescribeDBInstances"))
+	boundary, err := c.Account("aws", "111111111111").AddPolicy("boundary", strings.ReplaceAll(cloudtest.AllowAssume, "sts:AssumeRole", "rds:DescribeDBInstances"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,15 +65,15 @@ func TestWhichPolicyIsMissing(t *testing.T) {
 		text   string
 	}{
 		{"nothing", func() {}, ""},
-		{"the caller's own", func() { c.agent.Inline = nil }, "permissions policy of arn:aws:sts::111111111111:assumed-role/agent/i-1"},
-		{"the boundary", func() { c.agent.Boundary = boundary }, "permissions boundary"},
-		{"the trust policy", func() { role.Trust = trust("arn:aws:iam::333333333333:root", "") }, "trust policy of " + role.ARN()},
+		{"the caller's own", func() { c.Agent.Inline = nil }, "permissions policy of arn:aws:sts::111111111111:assumed-role/agent/i-1"},
+		{"the boundary", func() { c.Agent.Boundary = boundary }, "permissions boundary"},
+		{"the trust policy", func() { role.Trust = cloudtest.Trust("arn:aws:iam::333333333333:root", "") }, "trust policy of " + role.ARN()},
 	} {
 		c.Update(func() {
-			c.agent.Permissions, role.Trust = inline(allowAssume), good
+			c.Agent.Permissions, role.Trust = cloudtest.Inline(cloudtest.AllowAssume), good
 			test.change()
 		})
-		_, err := c.provider().For(t.Context(), credentials.Chain{AssumeRoleARN: role.ARN(), ExternalID: "right"})
+		_, err := c.Provider().For(t.Context(), credentials.Chain{AssumeRoleARN: role.ARN(), ExternalID: "right"})
 		if (err == nil) != (test.text == "") || !strings.Contains(fault.Message(err), test.text) && err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -152,11 +82,11 @@ func TestWhichPolicyIsMissing(t *testing.T) {
 
 // TestAWorkingDay uses one chain for a day: credentials are renewed each hour, and valid at every moment.
 func TestAWorkingDay(t *testing.T) {
-	environment(t, nil)
+	cloudtest.Environment(t, nil)
 	synctest.Test(t, func(t *testing.T) {
-		c := startCloud(t, inline(allowAssume))
-		chain := credentials.Chain{AssumeRoleARN: c.role(t, "databases", trust(c.agent.ARN(), "right")), ExternalID: "right"}
-		p := c.provider()
+		c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+		chain := credentials.Chain{AssumeRoleARN: c.Role(t, cloudtest.DatabaseAccount, "databases", cloudtest.Trust(c.Agent.ARN(), "right")).ARN(), ExternalID: "right"}
+		p := c.Provider()
 		for range 11 * 60 {
 			caller, err := p.Caller(t.Context(), chain)
 			if err != nil || caller.Role() != "databases" {
@@ -176,9 +106,9 @@ func TestAWorkingDay(t *testing.T) {
 }
 
 func TestAThousandUsersOfOneRole(t *testing.T) {
-	c := startCloud(t, inline(allowAssume))
-	chain := credentials.Chain{AssumeRoleARN: c.role(t, "databases", trust(c.agent.ARN(), "")), Region: "us-west-2"}
-	p := c.provider()
+	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+	chain := credentials.Chain{AssumeRoleARN: c.Role(t, cloudtest.DatabaseAccount, "databases", cloudtest.Trust(c.Agent.ARN(), "")).ARN(), Region: "us-west-2"}
+	p := c.Provider()
 	var group sync.WaitGroup
 	for range 1000 {
 		group.Go(func() {
@@ -195,11 +125,11 @@ func TestAThousandUsersOfOneRole(t *testing.T) {
 
 // TestTroubleAtAWS has STS in trouble while credentials are renewed.
 func TestTroubleAtAWS(t *testing.T) {
-	environment(t, nil)
+	cloudtest.Environment(t, nil)
 	synctest.Test(t, func(t *testing.T) {
-		c := startCloud(t, inline(allowAssume))
-		chain := credentials.Chain{AssumeRoleARN: c.role(t, "databases", trust(c.agent.ARN(), ""))}
-		p := c.provider()
+		c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+		chain := credentials.Chain{AssumeRoleARN: c.Role(t, cloudtest.DatabaseAccount, "databases", cloudtest.Trust(c.Agent.ARN(), "")).ARN()}
+		p := c.Provider()
 		if _, err := p.For(t.Context(), chain); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/fault"
 )
@@ -94,7 +95,7 @@ func TestTheDefaultChain(t *testing.T) {
 			s := &sts{now: time.Now}
 			server := httptest.NewServer(s)
 			defer server.Close()
-			environment(t, map[string]string{"AWS_ENDPOINT_URL_STS": server.URL})
+			cloudtest.Environment(t, map[string]string{"AWS_ENDPOINT_URL_STS": server.URL})
 			for _, set := range test.environment {
 				for name, value := range set {
 					t.Setenv(name, value)
@@ -115,7 +116,7 @@ func TestTheDefaultChain(t *testing.T) {
 // TestReplacedFilesAreSeen changes the credentials file under a running process.
 func TestReplacedFilesAreSeen(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "credentials"), "[default]\naws_access_key_id = AKID1\naws_secret_access_key = s\n")
-	environment(t, map[string]string{"AWS_SHARED_CREDENTIALS_FILE": path})
+	cloudtest.Environment(t, map[string]string{"AWS_SHARED_CREDENTIALS_FILE": path})
 	now := time.Now()
 	p := provider(func() time.Time { return now })
 	for _, want := range []string{"AKID1", "AKID2"} {
@@ -156,7 +157,7 @@ func TestNoCredentials(t *testing.T) {
 		{"a container service that is not there", map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/"}, []string{"container credentials service", "EKS Pod Identity"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			environment(t, test.set)
+			cloudtest.Environment(t, test.set)
 			began := time.Now()
 			_, err := provider(time.Now).For(t.Context(), credentials.Chain{AssumeRoleARN: roleOne})
 			if !fault.Is(err, fault.ConnectionProblem) && !fault.Is(err, fault.BadParameter) {

@@ -6,13 +6,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/credentials"
 )
 
@@ -25,33 +24,12 @@ type sts struct {
 	now    func() time.Time
 }
 
-// environment leaves nothing of AWS in the environment but what is given.
-func environment(t *testing.T, set map[string]string) {
-	t.Helper()
-	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "AWS_") {
-			t.Setenv(name, "") // restored at the end
-			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	dir := t.TempDir()
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(dir, "credentials"))
-	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
-	for name, value := range set {
-		t.Setenv(name, value)
-	}
-}
-
 func startSTS(t *testing.T) *sts {
 	t.Helper()
 	s := &sts{now: time.Now}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	environment(t, map[string]string{
+	cloudtest.Environment(t, map[string]string{
 		"AWS_ENDPOINT_URL_STS": server.URL, "AWS_ACCESS_KEY_ID": "AKIDBASE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-west-1",
 	})
 	return s
