@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,11 +19,11 @@ const (
 	// DefaultRegion is the one of clients when neither the database nor the environment names one.
 	DefaultRegion = "us-east-1"
 
-	imdsTimeout    = time.Second
-	imdsAttempts   = 2
-	dialTimeout    = 5 * time.Second
-	answerTimeout  = 10 * time.Second
-	credentialLife = 15 * time.Minute // of credentials that do not say how long they live; files may change
+	imdsTimeout   = time.Second
+	imdsAttempts  = 2
+	dialTimeout   = 5 * time.Second
+	answerTimeout = 10 * time.Second
+	settingsLife  = 10 * time.Minute // of what environment and files say, and of credentials without an end
 )
 
 // load reads environment and files and returns the SDK's default chain: environment, web identity, shared
@@ -36,16 +37,25 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	if p.cfg.FIPS {
 		options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
 	}
-	// The client of the instance metadata needs the settings that are being loaded, so they are loaded twice;
-	// nothing is asked of the network.
-	settings, err := config.LoadDefaultConfig(ctx, options...)
-	if err != nil {
-		return aws.Config{}, err
-	}
-	options = append(options, config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) {
-		o.Client = imds.NewFromConfig(settings, instanceMetadata)
-	}))
-	return config.LoadDefaultConfig(ctx, options...)
+	// The client of the instance metadata needs the settings that are being loaded.
+	metadata := &metadataClient{}
+	options = append(options, config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }))
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	metadata.settings = cfg
+	return cfg, err
+}
+
+// metadataClient makes its client when it is used first.
+type metadataClient struct {
+	settings aws.Config // set before the first use
+	once     sync.Once
+	client   *imds.Client
+}
+
+// GetMetadata implements ec2rolecreds.GetMetadataAPIClient.
+func (m *metadataClient) GetMetadata(ctx context.Context, in *imds.GetMetadataInput, options ...func(*imds.Options)) (*imds.GetMetadataOutput, error) {
+	m.once.Do(func() { m.client = imds.NewFromConfig(m.settings, instanceMetadata) })
+	return m.client.GetMetadata(ctx, in, options...)
 }
 
 // defaultClient gives up sooner than the SDK's own.
@@ -68,18 +78,33 @@ func instanceMetadata(o *imds.Options) {
 	}
 }
 
-// retrieveBase returns the credentials of the process itself. Environment and files are read every time, so
-// that credentials that were replaced there are seen.
-func (p *Provider) retrieveBase(ctx context.Context) (aws.Credentials, time.Time, error) {
-	cfg, err := p.load(ctx)
+// settings returns what environment and files say. They are read again from time to time, so that credentials
+// that were replaced there are seen.
+func (p *Provider) settings(ctx context.Context) (aws.Config, error) {
+	cfg, err := p.configs.Get(ctx, "", func(ctx context.Context) (aws.Config, time.Time, error) {
+		cfg, err := p.load(ctx)
+		return cfg, p.cfg.Now().Add(settingsLife), err
+	})
 	if err != nil {
-		return aws.Credentials{}, time.Time{}, &baseError{err}
+		return aws.Config{}, &baseError{err}
+	}
+	return cfg, nil
+}
+
+// retrieveBase returns the credentials of the process itself.
+func (p *Provider) retrieveBase(ctx context.Context) (aws.Credentials, time.Time, error) {
+	cfg, err := p.settings(ctx)
+	if err != nil {
+		return aws.Credentials{}, time.Time{}, err
+	}
+	if kept, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
+		kept.Invalidate() // they are kept here, and are wanted anew
 	}
 	creds, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return aws.Credentials{}, time.Time{}, &baseError{err}
 	}
-	expires := p.cfg.Now().Add(credentialLife)
+	expires := p.cfg.Now().Add(settingsLife)
 	if creds.CanExpire && creds.Expires.Before(expires) {
 		expires = creds.Expires
 	}

@@ -52,7 +52,7 @@ func explainCommon(err error) error {
 	case clockSkewed(code, api.ErrorMessage()):
 		return fault.Wrap(fault.ConnectionProblem, err,
 			"AWS says that the time of the request is wrong (%s); set the clock of this machine, with chrony or systemd-timesyncd: AWS accepts 5 minutes of difference", text)
-	case code == "ExpiredToken" || code == "ExpiredTokenException" || code == "RequestExpired":
+	case isExpired(code):
 		return fault.Wrap(fault.ConnectionProblem, err,
 			"the AWS credentials of this machine have expired (%s); renew those in the environment or the credentials file, or use a role of the instance, which AWS renews by itself", text)
 	case code == "InvalidClientTokenId" || code == "UnrecognizedClientException" || code == "InvalidAccessKeyId":
@@ -69,6 +69,10 @@ func explainCommon(err error) error {
 	default:
 		return nil
 	}
+}
+
+func isExpired(code string) bool {
+	return code == "ExpiredToken" || code == "ExpiredTokenException" || code == "RequestExpired"
 }
 
 func clockSkewed(code, message string) bool {

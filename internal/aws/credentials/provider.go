@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
+	"github.com/aws/smithy-go"
 
 	"sallyport/internal/aws/expiring"
 )
@@ -80,12 +81,9 @@ func (p *Provider) config(ctx context.Context, chain Chain) (aws.Config, error) 
 	if err := chain.check(); err != nil {
 		return aws.Config{}, err
 	}
-	cfg, err := p.configs.Get(ctx, "", func(ctx context.Context) (aws.Config, time.Time, error) {
-		cfg, err := p.load(ctx)
-		return cfg, p.cfg.Now().Add(credentialLife), err
-	})
+	cfg, err := p.settings(ctx)
 	if err != nil {
-		return aws.Config{}, Explain(&baseError{err})
+		return aws.Config{}, Explain(err)
 	}
 	cfg = cfg.Copy()
 	if chain.Region == "" {
@@ -136,6 +134,11 @@ func (p *Provider) assume(ctx context.Context, chain Chain, hops []hop) (aws.Cre
 	out, err := sts.NewFromConfig(cfg).AssumeRole(ctx, input)
 	if err == nil && (out.Credentials == nil || out.Credentials.Expiration == nil) {
 		err = errors.New("STS answered without credentials")
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok && isExpired(api.ErrorCode()) && len(hops) == 1 {
+		// Those in the environment's files may have been replaced since they were read.
+		p.creds.Forget("")
+		p.configs.Forget("")
 	}
 	if err != nil {
 		return aws.Credentials{}, time.Time{}, &hopError{

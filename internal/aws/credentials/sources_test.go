@@ -180,3 +180,23 @@ func TestNoCredentials(t *testing.T) {
 		t.Errorf("version 1 of the metadata was used: %+v %+v", old, deaf)
 	}
 }
+
+// TestExpiredFilesAreReadAgain has temporary credentials in a file that run out and are replaced.
+func TestExpiredFilesAreReadAgain(t *testing.T) {
+	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+	chain := credentials.Chain{AssumeRoleARN: c.Role(t, cloudtest.DatabaseAccount, "databases", cloudtest.Trust(c.Agent.ARN(), "")).ARN()}
+	content := func(life time.Duration) string {
+		keys := c.Agent.Session("i-1", life)
+		return fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n", keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken)
+	}
+	path := write(t, filepath.Join(t.TempDir(), "credentials"), content(-time.Minute))
+	cloudtest.Environment(t, map[string]string{"AWS_SHARED_CREDENTIALS_FILE": path})
+	p := c.Provider()
+	if _, err := p.For(t.Context(), chain); err == nil || !strings.Contains(fault.Message(err), "have expired") {
+		t.Fatal(err)
+	}
+	write(t, path, content(time.Hour))
+	if _, err := p.For(t.Context(), chain); err != nil {
+		t.Error(err)
+	}
+}
