@@ -20,11 +20,16 @@ type problem struct {
 
 // problems collects everything wrong with one resource, so that a person corrects it in one go.
 type problems struct {
-	list []problem
+	list     []problem
+	warnings []Warning
 }
 
 func (p *problems) add(path, format string, args ...any) {
 	p.list = append(p.list, problem{path: path, message: fmt.Sprintf(format, args...)})
+}
+
+func (p *problems) warn(path, format string, args ...any) {
+	p.warnings = append(p.warnings, Warning{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // validate is the common part of every Validate method.

@@ -44,7 +44,9 @@ func open(t *testing.T, change func(*resource.Database), credential cred.Credent
 
 type source func(cred.Request) (*cred.Credential, error)
 
-func (f source) Credential(_ context.Context, req cred.Request) (*cred.Credential, error) { return f(req) }
+func (f source) Credential(_ context.Context, req cred.Request) (*cred.Credential, error) {
+	return f(req)
+}
 
 func TestTheCredentialSaysWhatIsDialled(t *testing.T) {
 	t.Parallel()

@@ -19,12 +19,18 @@ const maxHost = 253 // RFC 1035, section 2.3.4, without the length bytes
 func split(address string) (host string, port uint16, err error) {
 	if scheme, rest, ok := strings.Cut(address, "://"); ok {
 		if !slices.Contains(schemes, strings.ToLower(scheme)) {
-			return "", 0, fmt.Errorf("%q begins with a scheme that no database in AWS has", address)
+			return "", 0, fmt.Errorf("%q is not a scheme that databases in AWS have", scheme)
 		}
 		address = rest
 		if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 			address = rest[:end]
 		}
+	}
+	switch {
+	case strings.Contains(address, "@"):
+		return "", 0, errors.New("the address carries a user or password") // not quoted here
+	case strings.Contains(address, ","):
+		return "", 0, errors.New("the address names several hosts; write one endpoint, which leads to the others")
 	}
 	host, digits, hasPort := strings.Cut(address, ":")
 	if hasPort {
@@ -58,9 +64,9 @@ func lower(s string) string {
 func checkHost(host string) error {
 	switch {
 	case host == "":
-		return errors.New("names no host")
+		return errors.New("the address names no host")
 	case len(host) > maxHost:
-		return fmt.Errorf("names a host longer than %d characters", maxHost)
+		return fmt.Errorf("the address names a host longer than %d characters", maxHost)
 	case strings.HasSuffix(host, "."):
 		return fmt.Errorf("%q must be written without the dot at its end", host)
 	}

@@ -56,7 +56,7 @@ const maxPath = 512
 // ParseRole reads the ARN of a role. Session ARNs of STS are not ARNs of roles.
 func ParseRole(arn string) (Role, error) {
 	a, err := ParseARN(arn)
-	if err != nil {
+	if err != nil && strings.HasPrefix(arn, "arn:") {
 		return Role{}, err
 	}
 	resource, ok := strings.CutPrefix(a.Resource, "role/")

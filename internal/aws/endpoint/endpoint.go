@@ -14,53 +14,6 @@ import (
 	"strings"
 )
 
-// Type is a kind of database in AWS, as listings, matchers and audit events name it.
-type Type string
-
-// The types.
-const (
-	RDS                   Type = "rds" // instances and Aurora
-	RDSProxy              Type = "rdsproxy"
-	Redshift              Type = "redshift"
-	RedshiftServerless    Type = "redshift-serverless"
-	ElastiCache           Type = "elasticache"
-	ElastiCacheServerless Type = "elasticache-serverless"
-	MemoryDB              Type = "memorydb"
-	OpenSearch            Type = "opensearch"
-	DocumentDB            Type = "docdb"
-	DynamoDB              Type = "dynamodb"
-	Keyspaces             Type = "keyspace"
-)
-
-// Types returns all types, in the order of the constants.
-func Types() []Type {
-	return []Type{RDS, RDSProxy, Redshift, RedshiftServerless, ElastiCache, ElastiCacheServerless, MemoryDB, OpenSearch,
-		DocumentDB, DynamoDB, Keyspaces}
-}
-
-// Kinds of endpoints, as the label endpoint-type names them.
-const (
-	KindInstance      = "instance"
-	KindPrimary       = "primary"
-	KindReader        = "reader"
-	KindCustom        = "custom"
-	KindCluster       = "cluster"
-	KindNode          = "node"
-	KindConfiguration = "configuration"
-	KindWorkgroup     = "workgroup"
-	KindVPCEndpoint   = "vpc-endpoint"
-)
-
-// TLS is what a host name says about encryption.
-type TLS int
-
-// What a name may say. Most say nothing.
-const (
-	TLSNotSaid TLS = iota
-	TLSOn
-	TLSOff
-)
-
 // Endpoint is what a host name says. Endpoints are comparable, and Parse(e.String()) gives e again.
 type Endpoint struct {
 	Type      Type
@@ -102,8 +55,21 @@ func (e Endpoint) String() string { return e.Address() }
 // hosts of one's own and custom domains of OpenSearch do.
 var ErrNotAWS = errors.New("is not a host name of AWS")
 
-// Parse reads a host, host:port or a URI with one host. The error is the end of a sentence about the
-// address; it wraps ErrNotAWS where that is the reason.
+// ErrUnsupported is wrapped by the error of Parse for endpoints that are known and not supported.
+var ErrUnsupported = errors.New("which is not supported")
+
+// FormError is the error of Parse for a host in the domain of AWS that has not the form of an endpoint.
+type FormError struct {
+	Type    Type // whose label the host carries, the first of those that share it; empty for none of a database
+	message string
+}
+
+// Error returns a sentence about the host.
+func (e *FormError) Error() string { return e.message }
+
+// Parse reads a host, host:port or a URI with one host. The error is a sentence about the host; it wraps
+// ErrNotAWS or ErrUnsupported, or is a FormError, where that is the reason. Otherwise the address could not be
+// read, and what it says is not quoted where it may hold a password.
 func Parse(address string) (Endpoint, error) {
 	host, port, err := split(address)
 	if err != nil {
@@ -118,6 +84,26 @@ func Parse(address string) (Endpoint, error) {
 		e.Port = usualPort(e.Type)
 	}
 	return e, nil
+}
+
+// ParseCustom reads the address of a database that has a host name of its owner's, as OpenSearch domains
+// with a custom endpoint do. Names in the domain of AWS, and those that only look so, are refused: what
+// they say would be passed over.
+func ParseCustom(t Type, region, address string) (Endpoint, error) {
+	host, port, err := split(address)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	if _, ok := inAWS(host); ok || LooksLikeAWS(host) {
+		return Endpoint{}, fmt.Errorf("%q is not a host name of one's own", host)
+	}
+	if !place.MatchString(region) {
+		return Endpoint{}, fmt.Errorf("the region of %q is not known", host)
+	}
+	if port == 0 {
+		port = usualPort(t)
+	}
+	return Endpoint{Type: t, Host: host, Port: port, Region: region, Partition: PartitionOf(region), Kind: KindCustom}, nil
 }
 
 // name is a host taken apart: its labels before the domain of AWS.
@@ -152,7 +138,7 @@ func parseHost(host string) (Endpoint, error) {
 		}
 		return e, nil
 	}
-	return Endpoint{}, fmt.Errorf("%q is a host name of AWS, but not of a database service known here", host)
+	return Endpoint{}, n.wrong("", "is a host name of AWS, but not of a database service known here")
 }
 
 // inAWS takes a host apart that lies in one of the domains of AWS. GovCloud shares the first.
@@ -168,17 +154,19 @@ func inAWS(host string) (name, bool) {
 // fits refuses regions that do not exist, or not under the domain they are written with.
 func (n name) fits(e Endpoint) error {
 	if !place.MatchString(e.Region) || strings.Contains(e.Region, "-iso") {
-		return fmt.Errorf("%q names %q where a region belongs", n.host, e.Region)
+		return n.wrong(e.Type, fmt.Sprintf("names %q where a region belongs", e.Region))
 	}
 	if n.china != (e.Partition == PartitionChina) {
-		return fmt.Errorf("%q names region %s, whose hosts end with %s", n.host, e.Region, DNSSuffix(e.Partition))
+		return n.wrong(e.Type, fmt.Sprintf("names region %s, whose hosts end with %s", e.Region, DNSSuffix(e.Partition)))
 	}
 	return nil
 }
 
 // malformed is the error for a name that has a service's label but not the service's form.
-func (n name) malformed(service string) error {
-	return fmt.Errorf("%q is not an endpoint of %s", n.host, service)
+func (n name) malformed(t Type) error { return n.wrong(t, "is not an endpoint of "+t.Title()) }
+
+func (n name) wrong(t Type, how string) error {
+	return &FormError{Type: t, message: fmt.Sprintf("%q %s", n.host, how)}
 }
 
 // byRegion splits the labels before service and region, which China writes in the other order.
@@ -196,42 +184,26 @@ func (n name) byRegion(service string) (before []string, region string, ok bool)
 
 // unsupported recognises endpoints that would otherwise be taken for something they are not.
 func unsupported(n name) (Endpoint, bool, error) {
-	why := ""
+	what, instead := "", ""
 	switch _, region, ofRDS := n.byRegion("rds"); {
 	case ofRDS && region == "global":
-		why = "is the writer endpoint of an Aurora global database, which names no region; use the cluster endpoint of the region"
+		what, instead = "the writer endpoint of an Aurora global database", "; use the cluster endpoint of the region"
 	case n.has("docdb-elastic"):
-		why = "is an elastic cluster of DocumentDB, which is not supported; use an instance-based cluster"
+		what, instead = "an elastic cluster of DocumentDB", "; use an instance-based cluster"
 	case n.has("aoss"):
-		why = "is a collection of OpenSearch Serverless, which is not supported; use an OpenSearch domain"
+		what, instead = "a collection of OpenSearch Serverless", "; use an OpenSearch domain"
+	case len(n.labels) > 3 && n.labels[len(n.labels)-3] == "cfg" && n.has("cache"):
+		what, instead = "a cluster of Memcached", "; use Redis OSS or Valkey"
 	case n.china && n.has("redshift-serverless"):
-		why = "is Redshift Serverless in China, which is not supported"
+		what = "Redshift Serverless in China"
 	default:
 		return Endpoint{}, false, nil
 	}
-	return Endpoint{}, true, fmt.Errorf("%q %s", n.host, why)
+	return Endpoint{}, true, fmt.Errorf("%q is %s, %w%s", n.host, what, ErrUnsupported, instead)
 }
 
 // has reports whether the label is one of the last two, where services are named.
 func (n name) has(label string) bool {
 	last := len(n.labels) - 1
 	return n.labels[last] == label || last > 0 && n.labels[last-1] == label
-}
-
-// usualPort returns the port of services that have one; RDS depends on the engine.
-func usualPort(t Type) uint16 {
-	switch t {
-	case Redshift, RedshiftServerless:
-		return 5439
-	case ElastiCache, ElastiCacheServerless, MemoryDB:
-		return 6379
-	case DocumentDB:
-		return 27017
-	case OpenSearch, DynamoDB:
-		return 443
-	case Keyspaces:
-		return 9142
-	default:
-		return 0
-	}
 }

@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"sallyport/internal/aws/endpoint"
@@ -220,6 +221,58 @@ func TestNamesThatAreRefused(t *testing.T) {
 		} else if errors.Is(err, endpoint.ErrNotAWS) == inAWS {
 			t.Errorf("Parse(%q): %v; outside AWS should be %v", address, err, !inAWS)
 		}
+	}
+}
+
+func TestWhyNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	for host, unsupported := range map[string]bool{
+		"x.global-abc.global.rds.amazonaws.com": true, "x-123456789012.us-east-1.docdb-elastic.amazonaws.com": true,
+		"abcdef.us-east-1.aoss.amazonaws.com": true, "memcached.abc.cfg.use1.cache.amazonaws.com": true,
+		"x.123456789012.redshift-serverless.cn-north-1.amazonaws.com.cn": true, "x.abc.us-east-1.elb.amazonaws.com": false,
+	} {
+		_, err := endpoint.Parse(host)
+		if _, form := errors.AsType[*endpoint.FormError](err); err == nil || form == unsupported || errors.Is(err, endpoint.ErrUnsupported) != unsupported {
+			t.Errorf("%s: %v; unsupported should be %v", host, err, unsupported)
+		}
+	}
+	for host, want := range map[string]endpoint.Type{
+		"abc.us-west-1.rds.amazonaws.com": endpoint.RDS, "y.x.abc.us-west-1.redshift.amazonaws.com": endpoint.Redshift,
+		"x.12345.us-west-1.redshift-serverless.amazonaws.com": endpoint.RedshiftServerless, "master.rg.abc.xyz1.cache.amazonaws.com": endpoint.ElastiCache,
+		"carts.serverless.use1.cache.amazonaws.com": endpoint.ElastiCacheServerless, "c.abc.memorydb.us-east-1.amazonaws.com": endpoint.MemoryDB,
+		"us-east-1.es.amazonaws.com": endpoint.OpenSearch, "x.y.z.us-east-1.docdb.amazonaws.com": endpoint.DocumentDB,
+		"x.dynamodb.us-east-1.amazonaws.com": endpoint.DynamoDB, "cassandra.x.us-east-1.amazonaws.com": endpoint.Keyspaces,
+	} {
+		_, err := endpoint.Parse(host)
+		if form, ok := errors.AsType[*endpoint.FormError](err); !ok || form.Type != want || !strings.Contains(form.Error(), host) {
+			t.Errorf("%s: %v, want the wrong form of %s", host, err, want)
+		}
+	}
+}
+
+func TestErrorsDoNotShowPasswords(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"postgres://u:s3cret@x.abc.us-west-1.rds.amazonaws.com:5432", "u:s3cret@h", "x://u:s3cret@h", "postgres://s3cret@,:1"} {
+		if _, err := endpoint.Parse(address); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
+
+func TestHostsOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	got, err := endpoint.ParseCustom(endpoint.OpenSearch, "us-gov-west-1", "https://Logs.Example.com/x")
+	want := endpoint.Endpoint{Type: endpoint.OpenSearch, Host: "logs.example.com", Port: 443, Region: "us-gov-west-1", Partition: gov, Kind: "custom"}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+	for _, address := range []string{"search-x.us-east-1.es.amazonaws.com", "search-x.us-east-1.es.amazonaws.com.evil.test", "u@logs.example.com", "logs.example.com.", ""} {
+		if e, err := endpoint.ParseCustom(endpoint.OpenSearch, "us-east-1", address); err == nil {
+			t.Errorf("%q: %+v, want an error", address, e)
+		}
+	}
+	if e, err := endpoint.ParseCustom(endpoint.OpenSearch, "", "logs.example.com"); err == nil {
+		t.Errorf("without a region: %+v, want an error", e)
 	}
 }
 

@@ -32,7 +32,7 @@ func rds(n name) (Endpoint, bool, error) {
 	case KindInstance:
 		e.InstanceID = id
 	default:
-		return Endpoint{}, true, n.malformed("RDS")
+		return Endpoint{}, true, n.malformed(RDS)
 	}
 	return e, true, nil
 }
@@ -71,7 +71,7 @@ func documentDB(n name) (Endpoint, bool, error) {
 	case KindInstance:
 		e.InstanceID = before[0]
 	default:
-		return Endpoint{}, true, n.malformed("DocumentDB")
+		return Endpoint{}, true, n.malformed(DocumentDB)
 	}
 	return e, true, nil
 }

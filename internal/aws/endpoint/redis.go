@@ -1,9 +1,6 @@
 package endpoint
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // elastiCache reads "Finding connection endpoints" of the ElastiCache user guide. Whether in-transit
 // encryption is on shows in the order of the labels.
@@ -13,11 +10,11 @@ func elastiCache(n name) (Endpoint, bool, error) {
 		return Endpoint{}, false, nil
 	}
 	if last < 3 {
-		return Endpoint{}, true, n.malformed("ElastiCache")
+		return Endpoint{}, true, n.malformed(ElastiCache)
 	}
 	region, err := RegionOfCode(n.labels[last-1])
 	if err != nil {
-		return Endpoint{}, true, fmt.Errorf("%q cannot be read: %w", n.host, err)
+		return Endpoint{}, true, n.wrong(ElastiCache, "cannot be read: "+err.Error())
 	}
 	before := n.labels[:last-1]
 	e := Endpoint{Type: ElastiCache, Region: region}
@@ -25,11 +22,9 @@ func elastiCache(n name) (Endpoint, bool, error) {
 	case before[len(before)-1] == "serverless":
 		id, ok := cutSuffix(before[0], 6, isHash)
 		if !ok || len(before) != 2 {
-			return Endpoint{}, true, n.malformed("ElastiCache Serverless")
+			return Endpoint{}, true, n.malformed(ElastiCacheServerless)
 		}
 		e.Type, e.CacheName, e.TLS = ElastiCacheServerless, id, TLSOn
-	case len(before) == 3 && before[2] == "cfg":
-		return Endpoint{}, true, fmt.Errorf("%q is a cluster of Memcached, which is not supported", n.host)
 	case len(before) == 3:
 		e.Kind, e.ReplicationGroup, e.TLS = redisName(before)
 		if e.Kind == KindNode && e.TLS == TLSOn {
@@ -46,7 +41,7 @@ func elastiCache(n name) (Endpoint, bool, error) {
 			e.Kind, e.ReplicationGroup = KindReader, id
 		}
 	default:
-		return Endpoint{}, true, n.malformed("ElastiCache")
+		return Endpoint{}, true, n.malformed(ElastiCache)
 	}
 	return e, true, nil
 }
@@ -58,7 +53,7 @@ func memoryDB(n name) (Endpoint, bool, error) {
 		return Endpoint{}, false, nil
 	}
 	if last != 4 {
-		return Endpoint{}, true, n.malformed("MemoryDB")
+		return Endpoint{}, true, n.malformed(MemoryDB)
 	}
 	e := Endpoint{Type: MemoryDB, Region: n.labels[last]}
 	e.Kind, e.ClusterName, e.TLS = redisName(n.labels[:3])

@@ -9,7 +9,7 @@ func redshift(n name) (Endpoint, bool, error) {
 		return Endpoint{}, false, nil
 	}
 	if len(before) != 2 || !isHash(before[1]) {
-		return Endpoint{}, true, n.malformed("Redshift")
+		return Endpoint{}, true, n.malformed(Redshift)
 	}
 	return Endpoint{Type: Redshift, Region: region, ClusterID: before[0]}, true, nil
 }
@@ -21,7 +21,7 @@ func redshiftServerless(n name) (Endpoint, bool, error) {
 		return Endpoint{}, false, nil
 	}
 	if len(before) != 2 || !isDigits(before[1], accountDigits) {
-		return Endpoint{}, true, n.malformed("Redshift Serverless")
+		return Endpoint{}, true, n.malformed(RedshiftServerless)
 	}
 	e := Endpoint{Type: RedshiftServerless, Region: region, Account: before[1]}
 	if id, hash, ok := strings.Cut(before[0], "-endpoint-"); ok && id != "" && hash != "" {

@@ -12,7 +12,7 @@ func openSearch(n name) (Endpoint, bool, error) {
 		return Endpoint{}, false, nil
 	}
 	if last != 2 {
-		return Endpoint{}, true, n.malformed("OpenSearch")
+		return Endpoint{}, true, n.malformed(OpenSearch)
 	}
 	return Endpoint{Type: OpenSearch, Region: n.labels[1]}, true, nil
 }
@@ -33,7 +33,7 @@ func dynamoDB(n name) (Endpoint, bool, error) {
 	case last == 2 && n.labels[1] == "ddb" && isDigits(n.labels[0], accountDigits):
 		e.Account = n.labels[0]
 	case last > 0 && (n.labels[last-1] == "dynamodb" || n.labels[last-1] == "ddb"):
-		return Endpoint{}, true, n.malformed("DynamoDB")
+		return Endpoint{}, true, n.malformed(DynamoDB)
 	default:
 		return Endpoint{}, false, nil
 	}
@@ -47,7 +47,7 @@ func keyspaces(n name) (Endpoint, bool, error) {
 		return Endpoint{}, false, nil
 	}
 	if len(n.labels) != 2 {
-		return Endpoint{}, true, n.malformed("Keyspaces")
+		return Endpoint{}, true, n.malformed(Keyspaces)
 	}
 	return Endpoint{Type: Keyspaces, Region: n.labels[1], FIPS: service == "cassandra-fips"}, true, nil
 }
