@@ -82,6 +82,7 @@ func TestTokens(t *testing.T) {
 		rule   string
 		recipe recipe
 		host   string // of the server; default: the token's
+		server string // service of the server; default: the token's
 		user   string // default alice
 		keys   *fakeaws.Keys
 		age    time.Duration
@@ -93,7 +94,7 @@ func TestTokens(t *testing.T) {
 		{rule: "signed for an alias", recipe: with(rds, func(r *recipe) { r.host = "db.example.com:5432" }), host: ordersHost, reason: "signed for"},
 		{rule: "signed without the port", recipe: with(rds, func(r *recipe) { r.host = strings.TrimSuffix(ordersHost, ":5432") }), host: ordersHost, reason: "signed for"},
 		{rule: "signed for a member instead of the cluster", recipe: with(rds, func(r *recipe) { r.host = "member.abcdef012345.us-west-1.rds.amazonaws.com:5432" }), host: ordersHost, reason: "signed for"},
-		{rule: "signed for another service", recipe: with(rds, func(r *recipe) { r.service = "rds" }), reason: "service"},
+		{rule: "signed for another service", recipe: with(rds, func(r *recipe) { r.service = "rds" }), server: "rds-db", reason: "service"},
 		{rule: "signed for another region", recipe: with(rds, func(r *recipe) { r.region = "us-west-2" }), reason: "region"},
 		{rule: "no X-Amz-Expires", recipe: with(rds, func(r *recipe) { r.query = "Action=connect&DBUser=alice" }), reason: "no X-Amz-Expires"},
 		{rule: "X-Amz-Expires of an hour", recipe: with(rds, func(r *recipe) { r.query = "Action=connect&DBUser=alice&X-Amz-Expires=3600" }), reason: "wants to be good"},
@@ -126,7 +127,7 @@ func TestTokens(t *testing.T) {
 		{rule: "ElastiCache Serverless", recipe: with(redis, func(r *recipe) { r.host, r.query = "less", r.query+"&ResourceType=ServerlessCache" })},
 		{rule: "ElastiCache Serverless without its parameter", recipe: with(redis, func(r *recipe) { r.host = "less" }), reason: "ResourceType"},
 		{rule: "a good token of MemoryDB", recipe: memory},
-		{rule: "MemoryDB: a token of ElastiCache", recipe: with(memory, func(r *recipe) { r.service = "elasticache" }), reason: "no elasticache server"},
+		{rule: "MemoryDB: a token of ElastiCache", recipe: with(memory, func(r *recipe) { r.service = "elasticache" }), server: "memorydb", reason: "service"},
 	} {
 		t.Run(one.rule, func(t *testing.T) {
 			one.recipe.at = now.Now().Add(-one.age)
@@ -139,8 +140,8 @@ func TestTokens(t *testing.T) {
 				token = one.mangle(token)
 			}
 			login := fakeaws.Login{Service: one.recipe.service, Host: one.host, User: one.user, Token: token}
-			if login.Service == "rds" {
-				login.Service = "rds-db"
+			if one.server != "" {
+				login.Service = one.server
 			}
 			if login.Host == "" {
 				login.Host = one.recipe.host
