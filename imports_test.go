@@ -14,7 +14,7 @@ import (
 
 // beside are imports within a level, apart from those between a package and one inside it.
 var beside = map[string]string{
-	"resource":       "fault predicate yamlnode",
+	"resource":       "fault predicate yamlnode aws/endpoint",
 	"access":         "fault predicate resource",
 	"mtls":           "ca",
 	"seal":           "durable",
@@ -24,6 +24,7 @@ var beside = map[string]string{
 	"authapi":        "mux ca mtls",
 	"cache":          "authapi",
 	"cred":           "authapi ca",
+	"aws":            "aws cred durable",
 	"engine":         "session",
 	"service":        "config",
 	"clustertest":    "config service",
@@ -39,12 +40,15 @@ var rules = []struct{ from, never, because string }{
 	{"audit/spool", "audit/eventlog sqlitedb", "the agent's disk and auth's log are apart"},
 	{"access resource identity predicate", "net/http os/exec", "nouns and rules do no input or output"},
 	{"ca", "resource access identity", "an authority signs what it is told"},
+	{"aws/endpoint aws/iampolicy", "net/http", "names are read and policies are written without asking AWS"},
+	{"aws/fakeaws cmd/fakeaws", "github.com/aws resource config fault", "a judge shares no code with the judged"},
+	{"cmd/teleport", "aws/fakeaws", "the product does not carry its judge"},
 }
 
 // onlyIn says where a library may be imported.
 var onlyIn = []struct{ library, allowed, because string }{
 	{"modernc.org/sqlite", "internal/sqlitedb", "SQLite files are opened in one place"},
-	{"github.com/goccy/go-yaml", "internal/yamlnode internal/client", "YAML is read strictly and within limits; tsh's own profiles are the exception"},
+	{"github.com/goccy/go-yaml", "internal/yamlnode internal/client internal/aws/fakeaws", "YAML is read strictly and within limits; tsh's own profiles and the judge are the exceptions"},
 	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
@@ -52,7 +56,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest"}
+var testOnly = []string{"clustertest", "pgserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "aws/cloudtest", "aws/fakeaws/awsclitest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

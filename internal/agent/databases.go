@@ -127,8 +127,14 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		db := wanted[name]
 		json, err := resource.Encode(db)
-		if err == nil && (all || d.lastKnown(name) != string(json)) {
+		changed := d.lastKnown(name) != string(json)
+		if err == nil && (all || changed) {
 			err = a.putServer(ctx, db)
+		}
+		if changed {
+			for _, warning := range db.Warnings() {
+				a.Logger.Warn("database may not work as it is written", "db", name, "key", warning.Path, "reason", warning.Message)
+			}
 		}
 		switch {
 		case err == nil:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/resource"
 )
 
@@ -111,7 +112,7 @@ func (s *dbSection) checkSelectors(p *problems) {
 		if len(selector.Labels) == 0 {
 			p.add(path+".labels", `is missing; write "*": "*" for every database`)
 		}
-		p.role(path+".aws", selector.AWS.AssumeRoleARN, selector.AWS.ExternalID)
+		p.role(path+".aws", selector.AWS.AssumeRoleARN, selector.AWS.ExternalID, false)
 	}
 }
 
@@ -129,13 +130,27 @@ func (e *databaseEntry) database(p *problems, path string, env Env) *resource.Da
 	db.Metadata.Labels[resource.LabelOrigin] = resource.OriginConfigFile
 	e.readAuthority(p, path, db, env)
 	e.readDynamicLabels(p, path, db)
-	p.role(path+".aws", e.AWS.AssumeRoleARN, "")
-	if m := roleARN.FindStringSubmatch(e.AWS.AssumeRoleARN); m != nil && db.Spec.AWS.AccountID == "" {
-		db.Spec.AWS.AccountID = m[1]
+	if role, err := endpoint.ParseRole(e.AWS.AssumeRoleARN); err == nil && db.Spec.AWS.AccountID == "" {
+		db.Spec.AWS.AccountID = role.Account
 	}
-	p.resource(db, resource.KindDatabase, func(inner string) string { return path + "." + entryKey(inner) })
+	place := func(inner string) string { return path + "." + entryKey(inner) }
+	switch {
+	case len(e.Name) > maxStaticName:
+		p.add(path+".name", "is longer than %d characters", maxStaticName)
+	case e.Name != "" && !staticName.MatchString(e.Name):
+		p.add(path+".name", "%q must consist of lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen", e.Name)
+	}
+	p.resource(db, resource.KindDatabase, place)
+	for _, warning := range db.Warnings() {
+		p.warn(place(warning.Path), "%s", warning.Message)
+	}
 	return db
 }
+
+// staticName is a label of DNS. Names that discovery makes have more freedom.
+var staticName = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+
+const maxStaticName = 63
 
 // entryKey maps a path of the resource to the key of the entry.
 func entryKey(inner string) string {
@@ -221,14 +236,15 @@ func (e *databaseEntry) readDynamicLabels(p *problems, path string, db *resource
 	}
 }
 
-var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::([0-9]{12}):role/.+$`)
-
-// role checks the role that is assumed for a database, a selector or a matcher.
-func (p *problems) role(path, arn, externalID string) {
-	if arn != "" && !roleARN.MatchString(arn) {
-		p.add(path+".assume_role_arn", "%q is not the ARN of a role, as in arn:aws:iam::123456789012:role/databases", arn)
+// role checks the role that is assumed for a selector or a matcher. An external id can do without one
+// where it is sent when the role of a database user is assumed.
+func (p *problems) role(path, arn, externalID string, usersAreRoles bool) {
+	if arn != "" {
+		if _, err := endpoint.ParseRole(arn); err != nil {
+			p.add(path+".assume_role_arn", "%s", err)
+		}
 	}
-	if arn == "" && externalID != "" {
+	if arn == "" && externalID != "" && !usersAreRoles {
 		p.add(path+".external_id", "is used with assume_role_arn only")
 	}
 }

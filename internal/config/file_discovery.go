@@ -1,11 +1,11 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/resource"
 )
 
@@ -80,21 +80,24 @@ func (s *discoverySection) apply(p *problems, c *Config) {
 	}
 }
 
-var awsRegion = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
-
 func (m *awsMatcher) matcher(p *problems, path string, types []string) AWSMatcher {
 	p.types(path+".types", m.Types, types)
 	if len(m.Regions) == 0 {
 		p.add(path+".regions", `is missing; write regions such as us-west-1, or "*" for all`)
 	}
 	for i, region := range m.Regions {
-		if region != "*" && !awsRegion.MatchString(region) {
+		if region != "*" && !endpoint.IsRegion(region) {
 			p.add(m.Regions.at(p, path+".regions", i), "%q is not a region, as in us-west-1", region)
 		}
 	}
-	p.role(path, m.AssumeRoleARN, m.ExternalID)
+	p.role(path, m.AssumeRoleARN, m.ExternalID, m.usersAreRoles())
 	return AWSMatcher{Types: m.Types, Regions: m.Regions, Tags: orAll(m.Tags),
 		AssumeRoleARN: m.AssumeRoleARN, ExternalID: m.ExternalID, Integration: m.Integration}
+}
+
+// usersAreRoles reports whether all databases that the matcher finds have roles as users.
+func (m *awsMatcher) usersAreRoles() bool {
+	return !slices.ContainsFunc(m.Types, func(t string) bool { return !endpoint.Type(t).UsersAreRoles() })
 }
 
 func (m *azureMatcher) matcher(p *problems, path string, types []string) AzureMatcher {

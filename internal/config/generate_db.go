@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
@@ -162,7 +163,7 @@ func (y *yamlText) discovery(f DatabaseFile) error {
 	for _, name := range aws {
 		regions := splitList(f.AWSDiscovery[name])
 		for _, region := range regions {
-			if !awsRegion.MatchString(region) {
+			if !endpoint.IsRegion(region) {
 				return fault.New(fault.BadParameter, "--%s-discovery: %q is not a region, as in us-west-1", name, region)
 			}
 		}

@@ -70,6 +70,8 @@ func TestEachProblemIsToldWithLineAndPath(t *testing.T) {
 		{"a label that runs too often", "db_service:\n  databases:\n  - name: a\n    protocol: postgres\n    uri: h:1\n    dynamic_labels:\n    - {name: x, period: 1ms, command: [date]}", `t:7: db_service.databases[0].dynamic_labels[0].period: must be at least 1s`},
 		{"a bad label selector", "db_service:\n  resources:\n  - labels: {env: '^(a$'}", `t:3: db_service.resources[0].labels.env: "^(a$" is not a regular expression`},
 		{"a selector without labels", "db_service:\n  resources:\n  - aws: {}", `t:3: db_service.resources[0].labels: is missing; write "*": "*" for every database`},
+		{"an external id that nothing sends", "discovery_service:\n  aws:\n  - types: [docdb, rds]\n    regions: us-east-1\n    external_id: x", "t:5: discovery_service.aws[0].external_id: is used with assume_role_arn only"},
+		{"a name that is no label of DNS", "db_service:\n  databases:\n  - name: " + strings.Repeat("a", 64) + "\n    protocol: postgres\n    uri: h:1", "t:3: db_service.databases[0].name: is longer than 63 characters"},
 		{"a role that is no ARN", "db_service:\n  resources:\n  - labels: {a: b}\n    aws: {assume_role_arn: admin}", `t:4: db_service.resources[0].aws.assume_role_arn: "admin" is not the ARN of a role, as in arn:aws:iam::123456789012:role/databases`},
 		{"a matcher's type", "discovery_service:\n  azure:\n  - types: [oracle]", `t:3: discovery_service.azure[0].types[0]: "oracle" is not known; use "mysql", "postgres", "redis", "sqlserver", "aks" or "vm"`},
 		{"a matcher without regions", "db_service:\n  aws:\n  - types: rds", `t:3: db_service.aws[0].regions: is missing; write regions such as us-west-1, or "*" for all`},
@@ -262,6 +264,37 @@ db_service:
 	}
 	if err := aurora.Validate(); err != nil {
 		t.Errorf("the database is no valid resource: %v", err)
+	}
+}
+
+func TestDatabasesInAWS(t *testing.T) {
+	t.Parallel()
+	c := mustParse(t, `db_service:
+  enabled: yes
+  databases:
+  - {name: own, protocol: postgres, uri: "db.example.com:5432", aws: {rds: {instance_id: x}}}
+  - {name: cache, protocol: redis, uri: "cache.example.com:6379", aws: {elasticache_serverless: {cache_name: c}}}
+  - {name: docs, protocol: mongodb, uri: "d.cluster-abc.us-east-1.docdb.amazonaws.com:27017", aws: {external_id: x}}
+  - {name: table, protocol: dynamodb, aws: {region: us-east-1, assume_role_arn: "arn:aws:iam::210987654321:role/r"}}
+  aws:
+  - {types: [opensearch, docdb], regions: us-east-1, external_id: x}
+`)
+	var warned []string
+	for _, warning := range c.Warnings {
+		if strings.Contains(warning, ".uri: ") {
+			warned = append(warned, strings.SplitN(warning, " ", 3)[1])
+		}
+	}
+	if want := []string{"db_service.databases[0].uri:", "db_service.databases[1].uri:"}; !reflect.DeepEqual(warned, want) {
+		t.Errorf("warned of %v, want %v", c.Warnings, want)
+	}
+	for i, want := range []string{"rds", "elasticache-serverless", "docdb", "dynamodb"} {
+		if got := c.Databases.Static[i].Type(); got != want {
+			t.Errorf("database %d is of type %s, want %s", i, got, want)
+		}
+	}
+	if table := c.Databases.Static[3].Spec; table.AWS.AccountID != "210987654321" || table.URI != "aws://dynamodb.us-east-1.amazonaws.com" {
+		t.Errorf("the table is %+v", table)
 	}
 }
 

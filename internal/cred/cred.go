@@ -21,6 +21,7 @@ type Request struct {
 	User            string // Sallyport's user
 	UserCertificate []byte // the user's verified certificate, PEM
 	DatabaseUser    string
+	DatabaseName    string // logical database; empty where the protocol has none
 }
 
 // Credential is shown to a database. Its fields are shared and must not be changed.
@@ -29,6 +30,25 @@ type Credential struct {
 	Certificate *tls.Certificate    // nil when the database wants none
 	Password    string              // empty when the database wants none; sent only over verified TLS
 	Authorities []*x509.Certificate // that the database's certificate may come from, besides configured ones
+
+	// Token says that Password is made for the database's service to read: it is sent as it is, or not at all.
+	Token bool
+	// Address is the host:port that the credential is for, and is dialled; empty for the database's URI.
+	Address string
+	// SystemAuthorities has the authorities of the system trusted too.
+	SystemAuthorities bool
+	// AuthoritiesFrom says in words where Authorities are from, for those who read that they do not do.
+	AuthoritiesFrom string
+	// Advice says what to do when the database does not let the account in; nil where there is nothing to
+	// say. It is safe for concurrent use, and what it returns is for users to read.
+	Advice func(Refusal) string
+}
+
+// Refusal is how a database did not let an account in.
+type Refusal struct {
+	Code    string // of the database's protocol, such as 28P01; empty if it only asked for another proof
+	Message string // of the database
+	Method  string // in words, the proof that it asked for instead
 }
 
 // Source makes credentials for databases of one kind. Implementations are safe for concurrent use.

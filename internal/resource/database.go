@@ -214,12 +214,25 @@ func (d *Database) AllLabels() map[string]string {
 // Origin returns who made the database known, one of the Origin constants, or "".
 func (d *Database) Origin() string { return d.Metadata.Labels[LabelOrigin] }
 
-// Validate implements Resource.
+// Validate implements Resource. It also fills in what an endpoint of AWS says about itself: the region,
+// ids, and for Redshift Serverless the account.
 func (d *Database) Validate() error { return validate(d) }
 
-var databaseName = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+// Warning is something about a key that is accepted and will probably not do what its author expects.
+type Warning struct {
+	Path    string // as in spec.uri
+	Message string
+}
 
-const maxDatabaseName = 63
+// Warnings returns what Validate accepts with doubts.
+func (d *Database) Warnings() []Warning { return inspect(Clone(d)).warnings }
+
+var databaseName = regexp.MustCompile(`^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$`)
+
+// maxDatabaseName leaves room for what clients append to names of files. Names are longer than DNS
+// labels: discovery makes them from an id of up to 63 characters, the endpoint, the type, the region and
+// the account. On the wire a name is represented by a hash.
+const maxDatabaseName = 200
 
 func (d *Database) check(p *problems) {
 	name := d.Metadata.Name
@@ -229,9 +242,10 @@ func (d *Database) check(p *problems) {
 	case len(name) > maxDatabaseName:
 		p.add("metadata.name", "is longer than %d characters", maxDatabaseName)
 	case !databaseName.MatchString(name):
-		p.add("metadata.name", "%q must consist of lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen", name)
+		p.add("metadata.name", "%q must consist of letters, digits and hyphens, begin with a letter and not end with a hyphen", name)
 	}
 	s := &d.Spec
+	s.checkAWS(p)
 	if s.Protocol == "" {
 		p.add("spec.protocol", "is missing; use %s", yamlnode.AnyOf(Protocols()))
 	} else if !slices.Contains(Protocols(), s.Protocol) {
@@ -246,7 +260,6 @@ func (d *Database) check(p *problems) {
 	if s.TLS.CACert == "" {
 		s.TLS.CACert, s.CACert = s.CACert, ""
 	}
-	s.AWS.check(p)
 	checkPrintable(p, "spec.admin_user.name", s.AdminUser.Name)
 	for _, name := range sortedKeys(s.DynamicLabels) {
 		label, path := s.DynamicLabels[name], yamlnode.KeyPath("spec.dynamic_labels", name)

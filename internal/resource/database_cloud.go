@@ -12,11 +12,13 @@ type AWS struct {
 	Redshift           Redshift           `json:"redshift,omitzero"`
 	RedshiftServerless RedshiftServerless `json:"redshift_serverless,omitzero"`
 	ElastiCache        ElastiCache        `json:"elasticache,omitzero"`
-	MemoryDB           MemoryDB           `json:"memorydb,omitzero"`
-	OpenSearch         OpenSearch         `json:"opensearch,omitzero"`
-	DocumentDB         DocumentDB         `json:"docdb,omitzero"`
-	SecretStore        SecretStore        `json:"secret_store,omitzero"`
-	IAMPolicyStatus    int                `json:"iam_policy_status,omitempty"` // 0 to 3, written by the agent
+	// ElastiCacheServerless is apart from ElastiCache, whose ids it does not have.
+	ElastiCacheServerless ElastiCacheServerless `json:"elasticache_serverless,omitzero"`
+	MemoryDB              MemoryDB              `json:"memorydb,omitzero"`
+	OpenSearch            OpenSearch            `json:"opensearch,omitzero"`
+	DocumentDB            DocumentDB            `json:"docdb,omitzero"`
+	SecretStore           SecretStore           `json:"secret_store,omitzero"`
+	IAMPolicyStatus       int                   `json:"iam_policy_status,omitempty"` // 0 to 3, written by the agent
 }
 
 // RDS identifies an RDS instance or Aurora cluster.
@@ -55,6 +57,12 @@ type ElastiCache struct {
 	UserGroupIDs             Strings `json:"user_group_ids,omitempty"`
 	TransitEncryptionEnabled Bool    `json:"transit_encryption_enabled,omitempty"`
 	EndpointType             string  `json:"endpoint_type,omitempty"`
+}
+
+// ElastiCacheServerless identifies a serverless cache.
+type ElastiCacheServerless struct {
+	CacheName    string  `json:"cache_name,omitempty"`
+	UserGroupIDs Strings `json:"user_group_ids,omitempty"`
 }
 
 // MemoryDB identifies a MemoryDB cluster.
@@ -102,73 +110,4 @@ type Azure struct {
 // AzureRedis are settings of Azure's Redis Enterprise.
 type AzureRedis struct {
 	ClusteringPolicy string `json:"clustering_policy,omitempty"`
-}
-
-// Types of databases as shown in listings and audit events.
-const (
-	TypeSelfHosted         = "self-hosted"
-	TypeRDS                = "rds"
-	TypeRDSProxy           = "rdsproxy"
-	TypeRedshift           = "redshift"
-	TypeRedshiftServerless = "redshift-serverless"
-	TypeElastiCache        = "elasticache"
-	TypeMemoryDB           = "memorydb"
-	TypeKeyspaces          = "keyspace"
-	TypeDynamoDB           = "dynamodb"
-	TypeOpenSearch         = "opensearch"
-	TypeDocumentDB         = "docdb"
-	TypeGCP                = "gcp"
-	TypeAzure              = "azure"
-	TypeMongoAtlas         = "mongo-atlas"
-)
-
-// Type returns what the database is, judged by the fields that are filled in: one of the Type constants.
-func (d *Database) Type() string {
-	s := &d.Spec
-	switch aws := &s.AWS; {
-	case aws.RDSProxy != (RDSProxy{}):
-		return TypeRDSProxy
-	case aws.RDS.InstanceID != "" || aws.RDS.ClusterID != "" || aws.RDS.ResourceID != "":
-		return TypeRDS
-	case aws.RedshiftServerless != (RedshiftServerless{}):
-		return TypeRedshiftServerless
-	case aws.Redshift != (Redshift{}):
-		return TypeRedshift
-	case aws.ElastiCache.ReplicationGroupID != "":
-		return TypeElastiCache
-	case aws.MemoryDB.ClusterName != "":
-		return TypeMemoryDB
-	case aws.OpenSearch != (OpenSearch{}):
-		return TypeOpenSearch
-	case aws.DocumentDB != (DocumentDB{}):
-		return TypeDocumentDB
-	case aws.AccountID != "" && s.Protocol == ProtocolDynamoDB:
-		return TypeDynamoDB
-	case aws.AccountID != "" && s.Protocol == ProtocolCassandra:
-		return TypeKeyspaces
-	case aws.AccountID != "" && s.Protocol == ProtocolOpenSearch:
-		return TypeOpenSearch
-	}
-	switch {
-	case s.GCP.ProjectID != "":
-		return TypeGCP
-	case s.Azure.Name != "" || s.Azure.ResourceID != "":
-		return TypeAzure
-	case s.MongoAtlas.Name != "":
-		return TypeMongoAtlas
-	default:
-		return TypeSelfHosted
-	}
-}
-
-func (a *AWS) check(p *problems) {
-	if a.AccountID != "" && !awsAccount.MatchString(a.AccountID) {
-		p.add("spec.aws.account_id", "must be the 12 digits of an account, in quotes")
-	}
-	if a.ExternalID != "" && a.AssumeRoleARN == "" {
-		p.add("spec.aws.external_id", "is used with assume_role_arn only")
-	}
-	if a.IAMPolicyStatus < 0 || a.IAMPolicyStatus > 3 {
-		p.add("spec.aws.iam_policy_status", "must be between 0 and 3")
-	}
 }

@@ -67,13 +67,11 @@ func (s *DatabaseSpec) checkURI() error {
 	return nil
 }
 
-// checkNoURI allows leaving out the URI where the region says where the service is.
+// checkNoURI allows leaving out the URI where other keys say where the service is. Where a region of AWS
+// does, the URI was filled in before.
 func (s *DatabaseSpec) checkNoURI() error {
 	switch s.Protocol {
 	case ProtocolDynamoDB, ProtocolCassandra:
-		if s.AWS.Region != "" && s.AWS.AccountID != "" {
-			return nil
-		}
 		return errors.New("is missing; write host:port, or aws.region and aws.account_id for the AWS service")
 	case ProtocolSpanner:
 		if s.GCP.ProjectID != "" && s.GCP.InstanceID != "" {

@@ -71,7 +71,9 @@ func (s *DatabaseService) Validate() error { return validate(s) }
 func (s *DatabaseService) check(p *problems) {
 	checkName(p, "metadata.name", s.Metadata.Name)
 	for i, selector := range s.Spec.Resources {
-		checkLabels(p, yamlnode.IndexPath("spec.resources", i)+".labels", selector.Labels)
+		path := yamlnode.IndexPath("spec.resources", i)
+		checkLabels(p, path+".labels", selector.Labels)
+		checkRole(p, path+".aws.assume_role_arn", selector.AWS.AssumeRoleARN)
 	}
 }
 

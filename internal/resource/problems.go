@@ -21,11 +21,16 @@ type Problem struct {
 
 // problems collects everything wrong with one resource, so that a person corrects it in one go.
 type problems struct {
-	list []Problem
+	list     []Problem
+	warnings []Warning
 }
 
 func (p *problems) add(path, format string, args ...any) {
 	p.list = append(p.list, Problem{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+func (p *problems) warn(path, format string, args ...any) {
+	p.warnings = append(p.warnings, Warning{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // validate is the common part of every Validate method.
@@ -48,10 +53,14 @@ func validate(r Resource) error {
 // Inspect is Validate for callers that place each problem themselves: it fills in the defaults and
 // returns everything that is wrong.
 func Inspect(r Resource) []Problem {
+	return inspect(r).list
+}
+
+func inspect(r Resource) *problems {
 	p := &problems{}
 	checkHeader(p, r)
 	r.check(p)
-	return p.list
+	return p
 }
 
 func checkHeader(p *problems, r Resource) {

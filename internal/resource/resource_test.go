@@ -201,8 +201,8 @@ func TestValidateRefuses(t *testing.T) {
 func TestDatabaseNames(t *testing.T) {
 	t.Parallel()
 	for name, ok := range map[string]bool{
-		"a": true, "orders": true, "a-1": true, strings.Repeat("a", 63): true,
-		"": false, "Orders": false, "1a": false, "a-": false, "-a": false, "a_b": false, "a.b": false, "a\n": false, strings.Repeat("a", 64): false,
+		"a": true, "orders": true, "a-1": true, "Orders": true, "my-postgres-reader-rds-aurora-us-east-1-123456789012": true, strings.Repeat("a", 200): true,
+		"": false, "1a": false, "a-": false, "-a": false, "a_b": false, "a.b": false, "a\n": false, strings.Repeat("a", 201): false,
 	} {
 		db := &resource.Database{
 			Header: resource.Header{Kind: "db", Version: "v3", Metadata: resource.Metadata{Name: name}},
@@ -230,6 +230,9 @@ func TestDatabaseURIs(t *testing.T) {
 		db := &resource.Database{
 			Header: resource.Header{Kind: "db", Version: "v3", Metadata: resource.Metadata{Name: "a"}},
 			Spec:   resource.DatabaseSpec{Protocol: tc.protocol, URI: tc.uri},
+		}
+		if tc.protocol == "opensearch" || tc.protocol == "dynamodb" { // they need it for their users, which are roles
+			db.Spec.AWS.AccountID = "123456789012"
 		}
 		if err := db.Validate(); err != nil {
 			t.Errorf("%s %s: %v", tc.protocol, tc.uri, err)

@@ -69,6 +69,9 @@ type Session struct {
 	upstream net.Conn
 	tls      *tls.Config // of the connection to the database; nil until it was dialled
 	account  string      // in the database
+	address  string      // that is dialled
+	// authorities says in words where the accepted ones are from; may be empty
+	authorities string
 
 	statements   atomic.Int64
 	sent         atomic.Int64 // to the client, bytes

@@ -15,10 +15,10 @@ import (
 )
 
 // tlsConfig says how the database's certificate is checked and what we show.
-func tlsConfig(db *resource.Database, credential *cred.Credential) (*tls.Config, error) {
+func tlsConfig(db *resource.Database, address string, credential *cred.Credential) (*tls.Config, error) {
 	settings := db.Spec.TLS
 	check := mtls.UpstreamCheck{Roots: x509.NewCertPool(), ServerName: settings.ServerName}
-	if settings.TrustSystemCertPool {
+	if bool(settings.TrustSystemCertPool) || credential.SystemAuthorities {
 		system, err := x509.SystemCertPool()
 		if err != nil {
 			return nil, fault.Wrap(fault.Internal, err, "the agent cannot read the system's certificate authorities")
@@ -34,7 +34,7 @@ func tlsConfig(db *resource.Database, credential *cred.Credential) (*tls.Config,
 		}
 	}
 	if check.ServerName == "" {
-		host, _, err := net.SplitHostPort(db.Spec.URI)
+		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, fault.Wrap(fault.BadParameter, err, "the uri of database %q is not host:port", db.GetName())
 		}
@@ -72,7 +72,15 @@ func (s *Session) explainTLS(err error) error {
 	name := s.cfg.Database.GetName()
 	text := err.Error()
 	hostname, isHostname := errors.AsType[x509.HostnameError](err)
-	switch {
+	switch db := s.cfg.Database; {
+	case strings.Contains(text, "legacy Common Name") && db.InAWS():
+		return fault.Wrap(fault.ConnectionProblem, err, "x509: certificate relies on legacy Common Name field, use SANs instead: the certificate of database %q is from before July 2020; rotate it to a current authority, in the AWS console under \"Certificate authority\" of the instance", name)
+	case errors.As(err, new(x509.UnknownAuthorityError)) && db.InAWS():
+		from := "the authorities in tls.ca_cert"
+		if s.authorities != "" {
+			from = s.authorities
+		}
+		return fault.Wrap(fault.ConnectionProblem, err, "Database service cannot validate database's certificate: x509: certificate signed by unknown authority: it is from none of %s; give a newer bundle in tls.ca_cert_file of database %q, and check that nothing between agent and database ends TLS", from, name)
 	case strings.Contains(text, "legacy Common Name"):
 		return fault.Wrap(fault.ConnectionProblem, err, "x509: certificate relies on legacy Common Name field, use SANs instead: give database %q a certificate with subject alternative names", name)
 	case isHostname:

@@ -14,7 +14,7 @@ func (e *Engine) Relay(ctx context.Context, client, server net.Conn, s *session.
 
 // LogInOn runs the conversation of a login, as the client, and returns how much it kept.
 func LogInOn(conn net.Conn, password string) (kept int, err error) {
-	l := &login{backend: backend{conn: conn}, user: "app", password: password}
+	l := &login{up: new(session.Upstream), backend: backend{conn: conn}, user: "app", password: password}
 	err = l.run()
 	return len(l.reports), err
 }

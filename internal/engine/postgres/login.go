@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"sallyport/internal/cred"
 	"sallyport/internal/fault"
 	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
@@ -46,10 +47,15 @@ func (k backendKey) empty() bool { return len(k.secret) == 0 || k.processID == 0
 type refusedLogin struct {
 	serverError
 	message []byte
+	advice  string // that message has as its hint; may be empty
 }
 
 func (r *refusedLogin) Error() string {
-	return "the database refused the login: " + r.serverError.Error()
+	text := "the database refused the login: " + r.serverError.Error()
+	if r.advice != "" {
+		text += "; " + r.advice
+	}
+	return text
 }
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
@@ -85,7 +91,7 @@ func logInWithin(ctx context.Context, up *session.Upstream, s *startup) (*backen
 	if _, err := conn.Write(message); err != nil {
 		return nil, fmt.Errorf("sending the startup message: %w", err)
 	}
-	l := &login{backend: backend{conn: conn}, user: up.User, password: up.Password}
+	l := &login{backend: backend{conn: conn}, up: up, user: up.User, password: up.Password}
 	if err := l.run(); err != nil {
 		return nil, err
 	}
@@ -96,8 +102,11 @@ func logInWithin(ctx context.Context, up *session.Upstream, s *startup) (*backen
 func explainLogin(up *session.Upstream, err error) error {
 	err = up.Explain(err)
 	_, known := errors.AsType[*fault.Error](err)
-	_, refused := errors.AsType[*refusedLogin](err)
-	if err == nil || known || refused {
+	if refused, ok := errors.AsType[*refusedLogin](err); ok {
+		refused.advise(up)
+		return err
+	}
+	if err == nil || known {
 		return err
 	}
 	return fault.Wrap(fault.ConnectionProblem, err,
@@ -123,6 +132,7 @@ func requestTLS(conn io.ReadWriter) error {
 // login is the conversation until the database is ready.
 type login struct {
 	backend
+	up             *session.Upstream
 	user, password string
 	authenticated  bool
 	proven         bool // the password was sent
@@ -151,7 +161,7 @@ func (l *login) run() error {
 func (l *login) answer(typ byte, body []byte) (done bool, err error) {
 	switch {
 	case typ == beErrorResponse:
-		return false, &refusedLogin{parseServerError(body), frameOf(typ, body)}
+		return false, &refusedLogin{serverError: parseServerError(body), message: frameOf(typ, body)}
 	case typ == beNoticeResponse:
 		l.reports = append(l.reports, frameOf(typ, body)...)
 		return false, nil
@@ -194,9 +204,12 @@ func (l *login) authenticate(body []byte) error {
 		return nil
 	case kind == pgproto3.AuthTypeCleartextPassword && l.password != "":
 		secret = l.password
-	case kind == pgproto3.AuthTypeMD5Password && l.password != "" && len(body) == 8:
+	case kind == pgproto3.AuthTypeMD5Password && l.password != "" && !l.up.Token && len(body) == 8:
 		secret = md5Password(l.user, l.password, body[4:])
 	default:
+		if err := l.refuseMethod(kind); err != nil {
+			return err
+		}
 		return fault.Wrap(fault.ConnectionProblem, fmt.Errorf("authentication method %d", kind),
 			"the database asks for another proof than the client certificate; put a line such as \"hostssl all all 0.0.0.0/0 cert\" before the others in its pg_hba.conf")
 	}
@@ -207,6 +220,48 @@ func (l *login) authenticate(body []byte) error {
 	l.proven = true
 	_, err = l.conn.Write(message)
 	return err
+}
+
+// refuseMethod says what is wrong with a database that does not ask for the password or token that we have. It
+// returns nil if there is nothing particular to say. Nothing of the secret is sent.
+func (l *login) refuseMethod(kind uint32) error {
+	method := fmt.Sprintf("authentication method %d", kind)
+	switch kind {
+	case pgproto3.AuthTypeMD5Password:
+		method = "a password in MD5"
+	case pgproto3.AuthTypeSASL, pgproto3.AuthTypeSASLContinue, pgproto3.AuthTypeSASLFinal:
+		method = "a password in SCRAM"
+	}
+	advice := l.up.Advice(cred.Refusal{Method: method})
+	switch {
+	case l.up.Token && advice != "":
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of an IAM token; %s", l.user, method, advice)
+	case l.up.Token:
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of a token; let the account log in with tokens", l.user, method)
+	case advice != "":
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s; %s", l.user, method, advice)
+	default:
+		return nil
+	}
+}
+
+// advise adds to the database's message what to do about it, as the hint that clients show below it.
+func (r *refusedLogin) advise(up *session.Upstream) {
+	advice := up.Advice(cred.Refusal{Code: r.state, Message: r.serverError.message})
+	if advice == "" {
+		return
+	}
+	var message pgproto3.ErrorResponse
+	if err := message.Decode(r.message[headerSize:]); err != nil {
+		return
+	}
+	if message.Hint != "" {
+		message.Hint += "; "
+	}
+	message.Hint += advice
+	if frame, err := message.Encode(nil); err == nil {
+		r.message, r.advice = frame, advice
+	}
 }
 
 func md5Password(user, password string, salt []byte) string {

@@ -134,6 +134,70 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+// withToken gives accounts a token, as those of AWS have.
+func withToken(c *enginetest.Config) {
+	c.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
+		return &cred.Credential{User: account, Password: "secret", Token: true, Advice: func(r cred.Refusal) string {
+			return "advice for " + r.Code + r.Method
+		}}, nil
+	})
+}
+
+// TestTokens has a database that must get the token in clear under TLS, and others that must not get it at all.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	refused := string(frame('E', "SFATAL\x00VFATAL\x00C28000\x00MPAM authentication failed for user \"app\"\x00\x00"))
+	hinted := string(frame('E', "SFATAL\x00VFATAL\x00C28000\x00Mx\x00Hits own\x00\x00"))
+	for name, c := range map[string]struct {
+		answer     string
+		text, hint string
+		sent       bool
+	}{
+		"in clear, and refused":               {"\x00\x00\x00\x03", "PAM authentication failed", "advice for 28000", true},
+		"MD5, to which no token is an answer": {"\x00\x00\x00\x05abcd", "for a password in MD5 instead of an IAM token; advice for a password in MD5", "", false},
+		"SCRAM":                               {"\x00\x00\x00\x0aSCRAM-SHA-256\x00\x00", "for a password in SCRAM instead of an IAM token; advice for", "", false},
+		"another method":                      {"\x00\x00\x00\x07", "for authentication method 7 instead of an IAM token", "", false},
+		"a refusal with a hint":               {"", "x", "its own; advice for 28000", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := make(chan string, 1)
+			agent, _ := small(t, pgtest.Options{Login: func(conn *pgtest.Conn) bool {
+				defer close(got)
+				if c.answer == "" {
+					_, _ = conn.Conn.Write([]byte(hinted))
+					return false
+				}
+				_, _ = conn.Conn.Write(frame('R', c.answer))
+				_ = conn.SetAuthType(pgproto3.AuthTypeCleartextPassword)
+				if message, err := conn.Receive(); err == nil {
+					if password, ok := message.(*pgproto3.PasswordMessage); ok {
+						got <- password.Password
+						_, _ = conn.Conn.Write([]byte(refused))
+					}
+				}
+				return false
+			}}, withToken)
+			w := dial(t, agent)
+			w.write(startupBytes(pgproto3.ProtocolVersion30, "user", "app")...)
+			message, err := w.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			refusal, _ := message.(*pgproto3.ErrorResponse)
+			if refusal == nil || !strings.Contains(refusal.Message, c.text) || refusal.Hint != c.hint {
+				t.Errorf("the client got %+v", message)
+			}
+			if password, sent := <-got; sent != c.sent || sent && password != "secret" {
+				t.Errorf("the server got %q", password)
+			}
+			if err := agent.Visit(t, 0).Wait(t); err == nil || !strings.Contains(err.Error(), "advice for") || strings.Contains(err.Error(), "secret") {
+				t.Errorf("the engine returned %v", err)
+			}
+		})
+	}
+}
+
 // TestRogueSession has servers that send what does not belong there. The session ends, and the client is not
 // told what it must not be told.
 func TestRogueSession(t *testing.T) {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/worldfile"
+)
+
+// services is the table of the services besides STS and IAM.
+func services(*fakeaws.World) []*fakeaws.Service { return nil }
+
+func serveCommand() *cobra.Command {
+	var config fakeaws.Config
+	var offset time.Duration
+	command := &cobra.Command{Use: "serve FILE", Short: "Serve the world that a file describes", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, err := worldfile.Load(args[0])
+			if err != nil {
+				return err
+			}
+			config.Now = func() time.Time { return time.Now().Add(offset) }
+			world, err := file.Build(config, services)
+			if err != nil {
+				return err
+			}
+			return world.Run(cmd.Context(), cmd.OutOrStdout())
+		}}
+	command.Flags().DurationVar(&config.Propagation, "propagation", 0, "how long changes made through the IAM API take to have an effect")
+	command.Flags().DurationVar(&config.Latency, "latency", 0, "added to every call of an API")
+	command.Flags().DurationVar(&offset, "clock-offset", 0, "how far the world's clock is ahead of this machine's")
+	return command
+}

@@ -1,0 +1,118 @@
+package credentials
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+)
+
+const (
+	// DefaultRegion is the one of clients when neither the database nor the environment names one.
+	DefaultRegion = "us-east-1"
+
+	imdsTimeout   = time.Second
+	imdsAttempts  = 2
+	dialTimeout   = 5 * time.Second
+	answerTimeout = 10 * time.Second
+	settingsLife  = 10 * time.Minute // of what environment and files say, and of credentials without an end
+)
+
+// load reads environment and files and returns the SDK's default chain: environment, web identity, shared
+// files with AWS_PROFILE, container credentials, instance metadata (AWS SDKs and Tools Reference Guide,
+// "Standardized credential providers").
+func (p *Provider) load(ctx context.Context) (aws.Config, error) {
+	options := []func(*config.LoadOptions) error{
+		config.WithDefaultRegion(DefaultRegion),
+		config.WithHTTPClient(p.cfg.HTTPClient),
+	}
+	if p.cfg.FIPS {
+		options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
+	}
+	// The client of the instance metadata needs the settings that are being loaded.
+	metadata := &metadataClient{}
+	options = append(options, config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }))
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	metadata.settings = cfg
+	return cfg, err
+}
+
+// metadataClient makes its client when it is used first.
+type metadataClient struct {
+	settings aws.Config // set before the first use
+	once     sync.Once
+	client   *imds.Client
+}
+
+// GetMetadata implements ec2rolecreds.GetMetadataAPIClient.
+func (m *metadataClient) GetMetadata(ctx context.Context, in *imds.GetMetadataInput, options ...func(*imds.Options)) (*imds.GetMetadataOutput, error) {
+	m.once.Do(func() { m.client = imds.NewFromConfig(m.settings, instanceMetadata) })
+	return m.client.GetMetadata(ctx, in, options...)
+}
+
+// defaultClient gives up sooner than the SDK's own.
+func defaultClient() aws.HTTPClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })
+}
+
+// instanceMetadata speaks version 2 of the protocol only: version 1 answers whoever makes the process send a
+// GET. It uses no proxy and follows no redirect, and gives up soon, because where there is no such service
+// nothing answers.
+func instanceMetadata(o *imds.Options) {
+	o.EnableFallback = aws.FalseTernary
+	o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts = imdsAttempts })
+	o.HTTPClient = &http.Client{
+		Timeout:       imdsTimeout,
+		Transport:     &http.Transport{DialContext: (&net.Dialer{Timeout: imdsTimeout}).DialContext, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// settings returns what environment and files say. They are read again from time to time, so that credentials
+// that were replaced there are seen.
+func (p *Provider) settings(ctx context.Context) (aws.Config, error) {
+	cfg, err := p.configs.Get(ctx, "", func(ctx context.Context) (aws.Config, time.Time, error) {
+		cfg, err := p.load(ctx)
+		return cfg, p.cfg.Now().Add(settingsLife), err
+	})
+	if err != nil {
+		return aws.Config{}, &baseError{err}
+	}
+	return cfg, nil
+}
+
+// retrieveBase returns the credentials of the process itself.
+func (p *Provider) retrieveBase(ctx context.Context) (aws.Credentials, time.Time, error) {
+	cfg, err := p.settings(ctx)
+	if err != nil {
+		return aws.Credentials{}, time.Time{}, err
+	}
+	if kept, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
+		kept.Invalidate() // they are kept here, and are wanted anew
+	}
+	creds, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return aws.Credentials{}, time.Time{}, &baseError{err}
+	}
+	expires := p.cfg.Now().Add(settingsLife)
+	if creds.CanExpire && creds.Expires.Before(expires) {
+		expires = creds.Expires
+	}
+	return creds, expires, nil
+}
+
+// baseError is a failure to get credentials from the default chain.
+type baseError struct{ err error }
+
+func (e *baseError) Error() string { return "loading the default credentials: " + e.err.Error() }
+func (e *baseError) Unwrap() error { return e.err }

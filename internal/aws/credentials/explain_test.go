@@ -1,0 +1,114 @@
+package credentials_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/aws/credentials"
+	"sallyport/internal/fault"
+)
+
+// TestRefusedRoles has STS answer as AWS does, and reads what is made of it.
+func TestRefusedRoles(t *testing.T) {
+	const (
+		caller = "arn:aws:sts::111111111111:assumed-role/agent/i-1"
+		denied = "User: " + caller + " is not authorized to perform: sts:AssumeRole on resource: " + roleOne
+		allow  = `{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"` + roleOne + `"}`
+		test   = "aws sts assume-role --role-arn " + roleOne + " --role-session-name test-trust-relationship"
+	)
+	chain := credentials.Chain{AssumeRoleARN: roleOne}
+	withID := credentials.Chain{AssumeRoleARN: roleOne, ExternalID: "x-y-z"}
+	for _, c := range []struct {
+		name          string
+		chain         credentials.Chain
+		code, message string
+		kind          fault.Kind
+		texts         []string
+		not           string
+	}{
+		{"AWS does not say why", chain, "AccessDenied", denied, fault.AccessDenied,
+			[]string{"AccessDenied: " + denied, "hop 1", "no external id was sent", "(1) the trust policy of " + roleOne, "set aws.external_id", "(2) the permissions policy of " + caller, allow, "another account", "(3) its permissions boundary", "run as " + caller + ": " + test}, "--external-id"},
+		{"AWS does not say why, with an external id", withID, "AccessDenied", denied, fault.AccessDenied,
+			[]string{", an external id was sent", "sts:ExternalId, if any, must equal", test + " --external-id EXTERNAL_ID"}, "x-y-z"},
+		{"the trust policy", chain, "AccessDenied", denied + " because no role trust policy allows the sts:AssumeRole action", fault.AccessDenied, []string{"; the trust policy of " + roleOne + " does not allow it"}, "(2)"},
+		{"the trust policy, by its older name", chain, "AccessDenied", denied + " because no resource-based policy allows the sts:AssumeRole action", fault.AccessDenied, []string{"; the trust policy of " + roleOne + " does not allow it"}, "(2)"},
+		{"the caller's policy", chain, "AccessDenied", denied + " because no identity-based policy allows the sts:AssumeRole action", fault.AccessDenied, []string{"; the permissions policy of " + caller + " does not allow it", allow}, "trust policy"},
+		{"the boundary", chain, "AccessDenied", denied + " because no permissions boundary allows the sts:AssumeRole action", fault.AccessDenied, []string{"; the permissions boundary of " + caller + " does not allow it", allow}, "trust policy"},
+		{"an organization", chain, "AccessDenied", denied + " with an explicit deny in a service control policy", fault.AccessDenied, []string{"the control policy of the organization denies it"}, "(1)"},
+		{"session tags", chain, "AccessDenied", strings.Replace(denied, "AssumeRole", "TagSession", 1), fault.AccessDenied, []string{"sts:TagSession both in a policy of " + caller}, "(1)"},
+		{"a wrong clock", chain, "SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z", fault.ConnectionProblem, []string{"set the clock"}, "secret access key"},
+		{"a clock that is ahead", chain, "RequestTimeTooSkewed", "x", fault.ConnectionProblem, []string{"set the clock"}, ""},
+		{"a wrong secret", chain, "SignatureDoesNotMatch", "The request signature we calculated does not match", fault.ConnectionProblem, []string{"the secret access key is wrong"}, "clock"},
+		{"expired credentials", chain, "ExpiredToken", "The security token included in the request is expired", fault.ConnectionProblem, []string{"have expired", "renew those"}, ""},
+		{"deleted credentials", chain, "InvalidClientTokenId", "The security token included in the request is invalid.", fault.ConnectionProblem, []string{"does not know the credentials", "aws sts get-caller-identity"}, ""},
+		{"a region without STS", chain, "RegionDisabledException", "STS is not activated", fault.ConnectionProblem, []string{"activate it"}, ""},
+		{"throttling", chain, "Throttling", "Rate exceeded", fault.LimitExceeded, []string{"too often"}, ""},
+		{"a short role", chain, "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", fault.ConnectionProblem, []string{"maximum session duration"}, ""},
+		{"anything else", chain, "Unheard", "of", fault.ConnectionProblem, []string{"Unheard: of", roleOne}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startSTS(t)
+			s.answer = func(url.Values) (int, string, string) { return 403, c.code, c.message }
+			_, err := provider(time.Now).For(t.Context(), c.chain)
+			message := fault.Message(err)
+			if !fault.Is(err, c.kind) {
+				t.Errorf("a fault of kind %s: %v", fault.KindOf(err), err)
+			}
+			for _, text := range c.texts {
+				if !strings.Contains(message, text) {
+					t.Errorf("the message lacks %q:\n%s", text, message)
+				}
+			}
+			if c.not != "" && strings.Contains(err.Error(), c.not) {
+				t.Errorf("the message has %q:\n%s", c.not, err)
+			}
+		})
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	for _, c := range []struct {
+		name, endpoint, text string
+	}{
+		{"nobody listens", "https://127.0.0.1:1", "nc -zv 127.0.0.1 1"},
+		{"no such name", "https://sts.nowhere.invalid", "sts.nowhere.invalid cannot be resolved"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			startSTS(t)
+			t.Setenv("AWS_ENDPOINT_URL_STS", c.endpoint)
+			_, err := provider(time.Now).For(t.Context(), credentials.Chain{AssumeRoleARN: roleOne})
+			if !fault.Is(err, fault.ConnectionProblem) || !strings.Contains(fault.Message(err), c.text) {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("no answer in time", func(t *testing.T) {
+		s := startSTS(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		s.answer = func(url.Values) (int, string, string) { cancel(); return 500, "Late", "" }
+		if _, err := provider(time.Now).For(ctx, credentials.Chain{AssumeRoleARN: roleOne}); !fault.Is(err, fault.ConnectionProblem) {
+			t.Error(err)
+		}
+		if err := credentials.Explain(context.DeadlineExceeded); !strings.Contains(fault.Message(err), "i/o timeout") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestExplainLeavesFaultsAlone(t *testing.T) {
+	t.Parallel()
+	if credentials.Explain(nil) != nil {
+		t.Error("nil became an error")
+	}
+	known := fault.New(fault.NotFound, "x")
+	if !errors.Is(credentials.Explain(known), known) {
+		t.Error("a fault was changed")
+	}
+	if err := credentials.Explain(errors.New("password=hunter2")); strings.Contains(fault.Message(err), "hunter2") {
+		t.Error("an unknown error was shown")
+	}
+}

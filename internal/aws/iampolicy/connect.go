@@ -1,0 +1,105 @@
+package iampolicy
+
+import (
+	"fmt"
+
+	"sallyport/internal/aws/endpoint"
+)
+
+// Target is one database, as ARNs name it.
+type Target struct {
+	Type      endpoint.Type
+	Partition string
+	Region    string
+	Account   string
+	// ID is the resource id of RDS (db-..., cluster-...; never the id of an instance that belongs to a
+	// cluster) and RDS Proxy (prx-...), the id of a workgroup, or the name of a cluster, replication group,
+	// cache or domain.
+	ID string
+}
+
+// placeholders stand for what is not known, in texts for people.
+var placeholders = map[endpoint.Type]string{
+	endpoint.RDS: "{resource_id}", endpoint.RDSProxy: "{resource_id}", endpoint.Redshift: "{cluster_id}",
+	endpoint.RedshiftServerless: "{workgroup_id}", endpoint.ElastiCache: "{replication_group_id}",
+	endpoint.ElastiCacheServerless: "{cache_name}", endpoint.MemoryDB: "{cluster_name}", endpoint.OpenSearch: "{domain_name}",
+	endpoint.DynamoDB: "{table_name}", endpoint.Keyspaces: "{keyspace_name}",
+}
+
+// fill returns the target with placeholders, and those that were needed.
+func (t Target) fill() (filled Target, missing []string) {
+	for _, one := range []struct {
+		field       *string
+		placeholder string
+	}{{&t.Partition, "{partition}"}, {&t.Region, "{region}"}, {&t.Account, "{account_id}"}, {&t.ID, placeholders[t.Type]}} {
+		if *one.field == "" && one.placeholder != "" {
+			*one.field = one.placeholder
+			missing = append(missing, one.placeholder)
+		}
+	}
+	return t, missing
+}
+
+func (t Target) arn(service, resource string) string {
+	return arn(t.Partition, service, t.Region, t.Account, fmt.Sprintf(resource, t.ID))
+}
+
+// Connect returns what logging in to this one database takes, for every user of it. What is not known
+// becomes a placeholder such as {region} and is listed: with any missing, the statement is for reading
+// only. Types whose users are roles need nothing but those roles.
+func Connect(target Target) (statements []Statement, missing []string) {
+	t, missing := target.fill()
+	switch t.Type {
+	case endpoint.RDS, endpoint.RDSProxy:
+		return []Statement{allow("", []string{"rds-db:connect"}, t.arn("rds-db", "dbuser:%s/*"))}, missing
+	case endpoint.Redshift:
+		return []Statement{allow("", []string{"redshift:GetClusterCredentials"},
+			t.arn("redshift", "dbuser:%s/*"), t.arn("redshift", "dbname:%s/*"), t.arn("redshift", "dbgroup:%s/*"))}, missing
+	case endpoint.ElastiCache:
+		return []Statement{allow("", []string{"elasticache:Connect"},
+			t.arn("elasticache", "replicationgroup:%s"), arn(t.Partition, "elasticache", t.Region, t.Account, "user:*"))}, missing
+	case endpoint.ElastiCacheServerless:
+		return []Statement{allow("", []string{"elasticache:Connect"},
+			t.arn("elasticache", "serverlesscache:%s"), arn(t.Partition, "elasticache", t.Region, t.Account, "user:*"))}, missing
+	case endpoint.MemoryDB: // with slashes, unlike ElastiCache
+		return []Statement{allow("", []string{"memorydb:Connect"},
+			t.arn("memorydb", "cluster/%s"), arn(t.Partition, "memorydb", t.Region, t.Account, "user/*"))}, missing
+	default:
+		return nil, nil
+	}
+}
+
+// UserRole returns what a role needs that is a database user, once it is assumed. It is the reading
+// side; administrators add writing as they want it. DocumentDB needs nothing: the role is known to the
+// database itself.
+func UserRole(target Target) (statements []Statement, missing []string) {
+	t, missing := target.fill()
+	switch t.Type {
+	case endpoint.Redshift:
+		return []Statement{allow("", []string{"redshift:GetClusterCredentialsWithIAM"}, t.arn("redshift", "dbname:%s/*"))}, missing
+	case endpoint.RedshiftServerless:
+		return []Statement{allow("", []string{"redshift-serverless:GetCredentials"}, t.arn("redshift-serverless", "workgroup/%s"))}, missing
+	case endpoint.OpenSearch:
+		return []Statement{allow("", []string{"es:ESHttp*"}, t.arn("es", "domain/%s/*"))}, missing
+	case endpoint.DynamoDB:
+		return []Statement{allow("", []string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"}, t.arn("dynamodb", "table/%s"))}, missing
+	case endpoint.Keyspaces:
+		return []Statement{allow("", []string{"cassandra:Select"}, t.arn("cassandra", "/keyspace/%s/*"),
+			arn(t.Partition, "cassandra", t.Region, t.Account, "/keyspace/system*"))}, missing
+	default:
+		return nil, nil
+	}
+}
+
+// Trust returns the trust policy by which a role lets the principal assume it. With an external id the
+// caller has to know it; with tags the caller may tag the session.
+func Trust(principal, externalID string, tags bool) Document {
+	s := Statement{Effect: Allow, Principals: []string{principal}, Actions: []string{"sts:AssumeRole"}}
+	if tags {
+		s.Actions = append(s.Actions, "sts:TagSession")
+	}
+	if externalID != "" {
+		s.condition("StringEquals", "sts:ExternalId", []string{externalID})
+	}
+	return Document{Statements: []Statement{s}}
+}

@@ -1,0 +1,85 @@
+package login
+
+import (
+	"fmt"
+	"strings"
+
+	"sallyport/internal/aws/target"
+	"sallyport/internal/cred"
+	"sallyport/internal/resource"
+)
+
+// refusesUser reports whether a message of PostgreSQL is that it does not believe the account (Appendix A of its
+// manual): invalid authorization, invalid password.
+func refusesUser(code string) bool { return code == "28000" || code == "28P01" }
+
+// holder names whom a policy must be given to.
+func holder(t *target.Target) string {
+	if t.AWS.AssumeRoleARN != "" {
+		return "role " + t.AWS.AssumeRoleARN
+	}
+	return "the AWS identity of the agent"
+}
+
+func allow(action string, resources ...string) string {
+	if len(resources) == 1 {
+		return fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":%q}`, action, resources[0])
+	}
+	return fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":["%s"]}`, action, strings.Join(resources, `","`))
+}
+
+func quoted(account string) string { return `"` + strings.ReplaceAll(account, `"`, `""`) + `"` }
+
+// rdsAdvice says what to check when RDS does not let an account in, likeliest first.
+func rdsAdvice(t *target.Target, user string, r cred.Refusal) string {
+	grant := fmt.Sprintf("the account lacks the role of IAM users: GRANT rds_iam TO %s", quoted(user))
+	if t.Protocol != resource.ProtocolPostgres {
+		grant = "the account does not use AWSAuthenticationPlugin"
+	}
+	off := fmt.Sprintf("IAM authentication is off on the database: aws rds %s --apply-immediately --enable-iam-database-authentication", modifyCommand(t))
+	if r.Method != "" {
+		return "either " + grant + "; or " + off
+	}
+	if !refusesUser(r.Code) {
+		return ""
+	}
+	id, known := t.AWS.RDS.ResourceID, ""
+	if id == "" {
+		id, known = "RESOURCE_ID", ", where RESOURCE_ID is the database's (db-... or, for Aurora, cluster-...)"
+	}
+	return fmt.Sprintf("check in this order: (1) %s; (2) %s; (3) %s lacks the permission: %s%s; (4) the clock of the agent is wrong by minutes",
+		off, grant, holder(t), allow("rds-db:connect", t.ARN("rds-db", "dbuser:"+id+"/"+user)), known)
+}
+
+func modifyCommand(t *target.Target) string {
+	if t.AWS.RDS.ClusterID != "" {
+		return "modify-db-cluster --db-cluster-identifier " + t.AWS.RDS.ClusterID
+	}
+	if t.AWS.RDS.InstanceID != "" {
+		return "modify-db-instance --db-instance-identifier " + t.AWS.RDS.InstanceID
+	}
+	return "modify-db-cluster --db-cluster-identifier CLUSTER"
+}
+
+// proxyAdvice says what to check when an RDS Proxy does not let an account in.
+func proxyAdvice(t *target.Target, user string, r cred.Refusal) string {
+	secret := fmt.Sprintf("the proxy has no Secrets Manager secret whose username is %q, or IAM authentication is not REQUIRED for that secret", user)
+	if r.Method != "" {
+		return secret + ": set it in the authentication settings of the proxy"
+	}
+	text := strings.ToLower(r.Message)
+	switch {
+	case strings.Contains(text, "requires tls"):
+		return "" // cannot be: TLS was on before anything was sent
+	case strings.Contains(text, "credentials couldn't be retrieved"):
+		return "the proxy cannot read the secret: check that the role of the proxy may read it and use its KMS key, and that its username is " + quoted(user)
+	case !refusesUser(r.Code) && !strings.Contains(text, "iam authentication failed"):
+		return ""
+	}
+	id, known := t.AWS.RDSProxy.ResourceID, ""
+	if id == "" {
+		id, known = "prx-RESOURCE_ID", ", where prx-RESOURCE_ID ends the ARN of the proxy"
+	}
+	return fmt.Sprintf("check in this order: (1) %s; (2) %s lacks the permission: %s%s; (3) the clock of the agent is wrong by minutes",
+		secret, holder(t), allow("rds-db:connect", t.ARN("rds-db", "dbuser:"+id+"/"+user)), known)
+}

@@ -1,0 +1,369 @@
+package login_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sallyport/internal/aws/cloudtest"
+	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/login"
+	"sallyport/internal/aws/roots"
+	"sallyport/internal/cred"
+	"sallyport/internal/fault"
+	"sallyport/internal/resource"
+)
+
+const (
+	instance = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+	cluster  = "books.cluster-abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+	reader   = "books.cluster-ro-abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+	custom   = "night.cluster-custom-abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+	proxy    = "pool.proxy-abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+	proxyTwo = "pool-ro.endpoint.proxy-abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+)
+
+// bundles publishes the authorities of the cloud under every address.
+type bundles struct{ pem []byte }
+
+func (b bundles) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(b.pem)), Request: r}, nil
+}
+
+func newSource(t testing.TB, c *cloudtest.Cloud) *login.Source {
+	return login.New(login.Config{
+		Credentials: c.Provider(), Now: time.Now,
+		Roots: roots.New(roots.Config{Dir: t.TempDir(), Client: &http.Client{Transport: bundles{c.Authority().PEM()}}, Logger: slog.New(slog.DiscardHandler), Now: time.Now}),
+	})
+}
+
+// unchecked returns a database of AWS at the address that nothing has judged yet.
+func unchecked(uri string, change func(*resource.AWS)) *resource.Database {
+	db := &resource.Database{Spec: resource.DatabaseSpec{Protocol: "postgres", URI: uri}}
+	db.Kind, db.Version, db.Metadata.Name = resource.KindDatabase, "v3", "orders"
+	change(&db.Spec.AWS)
+	return db
+}
+
+// database returns a valid database of AWS at the address.
+func database(t testing.TB, uri string, change func(*resource.AWS)) *resource.Database {
+	t.Helper()
+	db := unchecked(uri, change)
+	if err := db.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func request(db *resource.Database, account string) cred.Request {
+	return cred.Request{Database: db, User: "alice", DatabaseUser: account, DatabaseName: "dev"}
+}
+
+// target makes an RDS server in the databases' account known to the cloud.
+func target(c *cloudtest.Cloud, host, id string) {
+	c.AddTarget(fakeaws.Target{Service: fakeaws.RDSConnect, Host: host, Account: c.Account("aws", cloudtest.DatabaseAccount), Region: "us-west-1", ResourceID: id})
+}
+
+// databases makes the role through which the databases are reached.
+func databases(t *testing.T, c *cloudtest.Cloud, policies ...string) string {
+	return c.Role(t, cloudtest.DatabaseAccount, "databases", cloudtest.Trust(c.Agent.ARN(), "right"), policies...).ARN()
+}
+
+func TestTokensOfRDS(t *testing.T) {
+	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+	role := databases(t, c, cloudtest.Allow("rds-db:connect", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/reader"))
+	source := newSource(t, c)
+	for _, test := range []struct {
+		name, host string
+		aws        resource.AWS
+	}{
+		{"an instance", instance, resource.AWS{RDS: resource.RDS{InstanceID: "orders"}}},
+		{"the writer of a cluster", cluster, resource.AWS{RDS: resource.RDS{ClusterID: "books"}}},
+		{"its readers", reader, resource.AWS{RDS: resource.RDS{ClusterID: "books"}}},
+		{"a custom endpoint", custom, resource.AWS{RDS: resource.RDS{ClusterID: "books"}}},
+		{"a proxy", proxy, resource.AWS{RDSProxy: resource.RDSProxy{Name: "pool"}}},
+		{"a custom endpoint of a proxy", proxyTwo, resource.AWS{RDSProxy: resource.RDSProxy{CustomEndpointName: "pool-ro"}}},
+		{"an address in another spelling", strings.ToUpper(instance), resource.AWS{RDS: resource.RDS{InstanceID: "orders"}}},
+		{"an address with a scheme", "postgres://" + instance, resource.AWS{RDS: resource.RDS{InstanceID: "orders"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			host := strings.ToLower(strings.TrimPrefix(test.host, "postgres://"))
+			target(c, host, "db-ID")
+			db := database(t, test.host, func(a *resource.AWS) {
+				*a = test.aws
+				a.AssumeRoleARN, a.ExternalID = role, "right"
+			})
+			got, err := source.Credential(t.Context(), request(db, "reader"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: host, User: got.User, Token: got.Password}); !verdict.Allow {
+				t.Error(verdict.Reason)
+			}
+			if got.Address != host || got.User != "reader" || !got.Token || got.Certificate != nil {
+				t.Errorf("got address %q, user %q, token %t, certificate %v", got.Address, got.User, got.Token, got.Certificate)
+			}
+			if isProxy := test.aws.RDSProxy != (resource.RDSProxy{}); got.SystemAuthorities != isProxy || (len(got.Authorities) > 0) == isProxy {
+				t.Errorf("authorities: system %t, %d", got.SystemAuthorities, len(got.Authorities))
+			}
+			other, err := source.Credential(t.Context(), request(db, "writer"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: host, User: "writer", Token: other.Password}); verdict.Allow {
+				t.Error("an account that no policy allows was let in")
+			}
+		})
+	}
+}
+
+// TestAThousandConnections lets no connection but the first wait for AWS, and each has a token of its own time.
+func TestAThousandConnections(t *testing.T) {
+	cloudtest.Environment(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		c := cloudtest.New(t, nil, cloudtest.AllowAssume)
+		role := databases(t, c, cloudtest.Allow("rds-db:connect", "*"))
+		source := newSource(t, c)
+		target(c, instance, "db-ID")
+		db := database(t, instance, func(a *resource.AWS) { a.AssumeRoleARN, a.ExternalID = role, "right"; a.RDS.InstanceID = "orders" })
+		if _, err := source.Credential(t.Context(), request(db, "reader")); err != nil {
+			t.Fatal(err)
+		}
+		c.ForgetJournal()
+		var group sync.WaitGroup
+		for range 1000 {
+			group.Go(func() {
+				got, err := source.Credential(t.Context(), request(db, "reader"))
+				if err != nil {
+					t.Error(err)
+				} else if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: instance, User: "reader", Token: got.Password}); !verdict.Allow {
+					t.Error(verdict.Reason)
+				}
+			})
+		}
+		group.Wait()
+		if calls := c.Calls("sts", ""); len(calls) > 0 {
+			t.Errorf("%d calls of STS", len(calls))
+		}
+		// Over hours each token is accepted when it is used, 14 minutes after it was signed.
+		for range 30 {
+			got, err := source.Credential(t.Context(), request(db, "reader"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Minute)
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: instance, User: "reader", Token: got.Password}); !verdict.Allow {
+				t.Error(verdict.Reason)
+			}
+			time.Sleep(11 * time.Minute)
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: instance, User: "reader", Token: got.Password}); verdict.Allow {
+				t.Error("a token of 16 minutes was accepted")
+			}
+		}
+	})
+}
+
+func TestPasswordsOfRedshift(t *testing.T) {
+	cloudtest.Environment(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		const host = "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439"
+		c := cloudtest.New(t, redshifts(), cloudtest.AllowAssume)
+		role := databases(t, c, cloudtest.AllowAssume,
+			cloudtest.Allow("redshift:GetClusterCredentials", "arn:aws:redshift:us-west-1:222222222222:dbuser:warehouse/reader", "arn:aws:redshift:us-west-1:222222222222:dbname:warehouse/dev"))
+		c.Role(t, cloudtest.DatabaseAccount, "analyst", cloudtest.Trust(role, ""), cloudtest.Allow("redshift:GetClusterCredentialsWithIAM", "arn:aws:redshift:us-west-1:222222222222:dbname:warehouse/dev"))
+		c.AddTarget(fakeaws.Target{Service: fakeaws.Redshift, Host: host, Account: c.Account("aws", cloudtest.DatabaseAccount), Region: "us-west-1", ResourceID: "warehouse"})
+		source := newSource(t, c)
+		db := database(t, host, func(a *resource.AWS) {
+			a.AssumeRoleARN, a.ExternalID = role, "right"
+			a.Redshift.ClusterID = "warehouse"
+		})
+		for _, test := range []struct{ account, user, operation string }{
+			{"reader", "IAM:reader", "GetClusterCredentials"},
+			{"role/analyst", "IAMR:analyst", "GetClusterCredentialsWithIAM"},
+			{"arn:aws:iam::222222222222:role/analyst", "IAMR:analyst", "GetClusterCredentialsWithIAM"},
+		} {
+			c.ForgetJournal()
+			got, err := source.Credential(t.Context(), request(db, test.account))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.User != test.user || got.Token || got.Certificate != nil || got.Address != host {
+				t.Errorf("%s: %+v", test.account, got)
+			}
+			verify := func(database string) bool {
+				return c.Verify(fakeaws.Login{Service: fakeaws.Redshift, Host: host, User: got.User, Token: got.Password, Database: database}).Allow
+			}
+			if !verify("dev") || verify("prod") {
+				t.Errorf("%s: the password does not log in to dev and only there", test.account)
+			}
+			time.Sleep(9 * time.Minute)
+			again, err := source.Credential(t.Context(), request(db, test.account))
+			if err != nil || again.Password != got.Password {
+				t.Errorf("%s: another password after 9 minutes, %v", test.account, err)
+			}
+			time.Sleep(2 * time.Minute)
+			again, err = source.Credential(t.Context(), request(db, test.account))
+			if err != nil || again.Password == got.Password {
+				t.Errorf("%s: the same password after 11 minutes, %v", test.account, err)
+			}
+			calls := c.Calls("redshift", test.operation)
+			if len(calls) != 2 || len(c.Calls("redshift", "")) != 2+2 || calls[0].Notes["AutoCreate"] == "true" {
+				t.Errorf("%s: calls %v", test.account, c.Calls("redshift", ""))
+			}
+			for _, call := range c.Calls("sts", "AssumeRole") {
+				if user := strings.HasSuffix(call.Notes["RoleArn"], "analyst"); (call.Notes["ExternalId"] == "right") == user || (call.Notes["RoleSessionName"] == "alice") != user {
+					t.Errorf("%s: assumed with %v", test.account, call.Notes)
+				}
+			}
+		}
+		// Another logical database, and another user of the same role, have their own.
+		one, err := source.Credential(t.Context(), request(db, "role/analyst"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, change := range map[string]func(*cred.Request){"user": func(r *cred.Request) { r.User = "bob" }, "database": func(r *cred.Request) { r.Database.Metadata.Name = "other" }} {
+			req := request(resource.Clone(db), "role/analyst")
+			change(&req)
+			if two, err := source.Credential(t.Context(), req); err != nil || two.Password == one.Password {
+				t.Errorf("another %s got the same password, %v", name, err)
+			}
+		}
+	})
+}
+
+func TestPasswordsOfRedshiftServerless(t *testing.T) {
+	const (
+		workgroup = "etl.222222222222.us-west-1.redshift-serverless.amazonaws.com:5439"
+		endpoint  = "near-endpoint-abcdefghijkl.222222222222.us-west-1.redshift-serverless.amazonaws.com:5439"
+	)
+	c := cloudtest.New(t, redshifts(), cloudtest.AllowAssume)
+	c.Role(t, cloudtest.DatabaseAccount, "analyst", cloudtest.Trust(c.Agent.ARN(), "right"), cloudtest.Allow("redshift-serverless:GetCredentials", "arn:aws:redshift-serverless:us-west-1:222222222222:workgroup/id-of-etl"))
+	source := newSource(t, c)
+	for _, test := range []struct {
+		name, host, account string
+		change              func(*resource.Database)
+		text                string // of the error
+	}{
+		{"a workgroup, and a short name", workgroup, "analyst", func(*resource.Database) {}, ""},
+		{"a workgroup, and an ARN", workgroup, "arn:aws:iam::222222222222:role/analyst", func(*resource.Database) {}, ""},
+		{"a VPC endpoint whose workgroup is configured", endpoint, "role/analyst", func(db *resource.Database) { db.Spec.AWS.RedshiftServerless.WorkgroupName = "etl" }, ""},
+		{"a VPC endpoint whose workgroup was found out", endpoint, "role/analyst", func(db *resource.Database) { db.Status.AWS.RedshiftServerless.WorkgroupName = "etl" }, ""},
+		{"a VPC endpoint whose workgroup is not known", endpoint, "role/analyst", func(*resource.Database) {}, "redshift-serverless:GetEndpointAccess"},
+		{"a name inside the database", workgroup, "IAM:alice", func(*resource.Database) {}, "without the prefix"},
+		{"a role inside the database", workgroup, "IAMR:analyst", func(*resource.Database) {}, "without the prefix"},
+		{"a role of another account", workgroup, "arn:aws:iam::333333333333:role/analyst", func(*resource.Database) {}, "is not of account 222222222222"},
+		{"a role of another partition", workgroup, "arn:aws-cn:iam::222222222222:role/analyst", func(*resource.Database) {}, "is not of partition aws"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c.ForgetJournal()
+			db := database(t, test.host, func(a *resource.AWS) {
+				a.RedshiftServerless.WorkgroupName = map[bool]string{true: "etl"}[test.host == workgroup]
+				a.RedshiftServerless.EndpointName = map[bool]string{true: "near"}[test.host == endpoint]
+			})
+			db.Spec.AWS.ExternalID = "right"
+			test.change(db)
+			c.AddTarget(fakeaws.Target{Service: fakeaws.RedshiftServerless, Host: test.host, Account: c.Account("aws", cloudtest.DatabaseAccount), Region: "us-west-1", ResourceID: "etl"})
+			got, err := source.Credential(t.Context(), request(db, test.account))
+			if test.text != "" {
+				if !fault.Is(err, fault.BadParameter) || !strings.Contains(fault.Message(err), test.text) || len(c.Journal()) > 0 {
+					t.Errorf("%v, calls %v", err, c.Journal())
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RedshiftServerless, Host: test.host, User: got.User, Token: got.Password, Database: "dev"}); !verdict.Allow || got.User != "IAMR:analyst" {
+				t.Errorf("%+v", verdict)
+			}
+		})
+	}
+}
+
+func TestWhatIsNotLoggedInTo(t *testing.T) {
+	c := cloudtest.New(t, redshifts(), cloudtest.AllowAssume)
+	source := newSource(t, c)
+	rds := func(a *resource.AWS) { a.RDS.InstanceID = "orders" }
+	for _, test := range []struct {
+		name, host string
+		change     func(*resource.AWS)
+		texts      []string
+	}{
+		{"a host of somebody else", "orders.rds.amazonaws.com.evil.example:5432", rds, []string{"is not a host name of AWS", "endpoint as AWS shows it"}},
+		{"an alias", "orders.example.com:5432", rds, []string{"is not a host name of AWS"}},
+		{"an address", "169.254.169.254:80", rds, []string{"is not a host name of AWS"}},
+		{"a host of another service", "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", rds, []string{"is an endpoint of Redshift, not of RDS"}},
+		{"another region than configured", instance, func(a *resource.AWS) { rds(a); a.Region = "us-east-1" }, []string{"is not in region us-east-1"}},
+		{"a role that does not exist", instance, func(a *resource.AWS) { rds(a); a.AssumeRoleARN = "arn:aws:iam::222222222222:role/none" }, []string{"AccessDenied", "hop 1", "trust policy"}},
+		{"a cluster without permission", "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse"; a.AccountID = "111111111111" },
+			[]string{"Could not generate Redshift IAM auth token", `"Action":"redshift:GetClusterCredentials"`, `"arn:aws:redshift:us-west-1:111111111111:dbuser:warehouse/reader"`, `"arn:aws:redshift:us-west-1:111111111111:dbname:warehouse/dev"`, "the AWS identity of the agent"}},
+		{"a cache", "master.cache.abcdef.usw1.cache.amazonaws.com:6379", func(a *resource.AWS) { a.ElastiCache.ReplicationGroupID = "cache" }, []string{"elasticache, which this version cannot log in to"}},
+	} {
+		_, err := source.Credential(t.Context(), request(unchecked(test.host, test.change), "reader"))
+		for _, text := range test.texts {
+			if err == nil || !strings.Contains(fault.Message(err), text) {
+				t.Errorf("%s: the message lacks %q: %v", test.name, text, err)
+			}
+		}
+	}
+}
+
+// TestFilesComeFirst gives the authorities by file: none are downloaded.
+func TestFilesComeFirst(t *testing.T) {
+	c := cloudtest.New(t, nil)
+	source := login.New(login.Config{Credentials: c.Provider(), Now: time.Now,
+		Roots: roots.New(roots.Config{Dir: t.TempDir(), Client: &http.Client{Transport: bundles{nil}}, Logger: slog.New(slog.DiscardHandler), Now: time.Now})})
+	db := database(t, instance, func(a *resource.AWS) { a.RDS.InstanceID = "orders" })
+	if _, err := source.Credential(t.Context(), request(db, "reader")); !fault.Is(err, fault.ConnectionProblem) || !strings.Contains(fault.Message(err), "tls.ca_cert_file") {
+		t.Errorf("without a file: %v", err)
+	}
+	db.Spec.TLS.CACert = string(c.Authority().PEM())
+	got, err := source.Credential(t.Context(), request(db, "reader"))
+	if err != nil || len(got.Authorities) > 0 || got.SystemAuthorities {
+		t.Errorf("with a file: %+v, %v", got, err)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	c := cloudtest.New(t, redshifts(), cloudtest.AllowAssume, cloudtest.Allow("redshift:GetClusterCredentials", "*"))
+	source := newSource(t, c)
+	for _, test := range []struct {
+		name, host string
+		change     func(*resource.AWS)
+		refusal    cred.Refusal
+		texts      []string // none: no advice
+	}{
+		{"RDS does not believe the token", instance, func(a *resource.AWS) {
+			a.RDS.InstanceID, a.RDS.ResourceID, a.AccountID = "orders", "db-ABC", "111111111111"
+		},
+			cred.Refusal{Code: "28000", Message: `PAM authentication failed for user "reader"`},
+			[]string{"(1) IAM authentication is off", "modify-db-instance --db-instance-identifier orders", `(2) the account lacks the role of IAM users: GRANT rds_iam TO "reader"`, `"rds-db:connect"`, "arn:aws:rds-db:us-west-1:111111111111:dbuser:db-ABC/reader", "(4) the clock"}},
+		{"Aurora, of which nothing is known", cluster, func(a *resource.AWS) { a.RDS.ClusterID = "books" },
+			cred.Refusal{Code: "28P01"}, []string{"modify-db-cluster --db-cluster-identifier books", "dbuser:RESOURCE_ID/reader", "where RESOURCE_ID is", "ACCOUNT_ID"}},
+		{"RDS asks for a password", instance, func(a *resource.AWS) { a.RDS.InstanceID = "orders" }, cred.Refusal{Method: "a password in SCRAM"}, []string{"GRANT rds_iam", "IAM authentication is off"}},
+		{"RDS lacks the logical database", instance, func(a *resource.AWS) { a.RDS.InstanceID = "orders" }, cred.Refusal{Code: "3D000"}, nil},
+		{"a proxy does not believe the token", proxy, func(a *resource.AWS) { a.RDSProxy.Name, a.RDSProxy.ResourceID = "pool", "prx-1" }, cred.Refusal{Code: "28000"}, []string{"Secrets Manager", "REQUIRED", "dbuser:prx-1/reader"}},
+		{"a proxy cannot read its secret", proxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" }, cred.Refusal{Code: "XX000", Message: "Credentials couldn't be retrieved"}, []string{"the role of the proxy", "KMS"}},
+		{"Redshift does not know the account", "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse" }, cred.Refusal{Code: "28000"}, []string{`CREATE USER "reader" PASSWORD DISABLE`}},
+	} {
+		got, err := source.Credential(t.Context(), request(database(t, test.host, test.change), "reader"))
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		advice := got.Advice(test.refusal)
+		if test.texts == nil && advice != "" {
+			t.Errorf("%s: %s", test.name, advice)
+		}
+		for _, text := range test.texts {
+			if !strings.Contains(advice, text) {
+				t.Errorf("%s: the advice lacks %q: %s", test.name, text, advice)
+			}
+		}
+	}
+}
