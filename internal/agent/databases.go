@@ -47,11 +47,16 @@ func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
 		labels := a.databases.labels.changed()
+		var described <-chan struct{}
+		if a.clouds != nil {
+			described = a.clouds.Changed()
+		}
 		wait := a.register(ctx)
 		timer := time.NewTimer(wait)
 		select {
 		case <-changed:
 		case <-labels:
+		case <-described:
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -60,7 +65,8 @@ func (a *Agent) followDatabases(ctx context.Context) {
 }
 
 // wanted returns the databases that the agent should serve: static ones, and dynamic ones that its
-// selectors match. A static one wins over a dynamic one of the same name.
+// selectors match. A static one wins over a dynamic one of the same name. Those that wait for their cloud's answer are
+// left out.
 func (a *Agent) wanted() map[string]*resource.Database {
 	wanted := make(map[string]*resource.Database)
 	for _, db := range cache.List[*resource.Database](a.Cache, resource.KindDatabase) {
@@ -76,6 +82,9 @@ func (a *Agent) wanted() map[string]*resource.Database {
 	}
 	for _, db := range a.Static {
 		wanted[db.GetName()] = resource.Clone(db)
+	}
+	if a.clouds != nil {
+		a.clouds.Serve(wanted)
 	}
 	a.databases.labels.watch(wanted)
 	for _, db := range wanted {
