@@ -40,6 +40,9 @@ var rules = []struct{ from, mustNotReach, because string }{
 	{"sallyport/internal/access", "net/http", "rules are pure"},
 	{"sallyport/internal/resource", "net/http", "nouns do no input or output"},
 	{"sallyport/internal/audit/spool", "sallyport/internal/audit/eventlog", "the agent's disk and auth's log are apart"},
+	{"sallyport/internal/aws/fakeaws", "github.com/aws/aws-sdk-go-v2/aws", "a judge does not share code with the judged"},
+	{"sallyport/cmd/fakeaws", "github.com/aws/aws-sdk-go-v2/aws", "a judge does not share code with the judged"},
+	{"sallyport/cmd/teleport", "sallyport/internal/aws/fakeaws", "the product does not carry its judge"},
 	{"sallyport/internal/ca", "sallyport/internal/resource", "an authority signs what it is told"},
 }
 
@@ -51,7 +54,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // nobody reaches what is for tests.
-var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest", "cloudtest"}
+var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest", "cloudtest", "awsclitest"}
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -46,4 +46,20 @@
 // it (all but Now); tests change state inside World.Update. Accounts differ by c.Account, regions by c.Region: keep
 // resources by both. A second API with the same signing name (DocumentDB signs as RDS) is a Service of its own with its
 // own Version or Target, or more operations of the first.
+//
+// Every operation is called by Debian's AWS command line once (awsclitest), and World.Operations says which were not.
+// The service joins the table in cmd/fakeaws, and reads its part of a world file in LoadState.
+//
+// # Data planes
+//
+// A database server asks the verifier: World.Verify, its unix socket (ListenVerifier), or "fakeaws verify" from a PAM
+// script. It must be known as a Target, by exactly the host that tokens are signed for; AddTarget is for set-up, not for
+// handlers, which change the Target that it returned. Handlers that issue passwords use Call.IssuePassword.
+//
+// # Where it differs from AWS
+//
+//   - Policies about principals with a star ask for an identity policy too, within one account.
+//   - /pkcs7 of the instance identity is signed with RSA and SHA-256, as /rsa2048 is; AWS uses DSA and SHA-1 for it.
+//   - Web identity tokens are checked with the keys of this world's issuers; nothing is fetched.
+//   - There are no service control policies, no groups of users, and no policies managed by AWS.
 package fakeaws

@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"net/http"
+	"slices"
 
 	"sallyport/internal/aws/fakeaws/iam"
 	"sallyport/internal/aws/fakeaws/wire"
@@ -94,4 +95,19 @@ func Page[T any](c *Call, all []T, size int, tokenParameter, badTokenCode string
 		page = nil
 	}
 	return page, token, nil
+}
+
+// Operations lists the names of the operations that services answer, for checks that all of them were called.
+func (w *World) Operations(services ...string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var names []string
+	for _, s := range w.services {
+		if slices.Contains(services, s.Name) {
+			for _, o := range s.Operations {
+				names = append(names, o.Name)
+			}
+		}
+	}
+	return names
 }

@@ -117,8 +117,11 @@ func (b *Built) metadata() error {
 	}
 	for _, one := range b.file.Containers {
 		_, role, err := b.find(one.Account, one.Role)
-		if err != nil || role == nil {
-			return fmt.Errorf("containers: a role is needed: %w", err)
+		if err != nil {
+			return fmt.Errorf("containers: %w", err)
+		}
+		if role == nil {
+			return errors.New("containers: each needs a role")
 		}
 		b.listeners = append(b.listeners, fakeaws.MetadataListener{Address: one.Listen, Handler: &fakeaws.Container{Role: role, Token: one.Token}})
 	}
