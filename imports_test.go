@@ -39,6 +39,8 @@ var rules = []struct{ from, mustNotReach, because string }{
 	{"sallyport/internal/access", "sallyport/internal/store", "rules are pure"},
 	{"sallyport/internal/access", "net/http", "rules are pure"},
 	{"sallyport/internal/resource", "net/http", "nouns do no input or output"},
+	{"sallyport/internal/aws/endpoint", "net/http", "names are read without asking AWS"},
+	{"sallyport/internal/aws/iampolicy", "net/http", "policies are data"},
 	{"sallyport/internal/audit/spool", "sallyport/internal/audit/eventlog", "the agent's disk and auth's log are apart"},
 	{"sallyport/internal/aws/fakeaws", "github.com/aws/aws-sdk-go-v2/aws", "a judge does not share code with the judged"},
 	{"sallyport/cmd/fakeaws", "github.com/aws/aws-sdk-go-v2/aws", "a judge does not share code with the judged"},

@@ -12,7 +12,7 @@ import (
 var awsDiscoveryTypes = []struct{ name, title string }{
 	{"rds", "RDS and Aurora"}, {"rdsproxy", "RDS Proxy"}, {"redshift", "Redshift"},
 	{"redshift-serverless", "Redshift Serverless"}, {"elasticache", "ElastiCache"}, {"memorydb", "MemoryDB"},
-	{"opensearch", "OpenSearch"},
+	{"opensearch", "OpenSearch"}, {"docdb", "DocumentDB"}, {"elasticache-serverless", "ElastiCache Serverless"},
 }
 
 // azureDiscoveryTypes are the types that have a flag --azure-<type>-discovery.

@@ -27,14 +27,14 @@ func newRoot() *cobra.Command {
 which users and agents connect; and the Database Service, which serves databases.`,
 	}
 	root.PersistentFlags().BoolP("debug", "d", false, "log everything; tell errors with their causes")
-	root.AddCommand(startCommand(), configureCommand(), dbCommand(), installCommand(), terminal.VersionCommand())
+	root.AddCommand(startCommand(), configureCommand(), dbCommand(), discoveryCommand(), installCommand(), terminal.VersionCommand())
 	terminal.Prepare(root)
 	return root
 }
 
 func dbCommand() *cobra.Command {
 	configure := &cobra.Command{Use: "configure", Short: "Prepare the configuration of a Database Service"}
-	configure.AddCommand(dbConfigureCreateCommand())
+	configure.AddCommand(dbConfigureCreateCommand(), dbConfigureBootstrapCommand(), dbConfigureAWSCommand())
 	cmd := &cobra.Command{Use: "db", Short: "Run or prepare a Database Service"}
 	cmd.AddCommand(dbStartCommand(), configure)
 	return cmd

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/manual"
 )
 
@@ -24,8 +25,13 @@ func TestMain(m *testing.M) {
 func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Values[cloudKey] = new(*fakeaws.World)
+			return nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"await": await, "signal": sendSignal, "mode": mode, "systemd-verify": verifyUnit,
+			"cloud": cloud,
 		},
 	})
 }
