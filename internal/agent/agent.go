@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/internal/agent/describe"
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
 	"sallyport/internal/authapi"
@@ -46,6 +47,10 @@ type Config struct {
 	DialProxy   func(ctx context.Context, address string) (net.Conn, error)
 	Credentials cred.Source
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialAWS dials databases in AWS, and refuses addresses where none can be.
+	DialAWS func(ctx context.Context, network, address string) (net.Conn, error)
+	// Describer asks clouds about databases; nil leaves them as they are written.
+	Describer   describe.Describer
 	MaxSessions int // 0 means 10,000
 	Logger      *slog.Logger
 	Now         func() time.Time
@@ -65,6 +70,7 @@ type Protocol struct {
 type Agent struct {
 	Config
 	databases databases
+	clouds    *describe.Keeper // nil without a Describer
 	listener  listener
 	sessions  sessions
 	delivered delivery
@@ -87,6 +93,9 @@ func New(cfg Config) *Agent {
 	}
 	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), controls: make(map[string]*control)}
 	a.databases.labels = newLabelRunner(cfg.Logger, cfg.Now)
+	if cfg.Describer != nil {
+		a.clouds = describe.New(describe.Config{Describer: cfg.Describer, Logger: cfg.Logger, Now: cfg.Now})
+	}
 	return a
 }
 
@@ -125,6 +134,9 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	var parts, registering sync.WaitGroup
 	parts.Go(func() { a.databases.labels.run(ctx) })
 	registering.Go(func() { a.followDatabases(ctx) })
+	if a.clouds != nil {
+		parts.Go(func() { a.clouds.Run(ctx) })
+	}
 	if a.Proxies != nil {
 		parts.Go(func() { a.followProxies(ctx, drain) })
 	}

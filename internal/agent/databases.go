@@ -39,11 +39,16 @@ func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
 		labels := a.databases.labels.changed()
+		var described <-chan struct{}
+		if a.clouds != nil {
+			described = a.clouds.Changed()
+		}
 		wait := a.register(ctx)
 		timer := time.NewTimer(wait)
 		select {
 		case <-changed:
 		case <-labels:
+		case <-described:
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -52,8 +57,9 @@ func (a *Agent) followDatabases(ctx context.Context) {
 }
 
 // wanted returns the databases that the agent should serve: static ones, and dynamic ones that its
-// selectors match. A static one wins over a dynamic one of the same name. Left out are those with a dynamic
-// label that has no value yet: a rule that denies by it could not match.
+// selectors match. A static one wins over a dynamic one of the same name. Left out are those that wait for
+// their cloud's answer, and those with a dynamic label that has no value yet: a rule that denies by it could
+// not match.
 func (a *Agent) wanted() map[string]*resource.Database {
 	wanted, notes := make(map[string]*resource.Database), make(map[string]string)
 	for _, db := range cache.List[*resource.Database](a.Cache, resource.KindDatabase) {
@@ -74,6 +80,9 @@ func (a *Agent) wanted() map[string]*resource.Database {
 	for _, db := range a.Static {
 		wanted[db.GetName()] = resource.Clone(db)
 		delete(notes, db.GetName())
+	}
+	if a.clouds != nil {
+		a.clouds.Serve(wanted)
 	}
 	a.databases.labels.watch(wanted)
 	for name, db := range wanted {

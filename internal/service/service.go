@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
 	"sallyport/internal/authapi"
+	"sallyport/internal/aws/guard"
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/config"
@@ -55,6 +56,7 @@ type daemon struct {
 	reach  *reach
 	spool  *spool.Spool // until the agent runs, which closes it then; nil without
 	agent  *agent.Agent // nil without
+	cloud  *cloud       // what the agent needs of AWS; nil without
 	proxy  *proxy.Proxy // nil without
 }
 
@@ -164,6 +166,7 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 	if d.agent != nil {
 		d.spool = nil
 		group.Go(func() error { return d.agent.Run(ctx, drain) })
+		group.Go(func() error { d.cloud.roots.Run(ctx); return nil })
 	}
 	// A daemon without listeners runs until it is told to stop.
 	group.Go(func() error { <-ctx.Done(); return nil })
@@ -183,6 +186,8 @@ func (d *daemon) newAgent() error {
 	if err != nil {
 		return err
 	}
+	cloud := d.newCloud(d.logger.With("component", "aws"))
+	dialer := net.Dialer{KeepAliveConfig: keepAlive}
 	cfg := agent.Config{
 		HostID: d.hostID, Hostname: d.cfg.Nodename, Version: version.Version, Cluster: d.member.Trust().Cluster,
 		Auth: d.client, HostCert: d.member.Certificate, Trust: d.member.Trust, Cache: d.cache,
@@ -190,11 +195,13 @@ func (d *daemon) newAgent() error {
 		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
 		RunDynamicCommands: d.cfg.Databases.RunDynamicCommands,
 		Proxies:            d.proxyAddresses, DialProxy: d.dialTCP,
-		Credentials: cred.NewSelfHosted(d.client.Certificates, d.now),
-		Dial:        (&net.Dialer{KeepAliveConfig: keepAlive}).DialContext,
+		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: cloud.login},
+		Dial:        dialer.DialContext,
+		DialAWS:     guard.Dialer(dialer).DialContext,
+		Describer:   cloud.metadata,
 		Logger:      d.logger.With("component", "db"), Now: d.now,
 	}
-	d.spool, d.agent = journal, agent.New(cfg)
+	d.spool, d.agent, d.cloud = journal, agent.New(cfg), cloud
 	return nil
 }
 

@@ -173,7 +173,9 @@ func operation(err error) string {
 }
 
 func kindOf(err error) fault.Kind {
-	if res, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && res.HTTPStatusCode() == 404 {
+	api, isAPI := errors.AsType[smithy.APIError](err)
+	res, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if ok && res.HTTPStatusCode() == 404 || isAPI && strings.Contains(api.ErrorCode(), "NotFound") {
 		return fault.NotFound
 	}
 	return fault.ConnectionProblem

@@ -3,6 +3,10 @@
 package target
 
 import (
+	"net"
+	"strconv"
+	"strings"
+
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/fault"
@@ -106,4 +110,9 @@ func (t *Target) ARN(service, what string) string {
 		account = "ACCOUNT_ID"
 	}
 	return endpoint.ARN{Partition: t.Partition(), Service: service, Region: t.AWS.Region, Account: account, Resource: what}.String()
+}
+
+// Join makes an address of what AWS tells apart.
+func Join(host string, port int32) string {
+	return net.JoinHostPort(strings.ToLower(host), strconv.Itoa(int(port)))
 }

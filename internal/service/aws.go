@@ -1,0 +1,38 @@
+package service
+
+import (
+	"crypto/fips140"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"sallyport/internal/aws/credentials"
+	"sallyport/internal/aws/login"
+	"sallyport/internal/aws/metadata"
+	"sallyport/internal/aws/roots"
+)
+
+// warnOnlyVariable lets discovered databases be served whose address is not the one that AWS tells.
+const warnOnlyVariable = "TELEPORT_DATABASE_URL_CHECK_WARN_ON_ERROR"
+
+// cloud is what an agent needs to serve databases in AWS. Nothing is asked of AWS, nor of the environment, before a
+// database there is.
+type cloud struct {
+	credentials *credentials.Provider
+	roots       *roots.Store
+	login       *login.Source
+	metadata    *metadata.Describer
+}
+
+func (d *daemon) newCloud(logger *slog.Logger) *cloud {
+	c := &cloud{
+		credentials: credentials.New(credentials.Config{
+			SessionName: "sallyport-" + d.hostID, FIPS: fips140.Enabled(), Logger: logger, Now: d.now,
+		}),
+		roots: roots.New(roots.Config{Dir: filepath.Join(d.cfg.DataDir, "aws-roots"), Client: &http.Client{}, Logger: logger, Now: d.now}),
+	}
+	c.login = login.New(login.Config{Credentials: c.credentials, Roots: c.roots, Now: d.now})
+	c.metadata = metadata.New(metadata.Config{Credentials: c.credentials, WarnOnly: os.Getenv(warnOnlyVariable) == "true", Logger: logger})
+	return c
+}
