@@ -49,7 +49,7 @@ type Config struct {
 type Authority struct {
 	Config
 	cluster      string
-	logins       *limiter // of strangers' calls, by source
+	quotas       quotas
 	hashing      chan struct{}
 	refusedJoins alarm
 	dummyHash    *passwordHash
@@ -61,7 +61,7 @@ type Authority struct {
 // New opens the cluster in the store, or makes a new one: its name, its authorities, the preset roles
 // and the default settings.
 func New(ctx context.Context, cfg Config) (*Authority, error) {
-	a := &Authority{Config: cfg, logins: newLimiter(cfg.Now), hashing: make(chan struct{}, 2)}
+	a := &Authority{Config: cfg, quotas: newQuotas(cfg.Now), hashing: make(chan struct{}, 2)}
 	var err error
 	if a.dummyHash, err = hashPassword("nobody has this password"); err != nil {
 		return nil, err

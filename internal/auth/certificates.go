@@ -38,6 +38,9 @@ func (a certAPI) IssueUserCertificate(ctx context.Context, req *sallyportv1.Issu
 	if c.id.DisallowReissue {
 		return nil, fault.New(fault.AccessDenied, "this certificate cannot be exchanged for another; log in again with tsh login")
 	}
+	if !a.quotas.certificates.Take(c.id.Name) {
+		return nil, fault.New(fault.LimitExceeded, "too many certificates were made for you; wait a minute and try again")
+	}
 	publicKey, err := publicKeyOf(req.GetPublicKey())
 	if err != nil {
 		return nil, err

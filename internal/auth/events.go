@@ -2,14 +2,17 @@ package auth
 
 import (
 	"context"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/google/uuid"
 
+	"sallyport/internal/access"
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 // auditAPI implements AuditService.
@@ -27,8 +30,60 @@ func (a auditAPI) SearchEvents(ctx context.Context, req *sallyportv1.SearchEvent
 	if to := req.GetTo(); to != nil {
 		query.To = to.AsTime()
 	}
+	c := callerOf(ctx)
+	if c.user != nil && !a.quotas.searches.Take(c.id.Name) {
+		return nil, fault.New(fault.LimitExceeded, "too many searches of the audit log; wait a second and try again")
+	}
+	event := &audit.Search{UserMeta: userMeta(c), From: query.From, To: query.To, Types: query.Types, OfUser: query.User}
+	if sid, err := uuid.Parse(query.SID); err == nil {
+		event.SID = sid.String()
+	}
+	if err := a.record(ctx, event); err != nil {
+		return nil, err
+	}
 	page, err := a.Log.Search(ctx, query)
-	return &sallyportv1.SearchEventsResponse{Events: page.Lines, NextPageToken: page.Next}, err
+	if err != nil {
+		return nil, err
+	}
+	lines, err := c.readable(page.Lines)
+	return &sallyportv1.SearchEventsResponse{Events: lines, NextPageToken: page.Next}, err
+}
+
+// readable leaves out what the caller may not read: the statements of sessions which it may not play.
+func (c *caller) readable(lines [][]byte) ([][]byte, error) {
+	if c.user == nil || c.may(resource.KindSession, verbRead, access.RuleContext{Knowledge: access.Unknown}) {
+		return lines, nil
+	}
+	var kept [][]byte
+	mayPlay := map[string]bool{}
+	for _, line := range lines {
+		event, _, err := eventlog.SplitLine(line)
+		if err != nil {
+			return nil, err
+		}
+		f, err := audit.Parse(event)
+		if err != nil {
+			return nil, err
+		}
+		if isStatement(f.Type) {
+			may, known := mayPlay[f.User]
+			if !known {
+				may = c.may(resource.KindSession, verbRead, access.RuleContext{SessionParticipants: []string{f.User}})
+				mayPlay[f.User] = may
+			}
+			if !may {
+				continue
+			}
+		}
+		kept = append(kept, line)
+	}
+	return kept, nil
+}
+
+// isStatement reports whether events of the type hold what was said in a session.
+func isStatement(typ string) bool {
+	return strings.HasPrefix(typ, sessionEvents) &&
+		typ != (*audit.DatabaseSessionStart)(nil).Type() && typ != (*audit.DatabaseSessionEnd)(nil).Type()
 }
 
 // ReadSession implements the API.

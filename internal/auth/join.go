@@ -59,7 +59,7 @@ func refuseJoin(format string, args ...any) error {
 
 // Join implements the API.
 func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error) {
-	if err := a.logins.allow(sourceOf(ctx, req.GetClientAddress())); err != nil {
+	if err := a.allowStranger(sourceOf(ctx, req.GetClientAddress())); err != nil {
 		return nil, err
 	}
 	roles, publicKey, err := checkJoin(req)

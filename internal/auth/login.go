@@ -36,7 +36,7 @@ func (a *Authority) link(ctx context.Context, token string) (userLink, uint64, e
 
 // GetInvite implements the API.
 func (a loginAPI) GetInvite(ctx context.Context, req *sallyportv1.GetInviteRequest) (*sallyportv1.GetInviteResponse, error) {
-	if err := a.logins.allow(sourceOf(ctx, req.GetClientAddress())); err != nil {
+	if err := a.allowStranger(sourceOf(ctx, req.GetClientAddress())); err != nil {
 		return nil, err
 	}
 	link, _, err := a.link(ctx, req.GetToken())
@@ -64,7 +64,7 @@ func totpURI(issuer, account, secret string) string {
 // AcceptInvite implements the API.
 func (a loginAPI) AcceptInvite(ctx context.Context, req *sallyportv1.AcceptInviteRequest) (*sallyportv1.AcceptInviteResponse, error) {
 	source := sourceOf(ctx, req.GetClientAddress())
-	if err := a.logins.allow(source); err != nil {
+	if err := a.allowStranger(source); err != nil {
 		return nil, err
 	}
 	link, revision, err := a.link(ctx, req.GetToken())
@@ -146,7 +146,7 @@ func (a *Authority) replaceRecord(ctx context.Context, key string, record any) (
 // Login implements the API.
 func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sallyportv1.LoginResponse, error) {
 	source := sourceOf(ctx, req.GetClientAddress())
-	if err := a.logins.allow(source); err != nil {
+	if err := a.allowStranger(source); err != nil {
 		return nil, err
 	}
 	publicKey, err := publicKeyOf(req.GetPublicKey())

@@ -1,0 +1,65 @@
+package auth
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/quota"
+)
+
+// quotas bounds what callers may do.
+type quotas struct {
+	strangers    *quota.Quota // by source
+	certificates *quota.Quota // by user
+	searches     *quota.Quota // of the audit log, by user
+}
+
+func newQuotas(now func() time.Time) quotas {
+	const sources, users = 100_000, 10_000
+	return quotas{
+		strangers:    quota.New(quota.Config{PerMinute: 20, Burst: 40, Keys: sources, Now: now}),
+		certificates: quota.New(quota.Config{PerMinute: 60, Burst: 60, Keys: users, Now: now}),
+		searches:     quota.New(quota.Config{PerMinute: 10 * 60, Burst: 20, Keys: users, Now: now}),
+	}
+}
+
+// allowStranger counts a call of somebody who has shown no certificate.
+func (a *Authority) allowStranger(source string) error {
+	if !a.quotas.strangers.Take(sourcePrefix(source)) {
+		return fault.New(fault.LimitExceeded, "too many attempts from your address; wait a minute and try again")
+	}
+	return nil
+}
+
+// sourcePrefix returns what is counted as one source: an IPv4 address or an IPv6 /64.
+func sourcePrefix(source string) string {
+	if host, _, err := net.SplitHostPort(source); err == nil {
+		source = host
+	}
+	addr, err := netip.ParseAddr(source)
+	if err != nil || addr.Unmap().Is4() {
+		return source
+	}
+	prefix, _ := addr.Prefix(64)
+	return prefix.String()
+}
+
+type peerKey struct{}
+
+// WithPeer returns a context that carries the address of the TCP peer of a call.
+func WithPeer(ctx context.Context, addr string) context.Context {
+	return context.WithValue(ctx, peerKey{}, addr)
+}
+
+// sourceOf returns the client's address of a call: as stated by a proxy, whom the table lets state it,
+// or else the TCP peer.
+func sourceOf(ctx context.Context, stated string) string {
+	if c := callerOf(ctx); stated != "" && c != nil && c.id != nil && c.id.HasSystemRole("Proxy") {
+		return stated
+	}
+	peer, _ := ctx.Value(peerKey{}).(string)
+	return peer
+}
