@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/fault"
@@ -168,6 +169,43 @@ func TestTokensThatCanBeGuessedAreNotMade(t *testing.T) {
 		Json: []byte(`{"kind":"token","version":"v2","metadata":{"name":"fifteen letters"},"spec":{"roles":["Db"],"join_method":"token"}}`)}})
 	wantKind(t, err, fault.BadParameter, "at least 16 characters")
 	w.mustApply("kind: token\nversion: v2\nmetadata: {name: a}\nspec: {roles: [Db], join_method: iam, allow: [{aws_account: '123456789012'}]}\n")
+}
+
+func TestTokensAreShownToTheAdministratorWhoAsksForSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustApply("kind: role\nversion: v7\nmetadata: {name: looker}\nspec: {allow: {rules: [{resources: [token], verbs: [list, read, delete, create, update]}]}}\n")
+	w.invite("lou", "looker")
+	lou, token := w.as(w.user("lou")), w.token("db")
+	list := func(api *authapi.Client, secrets bool) string {
+		res, err := api.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: "token", WithSecrets: secrets})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(res.GetResources())
+	}
+	for name, shown := range map[string]string{"a user": list(lou, false), "the administrator who does not ask": list(w.admin, false)} {
+		if strings.Contains(shown, token) || !strings.Contains(shown, "****"+token[28:]) {
+			t.Errorf("%s is shown %s", name, shown)
+		}
+	}
+	if shown := list(w.admin, true); !strings.Contains(shown, token) {
+		t.Errorf("the administrator is shown %s", shown)
+	}
+	_, err := lou.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: "token", WithSecrets: true})
+	wantKind(t, err, fault.AccessDenied, "secrets are shown only")
+	// Whoever knows the value works with it.
+	got, err := lou.Resources.GetResource(t.Context(), &sallyportv1.GetResourceRequest{Kind: "token", Name: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lou.Resources.PutResource(t.Context(), &sallyportv1.PutResourceRequest{Resource: got.GetResource()}); err != nil {
+		t.Errorf("written again: %v", err)
+	}
+	wantKind(t, apply(t, lou, "kind: token\nversion: v2\nmetadata: {name: '****************************beef'}\nspec: {roles: [Db]}\n"), fault.BadParameter, "masked")
+	if _, err := lou.Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: "token", Name: token}); err != nil {
+		t.Errorf("deleted: %v", err)
+	}
 }
 
 func TestAFloodOfRefusedJoinsRaisesAnAlert(t *testing.T) {

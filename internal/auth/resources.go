@@ -87,7 +87,8 @@ func (a resourceAPI) GetResource(ctx context.Context, req *sallyportv1.GetResour
 	if err != nil {
 		return nil, err
 	}
-	wire, err := toWire(r, req.GetWithSecrets())
+	// A token's only secret is its name, which the caller has said.
+	wire, err := toWire(r, req.GetWithSecrets() || req.GetKind() == resource.KindToken)
 	return &sallyportv1.GetResourceResponse{Resource: wire}, err
 }
 
@@ -277,6 +278,10 @@ func (a resourceAPI) accept(ctx context.Context, wire *sallyportv1.Resource) (re
 	switch r.GetKind() {
 	case resource.KindCertAuthority, resource.KindClusterName:
 		return nil, fault.New(fault.BadParameter, "resources of kind %s cannot be written", r.GetKind())
+	case resource.KindToken:
+		if strings.HasPrefix(r.GetName(), "****") {
+			return nil, fault.New(fault.BadParameter, "the token's value is masked; read it with --with-secrets on the auth server's host")
+		}
 	}
 	if err := a.mayWriteOwn(ctx, r); err != nil {
 		return nil, err
@@ -426,6 +431,7 @@ func keepSystemFields(r, old resource.Resource) {
 func toWire(r resource.Resource, secrets bool) (*sallyportv1.Resource, error) {
 	if !secrets {
 		r = resource.WithoutSecrets(r)
+		r.Meta().Name = shownName(r)
 	}
 	name := r.GetName()
 	if server, ok := r.(*resource.DatabaseServer); ok {
