@@ -150,6 +150,30 @@ func TestNoAgentShadowsAnother(t *testing.T) {
 	}
 }
 
+func TestADatabaseResourceSaysWhatIsServedUnderItsName(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ uri, protocol, labels, reason string }{
+		"the same":         {"localhost:5432", "postgres", "{}", ""},
+		"another address":  {"db.example.com:5432", "postgres", "{}", "in its address"},
+		"another protocol": {"localhost:5432", "cockroachdb", "{}", "in its protocol"},
+		"other labels":     {"localhost:5432", "postgres", "{env: prod}", "in its labels"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.mustApply("kind: db\nversion: v3\nmetadata: {name: orders, labels: " + c.labels + "}\nspec: {protocol: " + c.protocol + ", uri: '" + c.uri + "'}\n")
+			agent := w.host(resource.RoleDb)
+			err := heartbeat(t, w, agent, agent.Name, "orders")
+			if c.reason == "" && err != nil {
+				t.Fatal(err)
+			}
+			if c.reason != "" {
+				wantKind(t, err, fault.AccessDenied, c.reason)
+			}
+		})
+	}
+}
+
 func TestReissueNeverWidens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

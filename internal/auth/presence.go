@@ -2,40 +2,41 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"maps"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
+	"sallyport/internal/store"
 )
 
-// mayServe refuses that an agent shadows another agent's database. Several agents may serve one name
-// when an administrator said so: by writing a db resource of that name and address, or by letting the
-// agents join with the same token.
+// mayServe refuses that an agent shadows a database. Where an administrator wrote a db resource of the name,
+// that says what is served under it, to any number of agents. Otherwise several agents may serve one name when
+// an administrator let them join with the same token.
 func (a *Authority) mayServe(ctx context.Context, id *identity.Identity, server *resource.DatabaseServer) error {
 	name := server.GetName()
+	dynamic := &resource.Database{}
+	err := a.load(ctx, resource.KindDatabase, name, dynamic)
+	if err == nil {
+		return sameDatabase(dynamic, server.Spec.Database)
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
 	items, err := a.Store.List(ctx, "/"+resource.KindDatabaseServer+"/"+name+"/", "", 0)
 	if err != nil {
 		return err
 	}
-	var others []string
 	for _, item := range items {
-		other, err := a.decode(item)
+		r, err := a.decode(item)
 		if err != nil {
 			return err
 		}
-		if host := other.(*resource.DatabaseServer).Spec.HostID; host != id.Name {
-			others = append(others, host)
+		other := r.(*resource.DatabaseServer).Spec.HostID
+		if other == id.Name {
+			continue
 		}
-	}
-	if len(others) == 0 {
-		return nil
-	}
-	dynamic := &resource.Database{}
-	err = a.load(ctx, resource.KindDatabase, name, dynamic)
-	if err == nil && dynamic.Spec.URI == server.Spec.Database.Spec.URI && dynamic.Spec.Protocol == server.Spec.Database.Spec.Protocol {
-		return nil
-	}
-	for _, other := range others {
 		joined, err := a.hostRecord(ctx, other)
 		if err != nil {
 			return err
@@ -45,6 +46,30 @@ func (a *Authority) mayServe(ctx context.Context, id *identity.Identity, server 
 		}
 	}
 	return nil
+}
+
+// sameDatabase refuses a database that differs from the db resource of its name in where it is or in the
+// labels by which roles select it.
+func sameDatabase(written, served *resource.Database) error {
+	what := ""
+	switch {
+	case served.Spec.Protocol != written.Spec.Protocol:
+		what = "protocol"
+	case served.Spec.URI != written.Spec.URI:
+		what = "address"
+	case !maps.Equal(labelsOf(served), labelsOf(written)):
+		what = "labels"
+	default:
+		return nil
+	}
+	return fault.New(fault.AccessDenied, "database %q differs from the db resource of that name in its %s; change one of them, or remove the resource with tctl rm db/%s", served.GetName(), what, served.GetName())
+}
+
+// labelsOf returns the labels that were written, without the one that says where.
+func labelsOf(db *resource.Database) map[string]string {
+	labels := maps.Clone(db.Metadata.Labels)
+	delete(labels, resource.LabelOrigin)
+	return labels
 }
 
 // servesDatabase reports whether the host has a live heartbeat for the database.
