@@ -52,6 +52,7 @@ type Authority struct {
 	quotas       quotas
 	hashing      chan struct{}
 	refusedJoins alarm
+	hosts        presence
 	dummyHash    *passwordHash
 
 	mu          sync.RWMutex

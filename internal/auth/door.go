@@ -68,7 +68,13 @@ func (a *Authority) identify(ctx context.Context) (*caller, error) {
 			return nil, err
 		}
 	}
-	return c, a.refuseLocked(ctx, c)
+	if err := a.refuseLocked(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.id.Kind == identity.Host {
+		a.hosts.seen(c.id.Name, a.Now())
+	}
+	return c, nil
 }
 
 // loadUser reads the user and its roles as they are now: a certificate does not keep what was taken away.

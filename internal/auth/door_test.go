@@ -174,6 +174,19 @@ func TestADatabaseResourceSaysWhatIsServedUnderItsName(t *testing.T) {
 	}
 }
 
+func TestAnAgentRemovesWhatItMayNotServeAnyMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agent := w.host(resource.RoleDb)
+	if err := heartbeat(t, w, agent, agent.Name, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	w.mustApply("kind: db\nversion: v3\nmetadata: {name: orders}\nspec: {protocol: postgres, uri: 'db.example.com:5432'}\n")
+	if _, err := w.as(agent).Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: "db_server", Name: "orders/" + agent.Name}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestReissueNeverWidens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

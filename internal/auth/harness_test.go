@@ -30,6 +30,7 @@ const cluster = "test.local"
 // world is an authority with a clock that tests move, and clients of its API.
 type world struct {
 	t     *testing.T
+	cfg   auth.Config
 	clock *storetest.Clock
 	auth  *auth.Authority
 	admin *authapi.Client
@@ -70,13 +71,23 @@ func newWorld(t *testing.T, change ...func(*auth.Config)) *world {
 	for _, f := range change {
 		f(&cfg)
 	}
-	w := &world{t: t, clock: clock}
+	w := &world{t: t, cfg: cfg, clock: clock}
 	if w.auth, err = auth.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	w.admin = w.as(w.host(resource.RoleAdmin))
 	w.proxy = w.as(w.host(resource.RoleProxy))
 	return w
+}
+
+// restart opens the same cluster again, as after a restart of the process.
+func (w *world) restart() *auth.Authority {
+	w.t.Helper()
+	a, err := auth.New(w.t.Context(), w.cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
 }
 
 // as returns a client whose calls are made as the identity; nil is a stranger.

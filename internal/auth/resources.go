@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -294,6 +295,10 @@ func (a resourceAPI) accept(ctx context.Context, wire *sallyportv1.Resource) (re
 func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) error {
 	c := callerOf(ctx)
 	switch r := r.(type) {
+	case *resource.DatabaseServer:
+		if !c.id.HasSystemRole(string(resource.RoleAdmin)) {
+			return a.mayServe(ctx, c.id, r)
+		}
 	case *resource.Database:
 		if c.id.Kind == identity.User || r.Metadata.Labels[resource.LabelOrigin] != resource.OriginCloud {
 			setOrigin(r, resource.OriginDynamic)
@@ -379,9 +384,6 @@ func (a resourceAPI) mayWriteOwn(ctx context.Context, r resource.Resource) error
 	expires := r.Meta().Expires
 	if limit := a.Now().Add(maxHeartbeat); expires == nil || expires.After(limit) {
 		r.Meta().Expires = &limit
-	}
-	if server, ok := r.(*resource.DatabaseServer); ok {
-		return a.mayServe(ctx, c.id, server)
 	}
 	return nil
 }

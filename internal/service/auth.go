@@ -91,7 +91,7 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	}
 	d.auth = &authService{authority: authority, handler: authority.Handler()}
 	group.Go(func() error {
-		err := runBoth(base, d.again("store", state.Run), d.again("audit log", log.Run))
+		err := runAll(base, d.again("store", state.Run), d.again("audit log", log.Run), d.again("authority", authority.Run))
 		return errors.Join(err, log.Close(), state.Close())
 	})
 	return nil
@@ -134,14 +134,15 @@ func (d *daemon) again(part string, run func(context.Context) error) func(contex
 	}
 }
 
-// runBoth runs two things until the context ends.
-func runBoth(ctx context.Context, one, other func(context.Context) error) error {
+// runAll runs things until the context ends.
+func runAll(ctx context.Context, things ...func(context.Context) error) error {
+	errs := make([]error, len(things))
 	var wg sync.WaitGroup
-	var err error
-	wg.Go(func() { err = one(ctx) })
-	otherErr := other(ctx)
+	for i, run := range things {
+		wg.Go(func() { errs[i] = run(ctx) })
+	}
 	wg.Wait()
-	return errors.Join(err, otherErr)
+	return errors.Join(errs...)
 }
 
 // localMember makes this process's own identity, which is renewed without anybody's help, and the
