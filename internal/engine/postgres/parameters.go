@@ -27,6 +27,12 @@ const (
 	oidUnknown     = 705
 	oidBPChar      = 1042
 	oidVarchar     = 1043
+	oidBytea       = 17
+	oidCIDR        = 650
+	oidInet        = 869
+	oidTime        = 1083
+	oidInterval    = 1186
+	oidTimeTZ      = 1266
 	oidDate        = 1082
 	oidTimestamp   = 1114
 	oidTimestampTZ = 1184
@@ -45,6 +51,10 @@ func (p *portal) show(types []uint32) []audit.Parameter {
 		if value.Null || !value.Binary || i >= len(types) {
 			continue
 		}
+		if isText(types[i]) {
+			value.Binary = false // the binary form is the text
+			continue
+		}
 		from := len(p.converted)
 		if text, ok := appendText(p.converted, types[i], value.Value); ok {
 			p.converted = text
@@ -56,9 +66,10 @@ func (p *portal) show(types []uint32) []audit.Parameter {
 
 // appendText appends the text form of a value in binary form.
 func appendText(dst []byte, oid uint32, value []byte) ([]byte, bool) {
-	switch oid {
-	case oidText, oidVarchar, oidBPChar, oidName, oidChar, oidJSON, oidXML, oidUnknown:
+	if isText(oid) {
 		return append(dst, value...), true
+	}
+	switch oid {
 	case oidJSONB:
 		if len(value) == 0 || value[0] != 1 {
 			return dst, false
@@ -66,6 +77,11 @@ func appendText(dst []byte, oid uint32, value []byte) ([]byte, bool) {
 		return append(dst, value[1:]...), true
 	case oidNumeric:
 		return appendNumeric(dst, value)
+	case oidInet, oidCIDR:
+		return appendNetwork(dst, value)
+	}
+	if element, ok := elements[oid]; ok {
+		return appendArray(dst, element, value)
 	}
 	if len(value) != sizes[oid] {
 		return dst, false
@@ -92,19 +108,35 @@ func appendText(dst []byte, oid uint32, value []byte) ([]byte, bool) {
 	case oidTimestamp:
 		return appendTime(dst, int64(binary.BigEndian.Uint64(value)))
 	case oidTimestampTZ:
-		dst, ok := appendTime(dst, int64(binary.BigEndian.Uint64(value)))
-		if ok {
+		micros := int64(binary.BigEndian.Uint64(value))
+		dst, ok := appendTime(dst, micros)
+		if ok && micros != math.MaxInt64 && micros != math.MinInt64 {
 			dst = append(dst, "+00"...)
 		}
 		return dst, ok
+	case oidTime:
+		return appendClock(dst, int64(binary.BigEndian.Uint64(value)))
+	case oidTimeTZ:
+		return appendClockTZ(dst, int64(binary.BigEndian.Uint64(value)), int32(binary.BigEndian.Uint32(value[8:])))
+	case oidInterval:
+		return appendInterval(dst, int64(binary.BigEndian.Uint64(value)), int32(binary.BigEndian.Uint32(value[8:])), int32(binary.BigEndian.Uint32(value[12:]))), true
 	}
 	return dst, false
+}
+
+// isText reports whether a type's binary form is its text.
+func isText(oid uint32) bool {
+	switch oid {
+	case oidText, oidVarchar, oidBPChar, oidName, oidChar, oidJSON, oidXML, oidUnknown:
+		return true
+	}
+	return false
 }
 
 // sizes are the lengths of the types that have one. For all others there is 0, which their values have not.
 var sizes = map[uint32]int{
 	oidBool: 1, oidInt2: 2, oidInt4: 4, oidInt8: 8, oidOID: 4, oidFloat4: 4, oidFloat8: 8, oidUUID: 16,
-	oidDate: 4, oidTimestamp: 8, oidTimestampTZ: 8,
+	oidDate: 4, oidTimestamp: 8, oidTimestampTZ: 8, oidTime: 8, oidTimeTZ: 12, oidInterval: 16,
 }
 
 // appendFloat appends the shortest text that stands for the number, from the limit on with an exponent.
@@ -134,10 +166,23 @@ func appendUUID(dst, value []byte) []byte {
 
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
+const perSecond = 1_000_000 // microseconds
+
 const maxYear = 9999 // beyond, Go and PostgreSQL print years differently
 
-// appendDate appends days since 2000; the infinite ones stay as they are.
+const (
+	infinity      = "infinity"
+	minusInfinity = "-infinity"
+)
+
+// appendDate appends days since 2000.
 func appendDate(dst []byte, days int32) ([]byte, bool) {
+	switch days {
+	case math.MaxInt32:
+		return append(dst, infinity...), true
+	case math.MinInt32:
+		return append(dst, minusInfinity...), true
+	}
 	day := epoch.AddDate(0, 0, int(days))
 	if day.Year() < 1 || day.Year() > maxYear {
 		return dst, false
@@ -147,71 +192,15 @@ func appendDate(dst []byte, days int32) ([]byte, bool) {
 
 // appendTime appends microseconds since 2000.
 func appendTime(dst []byte, micros int64) ([]byte, bool) {
-	const perSecond = 1_000_000
+	switch micros {
+	case math.MaxInt64:
+		return append(dst, infinity...), true
+	case math.MinInt64:
+		return append(dst, minusInfinity...), true
+	}
 	at := time.Unix(epoch.Unix()+micros/perSecond, micros%perSecond*1000).UTC()
 	if at.Year() < 1 || at.Year() > maxYear {
 		return dst, false
 	}
 	return at.AppendFormat(dst, "2006-01-02 15:04:05.999999"), true
-}
-
-// appendNumeric appends a number of base 10,000 (PostgreSQL, "numeric_send").
-func appendNumeric(dst, value []byte) ([]byte, bool) {
-	const (
-		headSize    = 8
-		digitSize   = 2
-		perDigit    = 4
-		negative    = 0x4000
-		maxDecimals = 16383
-	)
-	if len(value) < headSize {
-		return dst, false
-	}
-	count, weight := int(binary.BigEndian.Uint16(value)), int(int16(binary.BigEndian.Uint16(value[2:])))
-	sign, decimals := binary.BigEndian.Uint16(value[4:]), int(binary.BigEndian.Uint16(value[6:]))
-	digits := value[headSize:]
-	if len(digits) != count*digitSize || sign != 0 && sign != negative || decimals > maxDecimals || weight > maxDecimals {
-		return dst, false // also infinity and what is not a number
-	}
-	digit := func(i int) int {
-		if i < 0 || i >= count {
-			return 0
-		}
-		return int(binary.BigEndian.Uint16(digits[i*digitSize:]))
-	}
-	for i := range count {
-		if digit(i) > 9999 {
-			return dst, false
-		}
-	}
-	if sign == negative {
-		dst = append(dst, '-')
-	}
-	first := 0
-	for first < weight && digit(first) == 0 {
-		first++
-	}
-	if weight < 0 {
-		dst = append(dst, '0')
-	}
-	for i := first; i <= weight; i++ {
-		dst = appendDigits(dst, digit(i), i == first)
-	}
-	if decimals == 0 {
-		return dst, true
-	}
-	dst = append(dst, '.')
-	point := len(dst)
-	for i := weight + 1; len(dst)-point < decimals; i++ {
-		dst = appendDigits(dst, digit(i), false)
-	}
-	return dst[:point+decimals], true
-}
-
-// appendDigits appends four decimal digits, without leading zeros if short.
-func appendDigits(dst []byte, digit int, short bool) []byte {
-	if short {
-		return strconv.AppendInt(dst, int64(digit), 10)
-	}
-	return append(dst, byte('0'+digit/1000), byte('0'+digit/100%10), byte('0'+digit/10%10), byte('0'+digit%10))
 }
