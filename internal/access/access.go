@@ -52,7 +52,7 @@ func (d Decision) Err() error {
 	case d.MFARequired:
 		return fault.Wrap(fault.AccessDenied, errors.New(d.Reason), "each session needs a second factor; connect with tsh, which asks for it")
 	default:
-		return fault.Wrap(fault.AccessDenied, errors.New(d.Reason), "access denied; ask an administrator to check your roles")
+		return fault.Wrap(fault.AccessDenied, errors.New(d.Reason), "access to db denied. User does not have permissions. Confirm database user and name. If they are right, ask an administrator to check your roles")
 	}
 }
 

@@ -40,6 +40,7 @@ type SessionOptions struct {
 	MaxConnections          int           // 0 means no limit
 	MaxSessions             int           // 0 means no limit
 	RecordingMode           string        // resource.Strict ends a session that cannot be recorded
+	RecordProtocol          bool          // the protocol's own messages are recorded, not only statements
 }
 
 // Options combines the options of roles with the cluster's settings.
@@ -70,6 +71,7 @@ func Options(roles []*resource.Role, cluster Defaults) SessionOptions {
 		out.LockingMode = stricter(out.LockingMode, o.Lock)
 		if o.RecordSession != nil {
 			out.RecordingMode = stricter(out.RecordingMode, o.RecordSession.Default)
+			out.RecordProtocol = out.RecordProtocol || bool(o.RecordSession.DatabaseProtocol)
 		}
 	}
 	if ttl > 0 {

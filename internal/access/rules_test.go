@@ -198,12 +198,12 @@ func TestOptionsCombineToTheStrictest(t *testing.T) {
 	roles := []*resource.Role{
 		role(t, "a", `{options: {max_session_ttl: 8h, client_idle_timeout: 1h, max_connections: 5, lock: best_effort}}`),
 		role(t, "b", `{options: {max_session_ttl: 2h, client_idle_timeout: 10m, max_connections: 3, max_sessions: 9, lock: strict, pin_source_ip: true}}`),
-		role(t, "c", `{options: {disconnect_expired_cert: true, require_session_mfa: true, record_session: {default: strict}, mfa_verification_interval: 5m}}`),
+		role(t, "c", `{options: {disconnect_expired_cert: true, require_session_mfa: true, record_session: {default: strict, database_protocol: yes}, mfa_verification_interval: 5m}}`),
 	}
 	got := access.Options(roles, access.Defaults{ClientIdleTimeout: 30 * time.Minute, LockingMode: resource.BestEffort})
 	want := access.SessionOptions{
 		MaxSessionTTL: 2 * time.Hour, ClientIdleTimeout: 10 * time.Minute, DisconnectExpiredCert: true, PinSourceIP: true,
-		LockingMode: "strict", RequireMFA: true, MFAVerificationInterval: 5 * time.Minute, MaxConnections: 3, MaxSessions: 9, RecordingMode: "strict",
+		LockingMode: "strict", RequireMFA: true, MFAVerificationInterval: 5 * time.Minute, MaxConnections: 3, MaxSessions: 9, RecordingMode: "strict", RecordProtocol: true,
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -16,6 +16,8 @@ type DatabaseSessionStart struct {
 	Status
 	StartGate string
 	UserAgent string // what the client says it is
+	// Parameters of the database's session that the client asked for when it logged in.
+	Parameters map[string]string
 }
 
 // Type implements Event.
@@ -30,6 +32,7 @@ func (v *DatabaseSessionStart) appendFields(e *encoder) {
 	v.ServerMeta.appendTo(e)
 	v.ConnectionMeta.appendTo(e)
 	e.text("user_agent", v.UserAgent)
+	e.labels("startup_parameters", v.Parameters)
 	e.text("start_gate", v.StartGate)
 	v.Status.appendTo(e)
 }

@@ -49,11 +49,14 @@ type RoleOptions struct {
 	IDP                      json.RawMessage `json:"idp,omitempty"`
 }
 
-// Recording says what happens to a session whose recording fails: strict ends it, best_effort goes on.
+// Recording says what happens to a session whose recording fails: strict ends it, best_effort goes on; and what is
+// recorded beyond the usual.
 type Recording struct {
 	Default string `json:"default,omitempty"`
 	SSH     string `json:"ssh,omitempty"`
 	Desktop *Bool  `json:"desktop,omitempty"`
+	// DatabaseProtocol records the protocol's own messages in sessions with databases, such as Parse and Bind.
+	DatabaseProtocol Bool `json:"database_protocol,omitempty"`
 }
 
 // Modes of failing.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -23,6 +22,8 @@ type Want struct {
 	User      string // database account
 	Name      string // logical database; the protocol's default is filled in by the engine
 	UserAgent string // what the client says it is
+	// Settings are parameters of the database's session that the client asked for, by name, for the record.
+	Settings map[string]string
 }
 
 // Upstream is the way to the database, open and not yet spoken on.
@@ -73,6 +74,7 @@ func (s *Session) startOf(want Want) *audit.DatabaseSessionStart {
 		ServerMeta:     s.cfg.Server,
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: s.cfg.LocalAddr, RemoteAddr: s.cfg.ClientAddr},
 		UserAgent:      want.UserAgent,
+		Parameters:     want.Settings,
 		StartGate:      audit.StartGateLocal,
 	}
 	if s.cfg.StartAtAuth != nil {
@@ -86,7 +88,7 @@ func (s *Session) decide(want Want) error {
 		return s.cfg.Refusal
 	}
 	if want.User == "" {
-		return fault.New(fault.BadParameter, "no database user was given; name one with --db-user")
+		return fault.New(fault.BadParameter, "user name must not be empty; name a database user with --db-user")
 	}
 	db := s.cfg.Database
 	decision := s.cfg.Decide(access.Target{
@@ -191,12 +193,4 @@ func dialReason(err error) string {
 		return op.Err.Error()
 	}
 	return err.Error()
-}
-
-// Allow decides about another account or logical database that a command of the running session names.
-func (s *Session) Allow(want Want) error {
-	if err := s.decide(want); err != nil {
-		return fmt.Errorf("checking %q: %w", want.Name, err)
-	}
-	return nil
 }

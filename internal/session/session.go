@@ -78,6 +78,7 @@ type Session struct {
 	received     atomic.Int64 // from the client, bytes
 	backendPID   atomic.Uint32
 	lastActivity atomic.Int64 // Unix nanoseconds
+	working      atomic.Bool
 }
 
 // New returns a session; nothing is recorded or dialled yet.
@@ -103,9 +104,6 @@ func New(cfg Config) (*Session, error) {
 // ID returns the session's id.
 func (s *Session) ID() string { return s.cfg.ID }
 
-// Database returns the database of the visit. It must not be changed.
-func (s *Session) Database() *resource.Database { return s.cfg.Database }
-
 // Identity returns who visits. It must not be changed.
 func (s *Session) Identity() *identity.Identity { return s.cfg.Identity }
 
@@ -115,17 +113,35 @@ func (s *Session) ClientAddr() string { return s.cfg.ClientAddr }
 // Options returns what the user's roles say about sessions.
 func (s *Session) Options() access.SessionOptions { return s.cfg.Options }
 
-// Active notes that bytes went through, for the idle limit.
+// Active notes that the client did something, for the idle limit.
 func (s *Session) Active() { s.lastActivity.Store(s.cfg.Now().UnixNano()) }
 
-// LastActivity returns when bytes last went through.
-func (s *Session) LastActivity() time.Time { return time.Unix(0, s.lastActivity.Load()) }
+// Working notes that the database has something to do for the client, or nothing any more. As long as it has, the
+// session is not idle.
+func (s *Session) Working(working bool) {
+	if s.working.Store(working); !working {
+		s.Active()
+	}
+}
 
-// Count adds to the bytes that went to and came from the client, and notes the activity.
+// LastActivity returns when the client last did something, or was answered: now, while the database works for it.
+func (s *Session) LastActivity() time.Time {
+	if s.working.Load() {
+		return s.cfg.Now()
+	}
+	return time.Unix(0, s.lastActivity.Load())
+}
+
+// Count adds to the bytes that went to and came from the client. The latter are activity; the former may be told
+// without being asked for.
 func (s *Session) Count(sent, received int) {
-	s.sent.Add(int64(sent))
-	s.received.Add(int64(received))
-	s.Active()
+	if sent > 0 {
+		s.sent.Add(int64(sent))
+	}
+	if received > 0 {
+		s.received.Add(int64(received))
+		s.Active()
+	}
 }
 
 // SetBackend notes the database's own number of the connection.
@@ -143,7 +159,8 @@ func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index i
 		s.cfg.End(err)
 		return 0, err
 	}
-	if _, ok := event.(*audit.DatabaseQuery); ok {
+	switch event.(type) {
+	case *audit.DatabaseQuery, *audit.PostgresFunction:
 		s.statements.Add(1)
 	}
 	return index, nil

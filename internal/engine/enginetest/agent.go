@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"runtime/pprof"
 	"slices"
@@ -38,6 +39,8 @@ type Config struct {
 	Roles []string
 	// Identity of the user; default: alice, with a route to the database.
 	Identity *identity.Identity
+	// Options are what the user's roles say about sessions.
+	Options access.SessionOptions
 	// Refusal is why the user is not welcome; nil otherwise.
 	Refusal error
 	// Dial replaces the dialler of the network.
@@ -185,7 +188,7 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 		Decide: func(target access.Target) access.Decision {
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
 		},
-		Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
+		Options: a.cfg.Options, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
 		ClientAddr: client.String(), LocalAddr: local.String(),
 		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: time.Now, End: v.end,
 	}
@@ -194,10 +197,20 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 func (v *Visit) serve(ctx context.Context, e engine.Engine, client net.Conn) {
 	defer close(v.done)
 	defer client.Close()
-	v.err = e.Serve(ctx, client, v.Session)
+	v.err = serve(ctx, e, client, v.Session)
 	if err := v.Session.Close("ended", v.err); err != nil {
 		v.err = errors.Join(v.err, err)
 	}
+}
+
+// serve does with panics of the goroutine that it calls the engine in what the agent does.
+func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Session) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("engine panicked: %v", cause)
+		}
+	}()
+	return e.Serve(ctx, client, s)
 }
 
 // Visit returns the n-th session, counted from 0, and waits for it to begin.

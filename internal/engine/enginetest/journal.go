@@ -15,12 +15,17 @@ type Journal struct {
 	lines [][]byte // guarded by mu
 	fail  error    // guarded by mu
 	deaf  bool     // guarded by mu
+	burst bool     // guarded by mu
 }
 
 // Append implements session.Journal.
 func (j *Journal) Append(line []byte) (spool.Pos, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.burst {
+		j.burst = false
+		panic("the journal was told to")
+	}
 	if j.fail != nil {
 		return 0, j.fail
 	}
@@ -39,6 +44,13 @@ func (j *Journal) Fail(err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.fail = err
+}
+
+// Burst makes the next event panic, as a fault of the engine would.
+func (j *Journal) Burst() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.burst = true
 }
 
 // Forget keeps no event from now on, for benchmarks.

@@ -29,8 +29,6 @@ type Harness struct {
 	Refusal func(err error) (text string, ok bool)
 	// Bad are first packets that no client sends: garbage and absurd lengths.
 	Bad map[string][]byte
-	// SeveralNames is set if a visit can move from one logical database to another; Move then does so.
-	Move func(ctx context.Context, c Client, name string) error
 }
 
 // Server is a small server of a protocol.
@@ -74,16 +72,11 @@ func Run(t *testing.T, h Harness) {
 		"a lock ends an idle visit":                               lockedIdle,
 		"a lock ends a visit that waits for the server":           lockedBusy,
 		"a client that says nothing is not waited for at the end": silentClient,
+		"a panic ends one visit only":                             panics,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, &stage{Harness: h, server: h.Start(t)})
-		})
-	}
-	if h.Move != nil {
-		t.Run("a visit to two logical databases", func(t *testing.T) {
-			t.Parallel()
-			twoNames(t, &stage{Harness: h, server: h.Start(t)})
 		})
 	}
 }
@@ -223,12 +216,14 @@ func (s *stage) refused(t *testing.T, a *Agent, account, name, text string) {
 	}
 }
 
-func otherAccount(t *testing.T, s *stage) { s.refused(t, s.agent(t), "root", name, "access denied") }
+func otherAccount(t *testing.T, s *stage) {
+	s.refused(t, s.agent(t), "root", name, "access to db denied. User does not have permissions. Confirm database user and name.")
+}
 
 func otherName(t *testing.T, s *stage) {
 	s.refused(t, s.agent(t, func(c *Config) {
 		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [other]}, deny: {db_names: [orders]}}`}
-	}), account, name, "access denied")
+	}), account, name, "access to db denied. User does not have permissions. Confirm database user and name.")
 }
 
 func decidedBefore(t *testing.T, s *stage) {
@@ -424,11 +419,19 @@ func silentClient(t *testing.T, s *stage) {
 	}
 }
 
-func twoNames(t *testing.T, s *stage) {
+func panics(t *testing.T, s *stage) {
 	a := s.agent(t)
-	c := s.connect(t, a)
-	if err := s.Move(patience(t), c, name); err != nil {
-		t.Fatal(err)
+	unlucky, other := s.connect(t, a), s.connect(t, a)
+	v := a.Visit(t, 0)
+	v.Journal.Burst()
+	if err := unlucky.Do(patience(t), "a command"); err == nil {
+		t.Error("the command was answered")
 	}
-	s.wantRefusal(t, s.Move(patience(t), c, "secrets"), "access denied")
+	if err := v.Wait(t); err == nil || !strings.Contains(err.Error(), "panicked") {
+		t.Errorf("the engine returned %v", err)
+	}
+	ends(t, v)
+	if err := other.Do(patience(t), "another command"); err != nil {
+		t.Errorf("the other visit ended too: %v", err)
+	}
 }

@@ -100,6 +100,7 @@ func (r *relay) pushLocked(q request) bool {
 		r.touch(&q)
 	}
 	r.requests.push(q)
+	r.noteWork()
 	return true
 }
 
@@ -112,7 +113,7 @@ func (r *relay) parse(body []byte) error {
 	if s.touches, _ = touchedFirst(m.text); s.touches&touchesStatements != 0 {
 		s.change = understand(s.text)
 	}
-	if r.engine.cfg.RecordProtocol {
+	if r.verbose {
 		if _, err := r.session.Record(r.ctx, &audit.PostgresParse{StatementName: s.name, Query: s.text}); err != nil {
 			return err
 		}
@@ -126,7 +127,7 @@ func (r *relay) parse(body []byte) error {
 	if r.pushLocked(request{kind: feParse, statement: s, id: r.lastID}) {
 		r.held += len(s.text)
 		r.statements.define(s.name, definition[*statement]{value: s, segment: r.segment, id: r.lastID})
-		if s.name != "" && !r.engine.cfg.RecordProtocol {
+		if s.name != "" && !r.verbose {
 			r.fromClient.unexecuted = append(r.fromClient.unexecuted, unexecuted{statement: s})
 		}
 	}
@@ -154,7 +155,7 @@ func (r *relay) bind(body []byte) error {
 	}
 	p.statement, p.uncertain = found.value, found.uncertain || found.value == nil
 	p.name, p.named = keep(p.name, m.portal), keep(p.named, m.statement)
-	if r.engine.cfg.RecordProtocol {
+	if r.verbose {
 		if err := r.recordBind(p); err != nil {
 			return err
 		}
@@ -168,7 +169,7 @@ func (r *relay) bind(body []byte) error {
 	if r.pushLocked(request{kind: feBind, statement: p.statement, portal: p, id: r.lastID}) {
 		r.held += p.size()
 		r.portals.define(p.name, definition[*portal]{value: p, segment: r.segment, id: r.lastID})
-		if !r.engine.cfg.RecordProtocol {
+		if !r.verbose {
 			r.fromClient.unexecuted = append(r.fromClient.unexecuted, unexecuted{portal: p})
 		}
 	}
@@ -219,6 +220,11 @@ func (r *relay) execute(body []byte) error {
 	found, err := find(r, &r.portals, name)
 	if err != nil {
 		return err
+	}
+	if r.verbose {
+		if _, err := r.session.Record(r.ctx, &audit.PostgresExecute{PortalName: string(name)}); err != nil {
+			return err
+		}
 	}
 	p, event, q := found.value, &r.fromClient.query, request{kind: feExecute}
 	if p == nil {
@@ -273,7 +279,7 @@ func (r *relay) close(body []byte) error {
 		return err
 	}
 	name := string(m.name)
-	if r.engine.cfg.RecordProtocol {
+	if r.verbose {
 		if _, err := r.session.Record(r.ctx, &audit.PostgresClose{Portal: m.portal, Name: name}); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ func (r *relay) sync() {
 		last.more++
 		return
 	}
+	defer r.noteWork()
 	r.requests.push(request{kind: feSync, optional: r.copyingIn, extended: r.copyingIn && r.fromServer.current.kind == feExecute})
 }
 
@@ -33,6 +34,7 @@ func (r *relay) endCopy() {
 		r.requests.push(request{kind: feCopyDone, copied: copied})
 		r.fromClient.copyEnded = true
 	}
+	r.noteWork()
 }
 
 // beginCopyIn notes that the database ignores Syncs up to the end of the COPY. It makes one request of all of
@@ -41,6 +43,7 @@ func (r *relay) beginCopyIn() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.copyingIn = !r.requests.makeSyncsOptional(r.fromServer.current.kind == feExecute)
+	r.noteWork()
 	if r.waiters > 0 {
 		r.changed.Broadcast() // there may be room
 	}

@@ -33,8 +33,6 @@ type Config struct {
 	Logger *slog.Logger
 	// ForwardCancel passes on a cancel request whose key is not known here; may be nil.
 	ForwardCancel func(cancelkey.Key)
-	// RecordProtocol records Parse, Bind and Close messages too. The statements they lead to are always recorded.
-	RecordProtocol bool
 	// MaxKept bounds the bytes of prepared statements and bound values that one session makes us keep; 0 means
 	// 128 MiB. What goes beyond ends the session.
 	MaxKept int
@@ -42,7 +40,12 @@ type Config struct {
 	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
+	// HalfClosed is how long a client that has closed its direction is waited for while the database works for it;
+	// 0 means 10 minutes. It may be dead: then the statement is cancelled.
+	HalfClosed time.Duration
 }
+
+const defaultHalfClosed = 10 * time.Minute
 
 const defaultMaxKept = 128 << 20
 
@@ -62,6 +65,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.MaxLarge == 0 {
 		cfg.MaxLarge = defaultMaxLarge
+	}
+	if cfg.HalfClosed == 0 {
+		cfg.HalfClosed = defaultHalfClosed
 	}
 	if cfg.LargeWait == 0 {
 		cfg.LargeWait = defaultLargeWait

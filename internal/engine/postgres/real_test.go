@@ -24,7 +24,7 @@ import (
 func newEngine() *postgres.Engine { return newEngineForwarding(nil) }
 
 func newEngineForwarding(forward func(cancelkey.Key)) *postgres.Engine {
-	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: forward})
+	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: forward, HalfClosed: 12 * time.Second})
 }
 
 // front starts an agent before a real server.

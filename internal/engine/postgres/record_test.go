@@ -1,15 +1,12 @@
 package postgres_test
 
 import (
-	"log/slog"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/engine/enginetest"
-	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/postgres/pgtest"
 )
 
@@ -22,12 +19,12 @@ func TestProtocolEvents(t *testing.T) {
 		want  []string
 	}{
 		"not asked for": {false, statements},
-		"asked for":     {true, slices.Insert(slices.Insert(slices.Clone(statements), 3, "TPG03I"), 1, "TPG00I", "TPG01I")},
+		"asked for":     {true, slices.Insert(slices.Insert(slices.Clone(statements), 3, "TPG03I"), 1, "TPG00I", "TPG01I", "TPG02I")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			agent, _ := small(t, pgtest.Options{}, func(cfg *enginetest.Config) {
-				cfg.Engine = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), RecordProtocol: c.asked})
+				cfg.Options.RecordProtocol = c.asked
 			})
 			w := logIn(t, agent)
 			w.send(&pgproto3.Parse{Name: "s", Query: "select $1"}, &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("x"), nil}}, &pgproto3.Execute{}, &pgproto3.Sync{})

@@ -20,7 +20,6 @@ const (
 	maxUnanswered = 10_000 // messages sent ahead of their answers
 	maxNames      = 1_024  // prepared statements with a name; the same for portals
 	goodbyeTime   = 2 * time.Second
-	drainTime     = 5 * time.Second // for answers that are due when the client has closed its direction
 )
 
 // errGoodbye ends a relay in the ordinary way.
@@ -33,6 +32,7 @@ type relay struct {
 	session *session.Session
 	client  net.Conn
 	server  net.Conn
+	verbose bool // Parse, Bind, Execute and Close are recorded too; what they lead to always is
 
 	ctx context.Context         // ends when either direction does
 	end context.CancelCauseFunc // the first cause counts
@@ -56,13 +56,14 @@ type relay struct {
 	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
 	guessed    int     // answers to Syncs that may have been those of later ones
 	goodbye    bool    // the client has said it
+	working    bool    // the database owes an answer, and does not wait for data of a COPY
 
 	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
 	firstPID atomic.Uint32 // number of the connection, until the first result has told it
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
 	r.fromClient.inbox = inbox{buffers: &e.buffers}
@@ -162,15 +163,23 @@ func (r *relay) unanswered() int {
 	return n
 }
 
+// noteWork tells the session whether the database has something to do. It is called under the lock.
+func (r *relay) noteWork() {
+	if working := r.unanswered() > 0 && !r.copyingIn; working != r.working {
+		r.working = working
+		r.session.Working(working)
+	}
+}
+
 // depart waits for the answers that are due to a client that has said its last word. One that said goodbye
 // wants its statements to be completed, as they would be without us. One that only closed its direction may have
 // died: its answers are not waited for for ever.
 func (r *relay) depart(cause error) error {
 	if !errors.Is(cause, errGoodbye) {
-		timer := time.AfterFunc(drainTime, func() { r.end(cause) })
+		timer := time.AfterFunc(r.engine.cfg.HalfClosed, func() { r.end(cause) })
 		defer timer.Stop()
 	}
-	_ = r.wait(func() bool { return r.unanswered() == 0 })
+	_ = r.wait(func() bool { return !r.busy && r.requests.due(r.guessed > 0) == 0 })
 	return cause
 }
 

@@ -58,6 +58,7 @@ func (r *relay) doneLocked() {
 	r.fromServer.current = request{}
 	r.fromServer.bytes = 0
 	r.busy = false
+	r.noteWork()
 	if r.waiters > 0 {
 		r.changed.Broadcast()
 	}

@@ -105,6 +105,12 @@ func parseStartup(packet []byte, route *identity.Route) (startup, error) {
 		return s, malformedFirst(packet, "startup message: %w", err)
 	}
 	policy := s.apply(pairs)
+	if len(s.settings) > 0 {
+		s.want.Settings = make(map[string]string)
+		for _, setting := range s.settings {
+			s.want.Settings[setting.name] = setting.value
+		}
+	}
 	s.fillIn(route)
 	if policy == nil {
 		policy = checkNames(s.want)
