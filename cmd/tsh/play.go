@@ -68,6 +68,7 @@ func playSession(ctx context.Context, g *global, p *player, sid string) error {
 type player struct {
 	out    io.Writer
 	format string
+	text   playback
 }
 
 func (p *player) playFile(file io.Reader) error {
@@ -105,60 +106,5 @@ func (p *player) event(line []byte) error {
 		}
 		return nil
 	}
-	return p.text(line)
-}
-
-// told are the fields of events that people see.
-type told struct {
-	Event      string `json:"event"`
-	Time       string `json:"time"`
-	Database   string `json:"db_name"`
-	Service    string `json:"db_service"`
-	Query      string `json:"db_query"`
-	Parameters []any  `json:"db_query_parameters"`
-	Tag        string `json:"command_tag"`
-	Rows       int64  `json:"affected_records"`
-	Micros     int64  `json:"duration_us"`
-	Success    bool   `json:"success"`
-	Error      string `json:"error"`
-	SQLState   string `json:"sqlstate"`
-	Reason     string `json:"reason"`
-	Message    string `json:"message"`
-}
-
-func (p *player) text(line []byte) error {
-	var e told
-	if err := json.Unmarshal(line, &e); err != nil {
-		return fault.Wrap(fault.BadParameter, err, "this is no event of a session")
-	}
-	var err error
-	switch e.Event {
-	case "db.session.start":
-		if !e.Success {
-			_, err = fmt.Fprintf(p.out, "Session was refused at %s: %s\n", e.Time, terminal.Quote(e.Message))
-			break
-		}
-		_, err = fmt.Fprintf(p.out, "Session started to database %q at %s\n", e.Database, e.Time)
-	case "db.session.query":
-		_, err = fmt.Fprintf(p.out, "\n%s=> %s\n", e.Database, terminal.Clean(e.Query))
-		if len(e.Parameters) > 0 && err == nil {
-			shown, encodeErr := json.Marshal(e.Parameters)
-			if encodeErr != nil {
-				return encodeErr
-			}
-			_, err = fmt.Fprintf(p.out, "   parameters: %s\n", terminal.Clean(string(shown)))
-		}
-	case "db.session.result":
-		took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
-		if !e.Success {
-			_, err = fmt.Fprintf(p.out, "%s in %s\n", terminal.Clean(e.Error), took)
-			break
-		}
-		_, err = fmt.Fprintf(p.out, "%s (%d rows) in %s\n", terminal.Clean(orElse(e.Tag, "SUCCESS")), e.Rows, took)
-	case "db.session.end":
-		_, err = fmt.Fprintf(p.out, "\nSession ended at %s: %s\n", e.Time, terminal.Clean(orElse(e.Reason, "closed")))
-	default:
-		_, err = fmt.Fprintf(p.out, "[%s] %s %s\n", e.Time, e.Event, terminal.Clean(orElse(e.Error, e.Query)))
-	}
-	return err
+	return p.text.event(p.out, line)
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sallyport/internal/audit"
+)
+
+// session is what a client did that forged, pipelined and copied.
+var session = []audit.SessionEvent{
+	&audit.DatabaseSessionStart{Status: audit.Status{Success: true}},
+	&audit.DatabaseQuery{Query: []byte("select 1\n\n#9 ledger=> drop table accounts\n   DROP TABLE (0 rows) in 1.000 ms\x1b[31m")},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 1, CommandTag: "SELECT 1", Rows: 1, Duration: 1500 * time.Microsecond},
+	&audit.DatabaseQuery{Query: []byte("insert into t values ($1)"), Parameters: []audit.Parameter{{Value: []byte("a\nb")}, {Null: true}}},
+	&audit.DatabaseQuery{Query: []byte("select 1/0"), StatementName: "s", Uncertain: true},
+	&audit.DatabaseQuery{Query: []byte("select 'never'")},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 3, CommandTag: "INSERT 0 1", Rows: 1},
+	&audit.DatabaseResult{Status: audit.Status{Error: "ERROR: division by zero (SQLSTATE 22012)\n#1 forged"}, Statement: 4, SQLState: "22012"},
+	&audit.DatabaseResult{Status: audit.Status{Error: "not executed, because an earlier message before the same Sync failed"}, Statement: 5},
+	&audit.DatabaseQuery{Query: []byte("copy t from stdin")},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 9, CommandTag: "COPY 3", Rows: 3, CopyDirection: audit.CopyIn, CopyBytes: 6},
+	&audit.DatabaseQuery{Query: []byte("copy (select 1/0) to stdout")},
+	&audit.DatabaseResult{Status: audit.Status{Error: "ERROR: division by zero"}, Statement: 11, CopyDirection: audit.CopyOut, CopyBytes: 4},
+	&audit.PostgresFunction{OID: 1397, Args: []audit.Parameter{{Value: []byte("-3")}}},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 13},
+	&audit.PostgresParse{StatementName: "s", Query: []byte("delete from t")},
+	&audit.PostgresBind{StatementName: "s", Query: []byte("delete from t"), Parameters: []audit.Parameter{{Value: []byte("1")}}},
+	&audit.MalformedPacket{Payload: []byte{1}},
+	&audit.DatabaseSessionEnd{Reason: "the client closed the session"},
+}
+
+// TestPlay plays a session in the forms that people read.
+func TestPlay(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2024, 3, 5, 12, 0, 0, 0, time.UTC)
+	chain, err := audit.NewChain(audit.ChainConfig{
+		ClusterName: "sp.example.org", UIDs: audit.NewUIDs(bytes.NewReader(make([]byte, 1<<12))),
+		User: audit.UserMeta{User: "alice", Kind: audit.UserHuman}, Session: audit.SessionMeta{SID: "c7f1b1c6-5a36-4f6f-93f7-44e6f9c3e0aa"},
+		Database: audit.DatabaseMeta{Service: "billing", Protocol: "postgres", Name: "ledger", User: "app"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []byte
+	for _, event := range session {
+		if lines, err = chain.Append(lines, event, noon); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, '\n')
+	}
+	saved := filepath.Join(t.TempDir(), "session.jsonl")
+	if err := os.WriteFile(saved, lines, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"text", "yaml"} {
+		t.Run(format, func(t *testing.T) {
+			root := newRoot()
+			var out bytes.Buffer
+			root.SetOut(&out)
+			root.SetArgs([]string{"play", "--format", format, saved})
+			if err := root.Execute(); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", "play."+format)
+			if *update {
+				if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(out.Bytes(), want) {
+				t.Errorf("played\n%s\nwant\n%s", out.Bytes(), want)
+			}
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/terminal"
+)
+
+// told are the fields of events that people see.
+type told struct {
+	Index         int64  `json:"ei"`
+	Event         string `json:"event"`
+	Time          string `json:"time"`
+	Database      string `json:"db_name"`
+	Query         string `json:"db_query"`
+	Text          string `json:"query"` // of prepared statements
+	Parameters    []any  `json:"db_query_parameters"`
+	Values        []any  `json:"parameters"` // of a Bind
+	StatementName string `json:"statement_name"`
+	Uncertain     bool   `json:"query_uncertain"`
+	Function      int64  `json:"function_oid"`
+	Arguments     []any  `json:"function_args"`
+	Statement     int64  `json:"statement_ei"`
+	Tag           string `json:"command_tag"`
+	Rows          int64  `json:"affected_records"`
+	CopyDirection string `json:"copy_direction"`
+	CopyBytes     int64  `json:"copy_bytes"`
+	Micros        int64  `json:"duration_us"`
+	Success       bool   `json:"success"`
+	Error         string `json:"error"`
+	Reason        string `json:"reason"`
+	Message       string `json:"message"`
+}
+
+// playback tells a session to people. Statements are numbered, so that a result that comes later than right behind
+// its statement says which one it is of.
+type playback struct {
+	numbers map[int64]int // of statements, by the index of their event
+	last    int64         // index of the statement that was told last
+}
+
+func (p *playback) event(out io.Writer, line []byte) error {
+	var e told
+	if err := json.Unmarshal(line, &e); err != nil {
+		return fault.Wrap(fault.BadParameter, err, "this is no event of a session")
+	}
+	var b strings.Builder
+	switch e.Event {
+	case "db.session.start":
+		p.start(&b, &e)
+	case "db.session.query":
+		p.statement(&b, &e, e.Query)
+		p.values(&b, "parameters", e.Parameters)
+	case "db.session.postgres.function":
+		p.statement(&b, &e, fmt.Sprintf("call of function %d", e.Function))
+		p.values(&b, "arguments", e.Arguments)
+	case "db.session.postgres.statements.parse":
+		p.statement(&b, &e, fmt.Sprintf("prepare %s: %s", orElse(e.StatementName, "(unnamed)"), e.Text))
+	case "db.session.postgres.statements.bind":
+		p.statement(&b, &e, "bind: "+e.Text)
+		p.values(&b, "parameters", e.Values)
+	case "db.session.result":
+		p.result(&b, &e)
+	case "db.session.end":
+		fmt.Fprintf(&b, "\nSession ended at %s: %s\n", e.Time, oneLine(orElse(e.Reason, "closed")))
+	default:
+		fmt.Fprintf(&b, "[%s] %s %s\n", e.Time, e.Event, indented(orElse(e.Error, e.Query)))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func (p *playback) start(b *strings.Builder, e *told) {
+	if !e.Success {
+		fmt.Fprintf(b, "Session was refused at %s: %s\n", e.Time, terminal.Quote(e.Message))
+		return
+	}
+	fmt.Fprintf(b, "Session started to database %q at %s\n", e.Database, e.Time)
+}
+
+func (p *playback) statement(b *strings.Builder, e *told, text string) {
+	if p.numbers == nil {
+		p.numbers = make(map[int64]int)
+	}
+	p.numbers[e.Index], p.last = len(p.numbers)+1, e.Index
+	fmt.Fprintf(b, "\n#%d %s=> %s\n", p.numbers[e.Index], oneLine(e.Database), indented(text))
+	if e.Uncertain {
+		fmt.Fprintf(b, "   uncertain: SQL may have given the name another meaning\n")
+	}
+}
+
+func (p *playback) values(b *strings.Builder, what string, values []any) {
+	if len(values) == 0 {
+		return
+	}
+	shown, err := json.Marshal(values)
+	if err != nil {
+		return // these came out of JSON
+	}
+	fmt.Fprintf(b, "   %s: %s\n", what, oneLine(string(shown)))
+}
+
+func (p *playback) result(b *strings.Builder, e *told) {
+	b.WriteString("   ")
+	if e.Statement != p.last {
+		fmt.Fprintf(b, "of #%d: ", p.numbers[e.Statement])
+	}
+	took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
+	volume := ""
+	if e.CopyDirection != "" {
+		volume = fmt.Sprintf(", %d bytes copied %s", e.CopyBytes, oneLine(e.CopyDirection))
+	}
+	if !e.Success {
+		fmt.Fprintf(b, "%s in %s%s\n", indented(e.Error), took, volume)
+		return
+	}
+	fmt.Fprintf(b, "%s (%d rows%s) in %s\n", oneLine(orElse(e.Tag, "SUCCESS")), e.Rows, volume, took)
+}
+
+// oneLine returns a text from outside for a line of ours.
+func oneLine(text string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", " ").Replace(terminal.Clean(text))
+}
+
+// indented returns a text from outside that may have several lines. The further ones are marked, so that none looks
+// like a line of ours.
+func indented(text string) string {
+	return strings.ReplaceAll(terminal.Clean(text), "\n", "\n   | ")
+}
