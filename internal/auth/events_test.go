@@ -10,7 +10,7 @@ import (
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/client"
+	"sallyport/internal/ca"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
@@ -79,7 +79,7 @@ func TestUsersHaveQuotas(t *testing.T) {
 	w.invite("ada", "auditor")
 	w.invite("bob", "auditor")
 	ada, bob := w.as(w.user("ada")), w.as(w.user("bob"))
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}
