@@ -17,11 +17,7 @@ import (
 	"sallyport/internal/terminal"
 )
 
-const (
-	defaultConfig  = "/etc/teleport.yaml"
-	defaultDataDir = "/var/lib/teleport"
-	defaultAuth    = "127.0.0.1:3025"
-)
+const defaultAuth = "127.0.0.1:3025"
 
 // global are the flags of every command.
 type global struct {
@@ -95,7 +91,7 @@ func (g *global) local() (*authapi.Client, error) {
 	if err != nil || dataDir == "" {
 		return nil, err
 	}
-	path := filepath.Join(dataDir, "admin.pem")
+	path := filepath.Join(dataDir, config.AdminFile)
 	if _, err := os.Stat(path); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, fault.Wrap(fault.AccessDenied, err, "%s cannot be read; run tctl as the user that the auth server runs as", path)
@@ -123,10 +119,10 @@ func (g *global) local() (*authapi.Client, error) {
 func (g *global) dataDir() (string, error) {
 	path := g.configPath
 	if path == "" {
-		if _, err := os.Stat(defaultConfig); err != nil {
-			return defaultDataDir, nil
+		if _, err := os.Stat(config.DefaultPath); err != nil {
+			return config.DefaultDataDir, nil
 		}
-		path = defaultConfig
+		path = config.DefaultPath
 	}
 	cfg, err := config.Load(path)
 	if err != nil {
@@ -140,7 +136,7 @@ func (g *global) dataDir() (string, error) {
 
 // localAddress returns where the auth server of a data directory listens.
 func localAddress(dataDir string) string {
-	data, err := os.ReadFile(filepath.Join(dataDir, "auth_address"))
+	data, err := os.ReadFile(filepath.Join(dataDir, config.AddressFile))
 	if err != nil {
 		return defaultAuth
 	}

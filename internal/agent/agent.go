@@ -62,8 +62,7 @@ var Kinds = []string{resource.KindDatabase, resource.KindRole, resource.KindLock
 
 // Protocol is how databases of one protocol are served.
 type Protocol struct {
-	Engine    engine.Engine
-	CheckName bool // roles' db_names are enforced
+	Engine engine.Engine
 }
 
 // Agent serves databases. Safe for concurrent use.

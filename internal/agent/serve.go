@@ -217,7 +217,7 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 	}
 	return session.New(session.Config{
 		ID: uuid.NewString(), Cluster: a.Cluster, Identity: v.id, UserCertificate: v.pem,
-		Database: v.db, CheckName: v.protocol.CheckName,
+		Database: v.db, CheckName: resource.EnforcesNames(v.db.Spec.Protocol),
 		Decide: func(t access.Target) access.Decision {
 			caller.Roles = a.roles(v.id)
 			return access.Check(caller, t)

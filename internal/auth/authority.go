@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -108,22 +106,6 @@ func StoredClusterName(ctx context.Context, s store.Store) (string, error) {
 	return r.(*resource.ClusterName).Spec.ClusterName, nil
 }
 
-var clusterLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-
-// ValidClusterName reports whether the name can be used in host names: LDH labels, at most 190 bytes in
-// all, so that a database's name fits before it.
-func ValidClusterName(name string) bool {
-	if name == "" || len(name) > 190 {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if !clusterLabel.MatchString(label) {
-			return false
-		}
-	}
-	return true
-}
-
 // openCluster reads the cluster's name, or stores the configured one and reports that it is new.
 func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 	name := &resource.ClusterName{}
@@ -135,7 +117,7 @@ func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 	case !errors.Is(err, store.ErrNotFound):
 		return false, err
 	}
-	if !ValidClusterName(a.Config.ClusterName) {
+	if !resource.ValidClusterName(a.Config.ClusterName) {
 		return false, fmt.Errorf("cluster name %q is not made of letters, digits and hyphens between dots, in lower case: set auth_service.cluster_name", a.Config.ClusterName)
 	}
 	a.cluster = a.Config.ClusterName

@@ -18,8 +18,6 @@ import (
 	"sallyport/internal/store"
 )
 
-const maxUserAgent = 2048
-
 // loginAPI implements LoginService.
 type loginAPI struct{ *Authority }
 
@@ -155,7 +153,7 @@ func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sa
 	}
 	event := &audit.UserLogin{
 		UserMeta: audit.UserMeta{User: req.GetUser(), Kind: audit.UserHuman}, Method: "local",
-		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: source}, UserAgent: req.GetUserAgent()[:min(len(req.GetUserAgent()), maxUserAgent)],
+		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: source}, UserAgent: req.GetUserAgent(),
 	}
 	as, device, err := a.login(ctx, req)
 	if err != nil {

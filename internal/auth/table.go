@@ -27,11 +27,11 @@ type rule struct {
 
 // Verbs of rules.
 const (
-	verbList   = "list"
-	verbRead   = "read"
-	verbCreate = "create"
-	verbUpdate = "update"
-	verbDelete = "delete"
+	verbList   = resource.VerbList
+	verbRead   = resource.VerbRead
+	verbCreate = resource.VerbCreate
+	verbUpdate = resource.VerbUpdate
+	verbDelete = resource.VerbDelete
 )
 
 func grants(kind string, verbs ...string) func(any) (string, []string) {

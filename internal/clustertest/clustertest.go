@@ -121,7 +121,7 @@ func Start(t testing.TB, options Options) *Cluster {
 	var credentials *client.Credentials
 	Eventually(t, "the cluster is up", func() error {
 		var err error
-		if credentials, err = client.ReadIdentityFile(filepath.Join(cfg.DataDir, "admin.pem")); err != nil {
+		if credentials, err = client.ReadIdentityFile(filepath.Join(cfg.DataDir, config.AdminFile)); err != nil {
 			return err
 		}
 		conn, err := net.Dial("tcp", c.Proxy)

@@ -139,6 +139,12 @@ type AzureMatcher struct {
 	Tags           resource.Labels
 }
 
+// Files that the auth service leaves in its data directory for tctl on its host.
+const (
+	AdminFile   = "admin.pem"    // the administrator's identity
+	AddressFile = "auth_address" // where it listens
+)
+
 // Places and numbers that hold when neither file nor flag says otherwise.
 const (
 	DefaultPath    = "/etc/teleport.yaml"

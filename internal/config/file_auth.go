@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"sallyport/internal/resource"
@@ -87,13 +86,11 @@ type webAuthn struct {
 	Disabled              noEffect `yaml:"disabled"`
 }
 
-var clusterName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
-
 func (a *authSection) apply(p *problems, c *Config, env Env) {
 	c.Auth.Enabled = a.Enabled.Enabled(true)
 	c.Auth.ClusterName = a.ClusterName
-	if a.ClusterName != "" && !clusterName.MatchString(a.ClusterName) {
-		p.add("auth_service.cluster_name", "%q must consist of lower-case letters, digits and hyphens between dots, as in teleport.example.com", a.ClusterName)
+	if a.ClusterName != "" && !resource.ValidClusterName(a.ClusterName) {
+		p.add("auth_service.cluster_name", "%q must consist of lower-case letters, digits and hyphens between dots, as in teleport.example.com, and have at most 190 bytes", a.ClusterName)
 	}
 	if a.ListenAddr != "" {
 		c.Auth.ListenAddr = p.address("auth_service.listen_addr", a.ListenAddr, defaultAuthPort, true)

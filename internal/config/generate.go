@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sallyport/internal/resource"
 )
 
 // File is what `teleport configure` was asked for. Zero values say nothing.
@@ -70,8 +72,8 @@ func (f *File) complete(p *problems) {
 	if f.DataDir == "" {
 		f.DataDir = DefaultDataDir
 	}
-	if f.ClusterName != "" && !clusterName.MatchString(f.ClusterName) {
-		p.add("--cluster-name", "%q must consist of lower-case letters, digits and hyphens between dots, as in teleport.example.com", f.ClusterName)
+	if f.ClusterName != "" && !resource.ValidClusterName(f.ClusterName) {
+		p.add("--cluster-name", "%q must consist of lower-case letters, digits and hyphens between dots, as in teleport.example.com, and have at most 190 bytes", f.ClusterName)
 	}
 	if f.Roles = splitList(f.Roles); len(f.Roles) == 0 {
 		f.Roles = []string{"proxy", "auth"}

@@ -58,6 +58,7 @@ func TestEachProblemIsToldWithLineAndPath(t *testing.T) {
 		{"an address without a port", "teleport:\n  diag_addr: localhost", `t:2: teleport.diag_addr: "localhost" needs a host and a port, as in teleport.example.com:443`},
 		{"a service that is not there", "ssh_service:\n  enabled: yes", `t:2: ssh_service.enabled: this program serves databases only and has no ssh_service; write enabled: no`},
 		{"a store that is not there", "teleport:\n  storage:\n    type: etcd", `t:3: teleport.storage.type: "etcd" is not available here; use sqlite`},
+		{"a cluster's name too long to stand before", "auth_service:\n  cluster_name: " + strings.Repeat("a.", 95) + "a", `t:2: auth_service.cluster_name: "` + strings.Repeat("a.", 95) + `a" must consist of lower-case letters, digits and hyphens between dots, as in teleport.example.com, and have at most 190 bytes`},
 		{"a static token without a type", "auth_service:\n  tokens: [\"mysecret\"]", `t:2: auth_service.tokens[0]: must be written as "types:secret", as in "db:<secret>"`},
 		{"a setting of the cluster", "auth_service:\n  authentication:\n    locking_mode: lax", `t:3: auth_service.authentication.locking_mode: "lax" is not known; use "strict" or "best_effort"`},
 		{"a recording mode", "auth_service:\n  session_recording: maybe", `t:2: auth_service.session_recording: "maybe" is not known; use "node", "node-sync", "proxy", "proxy-sync" or "off"`},

@@ -2,6 +2,8 @@ package resource
 
 import (
 	"encoding/json"
+	"regexp"
+	"strings"
 	"time"
 
 	"sallyport/internal/yamlnode"
@@ -213,4 +215,20 @@ func (r *RecordingConfig) check(p *problems) {
 	if r.Spec.OutageBudget == 0 {
 		r.Spec.OutageBudget = Duration(DefaultOutageBudget)
 	}
+}
+
+var clusterLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+// ValidClusterName reports whether the name can be used in host names: labels of lower-case letters, digits and
+// hyphens between dots, at most 190 bytes in all, so that a database's name fits before it.
+func ValidClusterName(name string) bool {
+	if name == "" || len(name) > 190 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !clusterLabel.MatchString(label) {
+			return false
+		}
+	}
+	return true
 }

@@ -101,19 +101,13 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 func (d *daemon) clusterName(ctx context.Context, state store.Store) (string, error) {
 	configured := d.cfg.Auth.ClusterName
 	stored, err := auth.StoredClusterName(ctx, state)
-	switch {
-	case err != nil:
-		return "", err
-	case stored != "":
-		if configured != "" && configured != stored {
-			d.logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name", "configured", configured, "cluster", stored)
-		}
-		return stored, nil
-	case configured != "":
-		return configured, nil
-	default:
-		return defaultClusterName(d.cfg.Nodename), nil
+	if err != nil || stored == "" {
+		return configured, err
 	}
+	if configured != stored {
+		d.logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name", "configured", configured, "cluster", stored)
+	}
+	return stored, nil
 }
 
 // again returns a function that runs a part until the context ends, also after failures, which it logs: a disk

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/config"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
@@ -36,9 +37,6 @@ func pathReason(err error) string {
 	return err.Error()
 }
 
-// AdminFile is the name of the administrator's identity file in the data directory.
-const AdminFile = "admin.pem"
-
 // writeAdmin writes the identity with which tctl on this host may do everything: key, certificate and
 // host authorities as PEM, for the owner of the data directory only.
 func (d *daemon) writeAdmin() error {
@@ -54,13 +52,9 @@ func (d *daemon) writeAdmin() error {
 	for _, der := range cert.Certificate {
 		data = append(data, ca.EncodeCertificate(der)...)
 	}
-	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AdminFile), data, 0o600)
+	return durable.WriteFile(filepath.Join(d.cfg.DataDir, config.AdminFile), data, 0o600)
 }
 
-// AddressFile is the name of the file in the data directory that says where the auth server listens, for
-// tctl on this host.
-const AddressFile = "auth_address"
-
 func (d *daemon) writeAuthAddress(address string) error {
-	return durable.WriteFile(filepath.Join(d.cfg.DataDir, AddressFile), []byte(address+"\n"), 0o600)
+	return durable.WriteFile(filepath.Join(d.cfg.DataDir, config.AddressFile), []byte(address+"\n"), 0o600)
 }

@@ -177,7 +177,7 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protocol {
 	logger := d.logger.With("component", "engine")
 	return map[string]agent.Protocol{
-		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward}), CheckName: true},
+		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
 	}
 }
 

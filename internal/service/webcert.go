@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"sallyport/internal/ca"
@@ -107,21 +106,4 @@ func makeSelfSigned(host string, now time.Time) (certPEM, keyPEM []byte, err err
 	}
 	keyPEM, err = ca.EncodeKey(key)
 	return ca.EncodeCertificate(cert.Raw), keyPEM, err
-}
-
-// defaultClusterName makes a cluster's name of the host's.
-func defaultClusterName(nodename string) string {
-	name := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '.':
-			return r
-		case r == '_':
-			return '-'
-		}
-		return -1
-	}, strings.ToLower(nodename))
-	if name = strings.Trim(name, "-."); name == "" {
-		return "sallyport"
-	}
-	return name
 }
