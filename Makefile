@@ -26,10 +26,10 @@ lint: fmt vet
 fmt:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
 
-vet: ## go vet on this system, and that the clients compile on the others
+vet: ## go vet on this system, and that what runs on the others compiles there
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	GOOS=darwin GOARCH=arm64 $(GO) vet ./cmd/tsh ./cmd/tctl
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./cmd/tsh ./cmd/tctl ./cmd/teleport
 	GOOS=windows GOARCH=amd64 $(GO) vet ./cmd/tsh ./cmd/tctl
 
 generate: ## the API's code from its protocol files

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -13,8 +14,6 @@ import (
 	"strings"
 	"time"
 )
-
-const postgresBin = "/usr/lib/postgresql/15/bin/"
 
 // way is one way to the database.
 type way struct {
@@ -42,7 +41,7 @@ func measure(ctx context.Context, w *world, s settings, started time.Duration) e
 		return err
 	}
 	ways := w.ways()
-	fmt.Printf("\n%d cores, %s, PostgreSQL 15, medians of %d interleaved rounds of %s, full audit on.\n\n", runtime.NumCPU(), runtime.Version(), s.rounds, s.length)
+	fmt.Printf("\n%d cores, %s, PostgreSQL %s, medians of %d interleaved rounds of %s, full audit on.\n\n", runtime.NumCPU(), runtime.Version(), filepath.Base(filepath.Dir(w.pgBin)), s.rounds, s.length)
 	fmt.Printf("| what | unit | %s | %s | ratio | %s | ratio |\n|---|---|---|---|---|---|---|\n", ways[0].name, ways[1].name, ways[2].name)
 	for _, t := range w.tests(s) {
 		if !strings.Contains(t.name, s.only) {
@@ -92,12 +91,12 @@ func number(v float64) string {
 // prepare fills the database.
 func (w *world) prepare(ctx context.Context, s settings) error {
 	direct := w.ways()[0].dsn
-	if out, err := exec.CommandContext(ctx, postgresBin+"pgbench", "-i", "-s", "10", "-q", direct).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "pgbench"), "-i", "-s", "10", "-q", direct).CombinedOutput(); err != nil {
 		return fmt.Errorf("pgbench -i: %w: %s", err, out)
 	}
 	sql := fmt.Sprintf("create table bulk as select g as id, repeat('x', 92) as text from generate_series(1, %d) g; vacuum analyze bulk", s.rows)
 	for _, statement := range strings.Split(sql, "; ") {
-		if out, err := exec.CommandContext(ctx, postgresBin+"psql", "-q", "-c", statement, direct).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "psql"), "-q", "-c", statement, direct).CombinedOutput(); err != nil {
 			return fmt.Errorf("filling the bulk table: %w: %s", err, out)
 		}
 	}
@@ -122,7 +121,7 @@ var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
 func (w *world) pgbench(s settings, clients int, extra ...string) func(context.Context, way) (float64, error) {
 	return func(ctx context.Context, way way) (float64, error) {
 		args := append([]string{"-S", "-n", "-c", strconv.Itoa(clients), "-j", "1", "-T", strconv.Itoa(int(s.length.Seconds()))}, extra...)
-		out, err := exec.CommandContext(ctx, postgresBin+"pgbench", append(args, way.dsn)...).CombinedOutput()
+		out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "pgbench"), append(args, way.dsn)...).CombinedOutput()
 		if err != nil {
 			return 0, fmt.Errorf("pgbench: %w: %s", err, out)
 		}
@@ -138,7 +137,7 @@ func (w *world) pgbench(s settings, clients int, extra ...string) func(context.C
 func (w *world) copyOut(s settings) func(context.Context, way) (float64, error) {
 	return func(ctx context.Context, way way) (float64, error) {
 		began := time.Now()
-		out, err := exec.CommandContext(ctx, postgresBin+"psql", "-q", "-c", `\copy bulk to /dev/null`, way.dsn).CombinedOutput()
+		out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "psql"), "-q", "-c", `\copy bulk to /dev/null`, way.dsn).CombinedOutput()
 		if err != nil {
 			return 0, fmt.Errorf("copy: %w: %s", err, out)
 		}
@@ -163,7 +162,7 @@ func (w *world) memory(ctx context.Context, sessions int) error {
 		return err
 	}
 	for range (sessions + 99) / 100 {
-		cmd := exec.CommandContext(ctx, postgresBin+"pgbench", "-n", "-c", "100", "-j", "1", "-T", "900", "-f", script, dsn)
+		cmd := exec.CommandContext(ctx, filepath.Join(w.pgBin, "pgbench"), "-n", "-c", "100", "-j", "1", "-T", "900", "-f", script, dsn)
 		if err := cmd.Start(); err != nil {
 			return err
 		}
@@ -190,7 +189,7 @@ const settle = 2 * time.Minute
 func (w *world) awaitSessions(ctx context.Context, want int) error {
 	direct := w.ways()[0].dsn
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
-		out, err := exec.CommandContext(ctx, postgresBin+"psql", "-qAt", "-c", "select count(*) from pg_stat_activity where application_name = 'pgbench'", direct).Output()
+		out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "psql"), "-qAt", "-c", "select count(*) from pg_stat_activity where application_name = 'pgbench'", direct).Output()
 		if err != nil {
 			continue
 		}

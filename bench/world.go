@@ -25,6 +25,7 @@ type world struct {
 	dir            string
 	root           string // of the project
 	pg             string // port
+	pgBin          string // directory of PostgreSQL's programs
 	spread, single deployment
 	procs          []*exec.Cmd
 }
@@ -54,7 +55,11 @@ func newWorld() (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, root: root, pg: freePort(), spread: newDeployment("spread"), single: newDeployment("single")}
+	bin, err := exec.Command(filepath.Join(root, "scripts/pgbin")).Output()
+	if err != nil {
+		return nil, fmt.Errorf("looking for PostgreSQL: %w", err)
+	}
+	w := &world{dir: dir, root: root, pg: freePort(), pgBin: strings.TrimSpace(string(bin)), spread: newDeployment("spread"), single: newDeployment("single")}
 	return w, nil
 }
 
