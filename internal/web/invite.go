@@ -31,7 +31,7 @@ func (h *Handler) showLink(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) linkForm(w http.ResponseWriter, r *http.Request, status int, problem string) {
-	invite, err := h.Auth.Login.GetInvite(r.Context(), &sallyportv1.GetInviteRequest{
+	invite, err := h.cfg.Auth.Login.GetInvite(r.Context(), &sallyportv1.GetInviteRequest{
 		Token: r.PathValue("token"), ClientAddress: r.RemoteAddr,
 	})
 	if err != nil {
@@ -44,7 +44,7 @@ func (h *Handler) linkForm(w http.ResponseWriter, r *http.Request, status int, p
 	}
 	if uri := invite.GetTotpUri(); uri != "" {
 		if page.QR, err = qrCode(uri); err != nil {
-			h.Logger.Error("QR code failed", "error", err)
+			h.cfg.Logger.Error("QR code failed", "error", err)
 		}
 	}
 	h.page(w, status, "invite.html", page)
@@ -65,7 +65,7 @@ func (h *Handler) acceptLink(w http.ResponseWriter, r *http.Request) {
 		h.linkForm(w, r, http.StatusBadRequest, "The two passwords differ.")
 		return
 	}
-	res, err := h.Auth.Login.AcceptInvite(r.Context(), &sallyportv1.AcceptInviteRequest{
+	res, err := h.cfg.Auth.Login.AcceptInvite(r.Context(), &sallyportv1.AcceptInviteRequest{
 		Token: r.PathValue("token"), Password: r.PostForm.Get("password"),
 		TotpCode: strings.ReplaceAll(r.PostForm.Get("code"), " ", ""), ClientAddress: r.RemoteAddr,
 	})
@@ -77,7 +77,7 @@ func (h *Handler) acceptLink(w http.ResponseWriter, r *http.Request) {
 		h.page(w, fault.HTTPStatus(fault.KindOf(err)), "message.html", message{"This did not work", fault.Message(err)})
 		return
 	}
-	h.page(w, http.StatusOK, "done.html", map[string]string{"User": res.GetUser(), "Addr": h.PublicAddr})
+	h.page(w, http.StatusOK, "done.html", map[string]string{"User": res.GetUser(), "Addr": h.cfg.PublicAddr})
 }
 
 // qrCode returns an image of the text as a data URL.

@@ -33,7 +33,7 @@ type Config struct {
 
 // Handler serves pages and the public part of the API.
 type Handler struct {
-	Config
+	cfg       Config
 	templates *template.Template
 	mux       *http.ServeMux
 }
@@ -44,7 +44,7 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{Config: cfg, templates: templates, mux: http.NewServeMux()}
+	h := &Handler{cfg: cfg, templates: templates, mux: http.NewServeMux()}
 	h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/web/", http.StatusFound) })
 	h.mux.HandleFunc("GET /web/{$}", h.home)
 	h.mux.Handle("GET /web/static/", http.StripPrefix("/web/", http.FileServerFS(files)))
@@ -86,7 +86,7 @@ func secure(header http.Header) {
 
 // ping tells programs what cluster this is and where.
 func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
-	info, err := h.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+	info, err := h.cfg.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
 	if err != nil {
 		h.jsonError(w, err)
 		return
@@ -97,8 +97,8 @@ func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
 			"local": map[string]any{"name": ""}, "has_motd": info.GetMessageOfTheDay() != "",
 		},
 		"proxy": map[string]any{
-			"ssh":                 map[string]any{"public_addr": h.PublicAddr, "web_listen_addr": h.PublicAddr, "ssh_tunnel_public_addr": h.PublicAddr},
-			"db":                  map[string]any{"postgres_public_addr": h.PublicAddr},
+			"ssh":                 map[string]any{"public_addr": h.cfg.PublicAddr, "web_listen_addr": h.cfg.PublicAddr, "ssh_tunnel_public_addr": h.cfg.PublicAddr},
+			"db":                  map[string]any{"postgres_public_addr": h.cfg.PublicAddr},
 			"tls_routing_enabled": true,
 		},
 		"server_version":     info.GetServerVersion(),
@@ -121,7 +121,7 @@ func (h *Handler) jsonError(w http.ResponseWriter, err error) {
 func (h *Handler) page(w http.ResponseWriter, status int, name string, data any) {
 	var out strings.Builder
 	if err := h.templates.ExecuteTemplate(&out, name, data); err != nil {
-		h.Logger.Error("page failed", "page", name, "error", err)
+		h.cfg.Logger.Error("page failed", "page", name, "error", err)
 		http.Error(w, fault.Message(nil), http.StatusInternalServerError)
 		return
 	}
@@ -131,12 +131,12 @@ func (h *Handler) page(w http.ResponseWriter, status int, name string, data any)
 }
 
 func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
-	info, err := h.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+	info, err := h.cfg.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
 	if err != nil {
 		h.page(w, fault.HTTPStatus(fault.KindOf(err)), "message.html", message{"Not available", fault.Message(err)})
 		return
 	}
-	h.page(w, http.StatusOK, "home.html", map[string]string{"Cluster": info.GetClusterName(), "Addr": h.PublicAddr, "Version": h.Version})
+	h.page(w, http.StatusOK, "home.html", map[string]string{"Cluster": info.GetClusterName(), "Addr": h.cfg.PublicAddr, "Version": h.cfg.Version})
 }
 
 // sentence writes what errors say as pages say it: with a capital letter and a full stop.

@@ -31,7 +31,7 @@ type Config struct {
 }
 
 // Proxy serves one database.
-type Proxy struct{ Config }
+type Proxy struct{ cfg Config }
 
 // New returns a local proxy that does not serve yet.
 func New(cfg Config) *Proxy { return &Proxy{cfg} }
@@ -63,7 +63,7 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 		}
 		conns.Go(func() {
 			if err := p.serve(ctx, conn); err != nil && ctx.Err() == nil {
-				p.Logger.Error("connection failed", "error", err)
+				p.cfg.Logger.Error("connection failed", "error", err)
 			}
 		})
 	}
@@ -75,7 +75,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	client, first := conn.(splice.Conn), []byte(nil)
-	if p.Local != nil {
+	if p.cfg.Local != nil {
 		var err error
 		if client, first, err = p.startTLS(ctx, conn); err != nil {
 			return err
@@ -100,13 +100,13 @@ const handshakeTimeout = 15 * time.Second
 
 // Connect opens the TLS connection to the agent.
 func (p *Proxy) Connect(ctx context.Context) (*tls.Conn, error) {
-	config, err := p.TLS(ctx)
+	config, err := p.cfg.TLS(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	raw, err := p.Dial(ctx)
+	raw, err := p.cfg.Dial(ctx)
 	if err != nil {
 		return nil, fault.Wrap(fault.ConnectionProblem, err, "the proxy cannot be reached: %s", err)
 	}

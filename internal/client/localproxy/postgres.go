@@ -71,7 +71,7 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []b
 	if o.read != nil && o.read[0] != tlsHandshake {
 		return nil, nil, errors.Join(errNoTLS, writeFatal(client, errNoTLS))
 	}
-	inner := tls.Server(mux.Unread(client, o.read), p.Local)
+	inner := tls.Server(mux.Unread(client, o.read), p.cfg.Local)
 	if err := inner.HandshakeContext(ctx); err != nil {
 		return nil, nil, fmt.Errorf("client's TLS: %w", err)
 	}
