@@ -90,8 +90,8 @@ func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyp
 	one := &link{host: id.Name, cancels: make(chan cancelkey.Key, 16)}
 	c.links.add(one)
 	defer c.links.remove(one)
-	c.Logger.Info("agent connected", "host_id", id.Name)
-	defer c.Logger.Info("agent disconnected", "host_id", id.Name)
+	c.cfg.Logger.Info("agent connected", "host_id", id.Name)
+	defer c.cfg.Logger.Info("agent disconnected", "host_id", id.Name)
 	silence := time.AfterFunc(agentSilence, func() { cancel(errors.New("agent is silent")) })
 	defer silence.Stop()
 	received := make(chan error, 1)
@@ -125,7 +125,7 @@ func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyport
 	upkeep := time.NewTicker(upkeepEvery)
 	defer upkeep.Stop()
 	for {
-		changed := c.Cache.Changed()
+		changed := c.cfg.Cache.Changed()
 		if err := c.refuseLocked(id); err != nil {
 			return err
 		}
@@ -155,8 +155,8 @@ func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyport
 }
 
 func (c *control) refuseLocked(id *identity.Identity) error {
-	for _, lock := range cache.List[*resource.Lock](c.Cache, resource.KindLock) {
-		if access.MatchLock(lock, access.LockSubject{ServerID: id.Name}, c.Now()) {
+	for _, lock := range cache.List[*resource.Lock](c.cfg.Cache, resource.KindLock) {
+		if access.MatchLock(lock, access.LockSubject{ServerID: id.Name}, c.cfg.Now()) {
 			return access.LockedError(lock)
 		}
 	}

@@ -67,10 +67,10 @@ func (p *Proxy) passCancel(key cancelkey.Key, from string) {
 	if from != "" && !p.cancels.Allow(from) || !p.cancels.Allow(key.ClientAddress) {
 		return
 	}
-	if p.Local != nil && from != p.HostID {
+	if p.cfg.Local != nil && from != p.cfg.HostID {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if p.Local.Cancel(ctx, key) {
+		if p.cfg.Local.Cancel(ctx, key) {
 			return
 		}
 	}
@@ -78,4 +78,4 @@ func (p *Proxy) passCancel(key cancelkey.Key, from string) {
 }
 
 // Cancel passes on a cancel request that the agent in this process does not know.
-func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.HostID) }
+func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.cfg.HostID) }

@@ -61,7 +61,7 @@ type LocalAgent interface {
 
 // Proxy serves one port. Safe for concurrent use.
 type Proxy struct {
-	Config
+	cfg     Config
 	hub     tunnel.Hub
 	gate    *admission.Gate
 	reports *reports
@@ -77,7 +77,7 @@ type Proxy struct {
 
 // New returns a proxy that does not serve yet.
 func New(cfg Config) *Proxy {
-	return &Proxy{Config: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: cancelkey.NewLimit(cfg.Now), databases: directory{cache: cfg.Cache}}
+	return &Proxy{cfg: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: cancelkey.NewLimit(cfg.Now), databases: directory{cache: cfg.Cache}}
 }
 
 const (
@@ -92,13 +92,13 @@ const (
 func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
 	p.web, p.tunnel = mux.NewListener(listener.Addr()), mux.NewListener(listener.Addr())
 	webServer := &http.Server{
-		Handler: p.Pages, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: callTimeout, WriteTimeout: 2 * callTimeout,
+		Handler: p.cfg.Pages, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: callTimeout, WriteTimeout: 2 * callTimeout,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	tunnelServer := &http.Server{
 		Handler: admission.Recognise(p.tunnelHandler()), ConnContext: admission.ConnContext, ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: slog.NewLogLogger(p.Logger.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	var servers sync.WaitGroup
 	servers.Go(func() { _ = webServer.Serve(p.web) })       // ends with the listener
@@ -129,7 +129,7 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 		}
 		if err != nil {
 			if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() || isExhausted(err) {
-				p.Logger.Warn("cannot accept connections", "error", err)
+				p.cfg.Logger.Warn("cannot accept connections", "error", err)
 				select { // others must end first
 				case <-ctx.Done():
 				case <-time.After(50 * time.Millisecond):
@@ -154,7 +154,7 @@ func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(firstBytesWait))
 	if err := p.route(ctx, conn, visitor); err != nil {
-		p.Logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
+		p.cfg.Logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
 		_ = conn.Close()
 	}
 }

@@ -29,7 +29,7 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		return err
 	}
 	unread := mux.Unread(conn, hello.Raw)
-	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.Cluster); ok {
+	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.cfg.Cluster); ok {
 		return p.toAgent(ctx, conn, hello.Raw, id, visitor)
 	}
 	switch {
@@ -37,13 +37,13 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		return p.terminate(ctx, unread, hello.Protocols, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolAuth):
 		_ = conn.SetDeadline(time.Time{})
-		p.PassToAuth(ctx, unread, visitor)
+		p.cfg.PassToAuth(ctx, unread, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolTunnel):
-		p.serveTLS(p.tunnel, mtls.Server(p.HostCert, p.Trust, true, mtls.ProtocolHTTP2), unread, visitor, callTimeout)
+		p.serveTLS(p.tunnel, mtls.Server(p.cfg.HostCert, p.cfg.Trust, true, mtls.ProtocolHTTP2), unread, visitor, callTimeout)
 	case slices.ContainsFunc(hello.Protocols, isDatabaseProtocol):
 		return p.terminate(ctx, unread, hello.Protocols, visitor)
 	default:
-		p.serveTLS(p.web, mtls.Web(p.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread, visitor, 0)
+		p.serveTLS(p.web, mtls.Web(p.cfg.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread, visitor, 0)
 	}
 	return nil
 }
@@ -64,9 +64,9 @@ func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id str
 	}
 	var failures []error
 	for _, host := range hosts {
-		if host == p.HostID && p.Local != nil {
+		if host == p.cfg.HostID && p.cfg.Local != nil {
 			_ = conn.SetDeadline(time.Time{})
-			p.Local.Serve(ctx, mux.Unread(conn, hello), d, visitor.Known)
+			p.cfg.Local.Serve(ctx, mux.Unread(conn, hello), d, visitor.Known)
 			return nil
 		}
 		agent, err := p.hub.Dispatch(ctx, host, d)
@@ -96,7 +96,7 @@ func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor
 	}
 	_, _, err := splice.Join(c, a)
 	if err != nil && !errors.Is(err, io.EOF) {
-		p.Logger.Debug("session ended", "client", client.RemoteAddr().String(), "error", err)
+		p.cfg.Logger.Debug("session ended", "client", client.RemoteAddr().String(), "error", err)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor
 func (p *Proxy) agentsOf(id string) []string {
 	var hosts []string
 	for _, host := range p.databases.hostsOf(id) {
-		if host == p.HostID && p.Local != nil {
+		if host == p.cfg.HostID && p.cfg.Local != nil {
 			return []string{host}
 		}
 		if p.hub.Connected(host) {

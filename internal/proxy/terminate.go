@@ -26,7 +26,7 @@ import (
 // the usual way to the agent with it.
 func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, visitor *admission.Visitor) error {
 	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !isDatabaseProtocol(name) })
-	outer := tls.Server(conn, mtls.Server(p.WebCert, p.Trust, true, protocols...))
+	outer := tls.Server(conn, mtls.Server(p.cfg.WebCert, p.cfg.Trust, true, protocols...))
 	if err := outer.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
@@ -50,7 +50,7 @@ func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identit
 	switch {
 	case user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
 		return nil, fault.New(fault.AccessDenied, "the certificate is not one for a database; use the files that tsh db login stored")
-	case p.EndToEndOnly:
+	case p.cfg.EndToEndOnly:
 		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database's host as tsh db env prints it")
 	}
 	cert, err := p.sessionCertificate(ctx, raw)
@@ -79,7 +79,7 @@ func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certi
 	if err != nil {
 		return nil, err
 	}
-	res, err := p.Auth.Certificates.SignProxySession(ctx, &sallyportv1.SignProxySessionRequest{
+	res, err := p.cfg.Auth.Certificates.SignProxySession(ctx, &sallyportv1.SignProxySessionRequest{
 		PublicKey: public, UserCertificate: ca.EncodeCertificate(user),
 	})
 	if err != nil {
@@ -90,12 +90,12 @@ func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certi
 
 // dialAgent opens the end-to-end path to an agent, from this proxy's own other side.
 func (p *Proxy) dialAgent(ctx context.Context, client net.Conn, service string, cert *tls.Certificate, visitor *admission.Visitor) (*tls.Conn, error) {
-	name := route.ServerName(service, p.Cluster)
+	name := route.ServerName(service, p.cfg.Cluster)
 	near, far := net.Pipe()
-	conn := tls.Client(near, mtls.Named(name, p.Trust().Pool(ca.HostCA), cert))
+	conn := tls.Client(near, mtls.Named(name, p.cfg.Trust().Pool(ca.HostCA), cert))
 	p.conns.Go(func() {
 		if err := p.routeTLS(ctx, &addressed{Conn: far, client: client}, nil, visitor, ""); err != nil {
-			p.Logger.Debug("connection refused", "client", client.RemoteAddr().String(), "error", err)
+			p.cfg.Logger.Debug("connection refused", "client", client.RemoteAddr().String(), "error", err)
 			_ = far.Close()
 		}
 	})
