@@ -106,7 +106,7 @@ func (a *Agent) Run(ctx, drain context.Context) error {
 	spoolCtx, stopSpool := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSpool()
 	parts.Go(func() { _ = a.Spool.Run(spoolCtx) })
-	uploads := &uploader{agent: a}
+	uploads := &uploader{agent: a, lost: make(map[string]uint64)}
 	uploaded := make(chan struct{})
 	go func() {
 		defer close(uploaded)

@@ -48,6 +48,13 @@ func (d *delivery) succeeded(upTo uint64) {
 	}
 }
 
+// works notes that everything there is was delivered.
+func (d *delivery) works() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.since = time.Time{}
+}
+
 // failed notes that the log could not be reached.
 func (d *delivery) failed(now time.Time) {
 	d.mu.Lock()

@@ -48,6 +48,7 @@ type authority struct {
 	sallyportv1connect.UnimplementedCertificateServiceHandler
 	sallyportv1connect.UnimplementedAuditServiceHandler
 	host, user *ca.Authority
+	spool      string // directory of agents' spools; set before they start
 
 	mu      sync.Mutex
 	stored  []resource.Resource          // what agents watch
@@ -60,7 +61,7 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{servers: make(map[string]resource.Resource)}
+	a := &authority{servers: make(map[string]resource.Resource), spool: filepath.Join(t.TempDir(), "spool")}
 	for typ, to := range map[ca.Type]**ca.Authority{ca.HostCA: &a.host, ca.UserCA: &a.user} {
 		made, err := ca.New(typ, cluster, time.Now())
 		if err != nil {
@@ -255,7 +256,7 @@ func (a *authority) start(t *testing.T, change func(*agent.Config), static ...*r
 	local, client := authapi.NewLocal(a.handler(), &identity.Identity{Kind: identity.Host, Name: hostID, SystemRoles: []string{"Db"}})
 	log := &logBuffer{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	journal, err := spool.Open(spool.Config{Dir: filepath.Join(t.TempDir(), "spool"), SegmentSize: 1 << 20})
+	journal, err := spool.Open(spool.Config{Dir: a.spool, SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

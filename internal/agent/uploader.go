@@ -8,7 +8,6 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
-	"sallyport/internal/authapi/sallyportv1"
 )
 
 const (
@@ -20,7 +19,10 @@ const (
 )
 
 // uploader brings events from the spool to the auth server, in order, and deletes what has arrived.
-type uploader struct{ agent *Agent }
+type uploader struct {
+	agent *Agent
+	lost  map[string]uint64 // records directly behind the acknowledged ones that were set aside, by stream
+}
 
 // run works until the context ends.
 func (u *uploader) run(ctx context.Context) {
@@ -48,12 +50,13 @@ func (u *uploader) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// What dead processes left must not hold up what this one records.
 	if err := s.Recover(ctx, u.endLost); err != nil {
-		return err
+		u.agent.Logger.Error("ends of lost sessions were not written; trying again", "error", err)
 	}
 	for _, q := range queues[1:] {
-		if err := u.drain(ctx, q); err != nil {
-			return err
+		if err := u.drain(ctx, q); err != nil && ctx.Err() == nil {
+			u.agent.Logger.Warn("events of an earlier process wait on this host's disk; trying again", "stream", q.Stream(), "error", err)
 		}
 	}
 	follow, cancel := context.WithTimeout(ctx, adoptEvery)
@@ -63,6 +66,7 @@ func (u *uploader) deliver(ctx context.Context) error {
 		if err := u.drain(ctx, own); err != nil {
 			return err
 		}
+		u.agent.delivered.works()
 		if err := own.Wait(follow); err != nil {
 			if follow.Err() != nil {
 				return nil
@@ -84,9 +88,11 @@ func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
 		if len(batch.Lines) == 0 {
 			return nil
 		}
-		if err := u.submit(ctx, q.Stream(), batch); err != nil {
+		lost, err := u.submit(ctx, q.Stream(), batch, u.lost[q.Stream()])
+		if err != nil {
 			return errors.Join(err, q.Rewind())
 		}
+		u.lost[q.Stream()] = lost
 		if err := q.Ack(batch.Cursor); err != nil {
 			return err
 		}
@@ -94,15 +100,6 @@ func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
 			u.agent.delivered.succeeded(batch.FirstSeq + uint64(len(batch.Lines)))
 		}
 	}
-}
-
-func (u *uploader) submit(ctx context.Context, stream string, batch spool.Batch) error {
-	ctx, cancel := context.WithTimeout(ctx, submitWait)
-	defer cancel()
-	_, err := u.agent.Auth.Audit.SubmitEvents(ctx, &sallyportv1.SubmitEventsRequest{
-		Stream: stream, FirstSequence: batch.FirstSeq, Events: batch.Lines, Lost: batch.Lost,
-	})
-	return err
 }
 
 func (u *uploader) recordDamage(damages []spool.Damage) {
