@@ -45,7 +45,14 @@ func run(ctx context.Context, cfg *config.Config) (err error) {
 	drain, stopDrain := context.WithCancelCause(ctx)
 	defer stopDrain(nil)
 	defer stopWork(nil)
+	reload := make(chan struct{}, 1)
 	s := &stopper{
+		reload: func() {
+			select {
+			case reload <- struct{}{}:
+			default: // it is about to happen
+			}
+		},
 		stopWork: stopWork, stopSessions: stopDrain, delay: cfg.ShutdownDelay, patience: drainTime, logger: logger,
 		kill: func(by syscall.Signal) {
 			removePID()
@@ -61,7 +68,7 @@ func run(ctx context.Context, cfg *config.Config) (err error) {
 		defer close(stopped)
 		s.listen(signals, finished)
 	}()
-	err = service.Run(work, drain, cfg, logger)
+	err = service.Process{Reload: reload}.Run(work, drain, cfg, logger)
 	close(finished)
 	<-stopped
 	if errors.Is(err, context.Canceled) && work.Err() != nil {

@@ -81,8 +81,8 @@ runs an auth service and a proxy: a cluster on one host.
 
 Flags count more than the environment, the environment more than the file. SIGTERM and SIGINT stop the daemon and
 end running sessions; SIGQUIT takes no new sessions and waits up to ten minutes for the running ones, or until the
-next signal. One more SIGTERM or SIGINT while the daemon stops ends it at once. SIGHUP changes nothing: restart the
-daemon after changes of the configuration.`,
+next signal. One more SIGTERM or SIGINT while the daemon stops ends it at once. SIGHUP reads the web
+certificates again, which happens within a minute anyway; other changes of the configuration need a restart.`,
 		Example: `  teleport start
   teleport start --config=/etc/teleport.yaml
   teleport start --roles=db --auth-server=teleport.example.com:443 --token=/tmp/token --config=/etc/teleport.yaml`,

@@ -11,20 +11,20 @@ import (
 
 // stopper turns signals into the end of the daemon. The first SIGTERM or SIGINT ends everything, SIGQUIT
 // lets sessions end by themselves first; a further signal ends those sessions; SIGTERM or SIGINT after
-// that kills the process.
+// that kills the process. SIGHUP reads certificates again.
 type stopper struct {
 	stopWork     context.CancelCauseFunc // no new sessions
 	stopSessions context.CancelCauseFunc
 	delay        time.Duration // between the first signal and stopWork
 	patience     time.Duration // between stopWork and stopSessions after SIGQUIT
 	kill         func(by syscall.Signal)
+	reload       func() // reads certificates again
 	logger       *slog.Logger
 }
 
 var (
-	errStopped  = errors.New("the service is shutting down")
-	errDrained  = errors.New("the service is shutting down and waited long enough")
-	errNoReload = "the configuration is read at the start only; restart to apply changes"
+	errStopped = errors.New("the service is shutting down")
+	errDrained = errors.New("the service is shutting down and waited long enough")
 )
 
 // listen acts on signals until finished is closed.
@@ -47,7 +47,8 @@ func (s *stopper) listen(signals <-chan os.Signal, finished <-chan struct{}) {
 		case sig := <-signals:
 			switch {
 			case sig == syscall.SIGHUP:
-				s.logger.Warn("signal changes nothing", "signal", sig.String(), "reason", errNoReload)
+				s.logger.Info("reading web certificates again; other changes of the configuration need a restart", "signal", sig.String())
+				s.reload()
 			case !stopping:
 				stopping = true
 				s.logger.Info("stopping", "signal", sig.String(), "delay", s.delay)

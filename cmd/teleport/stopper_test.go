@@ -25,8 +25,9 @@ func stopping(t *testing.T, delay time.Duration, steps ...any) string {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stopper{
 			stopWork: func(error) { record("work") }, stopSessions: func(error) { record("sessions") },
-			kill:  func(syscall.Signal) { record("killed") },
-			delay: delay, patience: drainTime, logger: slog.New(slog.DiscardHandler),
+			kill:   func(syscall.Signal) { record("killed") },
+			reload: func() { record("reloaded") },
+			delay:  delay, patience: drainTime, logger: slog.New(slog.DiscardHandler),
 		}
 		signals, finished := make(chan os.Signal), make(chan struct{})
 		stopped := make(chan struct{})
@@ -69,7 +70,7 @@ func TestSignalsEndTheDaemonInSteps(t *testing.T) {
 		{"SIGTERM after SIGQUIT ends sessions, and kills the next time", 0, []any{quit, term, term}, "work | work sessions | killed |"},
 		{"the delay comes first", time.Minute, []any{term, 59 * time.Second, 2 * time.Second}, "| | work sessions |"},
 		{"a second signal ends the delay", time.Minute, []any{term, term}, "| work sessions |"},
-		{"SIGHUP changes nothing", 0, []any{hup, hup}, "| |"},
+		{"SIGHUP reads certificates again and ends nothing", 0, []any{hup, hup}, "reloaded | reloaded |"},
 	} {
 		t.Run(test.rule, func(t *testing.T) {
 			if got := stopping(t, test.delay, test.steps...); got != test.want {

@@ -44,11 +44,17 @@ type Daemon struct {
 // StartDaemon runs a daemon until the test ends or Stop is called.
 func StartDaemon(t testing.TB, cfg *config.Config) *Daemon {
 	t.Helper()
+	return StartDaemonAt(t, cfg, time.Now)
+}
+
+// StartDaemonAt is StartDaemon for a host with another clock.
+func StartDaemonAt(t testing.TB, cfg *config.Config, now func() time.Time) *Daemon {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	drain, kill := context.WithCancel(context.Background())
 	d := &Daemon{Config: cfg, stop: stop, kill: kill, done: make(chan error, 1), log: &lockedBuffer{}}
 	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() { d.done <- service.Run(ctx, drain, cfg, logger) }()
+	go func() { d.done <- service.Process{Now: now}.Run(ctx, drain, cfg, logger) }()
 	t.Cleanup(func() {
 		d.Stop(t)
 		if t.Failed() {

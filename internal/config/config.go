@@ -93,6 +93,8 @@ type Proxy struct {
 	ListenAddr  string   // web_listen_addr, host:port
 	PublicAddrs []string // host:port; empty means nodename and the listener's port
 	KeyPairs    []KeyPair
+	// KeyPairsReload is how often the files of the certificates are looked at for changes.
+	KeyPairsReload time.Duration
 	// EndToEndOnly turns away clients for whom the proxy would have to end TLS.
 	EndToEndOnly bool
 }
@@ -154,6 +156,7 @@ const (
 	defaultProxyPort      = "3080"
 	defaultMaxConnections = 15000
 	defaultPollInterval   = 5 * time.Minute
+	defaultReload         = time.Minute
 )
 
 // Default returns what a daemon without a file runs with: a cluster on one host.
@@ -171,7 +174,7 @@ func defaults() *Config {
 		MaxConnections: defaultMaxConnections,
 		Storage:        Storage{Type: "sqlite", Sync: "FULL"},
 		Auth:           Auth{Enabled: true, ListenAddr: "0.0.0.0:" + defaultAuthPort},
-		Proxy:          Proxy{Enabled: true, ListenAddr: "0.0.0.0:" + defaultProxyPort},
+		Proxy:          Proxy{Enabled: true, ListenAddr: "0.0.0.0:" + defaultProxyPort, KeyPairsReload: defaultReload},
 		Discovery:      Discovery{PollInterval: defaultPollInterval},
 	}
 }

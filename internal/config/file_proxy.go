@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"time"
 
 	"sallyport/internal/resource"
 )
@@ -19,7 +20,7 @@ type proxySection struct {
 	// HTTPSKeyFile and HTTPSCertFile are the older form for a single certificate.
 	HTTPSKeyFile  string `yaml:"https_key_file"`
 	HTTPSCertFile string `yaml:"https_cert_file"`
-	// HTTPSKeyPairsReload, the interval of reading certificates again, is 0 here: they are read at the start.
+	// HTTPSKeyPairsReload is how often the certificates' files are looked at for changes. Default 1m.
 	HTTPSKeyPairsReload duration `yaml:"https_keypairs_reload_interval"`
 	// EndToEndOnly turns away clients that cannot name their database in the ClientHello, for whom the proxy
 	// would have to end TLS. Default no.
@@ -88,7 +89,7 @@ func (s *proxySection) apply(p *problems, c *Config) {
 	}
 	s.applyOldKeyPair(p, c)
 	if s.HTTPSKeyPairsReload > 0 {
-		p.warn(at+"https_keypairs_reload_interval", "certificates are read at the start only; restart to use new ones")
+		c.Proxy.KeyPairsReload = time.Duration(s.HTTPSKeyPairsReload)
 	}
 	if s.ACME.Enabled {
 		p.warn(at+"acme.enabled", "certificates are not fetched from an ACME authority; name the files of one in https_keypairs, or the proxy makes a self-signed one")

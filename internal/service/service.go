@@ -33,10 +33,24 @@ import (
 	"sallyport/internal/web"
 )
 
+// Process is what a daemon gets from outside besides its configuration. The zero value is a good one.
+type Process struct {
+	Now    func() time.Time // default time.Now
+	Reload <-chan struct{}  // tells the daemon to read certificates again; may be nil
+}
+
+// Run is Process.Run of an ordinary process.
+func Run(ctx, drain context.Context, cfg *config.Config, logger *slog.Logger) error {
+	return Process{}.Run(ctx, drain, cfg, logger)
+}
+
 // Run runs the services of the configuration. When ctx ends they take no new work; when drain ends, running
 // sessions end too. Run returns when everything it started has stopped.
-func Run(ctx, drain context.Context, cfg *config.Config, logger *slog.Logger) error {
-	d := &daemon{cfg: cfg, logger: logger, now: time.Now, health: newHealth(time.Now)}
+func (p Process) Run(ctx, drain context.Context, cfg *config.Config, logger *slog.Logger) error {
+	if p.Now == nil {
+		p.Now = time.Now
+	}
+	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, health: newHealth(p.Now)}
 	return d.run(ctx, drain)
 }
 
@@ -45,6 +59,7 @@ type daemon struct {
 	cfg    *config.Config
 	logger *slog.Logger
 	now    func() time.Time
+	reload <-chan struct{}
 	health *health
 
 	hostID string
@@ -235,7 +250,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 		return err
 	}
 	public := d.publicAddr(listener)
-	webCert, err := d.webCertificate(public)
+	certs, err := d.webCertificates(public)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -246,7 +261,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 	}
 	cfg := proxy.Config{
 		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
-		WebCert: webCert, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
+		WebCert: certs.get, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
 		Limits: admission.Defaults(d.cfg.MaxConnections), EndToEndOnly: d.cfg.Proxy.EndToEndOnly,
 	}
 	if d.agent != nil {
@@ -255,6 +270,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 	d.proxy = proxy.New(cfg)
 	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener) })
 	group.Go(func() error { d.announceProxy(ctx, public); return nil })
+	group.Go(func() error { certs.run(ctx, d.cfg.Proxy.KeyPairsReload, d.reload); return nil })
 	logger.Info("proxy is listening", "address", listener.Addr().String(), "public_address", public)
 	return nil
 }
