@@ -30,7 +30,7 @@ func (f *startFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.CAPins, "ca-pin", nil, "`pin` of the cluster's authority as tctl status prints it, or a file with pins; may be repeated")
 	flags.StringVar(&f.DiagAddr, "diag-addr", "", "`address` for health checks and metrics over plain HTTP, such as 127.0.0.1:3000")
 	flags.BoolVar(&f.Insecure, "insecure", false, "do not verify the web certificate of the proxy; the auth service is verified in any case")
-	flags.BoolVar(&f.SkipVersionCheck, "skip-version-check", false, "join clusters of other versions too")
+	flags.BoolVar(&f.SkipVersionCheck, "skip-version-check", false, "accepted, without effect: versions are not compared")
 }
 
 // load returns the configuration: the flags laid over the environment, the file and the defaults.
@@ -98,7 +98,7 @@ certificates again, which happens within a minute anyway; other changes of the c
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.Roles, "roles", "r", nil, "services to run: auth, proxy and db, between commas")
 	flags.StringVar(&f.Nodename, "nodename", "", "`name` of this host in listings; the host's name by default")
-	flags.StringVar(&f.AdvertiseIP, "advertise-ip", "", "`host` under which others reach this process")
+	flags.StringVar(&f.AdvertiseIP, "advertise-ip", "", "`host` under which others reach the proxy if it has no public address")
 	flags.StringVarP(&f.ListenIP, "listen-ip", "l", "", "`ip` address to listen on; all by default")
 	flags.StringVar(&f.Labels, "labels", "", "accepted, without effect: `labels` of databases are in the configuration")
 	flags.StringVar(&f.Bootstrap, "bootstrap", "", "`file` with resources that a new cluster begins with; ignored afterwards")

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
 
@@ -150,6 +152,9 @@ func (a *Agent) overdue(l *live) error {
 		return fault.New(fault.AccessDenied, "your certificate expired at %s; log in again with tsh login", l.expires.UTC().Format(time.RFC3339))
 	}
 	if limit := options.ClientIdleTimeout; limit > 0 && now.Sub(l.session.LastActivity()) > limit {
+		if network, ok := cache.Get[*resource.NetworkingConfig](a.Cache, resource.KindNetworkingConfig, resource.NameNetworkingConfig); ok && network.Spec.IdleTimeoutMessage != "" {
+			return fault.New(fault.LimitExceeded, "%s", network.Spec.IdleTimeoutMessage)
+		}
 		return fault.New(fault.LimitExceeded, "the session was idle for more than %s", limit)
 	}
 	return nil

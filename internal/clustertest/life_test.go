@@ -123,6 +123,20 @@ func TestIdleSessionsEndWithTheReason(t *testing.T) {
 	}
 }
 
+func TestIdleMessageOfTheClusterIsWhatTheClientReads(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{})
+	s.Apply(t, "kind: cluster_networking_config\nversion: v2\nspec: {client_idle_timeout: 2s, idle_timeout_message: gone to lunch}\n")
+	conn := s.session(t, "orders")
+	clustertest.Eventually(t, "the idle session is ended", func() error {
+		if len(s.Events(t, []string{"db.session.end"}, "gone to lunch")) == 0 {
+			return errors.New("no end event")
+		}
+		return nil
+	})
+	endsWith(t, conn, "gone to lunch")
+}
+
 func TestDynamicDatabasesComeChangeAndGo(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Start(t, clustertest.Options{})

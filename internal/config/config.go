@@ -17,7 +17,7 @@ type Config struct {
 	DataDir     string
 	PIDFile     string
 	DiagAddr    string // host:port of /healthz, /readyz and /metrics; empty for none
-	AdvertiseIP string // host under which others reach this process; empty means Nodename
+	AdvertiseIP string // host under which others reach the proxy when it has no public address; empty means Nodename
 
 	// Joining, for a process without its own auth service.
 	Token      string   // value, or absolute path of a file that holds it; see ReadSecret
@@ -31,11 +31,10 @@ type Config struct {
 	AuthAddrMayBeProxy bool
 	Insecure           bool // the proxy's web certificate is not verified
 
-	SkipVersionCheck bool
-	ShutdownDelay    time.Duration
-	Log              Log
-	MaxConnections   int // of one client address, for each service
-	Storage          Storage
+	ShutdownDelay  time.Duration
+	Log            Log
+	MaxConnections int // of one client address, for each service
+	Storage        Storage
 
 	Auth      Auth
 	Proxy     Proxy
@@ -77,9 +76,8 @@ type Storage struct {
 // Auth is the authority's part.
 type Auth struct {
 	Enabled      bool
-	ClusterName  string   // of a new cluster; by default made from the host's name
-	ListenAddr   string   // host:port
-	PublicAddrs  []string // host or host:port
+	ClusterName  string // as configured; see NewClusterName
+	ListenAddr   string // host:port
 	StaticTokens []*resource.Token
 	// Settings are the singleton resources that the file sets; empty when it sets none.
 	Settings []resource.Resource
@@ -179,13 +177,18 @@ func defaults() *Config {
 	}
 }
 
+// NewClusterName returns the name that a new cluster gets: the configured one, or one made from the host's.
+func (c *Config) NewClusterName() string {
+	if c.Auth.ClusterName != "" {
+		return c.Auth.ClusterName
+	}
+	return hostLabels(c.Nodename)
+}
+
 // fillHost fills in what depends on the host and on other settings.
 func (c *Config) fillHost(env Env) {
 	if c.Nodename == "" {
 		c.Nodename = env.Hostname
-	}
-	if c.Auth.ClusterName == "" {
-		c.Auth.ClusterName = hostLabels(c.Nodename)
 	}
 	if c.Storage.Path == "" {
 		c.Storage.Path = c.DataDir + "/backend"

@@ -135,6 +135,6 @@ type noEffect struct{}
 
 func (*noEffect) fromNode(p *problems, n *yamlnode.Node, path string) {
 	if !n.Empty() {
-		p.warn(path, "this key has no effect in this program")
+		p.warn(path, noEffectText)
 	}
 }

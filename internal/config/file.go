@@ -53,7 +53,7 @@ type teleportSection struct {
 	JoinParams joinSection `yaml:"join_params"`
 	// CAPin, one or a list: sha256:<hex>, or the absolute path of a file with pins.
 	CAPin textList `yaml:"ca_pin"`
-	// AdvertiseIP is the host under which others reach this process.
+	// AdvertiseIP is the host under which others reach the proxy when proxy_service.public_addr names none.
 	AdvertiseIP string `yaml:"advertise_ip"`
 	// DiagAddr is where /healthz, /readyz and /metrics are served, as in 127.0.0.1:3000. Default: nowhere.
 	DiagAddr string `yaml:"diag_addr"`

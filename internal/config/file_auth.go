@@ -16,19 +16,26 @@ type authSection struct {
 	ClusterName string `yaml:"cluster_name"`
 	// ListenAddr: default 0.0.0.0:3025.
 	ListenAddr string `yaml:"listen_addr"`
-	// PublicAddr, one or a list: further names under which agents reach this service.
+	// PublicAddr has no effect: hosts know this service by its certificate, under whatever name they reach it.
 	PublicAddr textList `yaml:"public_addr"`
 	// Tokens that never expire, as in "db,node:secret"; the secret may be the absolute path of a file.
 	Tokens textList `yaml:"tokens"`
 	// Authentication holds the rules for logging in.
 	Authentication authenticationSection `yaml:"authentication"`
 	// SessionRecording: node, node-sync, proxy, proxy-sync or off. Default node.
-	SessionRecording    string         `yaml:"session_recording"`
-	ProxyChecksHostKeys *resource.Bool `yaml:"proxy_checks_host_keys"`
+	SessionRecording string `yaml:"session_recording"`
+	// SessionRecordingStartGate is where the start of a session must be durable before its database is dialled:
+	// local, on the agent's disk, or auth, in the audit log. Default local.
+	SessionRecordingStartGate string `yaml:"session_recording_start_gate"`
+	// SessionRecordingOutageBudget is for how long sessions go on while events cannot be delivered; never ends
+	// them only when the agent's disk is full. Default 15m.
+	SessionRecordingOutageBudget *duration      `yaml:"session_recording_outage_budget"`
+	ProxyChecksHostKeys          *resource.Bool `yaml:"proxy_checks_host_keys"`
 	// ClientIdleTimeout ends sessions in which nothing happens. Default never.
-	ClientIdleTimeout        duration `yaml:"client_idle_timeout"`
-	ClientIdleTimeoutMessage string   `yaml:"client_idle_timeout_message"`
-	// WebIdleTimeout ends logins to the web pages. Default 10m.
+	ClientIdleTimeout duration `yaml:"client_idle_timeout"`
+	// ClientIdleTimeoutMessage is what the user of such a session reads. Default: a sentence with the time.
+	ClientIdleTimeoutMessage string `yaml:"client_idle_timeout_message"`
+	// WebIdleTimeout and the keys up to SSHDialTimeout, but one, are kept in the cluster's settings and have no effect.
 	WebIdleTimeout duration `yaml:"web_idle_timeout"`
 	// DisconnectExpiredCert ends sessions when the user's certificate does. Default no.
 	DisconnectExpiredCert  resource.Bool            `yaml:"disconnect_expired_cert"`
@@ -39,7 +46,7 @@ type authSection struct {
 	ProxyListenerMode      resource.ListenerMode    `yaml:"proxy_listener_mode"`
 	CaseInsensitiveRouting resource.Bool            `yaml:"case_insensitive_routing"`
 	SSHDialTimeout         duration                 `yaml:"ssh_dial_timeout"`
-	// MessageOfTheDay is shown at logins and must be acknowledged. Default: none.
+	// MessageOfTheDay is shown at logins. Default: none.
 	MessageOfTheDay string `yaml:"message_of_the_day"`
 
 	ProxyProtocol    noEffect `yaml:"proxy_protocol"`
@@ -104,12 +111,15 @@ func (a *authSection) apply(p *problems, c *Config, env Env) {
 			p.add(a.PublicAddr.at(p, "auth_service.public_addr", i), "%q is not a host name or an IP address", host)
 		}
 	}
-	c.Auth.PublicAddrs = a.PublicAddr
 	for i, text := range a.Tokens {
 		if token := staticToken(p, a.Tokens.at(p, "auth_service.tokens", i), text, env); token != nil {
 			c.Auth.StaticTokens = append(c.Auth.StaticTokens, token)
 		}
 	}
+	p.warnNoEffect("auth_service.", "public_addr", "keep_alive_interval", "keep_alive_count_max", "session_control_timeout", "routing_strategy",
+		"proxy_listener_mode", "case_insensitive_routing", "ssh_dial_timeout", "web_idle_timeout", "proxy_checks_host_keys")
+	p.warnNoEffect("auth_service.authentication.", "local_auth", "connector_name", "webauthn", "u2f", "passwordless", "headless",
+		"device_trust.auto_enroll", "signature_algorithm_suite")
 	a.applyLogin(p, c)
 	a.applyNetworking(p, c)
 	a.applyRecording(p, c)
@@ -201,13 +211,24 @@ func (a *authSection) applyNetworking(p *problems, c *Config) {
 }
 
 func (a *authSection) applyRecording(p *problems, c *Config) {
-	if !p.has("auth_service.session_recording", "auth_service.proxy_checks_host_keys") {
+	const at = "auth_service.session_recording"
+	if !p.has(at, at+"_start_gate", at+"_outage_budget", "auth_service.proxy_checks_host_keys") {
 		return
 	}
-	r := &resource.RecordingConfig{Spec: resource.RecordingConfigSpec{Mode: a.SessionRecording, ProxyChecksHostKeys: a.ProxyChecksHostKeys}}
+	r := &resource.RecordingConfig{Spec: resource.RecordingConfigSpec{Mode: a.SessionRecording, ProxyChecksHostKeys: a.ProxyChecksHostKeys,
+		StartGate: a.SessionRecordingStartGate}}
+	if budget := a.SessionRecordingOutageBudget; budget != nil {
+		r.Spec.OutageBudget = resource.Duration(*budget)
+		if *budget == 0 {
+			r.Spec.OutageBudget = -1 // never
+		}
+	}
 	c.addSetting(p, r, resource.KindRecordingConfig, resource.NameRecordingConfig, func(key string) string {
-		if key == "mode" {
-			key = "session_recording"
+		switch key {
+		case "mode":
+			return at
+		case "start_gate", "outage_budget":
+			return at + "_" + key
 		}
 		return "auth_service." + key
 	})

@@ -40,6 +40,9 @@ func (c *Config) ApplyFlags(f Flags) error {
 	} else if f.Labels != "" {
 		p.warn("--labels", "has no effect in this program; labels of databases are written in the configuration file")
 	}
+	if c.AdvertiseIP != "" && !c.Proxy.Enabled {
+		p.warn("--advertise-ip", "has an effect in a process with a proxy only: nobody connects to the other services by this address")
+	}
 	c.Auth.Bootstrap = append(c.Auth.Bootstrap, p.resources("--bootstrap", f.Bootstrap, c.Auth.Enabled)...)
 	startup := p.resources("--apply-on-startup", f.ApplyOnStartup, c.Auth.Enabled)
 	for _, r := range startup {
@@ -65,11 +68,7 @@ func (c *Config) applyPlain(p *problems, f Flags) {
 			*to = value
 		}
 	}
-	hostNamed := c.Auth.ClusterName == hostLabels(c.Nodename)
 	set(&c.Nodename, f.Nodename)
-	if hostNamed {
-		c.Auth.ClusterName = hostLabels(c.Nodename)
-	}
 	set(&c.AdvertiseIP, f.AdvertiseIP)
 	set(&c.PIDFile, f.PIDFile)
 	set(&c.Token, f.Token)
@@ -98,7 +97,9 @@ func (c *Config) applyPlain(p *problems, f Flags) {
 		c.CAPins = f.CAPins
 	}
 	c.Insecure = c.Insecure || f.Insecure
-	c.SkipVersionCheck = c.SkipVersionCheck || f.SkipVersionCheck
+	if f.SkipVersionCheck {
+		p.warn("--skip-version-check", "has no effect: versions are not compared in any case")
+	}
 }
 
 func withHost(address, host string) string {

@@ -35,8 +35,13 @@ db_service: {enabled: yes}
 		t.Fatal(err)
 	}
 	if c.Nodename != "from-flag" || c.Token != "flag-token" || c.PIDFile != "/flag.pid" || c.DiagAddr != "127.0.0.1:3000" || c.AdvertiseIP != "10.0.0.1" ||
-		!c.Insecure || !c.SkipVersionCheck || c.Log.Severity != "DEBUG" || !reflect.DeepEqual(c.CAPins, []string{testPin}) {
+		!c.Insecure || c.Log.Severity != "DEBUG" || !reflect.DeepEqual(c.CAPins, []string{testPin}) {
 		t.Errorf("configuration is %+v", c)
+	}
+	for _, flag := range []string{"--skip-version-check: has no effect", "--advertise-ip: has an effect in a process with a proxy only"} {
+		if !strings.Contains(strings.Join(c.Warnings, "\n"), flag) {
+			t.Errorf("no warning %q in %q", flag, c.Warnings)
+		}
 	}
 	if c.ProxyAddr != "" || c.AuthAddr != "flag.example.com:443" || !c.AuthAddrMayBeProxy {
 		t.Errorf("addresses are proxy %q, auth %q", c.ProxyAddr, c.AuthAddr)
@@ -183,5 +188,38 @@ func TestADatabaseOnTheCommandLine(t *testing.T) {
 	}
 	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "named orders after its host") {
 		t.Errorf("warnings are %v, want one about the name", c.Warnings)
+	}
+}
+
+func TestAllAddressesOfTheClusterAreKept(t *testing.T) {
+	t.Parallel()
+	const listed = "teleport: {auth_servers: ['a.example.com:1', 'b.example.com:2', c.example.com]}\nauth_service: {enabled: no}"
+	for rule, test := range map[string]struct {
+		flags []string
+		want  []string
+	}{
+		"of the file":  {nil, []string{"a.example.com:1", "b.example.com:2", "c.example.com:3025"}},
+		"of the flags": {[]string{"d.example.com:4", "e.example.com:5"}, []string{"d.example.com:4", "e.example.com:5"}},
+	} {
+		c := mustParse(t, listed)
+		if err := c.ApplyFlags(config.Flags{AuthServers: test.flags}); err != nil {
+			t.Fatal(err)
+		}
+		if got := append([]string{c.AuthAddr}, c.OtherAddrs...); !reflect.DeepEqual(got, test.want) || len(c.Warnings) != 0 {
+			t.Errorf("%s: %v, warnings %v", rule, got, c.Warnings)
+		}
+	}
+}
+
+// TestRenamedHostKeepsItsCluster reads a file without a cluster's name: nothing is configured then that could
+// differ from the name that the cluster got when the host was called otherwise.
+func TestRenamedHostKeepsItsCluster(t *testing.T) {
+	t.Parallel()
+	c := mustParse(t, "auth_service: {enabled: yes}")
+	if err := c.ApplyFlags(config.Flags{Nodename: "Other_Name.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	if c.Auth.ClusterName != "" || c.NewClusterName() != "other-name.example.com" {
+		t.Errorf("configured is %q, a new cluster is called %q", c.Auth.ClusterName, c.NewClusterName())
 	}
 }

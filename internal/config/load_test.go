@@ -153,7 +153,7 @@ func TestAnEmptyFileIsTheDefault(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "# nothing\n", "version: v3\nteleport:\nauth_service:\n", "---\n"} {
 		c := mustParse(t, text)
-		if !c.Auth.Enabled || !c.Proxy.Enabled || c.Nodename != "db-host.example.com" || c.Auth.ClusterName != "db-host.example.com" {
+		if !c.Auth.Enabled || !c.Proxy.Enabled || c.Nodename != "db-host.example.com" || c.NewClusterName() != "db-host.example.com" {
 			t.Errorf("%q gives %+v", text, c)
 		}
 	}
@@ -423,5 +423,26 @@ func TestCommandsOfDynamicDatabasesAreOffUnlessSwitchedOn(t *testing.T) {
 		if got := mustParse(t, text).Databases.RunDynamicCommands; got != want {
 			t.Errorf("%s: %t", text, got)
 		}
+	}
+}
+
+func TestFileSetsAllRulesOfRecording(t *testing.T) {
+	for text, want := range map[string]resource.RecordingConfigSpec{
+		"session_recording: node": {StartGate: resource.StartGateLocal, OutageBudget: resource.Duration(resource.DefaultOutageBudget)},
+		"session_recording_start_gate: auth, session_recording_outage_budget: 2m": {StartGate: resource.StartGateAuth, OutageBudget: resource.Duration(2 * time.Minute)},
+		"session_recording_outage_budget: never":                                  {StartGate: resource.StartGateLocal, OutageBudget: -1},
+	} {
+		c := mustParse(t, "auth_service: {"+text+"}")
+		if len(c.Auth.Settings) != 1 {
+			t.Fatalf("%s: settings are %v", text, c.Auth.Settings)
+		}
+		spec := c.Auth.Settings[0].(*resource.RecordingConfig).Spec
+		if spec.StartGate != want.StartGate || spec.OutageBudget != want.OutageBudget || spec.Mode == "" {
+			t.Errorf("%s: %+v", text, spec)
+		}
+	}
+	_, err := config.Parse([]byte("auth_service:\n  session_recording_start_gate: nowhere"), "t", config.SystemEnv())
+	if err == nil || !strings.Contains(err.Error(), "t:2: auth_service.session_recording_start_gate: ") {
+		t.Errorf("a wrong place: %v", err)
 	}
 }

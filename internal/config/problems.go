@@ -89,3 +89,14 @@ func (p *problems) oneOf(path, value string, allowed ...string) bool {
 	p.add(path, "%q is not known; use %s", value, orList(allowed))
 	return false
 }
+
+// warnNoEffect tells which of the keys the file has although they change nothing.
+func (p *problems) warnNoEffect(at string, keys ...string) {
+	for _, key := range keys {
+		if p.has(at + key) {
+			p.warn(at+key, noEffectText)
+		}
+	}
+}
+
+const noEffectText = "this key has no effect in this program"

@@ -101,13 +101,17 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 func (d *daemon) clusterName(ctx context.Context, state store.Store) (string, error) {
 	configured := d.cfg.Auth.ClusterName
 	stored, err := auth.StoredClusterName(ctx, state)
-	if err != nil || stored == "" {
-		return configured, err
+	switch {
+	case err != nil:
+		return "", err
+	case stored != "":
+		if configured != "" && configured != stored {
+			d.logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name", "configured", configured, "cluster", stored)
+		}
+		return stored, nil
+	default:
+		return d.cfg.NewClusterName(), nil
 	}
-	if configured != stored {
-		d.logger.Warn("cluster_name in the configuration is ignored: a cluster keeps its first name", "configured", configured, "cluster", stored)
-	}
-	return stored, nil
 }
 
 // again returns a function that runs a part until the context ends, also after failures, which it logs: a disk

@@ -38,7 +38,9 @@ func (d *daemon) publicAddr(listener net.Listener) string {
 	}
 	host, _, _ := net.SplitHostPort(d.cfg.Proxy.ListenAddr)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = d.cfg.Nodename
+		if host = d.cfg.AdvertiseIP; host == "" {
+			host = d.cfg.Nodename
+		}
 	}
 	return net.JoinHostPort(host, port)
 }
