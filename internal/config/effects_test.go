@@ -44,7 +44,7 @@ var values = map[string]string{
 	"auth_service.authentication.second_factors": "[webauthn, otp]", "auth_service.authentication.locking_mode": "strict",
 	"auth_service.authentication.require_session_mfa": "yes", "auth_service.authentication.device_trust.mode": "optional",
 	"auth_service.authentication.local_auth": "no", "auth_service.keep_alive_count_max": "5", "auth_service.proxy_checks_host_keys": "no",
-	"db_service.databases[].uri": "'other:1'", "db_service.databases[].aws.account_id": "'210987654321'", "auth_service.authentication.signature_algorithm_suite": "legacy",
+	"db_service.databases[].aws.region": "us-west-1", "db_service.databases[].uri": "'other:1'", "db_service.databases[].aws.account_id": "'210987654321'", "auth_service.authentication.signature_algorithm_suite": "legacy",
 	"auth_service.session_recording": "off", "auth_service.session_recording_start_gate": "auth",
 	"auth_service.routing_strategy": "most_recent", "auth_service.proxy_listener_mode": "multiplex",
 	"proxy_service.enabled": "no", "db_service.enabled": "no", "discovery_service.poll_interval": "7m",
