@@ -60,6 +60,10 @@ removed with tctl rm lock/NAME. When several targets are given, all of them must
 	flags.StringVar(&target.AccessRequest, "access-request", "", "`id` of an access request")
 	flags.StringVar(&target.Device, "device", "", "`id` of a trusted device")
 	flags.StringVar(&target.ServerID, "server-id", "", "`id` of a host, such as an agent's")
+	flags.StringVar(&target.JoinToken, "join-token", "", "`token` with which hosts joined: all of them, and all who try")
+	for _, name := range []string{"login", "windows-desktop", "access-request", "device"} {
+		_ = flags.MarkHidden(name) // refused: this cluster has none
+	}
 	flags.StringVar(&message, "message", "", "`text` that locked people read")
 	flags.DurationVar(&ttl, "ttl", 0, "how long the lock holds, a `duration`; until it is removed by default")
 	flags.StringVar(&expires, "expires", "", "`time` until which the lock holds, RFC 3339")

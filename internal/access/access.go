@@ -50,7 +50,7 @@ func (d Decision) Err() error {
 	case d.Allowed:
 		return nil
 	case d.MFARequired:
-		return fault.Wrap(fault.AccessDenied, errors.New(d.Reason), "each session needs a second factor; connect with tsh, which asks for it")
+		return fault.Wrap(fault.AccessDenied, errors.New(d.Reason), "each session here needs a second factor, which this program cannot ask for yet; ask an administrator to take require_session_mfa out")
 	default:
 		return fault.Wrap(fault.AccessDenied, errors.New(d.Reason), "access to db denied. User does not have permissions. Confirm database user and name. If they are right, ask an administrator to check your roles")
 	}

@@ -198,8 +198,9 @@ func TestOptionsCombineToTheStrictest(t *testing.T) {
 	roles := []*resource.Role{
 		role(t, "a", `{options: {max_session_ttl: 8h, client_idle_timeout: 1h, max_connections: 5, lock: best_effort}}`),
 		role(t, "b", `{options: {max_session_ttl: 2h, client_idle_timeout: 10m, max_connections: 3, max_sessions: 9, lock: strict, pin_source_ip: true}}`),
-		role(t, "c", `{options: {disconnect_expired_cert: true, require_session_mfa: true, record_session: {default: strict, database_protocol: yes}, mfa_verification_interval: 5m}}`),
+		asking(t, "c", resource.MFASession, `{options: {disconnect_expired_cert: true, record_session: {default: strict, database_protocol: yes}}}`),
 	}
+	roles[2].Spec.Options.MFAVerificationInterval = resource.Duration(5 * time.Minute)
 	got := access.Options(roles, access.Defaults{ClientIdleTimeout: 30 * time.Minute, LockingMode: resource.BestEffort})
 	want := access.SessionOptions{
 		MaxSessionTTL: 2 * time.Hour, ClientIdleTimeout: 10 * time.Minute, DisconnectExpiredCert: true, PinSourceIP: true,

@@ -23,16 +23,17 @@ import (
 
 // Config is what an Agent is made of. All fields must be set unless stated.
 type Config struct {
-	HostID   string
-	Hostname string
-	Version  string
-	Cluster  string
-	Auth     *authapi.Client // as this host
-	HostCert mtls.Certificate
-	Trust    mtls.Source
-	Cache    *cache.Cache // of the Kinds
-	Spool    *spool.Spool
-	UIDs     *audit.UIDs
+	HostID    string
+	Hostname  string
+	Version   string
+	Cluster   string
+	JoinToken string          // hash of the token this host joined with; empty when it never did
+	Auth      *authapi.Client // as this host
+	HostCert  mtls.Certificate
+	Trust     mtls.Source
+	Cache     *cache.Cache // of the Kinds
+	Spool     *spool.Spool
+	UIDs      *audit.UIDs
 	// Engines by protocol.
 	Engines map[string]Protocol
 	// Static databases of the configuration file; may be empty.

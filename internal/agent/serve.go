@@ -141,7 +141,7 @@ func (a *Agent) refusal(v *visit) error {
 // lockedOut returns the lock that is in force for a user, or the refusal of strict users when locks are
 // not known well enough.
 func (a *Agent) lockedOut(id *identity.Identity) error {
-	subject := access.LockSubject{User: id.Name, Roles: id.Roles, MFADevice: id.MFADevice, ServerID: a.HostID}
+	subject := access.LockSubject{User: id.Name, Roles: id.Roles, MFADevice: id.MFADevice, ServerID: a.HostID, JoinToken: a.JoinToken}
 	for _, lock := range cache.List[*resource.Lock](a.Cache, resource.KindLock) {
 		if access.MatchLock(lock, subject, a.Now()) {
 			return access.LockedError(lock)

@@ -7,7 +7,6 @@ import (
 
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
-	"sallyport/internal/resource"
 )
 
 // clusterAPI implements ClusterService.
@@ -15,9 +14,8 @@ type clusterAPI struct{ *Authority }
 
 // Ping implements the API.
 func (a clusterAPI) Ping(ctx context.Context, _ *sallyportv1.PingRequest) (*sallyportv1.PingResponse, error) {
-	preference := &resource.AuthPreference{}
-	name, _ := resource.SingletonName(resource.KindAuthPreference)
-	if err := a.load(ctx, resource.KindAuthPreference, name, preference); err != nil {
+	preference, err := a.preference(ctx)
+	if err != nil {
 		return nil, err
 	}
 	factor, err := a.secondFactor(ctx)
@@ -27,7 +25,7 @@ func (a clusterAPI) Ping(ctx context.Context, _ *sallyportv1.PingRequest) (*sall
 	addresses, err := a.proxyAddresses(ctx)
 	return &sallyportv1.PingResponse{
 		ClusterName: a.cluster, ServerVersion: a.Version, SecondFactor: factor, ProxyAddresses: addresses,
-		MessageOfTheDay: preference.Spec.MessageOfTheDay,
+		MessageOfTheDay: preference.MessageOfTheDay,
 	}, err
 }
 

@@ -52,17 +52,33 @@ func (d *totpDevice) matchTOTP(code string, now time.Time) (step int64, ok bool)
 	return 0, false
 }
 
-// secondFactor reports whether the cluster demands a one-time code.
-func (a *Authority) secondFactor(ctx context.Context) (string, error) {
+// preference returns the cluster's rules for logging in.
+func (a *Authority) preference(ctx context.Context) (*resource.AuthPreferenceSpec, error) {
 	preference := &resource.AuthPreference{}
 	name, _ := resource.SingletonName(resource.KindAuthPreference)
-	if err := a.load(ctx, resource.KindAuthPreference, name, preference); err != nil {
+	err := a.load(ctx, resource.KindAuthPreference, name, preference)
+	return &preference.Spec, err
+}
+
+// secondFactor reports whether the cluster demands a one-time code.
+func (a *Authority) secondFactor(ctx context.Context) (string, error) {
+	preference, err := a.preference(ctx)
+	if err != nil {
 		return "", err
 	}
-	if preference.Spec.SecondFactor == "off" {
+	if preference.SecondFactor == "off" {
 		return "off", nil
 	}
 	return "otp", nil
+}
+
+// refuseLocalAuth refuses passwords, old and new, where the cluster does not want any.
+func (a *Authority) refuseLocalAuth(ctx context.Context) error {
+	preference, err := a.preference(ctx)
+	if err == nil && !preference.AllowLocalAuth.Enabled(true) {
+		err = fault.New(fault.AccessDenied, "logins with a password are switched off in this cluster; ask an administrator")
+	}
+	return err
 }
 
 // attempts counts failed logins of one name, whether or not there is such a user.
@@ -112,6 +128,9 @@ func (a *Authority) countFailure(ctx context.Context, user string) (time.Time, e
 }
 
 func (r *attempts) add(now time.Time) {
+	if now.Before(r.Until) {
+		return // came while the one that locked the name was counted
+	}
 	recent := r.Failures[:0]
 	for _, t := range r.Failures {
 		if now.Sub(t) < failureWindow {
@@ -150,10 +169,6 @@ func (a *Authority) forgetUser(ctx context.Context, name string) error {
 
 // authenticate checks password and one-time code. Every failure looks the same and takes the same time.
 func (a *Authority) authenticate(ctx context.Context, name, password, code string) (device *totpDevice, err error) {
-	locked, err := a.lockedOut(ctx, name)
-	if err != nil {
-		return nil, err
-	}
 	for {
 		var record userAuth
 		revision, err := a.loadRecord(ctx, key(kindUserAuth, name), &record)
@@ -161,6 +176,11 @@ func (a *Authority) authenticate(ctx context.Context, name, password, code strin
 			return nil, err
 		}
 		ok, err := a.verifyPassword(ctx, record.Password, password)
+		if err != nil {
+			return nil, err
+		}
+		// Only now: while this one waited for its turn, others may have failed.
+		locked, err := a.lockedOut(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -211,23 +231,38 @@ func (a *Authority) loginFailed(ctx context.Context, name string, locked bool) e
 		return err
 	}
 	if !until.IsZero() && a.Now().Before(until) {
-		return errors.Join(errLogin, a.showLocked(ctx, name, until))
+		if err := a.showLocked(ctx, name, until); err != nil { // which tells nobody whether the user exists
+			a.Logger.Error("a lockout is not shown in the user's status", "user", name, "error", err)
+		}
 	}
 	return errLogin
 }
 
 // showLocked writes the lockout into the user's status, where administrators see it.
 func (a *Authority) showLocked(ctx context.Context, name string, until time.Time) error {
-	user := &resource.User{}
-	err := a.load(ctx, resource.KindUser, name, user)
-	if errors.Is(err, store.ErrNotFound) {
+	for {
+		user := &resource.User{}
+		err := a.load(ctx, resource.KindUser, name, user)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		now := a.Now().UTC()
+		user.Spec.Status = resource.LoginStatus{IsLocked: true, LockedMessage: "too many failed logins", LockedTime: &now, LockExpires: &until}
+		if _, err = a.put(ctx, user); !errors.Is(err, store.ErrChanged) {
+			return err
+		}
+	}
+}
+
+// unblock forgets the failed logins of a user whom an administrator has unblocked by writing its status.
+func (a *Authority) unblock(ctx context.Context, now, before resource.Resource) error {
+	user, isUser := now.(*resource.User)
+	old, existed := before.(*resource.User)
+	if !isUser || !existed || user.Spec.Status.IsLocked || !old.Spec.Status.IsLocked {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	now := a.Now().UTC()
-	user.Spec.Status = resource.LoginStatus{IsLocked: true, LockedMessage: "too many failed logins", LockedTime: &now, LockExpires: &until}
-	_, err = a.put(ctx, user)
-	return err
+	return a.clearFailures(ctx, user.GetName())
 }

@@ -117,7 +117,7 @@ func (a *Authority) refuseLocked(ctx context.Context, c *caller) error {
 	if c.id.Kind == identity.User {
 		subject.User, subject.Roles = c.id.Name, c.user.Spec.Roles
 	} else {
-		subject.ServerID = c.id.Name
+		subject.ServerID, subject.JoinToken = c.id.Name, c.id.JoinToken
 	}
 	return a.refuseLockedSubject(ctx, subject)
 }

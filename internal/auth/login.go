@@ -37,6 +37,9 @@ func (a loginAPI) GetInvite(ctx context.Context, req *sallyportv1.GetInviteReque
 	if err := a.allowStranger(sourceOf(ctx, req.GetClientAddress())); err != nil {
 		return nil, err
 	}
+	if err := a.refuseLocalAuth(ctx); err != nil {
+		return nil, err
+	}
 	link, _, err := a.link(ctx, req.GetToken())
 	if err != nil {
 		return nil, err
@@ -63,6 +66,9 @@ func totpURI(issuer, account, secret string) string {
 func (a loginAPI) AcceptInvite(ctx context.Context, req *sallyportv1.AcceptInviteRequest) (*sallyportv1.AcceptInviteResponse, error) {
 	source := sourceOf(ctx, req.GetClientAddress())
 	if err := a.allowStranger(source); err != nil {
+		return nil, err
+	}
+	if err := a.refuseLocalAuth(ctx); err != nil {
 		return nil, err
 	}
 	link, revision, err := a.link(ctx, req.GetToken())
@@ -183,6 +189,9 @@ func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sa
 }
 
 func (a loginAPI) login(ctx context.Context, req *sallyportv1.LoginRequest) (*caller, *totpDevice, error) {
+	if err := a.refuseLocalAuth(ctx); err != nil {
+		return nil, nil, err
+	}
 	epoch, err := a.epoch(ctx, req.GetUser()) // before the password is looked at: a reset meanwhile makes the login void
 	if err != nil {
 		return nil, nil, err
@@ -194,6 +203,9 @@ func (a loginAPI) login(ctx context.Context, req *sallyportv1.LoginRequest) (*ca
 	as, err := a.impersonated(ctx, req.GetUser())
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil, errLogin
+	}
+	if err == nil && device != nil {
+		err = a.refuseLockedSubject(ctx, access.LockSubject{User: as.id.Name, Roles: as.user.Spec.Roles, MFADevice: device.ID})
 	}
 	if err == nil {
 		as.id.Epoch = epoch
@@ -219,10 +231,8 @@ func (a *Authority) unlockExpired(ctx context.Context, as *caller) error {
 func (a *Authority) loginTTL(ctx context.Context, as *caller, asked time.Duration) time.Duration {
 	limit := min(access.Options(as.roles, access.Defaults{}).MaxSessionTTL, maxUserTTL)
 	ttl := resource.DefaultSessionTTL
-	preference := &resource.AuthPreference{}
-	name, _ := resource.SingletonName(resource.KindAuthPreference)
-	if err := a.load(ctx, resource.KindAuthPreference, name, preference); err == nil && preference.Spec.DefaultSessionTTL > 0 {
-		ttl = time.Duration(preference.Spec.DefaultSessionTTL)
+	if preference, err := a.preference(ctx); err == nil && preference.DefaultSessionTTL > 0 {
+		ttl = time.Duration(preference.DefaultSessionTTL)
 	}
 	if asked > 0 {
 		ttl = asked

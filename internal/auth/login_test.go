@@ -166,3 +166,20 @@ func TestStrangersAreLimitedByTheirAddress(t *testing.T) {
 	w.clock.Advance(3 * time.Second)
 	wantKind(t, guess("198.51.100.7:3"), fault.NotFound, "")
 }
+
+func TestPasswordsAreRefusedWhereTheClusterWantsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice, token := w.person("alice"), w.invite("bob")
+	w.mustApply("kind: cluster_auth_preference\nversion: v2\nspec: {allow_local_auth: false}\n")
+	_, err := alice.login("alice", password, alice.code())
+	wantKind(t, err, fault.AccessDenied, "switched off")
+	_, err = w.proxy.Login.GetInvite(t.Context(), &sallyportv1.GetInviteRequest{Token: token, ClientAddress: source("bob")})
+	wantKind(t, err, fault.AccessDenied, "switched off")
+	_, err = w.proxy.Login.AcceptInvite(t.Context(), alice.acceptance(token))
+	wantKind(t, err, fault.AccessDenied, "switched off")
+	w.remove("cluster_auth_preference", "")
+	if _, err := alice.login("alice", password, alice.code()); err != nil {
+		t.Errorf("switched on again: %v", err)
+	}
+}

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"sallyport/internal/access"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
@@ -40,6 +38,11 @@ func (a resourceAPI) CreateResource(ctx context.Context, req *sallyportv1.Create
 		return nil, err
 	}
 	r.Meta().Revision = ""
+	if user, ok := r.(*resource.User); ok {
+		if err := a.refuseTwin(ctx, user.GetName()); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.recordChange(ctx, r, nil); err != nil {
 		return nil, err
 	}
@@ -64,12 +67,20 @@ func (a resourceAPI) PutResource(ctx context.Context, req *sallyportv1.PutResour
 	if revision := r.Meta().Revision; revision != "" && (old == nil || old.Meta().Revision != revision) {
 		return nil, store.ErrChanged
 	}
+	if user, ok := r.(*resource.User); ok && old == nil {
+		if err := a.refuseTwin(ctx, user.GetName()); err != nil {
+			return nil, err
+		}
+	}
 	keepSystemFields(r, old)
 	if err := a.recordChange(ctx, r, old); err != nil {
 		return nil, err
 	}
 	stored, err := a.put(ctx, r)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.unblock(ctx, stored, old); err != nil {
 		return nil, err
 	}
 	wire, err := toWire(stored, false)
@@ -190,80 +201,6 @@ func (a resourceAPI) resetSetting(ctx context.Context, kind string) error {
 	return err
 }
 
-// WatchResources implements the API.
-func (a resourceAPI) WatchResources(ctx context.Context, req *sallyportv1.WatchResourcesRequest, stream *connect.ServerStream[sallyportv1.WatchResourcesResponse]) error {
-	var prefixes []string
-	for _, kind := range req.GetKinds() {
-		if err := a.mayRead(ctx, kind, false); err != nil {
-			return err
-		}
-		prefixes = append(prefixes, "/"+kind+"/")
-	}
-	watcher := a.Store.Watch(prefixes...)
-	defer watcher.Close()
-	send := func(change sallyportv1.WatchResourcesResponse_Change, r *sallyportv1.Resource) error {
-		return stream.Send(&sallyportv1.WatchResourcesResponse{Change: change, Resource: r})
-	}
-	for _, prefix := range prefixes {
-		items, err := a.Store.List(ctx, prefix, "", 0)
-		if err != nil {
-			return err
-		}
-		for _, item := range items {
-			if err := a.sendItem(item, send); err != nil {
-				return err
-			}
-		}
-	}
-	if err := send(sallyportv1.WatchResourcesResponse_CHANGE_SYNCED, nil); err != nil {
-		return err
-	}
-	return a.follow(ctx, watcher, send)
-}
-
-type sender func(sallyportv1.WatchResourcesResponse_Change, *sallyportv1.Resource) error
-
-func (a resourceAPI) sendItem(item store.Item, send sender) error {
-	r, err := a.decode(item)
-	if err != nil {
-		return err
-	}
-	wire, err := toWire(r, false)
-	if err != nil {
-		return err
-	}
-	return send(sallyportv1.WatchResourcesResponse_CHANGE_PUT, wire)
-}
-
-// follow sends changes until the watcher ends. While nothing changes it sends a sign of life, so that the
-// other side knows how old its view is.
-func (a resourceAPI) follow(ctx context.Context, watcher *store.Watcher, send sender) error {
-	alive := time.NewTicker(aliveEvery)
-	defer alive.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-alive.C:
-			err = send(sallyportv1.WatchResourcesResponse_CHANGE_ALIVE, nil)
-		case change, open := <-watcher.C:
-			switch {
-			case !open:
-				return fault.New(fault.ConnectionProblem, "the watch fell behind; start it again")
-			case change.Deleted:
-				kind, name := splitKey(change.Item.Key)
-				err = send(sallyportv1.WatchResourcesResponse_CHANGE_DELETE, &sallyportv1.Resource{Kind: kind, Name: name})
-			default:
-				err = a.sendItem(change.Item, send)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // accept reads a resource of a request, checks it and whether the caller may write it.
 func (a resourceAPI) accept(ctx context.Context, wire *sallyportv1.Resource) (resource.Resource, error) {
 	if wire == nil {
@@ -318,6 +255,9 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 			return errors.Join(access.CheckGrant(c.access(), r), access.CheckAdministration(c.access(), []*resource.Role{r}))
 		}
 	case *resource.Lock:
+		if token := r.Spec.Target.JoinToken; token != "" && !isSecretHash(token) {
+			r.Spec.Target.JoinToken = secretHash(token) // as hosts' certificates carry it; the token is a secret
+		}
 		now := a.Now().UTC()
 		r.Spec.CreatedAt, r.Spec.CreatedBy = &now, c.id.Name
 		if c.id.HasSystemRole(string(resource.RoleAdmin)) {

@@ -47,6 +47,11 @@ func secretHash(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+func isSecretHash(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha256.Size
+}
+
 func newUUID() string { return uuid.NewString() }
 
 // sealedKinds are stored encrypted.

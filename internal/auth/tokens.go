@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"sallyport/internal/access"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -38,6 +39,11 @@ func (a *Authority) useToken(ctx context.Context, secret, host string, roles []r
 			if !slices.Contains(token.Spec.Roles, role) {
 				return "", refuseJoin("token does not grant %s", role)
 			}
+		}
+		if err := a.refuseLockedSubject(ctx, access.LockSubject{ServerID: host, JoinToken: hash}); fault.Is(err, fault.AccessDenied) {
+			return "", refuseJoin("%s", fault.Message(err))
+		} else if err != nil {
+			return "", err
 		}
 		if err := a.refuseTaken(ctx, host, hash); err != nil {
 			return "", err

@@ -63,7 +63,7 @@ type authenticationSection struct {
 	// Type: local. Default local.
 	Type      string         `yaml:"type"`
 	LocalAuth *resource.Bool `yaml:"local_auth"`
-	// SecondFactor: otp, webauthn, on, optional or off. Default otp.
+	// SecondFactor: otp, off, or on, which is the same as otp. Default otp.
 	SecondFactor  string    `yaml:"second_factor"`
 	SecondFactors textList  `yaml:"second_factors"`
 	WebAuthn      *webAuthn `yaml:"webauthn"`

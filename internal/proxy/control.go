@@ -156,7 +156,7 @@ func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyport
 
 func (c *control) refuseLocked(id *identity.Identity) error {
 	for _, lock := range cache.List[*resource.Lock](c.cfg.Cache, resource.KindLock) {
-		if access.MatchLock(lock, access.LockSubject{ServerID: id.Name}, c.cfg.Now()) {
+		if access.MatchLock(lock, access.LockSubject{ServerID: id.Name, JoinToken: id.JoinToken}, c.cfg.Now()) {
 			return access.LockedError(lock)
 		}
 	}

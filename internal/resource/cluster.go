@@ -70,14 +70,10 @@ func (a *AuthPreference) check(p *problems) {
 	if s.Type == "" {
 		s.Type = "local"
 	}
-	checkOneOf(p, "spec.type", s.Type, "local", "github", "oidc", "saml")
 	if s.SecondFactor == "" && len(s.SecondFactors) == 0 {
 		s.SecondFactor = "otp"
 	}
-	checkOneOf(p, "spec.second_factor", s.SecondFactor, "", "otp", "webauthn", "on", "optional", "off", "u2f")
-	for i, factor := range s.SecondFactors {
-		checkOneOf(p, yamlnode.IndexPath("spec.second_factors", i), factor, "otp", "webauthn", "sso")
-	}
+	s.checkProofs(p)
 	if s.LockingMode == "" {
 		s.LockingMode = BestEffort
 	}
@@ -88,14 +84,43 @@ func (a *AuthPreference) check(p *problems) {
 	if s.DefaultSessionTTL < 0 {
 		p.add("spec.default_session_ttl", "must not be negative")
 	}
-	if s.RequireSessionMFA.NeedsHardware() {
-		p.add("spec.require_session_mfa", "hardware keys cannot be verified by this program; use true")
-	}
 	setDefault(&s.AllowLocalAuth, true)
-	if s.DeviceTrust != nil {
-		checkOneOf(p, "spec.device_trust.mode", s.DeviceTrust.Mode, "", "off", "optional", "required")
-	}
 	checkProse(p, "spec.message_of_the_day", s.MessageOfTheDay)
+}
+
+// checkProofs refuses what people would have to prove and this program cannot ask for: an administrator who
+// wrote it would rely on it.
+func (s *AuthPreferenceSpec) checkProofs(p *problems) {
+	if s.Type != "local" {
+		p.add("spec.type", "%q is not available in this program; use local", s.Type)
+	}
+	switch s.SecondFactor {
+	case "", "otp", "on", "off":
+	default:
+		p.add("spec.second_factor", "%q is not available in this program; use otp, which asks everybody for a one-time code, or off", s.SecondFactor)
+	}
+	for i, factor := range s.SecondFactors {
+		if factor != "otp" {
+			p.add(yamlnode.IndexPath("spec.second_factors", i), "%q is not available in this program; use otp", factor)
+		}
+	}
+	if s.WebAuthn != nil {
+		p.add("spec.webauthn", "this program cannot ask for security keys yet; leave it out")
+	}
+	if s.U2F != nil {
+		p.add("spec.u2f", "this program cannot ask for security keys yet; leave it out")
+	}
+	if s.DeviceTrust != nil && s.DeviceTrust.Mode != "" && s.DeviceTrust.Mode != "off" {
+		p.add("spec.device_trust.mode", "this program cannot verify devices yet; leave it out or use off")
+	}
+	checkSessionMFA(p, "spec.require_session_mfa", s.RequireSessionMFA)
+}
+
+// checkSessionMFA refuses that sessions need a proof of their own: all of them would be refused.
+func checkSessionMFA(p *problems, path string, mode MFAMode) {
+	if mode.Required() {
+		p.add(path, "this program cannot ask for a second factor at each session yet; leave it out or use false")
+	}
 }
 
 // NetworkingConfig holds the cluster's time limits and routing.

@@ -33,7 +33,7 @@ type LockTarget struct {
 	Device         string `json:"device,omitempty"`
 	ServerID       string `json:"server_id,omitempty"`
 	BotInstanceID  string `json:"bot_instance_id,omitempty"`
-	JoinToken      string `json:"join_token,omitempty"`
+	JoinToken      string `json:"join_token,omitempty"` // stored as its hash: hosts that joined with it
 }
 
 // String renders the target as in: User:"bob" Role:"dba".
@@ -65,9 +65,18 @@ func (l *Lock) check(p *problems) {
 	if t.Node != "" {
 		p.add("spec.target.node", "names another server than server_id; leave it out")
 	}
+	for _, f := range []struct{ key, value, what string }{
+		{"login", t.Login, "logins of operating systems"}, {"windows_desktop", t.WindowsDesktop, "desktops"},
+		{"access_request", t.AccessRequest, "access requests"}, {"device", t.Device, "trusted devices"},
+		{"bot_instance_id", t.BotInstanceID, "bots"},
+	} {
+		if f.value != "" { // a lock that stops nobody is worse than none
+			p.add("spec.target."+f.key, "this cluster has no %s, so the lock would stop nobody; use user, role, mfa_device, server_id or join_token", f.what)
+		}
+	}
 	if *t == (LockTarget{}) {
 		p.add("spec.target", "name at least one target, such as user")
 	}
-	checkPrintable(p, "spec.target", t.User+t.Role+t.Login+t.MFADevice+t.WindowsDesktop+t.AccessRequest+t.Device+t.ServerID)
+	checkPrintable(p, "spec.target", t.User+t.Role+t.MFADevice+t.ServerID+t.JoinToken)
 	checkProse(p, "spec.message", l.Spec.Message)
 }

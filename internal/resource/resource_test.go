@@ -125,8 +125,8 @@ func TestClusterSettingsHaveDefaults(t *testing.T) {
 	if s := network.Spec; s.KeepAliveInterval.Std() != 5*time.Minute || s.KeepAliveCountMax != 3 || s.ProxyListenerMode != "multiplex" {
 		t.Errorf("networking = %+v", s)
 	}
-	auth := parseOne[*resource.AuthPreference](t, "kind: cluster_auth_preference\nversion: v2\nspec: {require_session_mfa: true}\n")
-	if s := auth.Spec; s.Type != "local" || s.SecondFactor != "otp" || s.DefaultSessionTTL.Std() != 12*time.Hour || s.LockingMode != "best_effort" || s.RequireSessionMFA != resource.MFASession {
+	auth := parseOne[*resource.AuthPreference](t, "kind: cluster_auth_preference\nversion: v2\nspec: {require_session_mfa: false}\n")
+	if s := auth.Spec; s.Type != "local" || s.SecondFactor != "otp" || s.DefaultSessionTTL.Std() != 12*time.Hour || s.LockingMode != "best_effort" || s.RequireSessionMFA != resource.MFAOff {
 		t.Errorf("authentication = %+v", s)
 	}
 	recording := parseOne[*resource.RecordingConfig](t, "kind: session_recording_config\nversion: v2\nspec: {}\n")
@@ -143,6 +143,12 @@ func TestValidateRefuses(t *testing.T) {
 	}
 	token := func(spec string) string {
 		return "kind: token\nversion: v2\nmetadata: {name: secret-token}\nspec: {" + spec + "}\n"
+	}
+	cap := func(spec string) string {
+		return "kind: cluster_auth_preference\nversion: v2\nspec: {" + spec + "}\n"
+	}
+	lock := func(target string) string {
+		return "kind: lock\nversion: v2\nmetadata: {name: x}\nspec: {target: {" + target + "}}\n"
 	}
 	for name, tc := range map[string]struct{ text, want string }{
 		"regular expressions in db_users":         {role + `{allow: {db_users: ['^a$']}}`, "spec.allow.db_users[0]"},
@@ -184,7 +190,26 @@ func TestValidateRefuses(t *testing.T) {
 		"labels of two lines":                     {"kind: user\nversion: v2\nmetadata: {name: a, labels: {x: \"a\\nb\"}}\nspec: {}\n", "metadata.labels.x"},
 		"user names that reorder text":            {"kind: user\nversion: v2\nmetadata: {name: \"a\\u202eb\"}\nspec: {}\n", "metadata.name"},
 		"aliases of kinds in files":               {"kind: cap\nversion: v2\nspec: {}\n", `kind "cap" is not supported`},
-		"hardware keys that cannot be verified":   {"kind: cluster_auth_preference\nversion: v2\nspec: {require_session_mfa: hardware_key}\n", "spec.require_session_mfa"},
+		"second factors at each session":          {role + `{options: {require_session_mfa: true}}`, "spec.options.require_session_mfa: this program cannot ask"},
+		"hardware keys at each session":           {role + `{options: {require_session_mfa: hardware_key_touch}}`, "spec.options.require_session_mfa: this program cannot ask"},
+		"second factors again and again":          {role + `{options: {mfa_verification_interval: 5m}}`, "spec.options.mfa_verification_interval: this program cannot ask"},
+		"trusted devices of a role":               {role + `{options: {device_trust_mode: required}}`, "spec.options.device_trust_mode: this program cannot verify"},
+		"sessions with a factor in the cluster":   {cap("require_session_mfa: hardware_key"), "spec.require_session_mfa: this program cannot ask"},
+		"webauthn as the second factor":           {cap("second_factor: webauthn"), `spec.second_factor: "webauthn" is not available`},
+		"u2f as the second factor":                {cap("second_factor: u2f"), `spec.second_factor: "u2f" is not available`},
+		"a second factor at one's choice":         {cap("second_factor: optional"), `spec.second_factor: "optional" is not available`},
+		"unknown second factors":                  {cap("second_factor: fingers"), `spec.second_factor: "fingers" is not available`},
+		"one of several second factors":           {cap("second_factors: [otp, webauthn]"), `spec.second_factors[1]: "webauthn" is not available`},
+		"settings of security keys":               {cap("webauthn: {rp_id: example.com}"), "spec.webauthn: this program cannot ask"},
+		"settings of older security keys":         {cap("u2f: {app_id: 'https://example.com'}"), "spec.u2f: this program cannot ask"},
+		"trusted devices of the cluster":          {cap("device_trust: {mode: optional}"), "spec.device_trust.mode: this program cannot verify"},
+		"logins elsewhere":                        {cap("type: oidc"), `spec.type: "oidc" is not available`},
+		"short tokens":                            {"kind: token\nversion: v2\nmetadata: {name: fifteen letters}\nspec: {roles: [Db]}\n", "metadata.name: is the secret"},
+		"locks on logins":                         {lock("login: root"), "spec.target.login: this cluster has no logins"},
+		"locks on desktops":                       {lock("windows_desktop: x"), "spec.target.windows_desktop: this cluster has no"},
+		"locks on access requests":                {lock("access_request: x"), "spec.target.access_request: this cluster has no"},
+		"locks on devices":                        {lock("device: x"), "spec.target.device: this cluster has no"},
+		"locks on bots":                           {lock("user: a, bot_instance_id: x"), "spec.target.bot_instance_id: this cluster has no"},
 		"authorities of other types":              {strings.Replace(caYAML, "db_client", "jwt", 1), "spec.type"},
 		"heartbeats of databases with other name": {"kind: db_server\nversion: v3\nmetadata: {name: a}\nspec: {host_id: h, database: {kind: db, version: v3, metadata: {name: b}, spec: {protocol: mysql, uri: 'a:1'}}}\n", "metadata.name"},
 	} {

@@ -75,8 +75,8 @@ const (
 // MFAMode says which proof each new session needs. The empty mode means none.
 type MFAMode string
 
-// Modes of MFAMode. Hardware-key modes are read and kept; this program cannot verify such keys and
-// refuses sessions that need one.
+// Modes of MFAMode. Nothing asks for a proof yet, so all but MFAOff are refused when they are written, and
+// sessions that need one are refused.
 const (
 	MFAOff                    MFAMode = ""
 	MFASession                MFAMode = "session"
@@ -150,7 +150,15 @@ func (o *RoleOptions) check(p *problems) {
 		}
 	}
 	checkOneOf(p, path+"lock", o.Lock, "", Strict, BestEffort)
-	checkOneOf(p, path+"device_trust_mode", o.DeviceTrustMode, "", "off", "optional", "required")
+	checkSessionMFA(p, path+"require_session_mfa", o.RequireSessionMFA)
+	if o.MFAVerificationInterval > 0 {
+		p.add(path+"mfa_verification_interval", "this program cannot ask for a second factor again yet; leave it out")
+	}
+	if o.DeviceTrustMode == "required" {
+		p.add(path+"device_trust_mode", "this program cannot verify devices yet; leave it out or use off")
+	} else {
+		checkOneOf(p, path+"device_trust_mode", o.DeviceTrustMode, "", "off", "optional")
+	}
 	checkOneOf(p, path+"create_db_user_mode", o.CreateDatabaseUserMode, "", CreateUserOff, CreateUserKeep, CreateUserBestEffortDrop)
 	checkOneOf(p, path+"request_access", o.RequestAccess, "", "optional", "always", "reason")
 	if o.RecordSession == nil {

@@ -81,7 +81,7 @@ kind: role
 version: v7
 metadata: {name: dba, namespace: default, id: 1664, description: "for: all", labels: {team: "1"}}
 spec:
-  options: {max_session_ttl: 8h, require_session_mfa: yes, create_db_user_mode: keep, record_session: {default: strict}, forward_agent: no, cert_extensions: [{type: ssh, mode: extension, name: x, value: "y"}]}
+  options: {max_session_ttl: 8h, require_session_mfa: no, create_db_user_mode: keep, record_session: {default: strict}, forward_agent: no, cert_extensions: [{type: ssh, mode: extension, name: x, value: "y"}]}
   allow:
     db_labels: {env: [prod, stage], region: "us-*"}
     db_names: "*"
@@ -103,7 +103,7 @@ spec:
 	if len(allow.DatabaseLabels["env"]) != 2 || allow.DatabaseNames[0] != "*" || allow.Logins[0] != "root" || len(allow.KubernetesResources) == 0 {
 		t.Errorf("allow = %+v", allow)
 	}
-	if o := role.Spec.Options; o.RequireSessionMFA != resource.MFASession || o.MaxSessionTTL.Std() != 8*time.Hour || o.ForwardAgent.Enabled(true) {
+	if o := role.Spec.Options; o.RequireSessionMFA != resource.MFAOff || o.MaxSessionTTL.Std() != 8*time.Hour || o.ForwardAgent.Enabled(true) {
 		t.Errorf("options = %+v", o)
 	}
 

@@ -205,7 +205,8 @@ func (d *daemon) newAgent() error {
 	dialer := net.Dialer{KeepAliveConfig: keepAlive}
 	cfg := agent.Config{
 		HostID: d.hostID, Hostname: d.cfg.Nodename, Version: version.Version, Cluster: d.member.Trust().Cluster,
-		Auth: d.client, HostCert: d.member.Certificate, Trust: d.member.Trust, Cache: d.cache,
+		JoinToken: d.member.Identity().JoinToken,
+		Auth:      d.client, HostCert: d.member.Certificate, Trust: d.member.Trust, Cache: d.cache,
 		Spool: journal, UIDs: audit.NewUIDs(rand.Reader),
 		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
 		RunDynamicCommands: d.cfg.Databases.RunDynamicCommands,
