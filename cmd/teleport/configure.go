@@ -16,6 +16,7 @@ import (
 func configureCommand() *cobra.Command {
 	var f config.File
 	var output, test string
+	var silent bool
 	cmd := &cobra.Command{
 		Use:   "configure",
 		Short: "Write or check a configuration",
@@ -38,7 +39,7 @@ overwritten.`,
 				return err
 			}
 			path, err := config.WriteOutput(cmd.OutOrStdout(), output, config.DefaultPath, text)
-			if err != nil || path == "" {
+			if err != nil || path == "" || silent {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The configuration is in %q. Start the daemon with:\n\n    teleport start --config=%s\n\nThen add the first user with: tctl users add NAME --roles=editor,access\n", path, path)
@@ -59,6 +60,8 @@ overwritten.`,
 	flags.StringSliceVar(&f.Roles, "roles", nil, "services to enable: auth, proxy and db, between commas; auth and proxy by default")
 	flags.StringVar(&f.AuthServer, "auth-server", "", "`address` of the auth service to join, host:port")
 	flags.StringVar(&f.Proxy, "proxy", "", "`address` of the proxy to join through, host:port")
+	flags.BoolVar(&silent, "silent", false, "say nothing when the file is written")
+	flags.String("node-labels", "", "accepted, without effect: `labels` of hosts, which only other kinds of services have")
 	addOutputFlag(cmd, &output)
 	return cmd
 }

@@ -17,6 +17,7 @@ type startFlags struct {
 	config.Flags
 	path string
 	text string // of the configuration, in base64
+	fips bool
 }
 
 func (f *startFlags) add(cmd *cobra.Command) {
@@ -31,10 +32,15 @@ func (f *startFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.DiagAddr, "diag-addr", "", "`address` for health checks and metrics over plain HTTP, such as 127.0.0.1:3000")
 	flags.BoolVar(&f.Insecure, "insecure", false, "do not verify the web certificate of the proxy; the auth service is verified in any case")
 	flags.BoolVar(&f.SkipVersionCheck, "skip-version-check", false, "accepted, without effect: versions are not compared")
+	flags.BoolVar(&f.fips, "fips", false, "refused: this program is not built with validated cryptography")
+	flags.Lookup("fips").Hidden = true
 }
 
 // load returns the configuration: the flags laid over the environment, the file and the defaults.
 func (f *startFlags) load(cmd *cobra.Command) (*config.Config, error) {
+	if f.fips {
+		return nil, fault.New(fault.BadParameter, "--fips cannot be honoured: this program is not built with validated cryptography; leave the flag out")
+	}
 	f.Debug = isDebug(cmd)
 	cfg, err := f.file(cmd)
 	if err != nil {
@@ -73,6 +79,7 @@ func (f *startFlags) file(cmd *cobra.Command) (*config.Config, error) {
 
 func startCommand() *cobra.Command {
 	f := &startFlags{}
+	var plain bool
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Run the daemon in the foreground",
@@ -87,6 +94,9 @@ certificates again, which happens within a minute anyway; other changes of the c
   teleport start --config=/etc/teleport.yaml
   teleport start --roles=db --auth-server=teleport.example.com:443 --token=/tmp/token --config=/etc/teleport.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if plain {
+				return fault.New(fault.BadParameter, "--insecure-no-tls is not available: the proxy always speaks TLS; let what stands before it pass connections on, or connect to it with TLS")
+			}
 			cfg, err := f.load(cmd)
 			if err != nil {
 				return err
@@ -101,6 +111,9 @@ certificates again, which happens within a minute anyway; other changes of the c
 	flags.StringVar(&f.AdvertiseIP, "advertise-ip", "", "`host` under which others reach the proxy if it has no public address")
 	flags.StringVarP(&f.ListenIP, "listen-ip", "l", "", "`ip` address to listen on; all by default")
 	flags.StringVar(&f.Labels, "labels", "", "accepted, without effect: `labels` of databases are in the configuration")
+	flags.BoolVar(&plain, "insecure-no-tls", false, "refused: the proxy always speaks TLS")
+	flags.Bool("permit-user-env", false, "accepted, without effect")
+	flags.Lookup("insecure-no-tls").Hidden, flags.Lookup("permit-user-env").Hidden = true, true
 	flags.StringVar(&f.Bootstrap, "bootstrap", "", "`file` with resources that a new cluster begins with; ignored afterwards")
 	flags.StringVar(&f.ApplyOnStartup, "apply-on-startup", "", "`file` with resources that are written at every start")
 	return cmd

@@ -80,6 +80,8 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		if err := a.writeAll(ctx, cfg.Bootstrap); err != nil {
 			return nil, fmt.Errorf("creating bootstrap resources: %w", err)
 		}
+	} else if len(cfg.Bootstrap) > 0 {
+		cfg.Logger.Warn("bootstrap resources are ignored: the cluster exists already; create them with tctl create", "resources", len(cfg.Bootstrap))
 	}
 	if err := a.writeAll(ctx, cfg.Startup); err != nil {
 		return nil, fmt.Errorf("applying start-up resources: %w", err)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,14 +41,17 @@ func Generate(f File) ([]byte, error) {
 	y.pair(1, "nodename", f.Nodename)
 	y.comment(1, "Everything that must survive a restart. Back it up.")
 	y.pair(1, "data_dir", f.DataDir)
+	y.comment(1, "For /healthz, /readyz and /metrics over plain HTTP:")
+	y.comment(1, `diag_addr: "127.0.0.1:3000"`)
 	y.addresses(f)
 	y.join(f.Token)
+	y.comment(1, "Of another cluster that this process joins, as tctl status prints them there.")
+	y.line(1, "ca_pin: []")
 	y.line(1, "log:")
 	y.pair(2, "output", "stderr")
 	y.pair(2, "severity", "INFO")
 	y.line(2, "format:")
 	y.pair(3, "output", "text")
-	y.comment(1, `Health and metrics: diag_addr: "127.0.0.1:3000"`)
 	y.authService(f)
 	y.line(0, "ssh_service:")
 	y.line(1, `enabled: "no"`)
@@ -168,6 +172,8 @@ func (y *yamlText) authService(f File) {
 		y.comment(1, `The cluster is named after this host; the name cannot be changed after the first start: cluster_name: "teleport.example.com"`)
 	}
 	y.pair(1, "cluster_name", f.ClusterName)
+	y.comment(1, "One port of the proxy serves everything.")
+	y.line(1, "proxy_listener_mode: multiplex")
 }
 
 func (y *yamlText) proxyService(f File) {
@@ -177,14 +183,15 @@ func (y *yamlText) proxyService(f File) {
 		return
 	}
 	y.line(1, `enabled: "yes"`)
-	listen := "0.0.0.0:" + defaultProxyPort
-	if f.ACME {
-		listen = "0.0.0.0:443"
-		if f.PublicAddr == "" {
-			f.PublicAddr = f.ClusterName + ":443"
-		}
+	port := defaultProxyPort
+	if f.ACME && f.PublicAddr == "" {
+		f.PublicAddr = f.ClusterName + ":443"
 	}
-	y.pair(1, "web_listen_addr", listen)
+	if f.PublicAddr != "" {
+		_, port, _ = net.SplitHostPort(f.PublicAddr) // checked by completeWeb
+		y.comment(1, "The port of public_addr; another one if something before this host passes connections on.")
+	}
+	y.pair(1, "web_listen_addr", "0.0.0.0:"+port)
 	y.pair(1, "public_addr", f.PublicAddr)
 	if f.CertFile != "" {
 		y.line(1, "https_keypairs:")

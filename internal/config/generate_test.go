@@ -224,6 +224,57 @@ func TestWhatConfigureGeneratesCanBeStartedWith(t *testing.T) {
 	}
 }
 
+func TestTheProxyListensWhereItsAddressSays(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		rule string
+		file config.File
+		want string
+	}{
+		{"without an address the usual port", config.File{}, "0.0.0.0:3080"},
+		{"the port of the address", config.File{PublicAddr: "teleport.example.com:443"}, "0.0.0.0:443"},
+		{"another port", config.File{PublicAddr: "teleport.example.com:8443"}, "0.0.0.0:8443"},
+		{"an address without a port", config.File{PublicAddr: "teleport.example.com"}, "0.0.0.0:3080"},
+		{"acme", config.File{ACME: true, ClusterName: "teleport.example.com"}, "0.0.0.0:443"},
+		{"acme at another port", config.File{ACME: true, PublicAddr: "teleport.example.com:8443"}, "0.0.0.0:8443"},
+	} {
+		c, err := parseGenerated(test.file)
+		if err != nil || c.Proxy.ListenAddr != test.want {
+			t.Errorf("%s: listens at %q, %v, want %q", test.rule, c.Proxy.ListenAddr, err, test.want)
+		}
+	}
+}
+
+func parseGenerated(f config.File) (*config.Config, error) {
+	text, err := config.Generate(f)
+	if err != nil {
+		return &config.Config{}, err
+	}
+	c, err := config.Parse(text, "generated", config.SystemEnv())
+	if err != nil {
+		return &config.Config{}, err
+	}
+	return c, c.ApplyFlags(config.Flags{})
+}
+
+func TestCommentedKeysOfAStartingFileCanBeUncommented(t *testing.T) {
+	t.Parallel()
+	text, err := config.Generate(config.File{ClusterName: "teleport.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"  ca_pin: []\n", "  proxy_listener_mode: multiplex\n"} {
+		if !strings.Contains(string(text), line) {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
+	}
+	uncommented := strings.Replace(string(text), `  # diag_addr: "`, `  diag_addr: "`, 1)
+	c, err := config.Parse([]byte(uncommented), "uncommented", config.SystemEnv())
+	if err != nil || c.DiagAddr != "127.0.0.1:3000" {
+		t.Errorf("diagnostics are at %q, %v, of\n%s", c.DiagAddr, err, uncommented)
+	}
+}
+
 func TestConfigureFlagsThatCannotWork(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -26,6 +26,13 @@ func (d *daemon) openDataDir() error {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return fmt.Errorf("checking data directory: %w", err)
 	}
+	info, err := os.Stat(d.cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("checking data directory: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		d.logger.Warn("others on this host can look into the data directory, which holds secrets; make it yours alone with chmod 700", "path", d.cfg.DataDir, "mode", fmt.Sprintf("%04o", mode))
+	}
 	d.hostID, err = membership.HostID(d.cfg.DataDir)
 	return err
 }
