@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/fault"
+	"sallyport/internal/terminal"
 )
 
 func dbConnectCommand(g *global) *cobra.Command {
@@ -26,10 +27,11 @@ func dbConnectCommand(g *global) *cobra.Command {
 		Short: "Connect to a database with its usual client",
 		Long: `Connect to a database with its usual client, psql for PostgreSQL, through a local proxy that adds your
 certificate. The client owns the terminal; tsh ends with the client's exit code.`,
-		Example: "  tsh db connect --db-user=alice --db-name postgres aurora",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  tsh db connect --db-user=alice --db-name postgres aurora",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: g.completeDatabases,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := g.account()
+			who, err := g.account(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -50,7 +52,7 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 			return runClient(cmd, binary, proxy, listener, r)
 		},
 	}
-	c.addFlags(cmd)
+	c.addFlags(cmd, g)
 	cmd.Flags().BoolVar(&tunnel, "tunnel", true, "accepted for compatibility: the connection always goes through a tunnel")
 	return cmd
 }
@@ -82,7 +84,7 @@ func runClient(cmd *cobra.Command, binary string, proxy *localproxy.Proxy, liste
 	stop()
 	serveErr := <-served
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return silent{exit.ExitCode()}
+		return &terminal.ExitError{State: exit.Error(), Code: max(exit.ExitCode(), 1)} // a signal has no code
 	}
 	if err != nil {
 		return fault.Wrap(fault.Internal, err, "%s could not be run: %s", binary, err)

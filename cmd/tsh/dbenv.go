@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -66,13 +67,15 @@ func addressOf(host string) (string, error) {
 
 func dbEnvCommand(g *global) *cobra.Command {
 	var format string
+	chosen := &selector{}
 	cmd := &cobra.Command{
-		Use:     "env [DATABASE]",
-		Short:   "Print environment variables for a client of a database",
-		Example: `  eval "$(tsh db env orders)" && psql`,
-		Args:    cobra.MaximumNArgs(1),
+		Use:               "env [DATABASE]",
+		Short:             "Print environment variables for a client of a database",
+		Example:           `  eval "$(tsh db env orders)" && psql`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, _, err := g.endpoint(args)
+			e, _, err := g.endpoint(cmd.Context(), chosen, args)
 			if err != nil {
 				return err
 			}
@@ -96,16 +99,18 @@ func dbEnvCommand(g *global) *cobra.Command {
 		},
 	}
 	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
+	chosen.addFlags(cmd)
+	g.clusterFlag(cmd)
 	return cmd
 }
 
 // endpoint returns what a client of a stored login needs.
-func (g *global) endpoint(args []string) (endpoint, *client.Credentials, error) {
-	who, err := g.account()
+func (g *global) endpoint(ctx context.Context, chosen *selector, args []string) (endpoint, *client.Credentials, error) {
+	who, err := g.account(ctx)
 	if err != nil {
 		return endpoint{}, nil, err
 	}
-	login, err := stored(who, args)
+	login, err := chosen.login(ctx, who, args)
 	if err != nil {
 		return endpoint{}, nil, err
 	}
@@ -131,12 +136,14 @@ type shownConfig struct {
 
 func dbConfigCommand(g *global) *cobra.Command {
 	var format string
+	chosen := &selector{}
 	cmd := &cobra.Command{
-		Use:   "config [DATABASE]",
-		Short: "Print connection information for a graphical or other client of a database",
-		Args:  cobra.MaximumNArgs(1),
+		Use:               "config [DATABASE]",
+		Short:             "Print connection information for a graphical or other client of a database",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, login, err := g.endpoint(args)
+			e, login, err := g.endpoint(cmd.Context(), chosen, args)
 			if err != nil {
 				return err
 			}
@@ -165,6 +172,8 @@ func dbConfigCommand(g *global) *cobra.Command {
 		},
 	}
 	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, cmd, json or yaml", "text", "cmd", "json", "yaml")
+	chosen.addFlags(cmd)
+	g.clusterFlag(cmd)
 	return cmd
 }
 

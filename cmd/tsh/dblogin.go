@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +22,10 @@ func dbLoginCommand(g *global) *cobra.Command {
 		Short: "Store a certificate for a database, for clients that use certificate files",
 		Long: `Store a certificate for one database, and for PostgreSQL an entry in ~/.pg_service.conf. Clients then connect with
 the files that tsh db env and tsh db config show.`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: g.completeDatabases,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := g.account()
+			who, err := g.account(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -38,11 +40,11 @@ the files that tsh db env and tsh db config show.`,
 			if err := storeLogin(cmd.Context(), who, api, r); err != nil {
 				return err
 			}
-			printLogin(cmd, r)
+			printLogin(cmd, who, r)
 			return nil
 		},
 	}
-	c.addFlags(cmd)
+	c.addFlags(cmd, g)
 	return cmd
 }
 
@@ -61,50 +63,59 @@ func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client
 	return writeServiceSection(who.profile, login)
 }
 
-func printLogin(cmd *cobra.Command, r client.Route) {
+func printLogin(cmd *cobra.Command, who *account, r client.Route) {
 	user, name := orElse(r.User, "<user>"), orElse(r.Name, "<name>")
 	fmt.Fprintf(cmd.OutOrStdout(), `Connection information for database %[1]q has been saved.
 
 You can connect to it now with:
 
-  tsh db connect --db-user=%[2]s --db-name=%[3]s %[1]s
+  %[4]s db connect --db-user=%[2]s --db-name=%[3]s %[1]s
 
 or see the command for your own client with:
 
-  tsh db config --format=cmd %[1]s
-`, r.Service, user, name)
+  %[4]s db config --format=cmd %[1]s
+`, r.Service, user, name, who.tsh)
 }
 
 func dbLogoutCommand(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:   "logout [DATABASE]",
-		Short: "Remove the certificate of a database, or of all",
-		Args:  cobra.MaximumNArgs(1),
+	chosen := &selector{}
+	cmd := &cobra.Command{
+		Use:               "logout [DATABASE]",
+		Short:             "Remove the certificate of a database, or of all",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := g.account()
+			who, err := g.account(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
-				if err := forget(who, args[0]); err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "Logged out of database %q\n", args[0])
-				return nil
-			}
-			active, err := who.profile.Databases()
+			names, err := chosen.active(cmd.Context(), who, args)
 			if err != nil {
 				return err
 			}
-			for _, login := range active {
-				if err := forget(who, login.Identity.Route.Service); err != nil {
+			all := len(args) == 0 && chosen.empty()
+			if len(names) == 0 && !all {
+				return fault.New(fault.NotFound, "you are not logged in to %s; see %s status", chosen.described(args), who.tsh)
+			}
+			for _, name := range names {
+				if err := forget(who, name); err != nil {
 					return err
 				}
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), "Logged out of all databases")
-			return nil
+			told := "all databases"
+			switch {
+			case !all && len(names) == 1:
+				told = fmt.Sprintf("database %q", names[0])
+			case !all:
+				told = "databases " + strings.Join(names, ", ")
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Logged out of %s\n", told)
+			return err
 		},
 	}
+	chosen.addFlags(cmd)
+	g.clusterFlag(cmd)
+	return cmd
 }
 
 func forget(who *account, service string) error {
@@ -118,20 +129,11 @@ func forget(who *account, service string) error {
 	return removeServiceSection(who.profile, service)
 }
 
-// stored returns the stored login of the database that is meant.
-func stored(who *account, args []string) (*client.Credentials, error) {
-	service := ""
-	if len(args) == 1 {
-		service = args[0]
-	} else {
-		var err error
-		if service, err = onlyActive(who); err != nil {
-			return nil, err
-		}
-	}
+// stored returns the stored login of a database.
+func stored(who *account, service string) (*client.Credentials, error) {
 	login, err := who.profile.DatabaseCredentials(service)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, "you are not logged in to database %q; run tsh db login %s", service, service)
+		return nil, (&selector{}).notLoggedIn(who, []string{service})
 	}
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ func dbListCommand(g *global) *cobra.Command {
 	flags.StringVar(&f.query, "query", "", "show databases that the `predicate` holds for")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show protocol, type and address too, and cut nothing short")
 	flags.BoolVarP(&f.all, "all", "R", false, "show the databases of all logins")
+	g.clusterFlag(cmd)
 	return cmd
 }
 
@@ -47,7 +48,7 @@ func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := f.accounts(g)
+	accounts, err := f.accounts(cmd.Context(), g)
 	if err != nil {
 		return err
 	}
@@ -65,6 +66,7 @@ func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if err := f.table(rows).Write(cmd.OutOrStdout()); err != nil {
 		return err
 	}
+	fmt.Fprintln(cmd.OutOrStdout())
 	if len(rows) >= manyRows && f.search == "" && f.query == "" && len(args) == 0 {
 		fmt.Fprintln(cmd.OutOrStdout(), "Narrow the list with --search=words, with labels as in tsh db ls env=prod, or with --query.")
 	}
@@ -72,11 +74,11 @@ func (f *listFlags) run(cmd *cobra.Command, g *global, args []string) error {
 }
 
 // accounts returns whose databases are listed: those of one login, or of all that are valid.
-func (f *listFlags) accounts(g *global) ([]*account, error) {
+func (f *listFlags) accounts(ctx context.Context, g *global) ([]*account, error) {
 	if f.all && g.identity == "" {
 		return g.accounts()
 	}
-	who, err := g.account()
+	who, err := g.account(ctx)
 	return []*account{who}, err
 }
 
@@ -123,7 +125,7 @@ func (f *listFlags) table(rows []listed) terminal.Table {
 		name, connect := f.shownName(db.Database.Database), ""
 		if db.login != nil {
 			name = "> " + name + loginText(db.login)
-			connect = "tsh db connect " + db.GetName()
+			connect = db.who.tsh + " db connect " + db.GetName()
 		}
 		row := []string{name, db.Metadata.Description}
 		if f.verbose {

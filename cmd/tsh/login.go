@@ -1,14 +1,10 @@
 package main
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
+	"os/user"
 	"strings"
 	"time"
 
@@ -21,7 +17,6 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
-	"sallyport/internal/mtls"
 	"sallyport/internal/terminal"
 )
 
@@ -29,6 +24,8 @@ import (
 type loginFlags struct {
 	out, format string
 	overwrite   bool
+	browser     string // accepted
+	verbose     bool
 }
 
 func loginCommand(g *global) *cobra.Command {
@@ -45,6 +42,8 @@ machine. While the login is valid, logging in again only shows it.`,
 	cmd.Flags().StringVarP(&f.out, "out", "o", "", "write an identity `file` instead of keeping the login")
 	terminal.FormatFlag(cmd, &f.format, "f", "`format` of --out: file", "file")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "replace the file of --out")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show everything that is known about the login")
+	cmd.Flags().StringVar(&f.browser, "browser", "", "accepted, without effect: `which` browser to open; logging in needs none")
 	return cmd
 }
 
@@ -52,6 +51,10 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if g.auth != "local" {
 		return fault.New(fault.BadParameter, "--auth=%s is not available in this cluster; use --auth=local", g.auth)
 	}
+	if g.identity != "" {
+		return fault.New(fault.BadParameter, "an identity file is a login already; leave out --identity and unset TELEPORT_IDENTITY_FILE to log in as a user")
+	}
+	cluster := orElse(strings.Join(args, ""), os.Getenv("TELEPORT_CLUSTER"))
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 	if err != nil {
 		return err
@@ -60,8 +63,8 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if err != nil && !errors.Is(err, client.ErrNotLoggedIn) {
 		return err
 	}
-	if f.out == "" && g.stillValid(current, args) {
-		return printStatus(cmd, home, current, "text")
+	if f.out == "" && g.stillValid(current, cluster) {
+		return printStatus(cmd, home, current, statusFlags{format: "text", verbose: f.verbose})
 	}
 	proxy, user := g.proxy, g.user
 	if current != nil {
@@ -71,20 +74,37 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 		return fault.New(fault.BadParameter, "give the address of the proxy with --proxy")
 	}
 	if user == "" {
-		user = os.Getenv("USER")
+		if user, err = localUser(); err != nil {
+			return err
+		}
 	}
-	credentials, address, err := g.login(cmd, proxy, user)
+	credentials, address, err := g.login(cmd, proxy, user, cluster)
 	if err != nil {
 		return err
 	}
 	if f.out != "" {
 		return f.writeIdentity(cmd, credentials)
 	}
-	profile := &client.Profile{WebProxyAddr: address, User: credentials.Identity.Name, Cluster: credentials.Identity.Cluster, TLSRouting: true, Insecure: g.insecure}
+	profile := &client.Profile{
+		WebProxyAddr: address, User: credentials.Identity.Name, Cluster: credentials.Identity.Cluster,
+		AuthConnector: g.auth, MFAMode: g.mfaMode, Insecure: g.insecure,
+	}
 	if err := home.Save(profile, credentials); err != nil {
 		return err
 	}
-	return printStatus(cmd, home, profile, "text")
+	return printStatus(cmd, home, profile, statusFlags{format: "text", verbose: f.verbose})
+}
+
+// localUser returns the name of the person at this machine, under which to log in when nobody says another.
+func localUser() (string, error) {
+	if name := os.Getenv("USER"); name != "" {
+		return name, nil
+	}
+	who, err := user.Current()
+	if err != nil || who.Username == "" {
+		return "", fault.Wrap(fault.BadParameter, err, "say as whom to log in with --user")
+	}
+	return who.Username, nil
 }
 
 func orElse(value, other string) string {
@@ -95,22 +115,26 @@ func orElse(value, other string) string {
 }
 
 // stillValid reports whether a login does what is asked for.
-func (g *global) stillValid(p *client.Profile, args []string) bool {
-	if p == nil || g.user != "" && g.user != p.User || len(args) == 1 && args[0] != p.Cluster {
+func (g *global) stillValid(p *client.Profile, cluster string) bool {
+	if p == nil || g.user != "" && g.user != p.User || cluster != "" && cluster != p.Cluster {
 		return false
 	}
 	credentials, err := p.Credentials()
 	return err == nil && credentials.CheckValid(terminal.Now()) == nil
 }
 
-// login asks for password and code, and returns what was issued and the proxy's address.
-func (g *global) login(cmd *cobra.Command, proxy, user string) (*client.Credentials, string, error) {
+// login asks for password and code, and returns what was issued and the proxy's address. The name of the
+// cluster may be empty.
+func (g *global) login(cmd *cobra.Command, proxy, user, cluster string) (*client.Credentials, string, error) {
 	ctx := cmd.Context()
 	api, address, info, err := g.public(ctx, proxy)
 	if err != nil {
 		return nil, "", err
 	}
 	defer api.Close()
+	if own := info.GetClusterName(); cluster != "" && cluster != own {
+		return nil, "", fault.New(fault.NotFound, "the cluster %q is not known to the proxy at %s, which serves %q; leave out the name, or give the proxy of that cluster with --proxy", cluster, address, own)
+	}
 	if text := info.GetMessageOfTheDay(); text != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
 	}
@@ -142,47 +166,6 @@ func (g *global) login(cmd *cobra.Command, proxy, user string) (*client.Credenti
 	}
 	credentials, err := client.NewCredentials(key, res.GetCertificate(), trust)
 	return credentials, address, err
-}
-
-// public returns a client of the part of the API that needs no certificate, at the first port that
-// answers as a proxy.
-func (g *global) public(ctx context.Context, proxy string) (*authapi.Client, string, *sallyportv1.PingResponse, error) {
-	addresses := []string{proxy}
-	if _, _, err := net.SplitHostPort(proxy); err != nil {
-		addresses = []string{net.JoinHostPort(proxy, client.DefaultPort), net.JoinHostPort(proxy, "443")}
-	}
-	var failed error
-	for _, address := range addresses {
-		api := g.publicAPI(address)
-		pingCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		info, err := api.Cluster.Ping(pingCtx, &sallyportv1.PingRequest{})
-		cancel()
-		if err == nil {
-			return api, address, info, nil
-		}
-		api.Close()
-		if untrusted(err) {
-			return nil, "", nil, fault.Wrap(fault.ConnectionProblem, err, "the web certificate of %s is not trusted by this machine; ask for the proxy's right address, or for tests use --insecure", address)
-		}
-		failed = errors.Join(failed, err)
-	}
-	return nil, "", nil, fault.Wrap(fault.ConnectionProblem, failed, "no proxy answers at %s; check the address", strings.Join(addresses, " or "))
-}
-
-func untrusted(err error) bool {
-	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(x509.UnknownAuthorityError)) || errors.As(err, new(x509.HostnameError))
-}
-
-func (g *global) publicAPI(address string) *authapi.Client {
-	host := client.ProxyHost(address)
-	config := mtls.Named(host, nil, nil, mtls.ProtocolHTTP2)
-	if g.insecure {
-		config = mtls.Insecure(host, mtls.ProtocolHTTP2)
-	}
-	dial := func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
-	}
-	return authapi.New(&http.Client{Transport: authapi.NewTransport(dial, config)}, "https://"+address)
 }
 
 func (f *loginFlags) writeIdentity(cmd *cobra.Command, credentials *client.Credentials) error {

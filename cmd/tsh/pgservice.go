@@ -33,7 +33,7 @@ func writeServiceSection(p *client.Profile, login *client.Credentials) error {
 	if !speaksPostgres(login.Identity.Route.Protocol) {
 		return nil
 	}
-	e, err := endpointOf(&account{login, p.WebProxyAddr, p}, login)
+	e, err := endpointOf(&account{credentials: login, proxy: p.WebProxyAddr, profile: p}, login)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -19,7 +18,8 @@ import (
 )
 
 func playCommand(g *global) *cobra.Command {
-	var format string
+	var format, speed string
+	var skipIdle bool
 	cmd := &cobra.Command{
 		Use:   "play SESSION",
 		Short: "Replay a session from the audit log: its statements and how they ended",
@@ -28,6 +28,12 @@ file of events that was saved before. Results of queries are not recorded and no
 		Example: "  tsh play --format json 307b49d6-56c7-4d20-8cf0-5bc5348a7101",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := terminal.CheckChoice("--speed", speed, speeds...); err != nil {
+				return err
+			}
+			if format == "pty" {
+				format = "text"
+			}
 			player := &player{out: cmd.OutOrStdout(), format: format}
 			file, err := os.Open(args[0])
 			if err == nil {
@@ -40,12 +46,18 @@ file of events that was saved before. Results of queries are not recorded and no
 			return playSession(cmd.Context(), g, player, args[0])
 		},
 	}
-	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
+	terminal.FormatFlag(cmd, &format, "f", "output `format`: text, json or yaml; pty is another word for text", "text", "json", "yaml", "pty")
+	cmd.Flags().StringVar(&speed, "speed", "1x", "accepted, without effect: `speed`, from 0.5x to 8x; statements are shown at once")
+	cmd.Flags().BoolVar(&skipIdle, "skip-idle-time", false, "accepted, without effect: idle time is always skipped")
+	terminal.Choices(cmd, "speed", speeds...)
+	g.clusterFlag(cmd)
 	return cmd
 }
 
+var speeds = []string{"0.5x", "1x", "2x", "4x", "8x"}
+
 func playSession(ctx context.Context, g *global, p *player, sid string) error {
-	who, err := g.account()
+	who, err := g.account(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,20 +83,21 @@ type player struct {
 	text   playback
 }
 
+// playFile reads events one after the other, each on a line of its own or over several as this command prints
+// them.
 func (p *player) playFile(file io.Reader) error {
-	lines := bufio.NewReader(file)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if len(line) > 1 {
-			if err := p.event(line); err != nil {
-				return err
-			}
-		}
+	events := json.NewDecoder(file)
+	for number := 1; ; number++ {
+		var event json.RawMessage
+		err := events.Decode(&event)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fault.Wrap(fault.BadParameter, err, "the file cannot be read")
+			return fault.Wrap(fault.BadParameter, err, "event %d of the file cannot be read; play a file that tsh play --format=json has written", number)
+		}
+		if err := p.event(event); err != nil {
+			return err
 		}
 	}
 }

@@ -43,9 +43,10 @@ Without --tunnel it serves clients that present the certificate of your database
 need be: give them "localhost", the port, and the three files that are printed.`,
 		Example: "  tsh proxy db --tunnel --port=15432 --db-user=alice --db-name=orders orders\n" +
 			"  tsh proxy db --port=15432 --db-user=alice --db-name=orders orders",
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: g.completeDatabases,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := g.account()
+			who, err := g.account(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -55,7 +56,7 @@ need be: give them "localhost", the port, and the three files that are printed.`
 			return f.runTLS(cmd, who, args)
 		},
 	}
-	f.addFlags(cmd)
+	f.addFlags(cmd, g)
 	cmd.Flags().IntVarP(&f.port, "port", "p", 0, "`port` to listen on; a free one by default")
 	cmd.Flags().BoolVar(&f.tunnel, "tunnel", false, "add the certificate here, so that clients need none")
 	return cmd
@@ -85,7 +86,7 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 	if err != nil {
 		return err
 	}
-	login := func() (*client.Credentials, error) { return stored(who, []string{service}) }
+	login := func() (*client.Credentials, error) { return stored(who, service) }
 	local, err := localproxy.LocalCertificate(who.profile.LocalCAPath(), terminal.Now())
 	if err != nil {
 		return err
@@ -131,7 +132,7 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 	if err := nativeOnly(db.GetName(), db.Spec.Protocol); err != nil {
 		return "", err
 	}
-	if login, err := stored(who, []string{db.GetName()}); err == nil {
+	if login, err := stored(who, db.GetName()); err == nil {
 		r := login.Identity.Route
 		if (f.dbUser == "" || f.dbUser == r.User) && (f.dbName == "" || f.dbName == r.Database) {
 			return db.GetName(), nil

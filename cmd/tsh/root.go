@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,7 @@ type global struct {
 	user     string
 	ttl      int // minutes
 	identity string
+	cluster  string // flag of most commands
 	insecure bool
 	auth     string
 	mfaMode  string
@@ -39,10 +42,50 @@ func newRoot() *cobra.Command {
 	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity `file` to use instead of a login (env TELEPORT_IDENTITY_FILE)")
 	flags.BoolVar(&g.insecure, "insecure", false, "do not verify the proxy's web certificate; for tests only")
 	flags.StringVar(&g.auth, "auth", "local", "`how` to log in: local")
-	flags.StringVar(&g.mfaMode, "mfa-mode", "auto", "second `factor` to use: auto or otp")
+	flags.StringVar(&g.mfaMode, "mfa-mode", orElse(os.Getenv("TELEPORT_MFA_MODE"), "auto"), "second `factor` to use: auto or otp (env TELEPORT_MFA_MODE)")
+	terminal.Choices(root, "mfa-mode", mfaModes...)
+	terminal.Choices(root, "auth", "local")
+	addFlagsWithoutEffect(root)
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		return terminal.CheckChoice("--mfa-mode", g.mfaMode, mfaModes...)
+	}
 	root.AddCommand(loginCommand(g), logoutCommand(g), statusCommand(g), dbCommand(g), proxyCommand(g), playCommand(g), terminal.VersionCommand())
 	terminal.Prepare(root)
 	return root
+}
+
+var mfaModes = []string{"auto", "otp"}
+
+// addFlagsWithoutEffect accepts what scripts written for servers of other kinds give.
+func addFlagsWithoutEffect(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	for _, name := range []string{"skip-version-check", "os-log"} {
+		flags.Bool(name, false, "accepted, without effect")
+		flags.Lookup(name).Hidden = true
+	}
+	for _, one := range []struct{ name, short string }{
+		{"add-keys-to-agent", "k"}, {"bind-addr", ""}, {"callback", ""}, {"cert-format", ""}, {"mlock", ""},
+	} {
+		flags.StringP(one.name, one.short, "", "accepted, without effect")
+		flags.Lookup(one.name).Hidden = true
+	}
+}
+
+// clusterFlag adds --cluster.
+func (g *global) clusterFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&g.cluster, "cluster", "c", os.Getenv("TELEPORT_CLUSTER"), "`name` of the cluster, which must be the one you are logged in to (env TELEPORT_CLUSTER)")
+}
+
+// again returns how to call tsh once more as the same account: with what was not in the environment.
+func (g *global) again() string {
+	words := []string{"tsh"}
+	if g.identity != os.Getenv("TELEPORT_IDENTITY_FILE") {
+		words = append(words, "-i", shellQuote(g.identity))
+	}
+	if g.proxy != os.Getenv("TELEPORT_PROXY") {
+		words = append(words, "--proxy="+shellQuote(g.proxy))
+	}
+	return strings.Join(words, " ")
 }
 
 // account is who acts: a login in the home folder, or an identity file.
@@ -50,17 +93,32 @@ type account struct {
 	credentials *client.Credentials
 	proxy       string // host:port
 	profile     *client.Profile
+	tsh         string // how to call tsh as this account, for hints
 }
 
 // account returns the login to use.
-func (g *global) account() (*account, error) {
+func (g *global) account(ctx context.Context) (*account, error) {
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 	if err != nil {
 		return nil, err
 	}
+	var who *account
 	if g.identity != "" {
-		return g.fromIdentity(home)
+		who, err = g.fromIdentity(ctx, home)
+	} else {
+		who, err = g.fromProfile(home)
 	}
+	if err != nil {
+		return nil, err
+	}
+	if own := who.credentials.Identity.Cluster; g.cluster != "" && g.cluster != own {
+		return nil, fault.New(fault.NotFound, "the cluster %q is not known: this login is for %q; leave out --cluster, or log in to the other one with tsh login --proxy=...", g.cluster, own)
+	}
+	who.tsh = g.again()
+	return who, nil
+}
+
+func (g *global) fromProfile(home client.Home) (*account, error) {
 	profile, err := home.Current(g.proxy)
 	if err != nil {
 		return nil, err
@@ -76,7 +134,7 @@ func accountOf(profile *client.Profile) (*account, error) {
 	if err := credentials.CheckValid(terminal.Now()); err != nil {
 		return nil, err
 	}
-	return &account{credentials, profile.WebProxyAddr, profile}, nil
+	return &account{credentials: credentials, proxy: profile.WebProxyAddr, profile: profile, tsh: "tsh"}, nil
 }
 
 // accounts returns all logins that are valid now.
@@ -103,7 +161,7 @@ func (g *global) accounts() ([]*account, error) {
 
 // fromIdentity uses an identity file. What database clients need as files goes to a folder of its own
 // beside the logins.
-func (g *global) fromIdentity(home client.Home) (*account, error) {
+func (g *global) fromIdentity(ctx context.Context, home client.Home) (*account, error) {
 	if g.proxy == "" {
 		return nil, fault.New(fault.BadParameter, "--identity needs --proxy; give the address of the proxy")
 	}
@@ -118,17 +176,12 @@ func (g *global) fromIdentity(home client.Home) (*account, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.BadParameter, err, "%s has no absolute path", g.identity)
 	}
-	proxy := client.WithPort(g.proxy)
-	return &account{credentials, proxy, home.ForIdentity(path, proxy, credentials)}, nil
+	proxy, err := credentials.Find(ctx, client.ProxyAddresses(g.proxy))
+	if err != nil {
+		return nil, err
+	}
+	return &account{credentials: credentials, proxy: proxy, profile: home.ForIdentity(path, proxy, credentials)}, nil
 }
 
 // api returns a client of the auth server as the account.
 func (a *account) api() *authapi.Client { return a.credentials.API(a.proxy) }
-
-// silent is an error that was told already; the exit code is what remains.
-type silent struct{ code int }
-
-func (s silent) Error() string { return "" }
-
-// ExitCode implements terminal.Exit's interface.
-func (s silent) ExitCode() int { return s.code }

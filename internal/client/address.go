@@ -1,9 +1,24 @@
 package client
 
-import "net"
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
 
-// DefaultPort is where proxies listen when nobody says otherwise.
-const DefaultPort = "3080"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/fault"
+)
+
+// Ports at which clusters listen when nobody says otherwise.
+const (
+	DefaultPort     = "3080" // proxies
+	webPort         = "443"  // proxies beside other web servers
+	defaultAuthPort = "3025" // auth servers
+)
 
 // WithPort returns the address of a proxy with the default port, if it has none.
 func WithPort(address string) string {
@@ -11,4 +26,97 @@ func WithPort(address string) string {
 		return address
 	}
 	return net.JoinHostPort(address, DefaultPort)
+}
+
+// ProxyAddresses returns where a proxy may be: at the address, or without a port in it at those of proxies.
+func ProxyAddresses(address string) []string { return withPorts(address, DefaultPort, webPort) }
+
+// AuthAddresses returns where an auth server, or a proxy instead of it, may be.
+func AuthAddresses(address string) []string {
+	return withPorts(address, defaultAuthPort, DefaultPort, webPort)
+}
+
+func withPorts(address string, ports ...string) []string {
+	if _, _, err := net.SplitHostPort(address); err == nil {
+		return []string{address}
+	}
+	var all []string
+	for _, port := range ports {
+		all = append(all, net.JoinHostPort(strings.Trim(address, "[]"), port))
+	}
+	return all
+}
+
+// findTime is how long an address may take to answer that is one of several.
+const findTime = 10 * time.Second
+
+// FirstAnswer asks all addresses at once and returns the one that answers first, or what went wrong at
+// each.
+func FirstAnswer(ctx context.Context, addresses []string, ask func(ctx context.Context, address string) error) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	type answer struct {
+		address string
+		err     error
+	}
+	answers := make(chan answer, len(addresses))
+	for _, address := range addresses {
+		asking.Go(func() { answers <- answer{address, ask(ctx, address)} })
+	}
+	var failed error
+	for range addresses {
+		got := <-answers
+		if got.err == nil {
+			return got.address, nil
+		}
+		failed = errors.Join(failed, got.err)
+	}
+	return "", failed
+}
+
+// Find returns the address at which the cluster of the credentials answers. A single one is not asked: the
+// call that follows will tell.
+func (c *Credentials) Find(ctx context.Context, addresses []string) (string, error) {
+	if len(addresses) == 1 {
+		return addresses[0], nil
+	}
+	address, err := FirstAnswer(ctx, addresses, func(ctx context.Context, address string) error {
+		api := c.API(address)
+		defer api.Close()
+		_, err := api.Cluster.Ping(ctx, &sallyportv1.PingRequest{})
+		if err != nil && !fault.Is(err, fault.ConnectionProblem) {
+			return nil // the cluster answers, and says why it does not serve this caller
+		}
+		return err
+	})
+	if err != nil {
+		return "", fault.Wrap(fault.ConnectionProblem, err, "the cluster %q answers neither at %s; check the address, or give the port too",
+			c.Identity.Cluster, strings.Join(addresses, " nor at "))
+	}
+	return address, nil
+}
+
+// dialTCP opens a connection to the cluster. Its error is for people.
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
+	if err != nil && ctx.Err() == nil {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "the proxy or auth server at %s cannot be reached: %s; check the address, and that it runs", address, reason(err))
+	}
+	return conn, err
+}
+
+// reason returns why a connection failed, without the addresses.
+func reason(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.Err
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "no answer"
+	}
+	return err.Error()
 }

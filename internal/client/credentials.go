@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -151,20 +150,10 @@ const dialTimeout = 10 * time.Second
 
 // API returns a client of the auth server at the address, which may be a proxy's. Close it.
 func (c *Credentials) API(address string) *authapi.Client {
-	dial := func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
-	}
+	dial := func(ctx context.Context) (net.Conn, error) { return dialTCP(ctx, address) }
 	cert := c.Certificate()
 	return authapi.NewTLS(dial, mtls.Client(
 		func(string) (*tls.Certificate, error) { return cert, nil },
 		func() *mtls.Trust { return c.Trust },
 		"Auth", "auth."+c.Identity.Cluster, mtls.ProtocolAuth, mtls.ProtocolHTTP2))
-}
-
-// Explain adds what to do to an error of a call that did not reach the auth server.
-func Explain(err error, address string) error {
-	if fault.Is(err, fault.ConnectionProblem) {
-		return fmt.Errorf("reaching the cluster at %s: %w", address, err)
-	}
-	return err
 }

@@ -31,11 +31,14 @@ type Home struct{ dir string }
 
 // Profile is one login.
 type Profile struct {
-	WebProxyAddr string `yaml:"web_proxy_addr"` // host:port
-	User         string `yaml:"user"`
-	Cluster      string `yaml:"cluster"`
-	TLSRouting   bool   `yaml:"tls_routing_enabled"`
-	Insecure     bool   `yaml:"insecure,omitempty"` // logged in with --insecure: the web certificate is not verified
+	WebProxyAddr  string `yaml:"web_proxy_addr"`      // host:port
+	PostgresAddr  string `yaml:"postgres_proxy_addr"` // host:port for clients of PostgreSQL: the same, as one port serves all
+	User          string `yaml:"user"`
+	Cluster       string `yaml:"cluster"`
+	TLSRouting    bool   `yaml:"tls_routing_enabled"`
+	AuthConnector string `yaml:"auth_connector"` // how the user logged in
+	MFAMode       string `yaml:"mfa_mode"`
+	Insecure      bool   `yaml:"insecure,omitempty"` // logged in with --insecure: the web certificate is not verified
 
 	home Home
 }
@@ -117,7 +120,7 @@ func ProxyHost(address string) string {
 
 // Save writes the profile with its login and makes it the one in use.
 func (h Home) Save(p *Profile, c *Credentials) error {
-	p.home = h
+	p.home, p.PostgresAddr, p.TLSRouting = h, p.WebProxyAddr, true
 	data, err := yaml.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encoding profile: %w", err)
@@ -264,14 +267,14 @@ func (p *Profile) Databases() ([]*Credentials, error) {
 	return all, nil
 }
 
-// Remove deletes the profile and everything that belongs to it.
+// Remove deletes the profile and all keys and certificates of its proxy, those of earlier users too: no
+// profile leads to them.
 func (h Home) Remove(p *Profile) error {
 	host := ProxyHost(p.WebProxyAddr)
-	err := errors.Join(
-		os.RemoveAll(filepath.Join(p.keys(), p.User+"-db")),
-		removeFile(p.loginPath()+".key"), removeFile(p.loginPath()+".crt"),
-		removeFile(filepath.Join(h.dir, host+".yaml")),
-	)
+	if host == "" || host != filepath.Base(host) || strings.HasPrefix(host, ".") {
+		return fault.New(fault.BadParameter, "the profile names no proxy; remove its files from %s by hand", h.dir)
+	}
+	err := errors.Join(os.RemoveAll(p.keys()), removeFile(filepath.Join(h.dir, host+".yaml")))
 	current, readErr := os.ReadFile(filepath.Join(h.dir, "current-profile"))
 	if readErr == nil && strings.TrimSpace(string(current)) == host {
 		err = errors.Join(err, removeFile(filepath.Join(h.dir, "current-profile")))

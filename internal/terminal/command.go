@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,7 +109,27 @@ func flagProblem(cmd *cobra.Command, err error) string {
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
 		return name + " needs a value"
 	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return valueProblem(invalid)
+	}
 	return text
+}
+
+// valueProblem says of what kind the value of a flag must be.
+func valueProblem(invalid *pflag.InvalidValueError) string {
+	flag := invalid.GetFlag()
+	wanted := ""
+	switch flag.Value.Type() {
+	case "duration":
+		wanted = "a duration; write one like 30m, 1h30m or 12h"
+	case "int", "int32", "int64", "uint":
+		wanted = "a whole number"
+	case "bool":
+		wanted = "true or false"
+	default:
+		return fmt.Sprintf("--%s: %q cannot be read: %s", flag.Name, invalid.GetValue(), invalid.Unwrap())
+	}
+	return fmt.Sprintf("--%s: %q is not %s", flag.Name, invalid.GetValue(), wanted)
 }
 
 // nearFlag returns the flag that the name is probably meant to be, or "".

@@ -11,11 +11,14 @@ import (
 	"sallyport/internal/fault"
 )
 
-// exitCoder is an error that was told already and asks for an exit code.
-type exitCoder interface {
-	error
-	ExitCode() int
+// ExitError is how a program ended that the command ran for the person: its state and the code with which
+// the command ends too.
+type ExitError struct {
+	State string // such as: exit status 2
+	Code  int
 }
+
+func (e *ExitError) Error() string { return e.State }
 
 // usageError is an error after which the usage of a command helps.
 type usageError struct {
@@ -37,15 +40,16 @@ type unknownCommand struct {
 
 func (e *unknownCommand) Error() string { return e.text }
 
-// Exit tells the error, if any, to the person and returns the exit code of the process. Errors that have
-// an ExitCode method and no text only give the code.
+// Exit tells the error, if any, to the person and returns the exit code of the process: 1, or that of an
+// ExitError.
 func Exit(root *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
 	stderr := root.ErrOrStderr()
-	if coder, ok := errors.AsType[exitCoder](err); ok && coder.Error() == "" {
-		return coder.ExitCode()
+	if ended, ok := errors.AsType[*ExitError](err); ok {
+		WriteError(stderr, ended)
+		return ended.Code
 	}
 	if unknown, ok := errors.AsType[*unknownCommand](err); ok {
 		fmt.Fprintf(stderr, "%s: error: %s\n\n%s", root.Name(), unknown.text, unknown.cmd.UsageString())

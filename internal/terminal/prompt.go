@@ -84,10 +84,13 @@ func noAnswer(err error) error {
 }
 
 // Confirm asks a question whose answer is yes or no; anything but y and yes means no. The end of the
-// input is an error.
+// input is an error. What is printed next begins a line of its own.
 func Confirm(in io.Reader, out io.Writer, question string) (bool, error) {
 	fmt.Fprint(out, question+" [y/N]: ")
 	answer, err := NewPrompt(in, out).line()
+	if err != nil || !isTerminal(in) { // on a terminal, Enter was shown
+		fmt.Fprintln(out)
+	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return true, err

@@ -17,6 +17,7 @@ type Table struct {
 	Header []string
 	Rows   [][]string
 	Wide   bool // show long cells whole, whatever the width of the terminal
+	Whole  int  // how many of the first columns are shown whole in any case, because commands take what they show
 }
 
 const (
@@ -72,7 +73,7 @@ func (t Table) widths(rows [][]string, available int) []int {
 		widest := -1
 		for i, width := range widths {
 			least := max(minColumn, utf8.RuneCountInString(rows[0][i]))
-			if width > least && (widest < 0 || width > widths[widest]) {
+			if i >= t.Whole && width > least && (widest < 0 || width > widths[widest]) {
 				widest = i
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"sallyport/internal/fault"
@@ -38,12 +39,22 @@ func New(cfg Config) *Proxy { return &Proxy{cfg} }
 
 // Listen listens on a loopback port, a free one for port 0.
 func Listen(port int) (net.Listener, error) {
+	if port < 0 || port > 65535 {
+		return nil, fault.New(fault.BadParameter, "--port: %d is not a port; use one from 1 to 65535, or leave --port out for a free one", port)
+	}
 	address := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fault.Wrap(fault.BadParameter, err, "cannot listen on %s; choose another port with --port", address)
+		return nil, fault.Wrap(fault.BadParameter, err, "cannot listen on %s: %s; choose another port with --port", address, listenReason(err))
 	}
 	return listener, nil
+}
+
+func listenReason(err error) string {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno.Error()
+	}
+	return err.Error()
 }
 
 // Serve serves connections until the context ends or the listener is closed. It returns when all have

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/client"
+	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
+)
+
+// public returns a client of the part of the API that needs no certificate, at the first port that
+// answers as a proxy.
+func (g *global) public(ctx context.Context, proxy string) (*authapi.Client, string, *sallyportv1.PingResponse, error) {
+	addresses := client.ProxyAddresses(proxy)
+	address, err := client.FirstAnswer(ctx, addresses, func(ctx context.Context, address string) error {
+		api := g.publicAPI(address)
+		defer api.Close()
+		_, err := api.Cluster.Ping(ctx, &sallyportv1.PingRequest{})
+		return err
+	})
+	switch {
+	case untrusted(err):
+		return nil, "", nil, fault.Wrap(fault.ConnectionProblem, err, "the web certificate of %s is not trusted by this machine; ask for the proxy's right address, or for tests use --insecure", proxy)
+	case err != nil:
+		return nil, "", nil, fault.Wrap(fault.ConnectionProblem, err, "no proxy answers at %s; check the address", strings.Join(addresses, " or "))
+	}
+	api := g.publicAPI(address)
+	info, err := api.Cluster.Ping(ctx, &sallyportv1.PingRequest{})
+	if err != nil {
+		api.Close()
+	}
+	return api, address, info, err
+}
+
+func untrusted(err error) bool {
+	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(x509.UnknownAuthorityError)) || errors.As(err, new(x509.HostnameError))
+}
+
+func (g *global) publicAPI(address string) *authapi.Client {
+	host := client.ProxyHost(address)
+	config := mtls.Named(host, nil, nil, mtls.ProtocolHTTP2)
+	if g.insecure {
+		config = mtls.Insecure(host, mtls.ProtocolHTTP2)
+	}
+	dial := func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
+	}
+	return authapi.New(&http.Client{Transport: authapi.NewTransport(dial, config)}, "https://"+address)
+}

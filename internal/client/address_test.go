@@ -1,0 +1,62 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"sallyport/internal/client"
+)
+
+func TestAddressesWithoutAPortHaveThoseOfTheCluster(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		of        func(string) []string
+		what      string
+		addresses string
+	}{
+		{client.ProxyAddresses, "h", "h:3080 h:443"},
+		{client.ProxyAddresses, "h:1", "h:1"},
+		{client.ProxyAddresses, "::1", "[::1]:3080 [::1]:443"},
+		{client.ProxyAddresses, "[::1]", "[::1]:3080 [::1]:443"},
+		{client.AuthAddresses, "h", "h:3025 h:3080 h:443"},
+		{client.AuthAddresses, "h:1", "h:1"},
+	} {
+		if got := strings.Join(test.of(test.what), " "); got != test.addresses {
+			t.Errorf("%s is at %s, want %s", test.what, got, test.addresses)
+		}
+	}
+}
+
+func TestFirstAnswerWaitsForNobodyElse(t *testing.T) {
+	t.Parallel()
+	got, err := client.FirstAnswer(t.Context(), []string{"silent", "wrong", "right"}, func(ctx context.Context, address string) error {
+		switch address {
+		case "silent":
+			<-ctx.Done()
+			return ctx.Err()
+		case "wrong":
+			return errors.New("no proxy")
+		}
+		return nil
+	})
+	if got != "right" || err != nil {
+		t.Errorf("answered: %q, %v", got, err)
+	}
+}
+
+func TestFirstAnswerTellsWhatWentWrongEverywhere(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	_, err := client.FirstAnswer(t.Context(), []string{"one", "two"}, func(_ context.Context, address string) error {
+		return errors.New("at " + address)
+	})
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		asked = append(asked, line)
+	}
+	if slices.Sort(asked); !slices.Equal(asked, []string{"at one", "at two"}) {
+		t.Errorf("told %q", asked)
+	}
+}
