@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
@@ -20,6 +22,9 @@ func auditCommand(g *global) *cobra.Command {
 	cmd.AddCommand(auditListCommand(g))
 	return cmd
 }
+
+// maxEvents is how many events one page holds at most.
+const maxEvents = 10_000
 
 // auditFlags are those of audit ls.
 type auditFlags struct {
@@ -49,19 +54,28 @@ func auditListCommand(g *global) *cobra.Command {
 	flags.StringVar(&f.session, "session", "", "events of this `session` only")
 	flags.IntVar(&f.limit, "limit", 100, "how many events at most, a `number`; then the command tells how to go on")
 	flags.StringVar(&f.page, "page", "", "`where` to go on, as told by the page before")
+	terminal.Choices(cmd, "type", audit.Types()...)
 	flags.BoolVar(&f.ascending, "ascending", false, "the oldest first")
 	terminal.FormatFlag(cmd, &f.format, "", "output `format`: text, or json: one event on each line", "text", "json")
 	return cmd
 }
 
 func (f *auditFlags) run(cmd *cobra.Command, g *global) error {
+	if f.limit < 1 || f.limit > maxEvents {
+		return fault.New(fault.BadParameter, "--limit: %d is not a number from 1 to %d; go on from page to page for more", f.limit, maxEvents)
+	}
+	for _, typ := range f.types {
+		if !slices.Contains(audit.Types(), typ) {
+			return fault.New(fault.BadParameter, "--type: %q is not a type of event; use some of %s", typ, strings.Join(audit.Types(), ", "))
+		}
+	}
 	req := &sallyportv1.SearchEventsRequest{
-		Types: f.types, User: f.user, SessionId: f.session, Limit: int32(min(f.limit, 10_000)), Ascending: f.ascending, PageToken: f.page,
+		Types: f.types, User: f.user, SessionId: f.session, Limit: int32(f.limit), Ascending: f.ascending, PageToken: f.page,
 	}
 	if err := f.setRange(req); err != nil {
 		return err
 	}
-	api, err := g.connect()
+	api, err := g.connect(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,7 +13,6 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
-	"sallyport/internal/durable"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
 )
@@ -32,7 +27,8 @@ func authCommand(g *global) *cobra.Command {
 type signFlags struct {
 	out, format, user, host string
 	ttl                     time.Duration
-	overwrite               bool
+	overwrite, tar          bool
+	proxy, compat           string // accepted
 	service, dbUser, dbName string
 }
 
@@ -60,14 +56,21 @@ their owner only.`,
 	flags.StringVar(&f.service, "db-service", "", "`database` that the user's certificate is for")
 	flags.StringVar(&f.dbUser, "db-user", "", "database `account` of --db-service")
 	flags.StringVar(&f.dbName, "db-name", "", "database `name` of --db-service")
+	flags.BoolVar(&f.tar, "tar", false, "write the files as a tar archive to standard output; --out names them in it")
+	flags.StringVar(&f.proxy, "proxy", "", "accepted, without effect: `address` of the proxy in files of other formats")
+	flags.StringVar(&f.compat, "compat", "", "accepted, without effect: `version` of programs that read the files")
 	_ = cmd.MarkFlagRequired("out")
 	return cmd
 }
 
 func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 	switch {
+	case f.user != "" && f.host != "":
+		return fault.New(fault.BadParameter, "give --user for a person's certificate or --host for a database's, not both")
 	case f.format == "db" && f.host == "":
 		return fault.New(fault.BadParameter, "name the database's host names or addresses with --host")
+	case f.format != "db" && f.host != "":
+		return fault.New(fault.BadParameter, "--host is for a database: give --format=db too")
 	case f.format != "db" && f.user == "":
 		return fault.New(fault.BadParameter, "name a user with --user, or sign for a database with --format=db --host")
 	case f.format == "db" && f.user != "":
@@ -76,7 +79,7 @@ func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 	if err := f.confirm(cmd); err != nil {
 		return err
 	}
-	api, err := g.connect()
+	api, err := g.connect(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -105,13 +108,13 @@ func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 		return err
 	}
 	if f.format == "tls" {
-		return f.write(cmd, map[string][]byte{"key": keyPEM, "crt": res.GetCertificate(), "cas": credentials.AuthoritiesPEM(ca.HostCA)})
+		return f.write(cmd, part{".key", keyPEM}, part{".crt", res.GetCertificate()}, part{".cas", credentials.AuthoritiesPEM(ca.HostCA)})
 	}
 	data, err := credentials.Encode()
 	if err != nil {
 		return err
 	}
-	return f.write(cmd, map[string][]byte{"": data})
+	return f.write(cmd, part{"", data})
 }
 
 func (f *signFlags) userRequest(public []byte) *sallyportv1.SignUserCertificateRequest {
@@ -137,16 +140,16 @@ func (f *signFlags) signDatabase(cmd *cobra.Command, api *authapi.Client, keyPEM
 	for _, pem := range res.GetClientAuthorities() {
 		cas = append(cas, pem...)
 	}
-	if err := f.write(cmd, map[string][]byte{"key": keyPEM, "crt": res.GetCertificate(), "cas": cas}); err != nil {
+	if err := f.write(cmd, part{".key", keyPEM}, part{".crt", res.GetCertificate()}, part{".cas", cas}); err != nil || f.tar {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), `
 PostgreSQL, in postgresql.conf:
 
 ssl = on
-ssl_cert_file = '/path/to/%[1]s.crt'
-ssl_key_file = '/path/to/%[1]s.key'
-ssl_ca_file = '/path/to/%[1]s.cas'
+ssl_cert_file = '%[1]s.crt'
+ssl_key_file = '%[1]s.key'
+ssl_ca_file = '%[1]s.cas'
 
 and in pg_hba.conf, so that the certificate decides who comes in:
 
@@ -157,105 +160,18 @@ MySQL or MariaDB, in its configuration:
 
 [mysqld]
 require_secure_transport=ON
-ssl-cert=/path/to/%[1]s.crt
-ssl-key=/path/to/%[1]s.key
-ssl-ca=/path/to/%[1]s.cas
-`, f.out)
+ssl-cert=%[1]s.crt
+ssl-key=%[1]s.key
+ssl-ca=%[1]s.cas
+`, f.placed())
 	return err
 }
 
-// files returns the paths of the parts, in the order in which they are shown.
-func (f *signFlags) files() []string {
-	if f.format == "file" {
-		return []string{f.out}
+// placed is --out as the database's configuration names it: the files are for another host, unless their
+// path says where.
+func (f *signFlags) placed() string {
+	if filepath.IsAbs(f.out) {
+		return f.out
 	}
-	return []string{f.out + ".key", f.out + ".crt", f.out + ".cas"}
-}
-
-// confirm asks before files are replaced.
-func (f *signFlags) confirm(cmd *cobra.Command) error {
-	if f.overwrite {
-		return nil
-	}
-	var existing []string
-	for _, path := range f.files() {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			existing = append(existing, path)
-		}
-	}
-	if len(existing) == 0 {
-		return nil
-	}
-	yes, err := terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), strings.Join(existing, ", ")+" exist. Overwrite?")
-	if err != nil || !yes {
-		return fault.New(fault.AlreadyExists, "%s would be replaced; give --overwrite or another --out", strings.Join(existing, ", "))
-	}
-	return nil
-}
-
-func (f *signFlags) write(cmd *cobra.Command, parts map[string][]byte) error {
-	for ending, data := range parts {
-		path := f.out
-		if ending != "" {
-			path += "." + ending
-		}
-		if err := durable.WriteFile(path, data, 0o600); err != nil {
-			return fault.Wrap(fault.BadParameter, err, "%s cannot be written: choose another --out", path)
-		}
-	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "The credentials have been written to %s\n", strings.Join(f.files(), ", "))
-	return err
-}
-
-// exports are the values of auth export --type.
-var exports = map[string]ca.Type{"host": ca.HostCA, "tls-host": ca.HostCA, "user": ca.UserCA, "tls-user": ca.UserCA, "db": ca.DatabaseCA, "db-client": ca.ClientCA}
-
-func exportCommand(g *global) *cobra.Command {
-	var typ string
-	var fingerprint string
-	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Print the certificate of an authority",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			wanted, ok := exports[typ]
-			if !ok {
-				return fault.New(fault.BadParameter, "%q is not a type of authority; use one of host, user, db, db-client", typ)
-			}
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			return export(cmd.Context(), cmd, api, wanted, fingerprint)
-		},
-	}
-	cmd.Flags().StringVar(&typ, "type", "", "`type` of the authority: host, user, db or db-client (required)")
-	cmd.Flags().StringVar(&fingerprint, "fingerprint", "", "print only the certificate with this CA `pin`")
-	_ = cmd.MarkFlagRequired("type")
-	return cmd
-}
-
-func export(ctx context.Context, cmd *cobra.Command, api *authapi.Client, typ ca.Type, fingerprint string) error {
-	res, err := api.Cluster.GetAuthorities(ctx, &sallyportv1.GetAuthoritiesRequest{})
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(res.GetAuthorities(), func(a *sallyportv1.Authority) bool { return a.GetType() == string(typ) })
-	if i < 0 {
-		return fault.New(fault.NotFound, "the cluster has no %s authority", typ)
-	}
-	for _, pem := range res.GetAuthorities()[i].GetCertificates() {
-		cert, err := ca.ParseCertificate(pem)
-		if err != nil {
-			return err
-		}
-		if fingerprint != "" && ca.Pin(cert) != fingerprint {
-			continue
-		}
-		if _, err := cmd.OutOrStdout().Write(pem); err != nil {
-			return err
-		}
-	}
-	return nil
+	return "/path/to/" + f.out
 }

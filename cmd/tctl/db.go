@@ -31,7 +31,7 @@ func dbListCommand(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			api, err := g.connect()
+			api, err := g.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -47,8 +47,11 @@ func dbListCommand(g *global) *cobra.Command {
 				x, y := a.(*resource.DatabaseServer), b.(*resource.DatabaseServer)
 				return cmp.Or(cmp.Compare(x.Spec.Hostname, y.Spec.Hostname), cmp.Compare(x.GetName(), y.GetName()))
 			})
-			if format != "text" {
-				return terminal.Encode(cmd.OutOrStdout(), format, servers)
+			switch format {
+			case "json":
+				return terminal.EncodeIndented(cmd.OutOrStdout(), "json", servers, 4)
+			case "yaml":
+				return printResources(cmd.OutOrStdout(), "yaml", []listing{{resource.KindDatabaseServer, servers}})
 			}
 			return printTables(cmd.OutOrStdout(), []listing{{resource.KindDatabaseServer, servers}}, verbose)
 		},

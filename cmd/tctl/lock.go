@@ -39,7 +39,7 @@ removed with tctl rm lock/NAME. When several targets are given, all of them must
 			if err := lock.Validate(); err != nil {
 				return err
 			}
-			api, err := g.connect()
+			api, err := g.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -84,6 +84,9 @@ func lockExpiry(cmd *cobra.Command, ttl time.Duration, expires string) (*time.Ti
 		at, err := time.Parse(time.RFC3339, expires)
 		if err != nil {
 			return nil, fault.New(fault.BadParameter, "--expires is not a time like 2026-01-31T18:00:00Z")
+		}
+		if !at.After(terminal.Now()) {
+			return nil, fault.New(fault.BadParameter, "--expires is in the past, so that the lock would hold nobody; give a later time")
 		}
 		return &at, nil
 	}

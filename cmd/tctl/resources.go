@@ -17,82 +17,6 @@ import (
 	"sallyport/internal/terminal"
 )
 
-func createCommand(g *global) *cobra.Command {
-	var force bool
-	cmd := &cobra.Command{
-		Use:   "create [FILE]",
-		Short: "Create resources from a file or from standard input",
-		Long: `Create the resources of a YAML or JSON file, or of standard input. A file may hold several documents; they
-are created in order, up to the first that fails.`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			all, err := readResources(cmd.InOrStdin(), args)
-			if err != nil {
-				return err
-			}
-			api, err := g.connect()
-			if err != nil {
-				return err
-			}
-			defer api.Close()
-			for _, r := range all {
-				if err := createOne(cmd.Context(), cmd.OutOrStdout(), api, r, force); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace resources that exist")
-	return cmd
-}
-
-func readResources(stdin io.Reader, args []string) ([]resource.Resource, error) {
-	var data []byte
-	var err error
-	if len(args) == 1 && args[0] != "-" {
-		data, err = os.ReadFile(args[0])
-	} else {
-		data, err = io.ReadAll(io.LimitReader(stdin, 2<<20))
-	}
-	if err != nil {
-		return nil, fault.Wrap(fault.BadParameter, err, "the resources cannot be read: %s", err)
-	}
-	return resource.ParseYAML(data)
-}
-
-// createOne creates a resource. Settings always exist, and are replaced.
-func createOne(ctx context.Context, out io.Writer, api *authapi.Client, r resource.Resource, force bool) error {
-	_, single := resource.SingletonName(r.GetKind())
-	if !force && !single {
-		err := createResource(ctx, api, r)
-		if fault.Is(err, fault.AlreadyExists) {
-			return fault.New(fault.AlreadyExists, "%s; replace it with -f or --force", fault.Message(err))
-		}
-		if err != nil {
-			return err
-		}
-		return created(out, r, "created")
-	}
-	isNew, err := putResource(ctx, api, r)
-	if err != nil {
-		return err
-	}
-	if isNew {
-		return created(out, r, "created")
-	}
-	return created(out, r, "updated")
-}
-
-func created(out io.Writer, r resource.Resource, what string) error {
-	name := r.GetName()
-	if r.GetKind() == resource.KindToken {
-		name = resource.MaskToken(name)
-	}
-	_, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), name, what)
-	return err
-}
-
 // reference is "kind", "kind/name" or "kind/subkind/name".
 type reference struct{ kind, name string }
 
@@ -102,6 +26,14 @@ func (r reference) shown() string {
 		return resource.MaskToken(r.name)
 	}
 	return r.name
+}
+
+// refuseMasked refuses the name of a token as lists show it: it is that of no token.
+func (r reference) refuseMasked() error {
+	if r.kind == resource.KindToken && r.name != "" && r.name == resource.MaskToken(r.name) {
+		return fault.New(fault.BadParameter, "%q is what lists show of a token instead of its secret name; use --with-secrets with tctl get tokens or tctl tokens ls to see the name", r.name)
+	}
+	return nil
 }
 
 func parseReference(s string) (reference, error) {
@@ -121,7 +53,7 @@ func parseReference(s string) (reference, error) {
 	if name, single := resource.SingletonName(kind); single {
 		ref.name = name
 	}
-	return ref, nil
+	return ref, ref.refuseMasked()
 }
 
 func getCommand(g *global) *cobra.Command {
@@ -131,8 +63,14 @@ func getCommand(g *global) *cobra.Command {
 		Use:     "get KIND[/NAME][,KIND[/NAME]...]",
 		Short:   "Show resources",
 		Example: "  tctl get roles\n  tctl get role/db\n  tctl get users/alice --format=json",
-		Args:    cobra.ExactArgs(1),
+		Long: `Show resources. KIND may be all, which stands for every kind that can be created again, with secrets unless
+--no-with-secrets is given.`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeKinds,
 		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
+			if args[0] == "all" && !cmd.Flags().Changed("with-secrets") {
+				secrets = true // so that all of it can be created again
+			}
 			var all []listing
 			for _, arg := range references(args[0]) {
 				found, err := fetch(cmd.Context(), api, arg, secrets)
@@ -159,7 +97,7 @@ func getCommand(g *global) *cobra.Command {
 // references splits a list; "all" stands for every kind that can be written again.
 func references(arg string) []string {
 	if arg == "all" {
-		return []string{"user", "role", "db", "lock", "cap", "netconfig", "recording_config"}
+		return resource.WritableKinds()
 	}
 	return strings.Split(arg, ",")
 }
@@ -243,6 +181,8 @@ func rmCommand(g *global) *cobra.Command {
 		Aliases: []string{"del"},
 		Short:   "Remove a resource; a setting goes back to its default",
 		Args:    cobra.ExactArgs(1),
+
+		ValidArgsFunction: completeKinds,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, err := parseReference(args[0])
 			if err != nil {
@@ -251,7 +191,7 @@ func rmCommand(g *global) *cobra.Command {
 			if ref.name == "" {
 				return fault.New(fault.BadParameter, "name what to remove, as in tctl rm %s/NAME", args[0])
 			}
-			api, err := g.connect()
+			api, err := g.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -283,7 +223,7 @@ func editCommand(g *global) *cobra.Command {
 			if ref.name == "" {
 				return fault.New(fault.BadParameter, "name what to edit, as in tctl edit %s/NAME", args[0])
 			}
-			api, err := g.connect()
+			api, err := g.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -344,6 +284,14 @@ func keepText(cause error, kind string, text []byte) error {
 		return cause
 	}
 	return fault.Wrap(fault.KindOf(cause), cause, "%s; your version is kept in %s", fault.Message(cause), file.Name())
+}
+
+// completeKinds completes the kind of a reference; the name is not known to the shell.
+func completeKinds(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 || strings.Contains(word, "/") {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return append(resource.WritableKinds(), resource.KindDatabaseServer, resource.KindCertAuthority), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // newName is the name of a resource that nobody names.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -53,7 +54,7 @@ the login of tsh; then your roles decide what you may do.`,
 // with returns the work of a command that begins with a client of the auth server.
 func (g *global) with(run func(cmd *cobra.Command, args []string, api *authapi.Client) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		api, err := g.connect()
+		api, err := g.connect(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -63,7 +64,7 @@ func (g *global) with(run func(cmd *cobra.Command, args []string, api *authapi.C
 }
 
 // connect finds out as whom to act and where, and returns a client.
-func (g *global) connect() (*authapi.Client, error) {
+func (g *global) connect(ctx context.Context) (*authapi.Client, error) {
 	if g.identity != "" {
 		if g.authServer == "" {
 			return nil, fault.New(fault.BadParameter, "--identity needs --auth-server; give the address of the auth server or of a proxy")
@@ -75,18 +76,18 @@ func (g *global) connect() (*authapi.Client, error) {
 		if err := credentials.CheckValid(terminal.Now()); err != nil {
 			return nil, err
 		}
-		return credentials.API(client.WithPort(g.authServer)), nil
+		return reach(ctx, credentials, g.authServer)
 	}
-	local, err := g.local()
+	local, err := g.local(ctx)
 	if err != nil || local != nil {
 		return local, err
 	}
-	return g.fromProfile()
+	return g.fromProfile(ctx)
 }
 
 // local returns a client with the administrator's identity of this host, or nil when this is no auth
 // server's host.
-func (g *global) local() (*authapi.Client, error) {
+func (g *global) local(ctx context.Context) (*authapi.Client, error) {
 	dataDir, err := g.dataDir()
 	if err != nil || dataDir == "" {
 		return nil, err
@@ -111,6 +112,15 @@ func (g *global) local() (*authapi.Client, error) {
 	address := g.authServer
 	if address == "" {
 		address = localAddress(dataDir)
+	}
+	return reach(ctx, credentials, address)
+}
+
+// reach returns a client at the address, for which ports are tried if it has none.
+func reach(ctx context.Context, credentials *client.Credentials, address string) (*authapi.Client, error) {
+	address, err := credentials.Find(ctx, client.AuthAddresses(address))
+	if err != nil {
+		return nil, err
 	}
 	return credentials.API(address), nil
 }
@@ -150,7 +160,7 @@ func localAddress(dataDir string) string {
 	return net.JoinHostPort(host, port)
 }
 
-func (g *global) fromProfile() (*authapi.Client, error) {
+func (g *global) fromProfile(ctx context.Context) (*authapi.Client, error) {
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 	if err != nil {
 		return nil, err
@@ -170,5 +180,5 @@ func (g *global) fromProfile() (*authapi.Client, error) {
 	if address == "" {
 		address = profile.WebProxyAddr
 	}
-	return credentials.API(client.WithPort(address)), nil
+	return reach(ctx, credentials, address)
 }

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
 )
@@ -53,6 +54,7 @@ it is the token alone, ready to be saved in a file.`,
 	flags.StringVar(&f.dbURI, "db-uri", "", "`address` of the database, for the instructions")
 	flags.StringVar(&f.appName, "app-name", "example-app", "`name` of the application, for the instructions")
 	flags.StringVar(&f.appURI, "app-uri", "http://localhost:8080", "`address` of the application, for the instructions")
+	terminal.Choices(cmd, "type", "db", "proxy", "db,proxy")
 	_ = cmd.MarkFlagRequired("type")
 	return cmd
 }
@@ -69,10 +71,14 @@ func (f *tokenFlags) run(cmd *cobra.Command, g *global) error {
 	if err != nil {
 		return err
 	}
-	if _, err := resource.ParseSystemRoles(f.types); err != nil {
+	roles, err := resource.ParseSystemRoles(f.types)
+	if err != nil {
 		return err
 	}
-	api, err := g.connect()
+	if f.ttl < time.Second {
+		return fault.New(fault.BadParameter, "--ttl: a token must live at least a second; leave --ttl out for half an hour")
+	}
+	api, err := g.connect(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -83,13 +89,18 @@ func (f *tokenFlags) run(cmd *cobra.Command, g *global) error {
 	if err != nil {
 		return err
 	}
+	for _, role := range roles {
+		if !slices.Contains(ownServices, role) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "NOTE: this version has no %s service; only programs of others can join with that type.\n", strings.ToLower(string(role)))
+		}
+	}
 	out := cmd.OutOrStdout()
 	switch f.format {
 	case "text":
 		_, err = fmt.Fprintln(out, res.GetToken())
 		return err
 	case "json", "yaml":
-		return terminal.Encode(out, f.format, shownToken{res.GetExpires().AsTime(), res.GetRoles(), res.GetToken()})
+		return terminal.EncodeIndented(out, f.format, shownToken{res.GetExpires().AsTime(), res.GetRoles(), res.GetToken()}, 1)
 	default:
 		return f.instruct(cmd, out, api, res)
 	}
@@ -113,7 +124,7 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 	for _, pin := range authorities.GetPins() {
 		fmt.Fprintf(&pins, "   --ca-pin=%s \\\n", pin)
 	}
-	fmt.Fprintf(out, "The join token: %s\nIt can be used for %d minutes.\n\n", res.GetToken(), int(f.ttl.Minutes()))
+	fmt.Fprintf(out, "The join token: %s\nIt can be used for %s.\n\n", res.GetToken(), life(res.GetExpires().AsTime()))
 	if slices.Contains(res.GetRoles(), string(resource.RoleDb)) {
 		fmt.Fprintf(out, "On the host of the Database Service, write its configuration:\n\n"+
 			"> teleport db configure create \\\n   --token=%s \\\n%s   --proxy=%s \\\n   --name=%s \\\n   --protocol=%s \\\n   --uri=%s \\\n   --output file:///etc/teleport.yaml\n\n"+
@@ -123,6 +134,22 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 	fmt.Fprintf(out, "On the new host:\n\n> teleport start \\\n   --roles=%s \\\n   --token=%s \\\n%s   --auth-server=%s\n",
 		strings.ToLower(strings.Join(res.GetRoles(), ",")), res.GetToken(), pins.String(), proxy)
 	return nil
+}
+
+// ownServices are the types of services that the daemon of this version has.
+var ownServices = []resource.SystemRole{resource.RoleAuth, resource.RoleProxy, resource.RoleDb}
+
+// life returns in words how long it is until a time.
+func life(until time.Time) string {
+	left := time.Until(until).Round(time.Second)
+	switch {
+	case left == time.Minute:
+		return "1 minute"
+	case left%time.Minute == 0:
+		return fmt.Sprintf("%d minutes", left/time.Minute)
+	default:
+		return terminal.Duration(left)
+	}
 }
 
 func tokensListCommand(g *global) *cobra.Command {
@@ -137,7 +164,7 @@ func tokensListCommand(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			api, err := g.connect()
+			api, err := g.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -200,7 +227,7 @@ func printTokens(out io.Writer, format string, tokens []*resource.Token, secrets
 		}
 		return nil
 	}
-	table := terminal.Table{Header: []string{"Token", "Type", "Labels", "Expiry Time (UTC)"}}
+	table := terminal.Table{Whole: 1, Header: []string{"Token", "Type", "Labels", "Expiry Time (UTC)"}}
 	for _, token := range tokens {
 		var types []string
 		for _, role := range token.Spec.Roles {
@@ -224,6 +251,9 @@ func tokensRemoveCommand(g *global) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
 			ref := reference{resource.KindToken, args[0]}
+			if err := ref.refuseMasked(); err != nil {
+				return err
+			}
 			if err := deleteResource(cmd.Context(), api, ref); err != nil {
 				return err
 			}

@@ -50,6 +50,9 @@ func usersAddCommand(g *global) *cobra.Command {
 		Example: "  tctl users add --roles=access,db alice",
 		Args:    cobra.ExactArgs(1),
 		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
+			if len(trimmed(roles)) == 0 {
+				return fault.New(fault.BadParameter, "--roles names no role, and a user without one can do nothing; give at least one, such as --roles=access")
+			}
 			req := &sallyportv1.CreateUserRequest{Name: args[0], Roles: trimmed(roles), Ttl: durationpb.New(ttl)}
 			for i, t := range traits {
 				req.Traits = append(req.Traits, &sallyportv1.Trait{Name: t.trait, Values: trimmed(values[i])})
