@@ -29,14 +29,14 @@ func NewPrompt(in io.Reader, out io.Writer) *Prompt {
 
 // Secret asks for something that must not be seen: on a terminal, what is typed is not shown.
 func (p *Prompt) Secret(question string) (string, error) {
-	fmt.Fprint(p.out, question+" ")
 	file, ok := p.in.(*os.File)
 	if !ok || !isTerminal(file) {
+		fmt.Fprint(p.out, question+" ")
 		answer, err := p.line()
 		fmt.Fprintln(p.out)
 		return answer, err
 	}
-	answer, err := readHidden(file)
+	answer, err := readHidden(file, func() { fmt.Fprint(p.out, question+" ") })
 	fmt.Fprintln(p.out)
 	if err != nil {
 		return "", noAnswer(err)
@@ -44,9 +44,9 @@ func (p *Prompt) Secret(question string) (string, error) {
 	return string(answer), nil
 }
 
-// readHidden reads a line that the terminal does not show. Ctrl-C ends it, leaves the terminal as it was,
-// and leaves the reading behind: the process is about to end.
-func readHidden(file *os.File) ([]byte, error) {
+// readHidden reads a line that the terminal does not show, from before it is asked for. Ctrl-C ends it, leaves
+// the terminal as it was, and leaves the reading behind: the process is about to end.
+func readHidden(file *os.File, ask func()) (answer []byte, err error) {
 	before, err := term.GetState(int(file.Fd()))
 	if err != nil {
 		return nil, err
@@ -54,6 +54,11 @@ func readHidden(file *os.File) ([]byte, error) {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt)
 	defer signal.Stop(interrupted)
+	defer func() { err = errors.Join(err, term.Restore(int(file.Fd()), before)) }()
+	if err := hide(file); err != nil {
+		return nil, err
+	}
+	ask()
 	type line struct {
 		text []byte
 		err  error
@@ -67,7 +72,7 @@ func readHidden(file *os.File) ([]byte, error) {
 	case got := <-read:
 		return got.text, got.err
 	case <-interrupted:
-		return nil, errors.Join(errors.New("interrupted"), term.Restore(int(file.Fd()), before))
+		return nil, errors.New("interrupted")
 	}
 }
 
