@@ -3,6 +3,9 @@ package audit
 // Types returns the types of all events, in alphabetical order. The caller owns the list.
 func Types() []string {
 	return []string{
+		"alert.join_failures",
+		"audit.late_end",
+		"audit.search",
 		"audit.spool.torn",
 		"auth",
 		"auth_preference.update",
@@ -38,7 +41,6 @@ func Types() []string {
 		"role.updated",
 		"session.recording.access",
 		"session.rejected",
-		"session.upload",
 		"session_recording_config.update",
 		"user.create",
 		"user.delete",
