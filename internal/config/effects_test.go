@@ -46,7 +46,7 @@ var values = map[string]string{
 	"auth_service.authentication.local_auth": "no", "auth_service.keep_alive_count_max": "5", "auth_service.proxy_checks_host_keys": "no",
 	"db_service.databases[].aws.region": "us-west-1", "db_service.databases[].uri": "'other:1'", "db_service.databases[].aws.account_id": "'210987654321'", "auth_service.authentication.signature_algorithm_suite": "legacy",
 	"auth_service.session_recording": "off", "auth_service.session_recording_start_gate": "auth",
-	"auth_service.routing_strategy": "most_recent", "auth_service.proxy_listener_mode": "multiplex",
+	"auth_service.routing_strategy": "most_recent", "auth_service.proxy_listener_mode": "separate",
 	"proxy_service.enabled": "no", "db_service.enabled": "no", "discovery_service.poll_interval": "7m",
 	"db_service.databases[].tls.mode": "insecure", "db_service.databases[].protocol": "mysql",
 	"db_service.databases[].aws.assume_role_arn": "'arn:aws:iam::123456789012:role/other'", "db_service.resources[].labels": "{a: c}",

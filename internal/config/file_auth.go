@@ -117,9 +117,12 @@ func (a *authSection) apply(p *problems, c *Config, env Env) {
 		}
 	}
 	p.warnNoEffect("auth_service.", "public_addr", "keep_alive_interval", "keep_alive_count_max", "session_control_timeout", "routing_strategy",
-		"proxy_listener_mode", "case_insensitive_routing", "ssh_dial_timeout", "web_idle_timeout", "proxy_checks_host_keys")
+		"case_insensitive_routing", "ssh_dial_timeout", "web_idle_timeout", "proxy_checks_host_keys")
 	p.warnNoEffect("auth_service.authentication.", "local_auth", "connector_name", "webauthn", "u2f", "passwordless", "headless",
 		"device_trust.auto_enroll", "signature_algorithm_suite")
+	if a.ownListenerMode() {
+		p.warnNoEffect("auth_service.", "proxy_listener_mode")
+	}
 	a.applyLogin(p, c)
 	a.applyNetworking(p, c)
 	a.applyRecording(p, c)
@@ -188,10 +191,16 @@ func (a *authSection) applyLogin(p *problems, c *Config) {
 	})
 }
 
+// ownListenerMode reports whether the file asks for another way to listen than the one there is. One port for
+// everything is what new files ask for: that makes no setting, which could not be changed with tctl then.
+func (a *authSection) ownListenerMode() bool {
+	return a.ProxyListenerMode != "" && a.ProxyListenerMode != "multiplex"
+}
+
 func (a *authSection) applyNetworking(p *problems, c *Config) {
 	const at = "auth_service."
-	if !p.has(at+"client_idle_timeout", at+"client_idle_timeout_message", at+"web_idle_timeout", at+"keep_alive_interval",
-		at+"keep_alive_count_max", at+"session_control_timeout", at+"routing_strategy", at+"proxy_listener_mode",
+	if !a.ownListenerMode() && !p.has(at+"client_idle_timeout", at+"client_idle_timeout_message", at+"web_idle_timeout",
+		at+"keep_alive_interval", at+"keep_alive_count_max", at+"session_control_timeout", at+"routing_strategy",
 		at+"case_insensitive_routing", at+"ssh_dial_timeout") {
 		return
 	}

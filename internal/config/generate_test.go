@@ -190,7 +190,7 @@ func TestWhatConfigureGeneratesCanBeStartedWith(t *testing.T) {
 		want func(c *config.Config) bool
 	}{
 		{"nothing asked", config.File{}, func(c *config.Config) bool {
-			return c.Auth.Enabled && c.Proxy.Enabled && !c.Databases.Enabled && c.DataDir == "/var/lib/teleport" && len(c.Warnings) == 0
+			return len(c.Auth.Settings) == 0 && c.Auth.Enabled && c.Proxy.Enabled && !c.Databases.Enabled && c.DataDir == "/var/lib/teleport" && len(c.Warnings) == 0
 		}},
 		{"a named cluster", config.File{ClusterName: "c.example.com", PublicAddr: "c.example.com:443", CertFile: cert, KeyFile: key, DataDir: "/data"}, func(c *config.Config) bool {
 			return c.Auth.ClusterName == "c.example.com" && c.Proxy.PublicAddrs[0] == "c.example.com:443" && c.Proxy.KeyPairs[0].CertFile == cert && c.DataDir == "/data"
