@@ -100,7 +100,7 @@ func TestAgentsGetCertificatesForAllowedAccountsOnly(t *testing.T) {
 	if err := v.clientCertificate("app"); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, v.clientCertificate("postgres"), fault.AccessDenied, "access denied")
+	wantKind(t, v.clientCertificate("postgres"), fault.AccessDenied, "access to db denied")
 	wantKind(t, v.clientCertificate(""), fault.BadParameter, "no database user")
 }
 

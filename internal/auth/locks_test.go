@@ -12,7 +12,7 @@ import (
 
 	"sallyport/internal/auth"
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/client"
+	"sallyport/internal/ca"
 	"sallyport/internal/fault"
 	"sallyport/internal/store"
 )
@@ -95,7 +95,7 @@ func TestLoginsThatComeAtOnceAreLockedOutToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	alice := w.person("alice")
-	_, public, err := client.GenerateKey()
+	_, public, err := ca.GenerateKeyPair()
 	if err != nil {
 		t.Fatal(err)
 	}

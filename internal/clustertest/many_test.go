@@ -14,9 +14,13 @@ func TestManySessionsFromOneAddress(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, clustertest.Options{})
 	works(t, s.session(t, "orders"))
+	login, err := databaseLogin(t, s.Cluster, s.alice, "orders", "postgres", "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
 	held := make([]*pgx.Conn, 0, 130)
 	for i := range cap(held) {
-		conn, err := connect(t, s.Cluster, s.alice, "orders", "postgres", "postgres")
+		conn, err := open(t, s.Cluster, login, "postgres", "postgres")
 		if err != nil {
 			t.Fatalf("session %d: %v", i, err)
 		}

@@ -18,8 +18,6 @@ import (
 var around = map[string]string{
 	"auth_service":                            "client_idle_timeout: 1m, session_recording: node, disconnect_expired_cert: no, authentication: {type: local}",
 	"auth_service.authentication":             "type: local",
-	"auth_service.authentication.webauthn":    "rp_id: x",
-	"auth_service.authentication.u2f":         "app_id: x",
 	"db_service":                              "enabled: yes",
 	"db_service.databases[]":                  "name: a, protocol: postgres, uri: 'h:1'",
 	"db_service.databases[].dynamic_labels[]": "name: l, command: [c], period: 1m",
@@ -41,7 +39,7 @@ var values = map[string]string{
 	"teleport.auth_server": "'h:1'", "teleport.auth_servers": "['h:1', 'h:2']", "teleport.log.output": "stdout",
 	"teleport.log.severity": "DEBUG", "teleport.log.format.output": "json", "teleport.storage.sync": "OFF",
 	"auth_service.enabled": "no", "auth_service.tokens": "['db:0123456789abcdef']", "auth_service.authentication.second_factor": "on",
-	"auth_service.authentication.second_factors": "[webauthn, otp]", "auth_service.authentication.locking_mode": "strict",
+	"auth_service.authentication.second_factors": "[otp]", "auth_service.authentication.locking_mode": "strict",
 	"auth_service.authentication.require_session_mfa": "yes", "auth_service.authentication.device_trust.mode": "optional",
 	"auth_service.authentication.local_auth": "no", "auth_service.keep_alive_count_max": "5", "auth_service.proxy_checks_host_keys": "no",
 	"db_service.databases[].aws.region": "us-west-1", "db_service.databases[].uri": "'other:1'", "db_service.databases[].aws.account_id": "'210987654321'", "auth_service.authentication.signature_algorithm_suite": "legacy",
@@ -55,8 +53,14 @@ var values = map[string]string{
 
 // exempt are keys that cannot be told apart by this test, and why.
 var exempt = map[string]string{
-	"teleport.log.severity": "is read by Log.Level",
-	"db_service.aws[]":      "warned of as a whole", "db_service.azure[]": "warned of as a whole",
+	"teleport.log.severity":                 "is read by Log.Level",
+	"auth_service.authentication.webauthn.": "refused: security keys cannot be asked for",
+	"auth_service.authentication.u2f.":      "refused: security keys cannot be asked for",
+
+	"auth_service.authentication.require_session_mfa": "refused but for its default",
+	"auth_service.authentication.device_trust.":       "refused but for its default",
+	"auth_service.authentication.second_factors":      "has one value",
+	"db_service.aws[]": "warned of as a whole", "db_service.azure[]": "warned of as a whole",
 	"discovery_service.":                                   "warned of as a whole",
 	"version":                                              "says how the rest is read",
 	"teleport.join_params.method":                          "has one value",

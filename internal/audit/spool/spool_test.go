@@ -205,13 +205,21 @@ func TestNextProcessGoesOnWhereTheLastWasAcknowledged(t *testing.T) {
 }
 
 // adopted returns the one queue of a dead process.
+// adopted returns the queue of the dead process. Its lock may live on for a moment in a program that another
+// test is just starting.
 func adopted(t testing.TB, s *spool.Spool) *spool.Queue {
 	t.Helper()
-	queues, err := s.Pending()
-	if err != nil || len(queues) != 2 {
-		t.Fatalf("%d queues, %v", len(queues), err)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		queues, err := s.Pending()
+		if err == nil && len(queues) == 2 {
+			return queues[1]
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("%d queues, %v", len(queues), err)
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return queues[1]
 }
 
 func TestDeliveredDirectoryOfADeadProcessIsDeleted(t *testing.T) {
