@@ -130,9 +130,9 @@ func (a *Authority) refuseTaken(ctx context.Context, host, tokenHash string) err
 		return refuseJoin("host id is taken")
 	}
 	alive, err := a.hostAlive(ctx, host)
-	if err == nil && alive {
+	if err == nil && (alive || a.hosts.heard(host, a.Now(), lostAfter)) {
 		err = &joinRefusal{"host id is taken by a host that runs", fault.New(fault.AccessDenied,
-			"the host id %s belongs to a host that runs; give this one another by removing host_uuid from its data directory, or, if it is the same host, remove its registration on the auth server's host with tctl rm db_service/%s", host, host)}
+			"the host id %s belongs to a host that runs; remove host_uuid from this host's data directory, so that it gets another, or, if it is the same host, wait until its registration has run out, at most %d minutes after it stopped", host, maxHeartbeat/time.Minute)}
 	}
 	return err
 }

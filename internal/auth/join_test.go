@@ -114,11 +114,17 @@ func TestARunningHostKeepsItsID(t *testing.T) {
 	}
 	w.mustApply("kind: token\nversion: v2\nmetadata: {name: once-and-no-more}\nspec: {roles: [Db], uses_left: 1}\n")
 	_, err = w.join("once-and-no-more", host, "Db")
-	wantKind(t, err, fault.AccessDenied, "tctl rm db_service/"+host)
-	if n := w.events("instance.join", "by a host that runs"); n != 1 {
+	wantKind(t, err, fault.AccessDenied, "remove host_uuid")
+	w.clock.Advance(16 * time.Minute) // the heartbeat ends
+	if _, err := w.as(agent).Cluster.WhoAmI(t.Context(), &sallyportv1.WhoAmIRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.join("once-and-no-more", host, "Db")
+	wantKind(t, err, fault.AccessDenied, "remove host_uuid")
+	if n := w.events("instance.join", "by a host that runs"); n != 2 {
 		t.Errorf("%d refusals were recorded", n)
 	}
-	w.clock.Advance(16 * time.Minute) // the heartbeat ends
+	w.clock.Advance(time.Minute) // it is not heard any more
 	if _, err := w.join("once-and-no-more", host, "Db"); err != nil {
 		t.Errorf("a host that is down, with a token whose use was not spent: %v", err)
 	}
