@@ -118,7 +118,7 @@ func (a *authSection) apply(p *problems, c *Config, env Env) {
 	}
 	p.warnNoEffect("auth_service.", "public_addr", "keep_alive_interval", "keep_alive_count_max", "session_control_timeout", "routing_strategy",
 		"case_insensitive_routing", "ssh_dial_timeout", "web_idle_timeout", "proxy_checks_host_keys")
-	p.warnNoEffect("auth_service.authentication.", "local_auth", "connector_name", "webauthn", "u2f", "passwordless", "headless",
+	p.warnNoEffect("auth_service.authentication.", "connector_name", "passwordless", "headless",
 		"device_trust.auto_enroll", "signature_algorithm_suite")
 	if a.ownListenerMode() {
 		p.warnNoEffect("auth_service.", "proxy_listener_mode")
