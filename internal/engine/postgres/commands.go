@@ -110,7 +110,7 @@ func (r *relay) parse(body []byte) error {
 		return err
 	}
 	s := &statement{name: string(m.name), text: append([]byte(nil), m.text...), types: decodeTypes(m.types)}
-	if s.touches, _ = touchedFirst(m.text); s.touches&touchesStatements != 0 {
+	if s.touches = touchedBy(m.text); s.touches&touchesStatements != 0 {
 		s.change = understand(s.text)
 	}
 	if r.verbose {

@@ -18,3 +18,6 @@ func LogInOn(conn net.Conn, password string) (kept int, err error) {
 	err = l.run()
 	return len(l.reports), err
 }
+
+// Touches reports whether executing a text may redefine names.
+func Touches(text []byte) bool { return touchedBy(text) != 0 }

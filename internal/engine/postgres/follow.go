@@ -64,7 +64,7 @@ func (r *relay) prepared(c *change) {
 		return
 	}
 	s := &statement{name: c.name, text: c.text}
-	s.touches, _ = touchedFirst(c.text)
+	s.touches = touchedBy(c.text)
 	r.held += len(c.text)
 	r.statements.settle(c.name, 0, s)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"sallyport/internal/engine/postgres"
 	"sallyport/internal/pgserver"
 )
 
@@ -45,7 +46,9 @@ func TestNamesThatSQLRedefines(t *testing.T) {
 		"in another order":      {[][]pgproto3.FrontendMessage{parse, query("deallocate all; prepare s as select 'secret'; prepare t as select 3"), run}, unknown},
 		"in a block":            {[][]pgproto3.FrontendMessage{parse, query("do $$ begin execute 'deallocate s'; execute 'prepare s as select ''secret'''; end $$"), run}, uncertain},
 		"in a block that fails": {[][]pgproto3.FrontendMessage{parse, query("do $$ begin execute 'deallocate s'; execute 'prepare s as select ''secret'''; raise 'no'; end $$"), run}, uncertain},
-		"in a procedure":        {[][]pgproto3.FrontendMessage{parse, query("call redefine()"), run}, uncertain},
+		"in the extended protocol, in a block that fails behind a semicolon": {[][]pgproto3.FrontendMessage{parse,
+			extended(";; do $$ begin execute 'deallocate s'; execute 'prepare s as select ''secret'''; raise 'no'; end $$"), run}, uncertain},
+		"in a procedure": {[][]pgproto3.FrontendMessage{parse, query("call redefine()"), run}, uncertain},
 		"in a procedure, in the extended protocol": {[][]pgproto3.FrontendMessage{parse, extended("call redefine()"), run}, uncertain},
 		"in the extended protocol":                 {[][]pgproto3.FrontendMessage{parse, extended("deallocate s"), extended("prepare s as select 'secret'"), run}, certain},
 		"ahead of the answers": {[][]pgproto3.FrontendMessage{parse, append(append(
@@ -115,5 +118,20 @@ func TestNamesFreedWithDefinitionsUnderWay(t *testing.T) {
 				t.Errorf("recorded %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestLookingForNamesIsBounded has texts that would take hours if each of their comments were looked at from each
+// semicolon in them.
+func TestLookingForNamesIsBounded(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		strings.Repeat(";/*", 1<<20):            true, // too much to be sure
+		strings.Repeat("select 1;", 1<<20):      false,
+		strings.Repeat(";", 1<<20) + "call f()": true,
+	} {
+		if got := postgres.Touches([]byte(text)); got != want {
+			t.Errorf("%.20q…: %v", text, got)
+		}
 	}
 }
