@@ -86,3 +86,19 @@ func (n *names[T]) drop(name string) (old T) {
 }
 
 func (n *names[T]) count() int { return len(n.settled) + len(n.pending) }
+
+// find returns what a name means for the next message. When that depends on answers to earlier messages it waits
+// for them.
+func find[T any](r *relay, n *names[*T], name []byte) (meaning[*T], error) {
+	r.mu.Lock()
+	found, wait := n.lookUp(name, r.segment)
+	r.mu.Unlock()
+	if !wait {
+		return found, nil
+	}
+	err := r.await(func() bool {
+		found, wait = n.lookUp(name, r.segment)
+		return !wait
+	})
+	return found, err
+}
