@@ -75,6 +75,7 @@ type Agent struct {
 	sessions  sessions
 	delivered delivery
 	refused   refusals
+	counters  counters
 	draining  atomic.Bool
 	encoder   *audit.Encoder
 

@@ -48,6 +48,13 @@ func (d *delivery) succeeded(upTo uint64) {
 	}
 }
 
+// missing returns how many of the stream's first records the log does not have.
+func (d *delivery) missing(upTo uint64) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return upTo - min(upTo, d.upTo)
+}
+
 // works notes that everything there is was delivered.
 func (d *delivery) works() {
 	d.mu.Lock()

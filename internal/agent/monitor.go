@@ -97,9 +97,6 @@ func (s *sessions) wait(ctx context.Context) {
 
 var errStopping = fault.New(fault.ConnectionProblem, "the service is stopping; connect again")
 
-// Sessions returns how many sessions are running.
-func (a *Agent) Sessions() int { return a.sessions.count() }
-
 // monitor ends sessions whose user was locked, whose certificate ran out or that were idle for too long.
 func (a *Agent) monitor(ctx context.Context) {
 	ticker := time.NewTicker(monitorEvery)

@@ -83,6 +83,7 @@ func (e *refused) take(now time.Time) *audit.AuthFailure {
 // refuseConnection logs a connection to which nothing can be said, and records it when its certificate, or
 // the lack of one, was the reason.
 func (a *Agent) refuseConnection(d tunnel.Dispatch, err error) {
+	a.counters.refused.Add(1)
 	a.Logger.Info("client refused", "client", d.ClientAddress, "error", err)
 	stranger, ok := errors.AsType[*mtls.PeerError](err)
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,7 +89,8 @@ type visit struct {
 	db       *resource.Database
 	protocol Protocol
 	dispatch tunnel.Dispatch
-	refusal  error // why it cannot go on, to be told in the protocol
+	refusal  error       // why it cannot go on, to be told in the protocol
+	denied   atomic.Bool // the rules said no
 }
 
 // newVisit finds the database of the connection's server name. Errors are for connections to which
@@ -191,6 +193,7 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	logger := a.Logger.With("sid", s.ID(), "user", v.id.Name, "db", v.db.GetName(), "client", v.dispatch.ClientAddress)
 	err = serve(ctx, v.protocol.Engine, client, s)
 	reason := endReason(ctx, err)
+	a.counters.end(v.db.Spec.Protocol, result(ctx, v, err))
 	logger.Info("session ended", "reason", reason, "error", err)
 	if closeErr := s.Close(reason, realCause(err)); closeErr != nil {
 		logger.Error("end of session was not recorded", "error", closeErr)
@@ -220,7 +223,9 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 		Database: v.db, CheckName: resource.EnforcesNames(v.db.Spec.Protocol),
 		Decide: func(t access.Target) access.Decision {
 			caller.Roles = a.roles(v.id)
-			return access.Check(caller, t)
+			decision := access.Check(caller, t)
+			v.denied.Store(!decision.Allowed)
+			return decision
 		},
 		Options: options, Refusal: v.refusal,
 		Journal: a.Spool, StartAtAuth: a.startGate(), Strict: options.RecordingMode == resource.Strict,
@@ -242,6 +247,20 @@ func endReason(ctx context.Context, err error) string {
 		return "the client closed the session"
 	default:
 		return "error"
+	}
+}
+
+// result says how a session ended, for the metrics.
+func result(ctx context.Context, v *visit, err error) string {
+	switch {
+	case v.refusal != nil || v.denied.Load():
+		return resultRefused
+	case context.Cause(ctx) != nil:
+		return resultCut
+	case realCause(err) == nil:
+		return resultEnded
+	default:
+		return resultError
 	}
 }
 

@@ -17,6 +17,7 @@ type Config struct {
 	DataDir     string
 	PIDFile     string
 	DiagAddr    string // host:port of /healthz, /readyz and /metrics; empty for none
+	Debug       bool   // given on the command line: profiles are served at DiagAddr too
 	AdvertiseIP string // host under which others reach the proxy when it has no public address; empty means Nodename
 
 	// Joining, for a process without its own auth service.

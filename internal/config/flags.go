@@ -73,7 +73,7 @@ func (c *Config) applyPlain(p *problems, f Flags) {
 	set(&c.PIDFile, f.PIDFile)
 	set(&c.Token, f.Token)
 	if f.Debug {
-		c.Log.Severity = "DEBUG"
+		c.Log.Severity, c.Debug = "DEBUG", true
 	}
 	if f.DiagAddr != "" {
 		c.DiagAddr = p.address("--diag-addr", f.DiagAddr, "", true)

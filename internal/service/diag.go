@@ -6,39 +6,82 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
-	"sallyport/internal/version"
+	"sallyport/internal/fault"
 )
 
-// staleAfter is how old the view of the cluster may be before the process calls itself degraded.
-const staleAfter = 2 * time.Minute
+const (
+	// staleAfter is how old the view of the cluster may be before the process calls itself degraded.
+	staleAfter = 2 * time.Minute
+	// undeliveredAfter is how long audit events may wait before it does.
+	undeliveredAfter = 2 * time.Minute
+)
 
 // health is what /healthz and /readyz tell.
 type health struct {
-	now   func() time.Time
-	up    atomic.Bool
-	check atomic.Pointer[func() time.Duration] // age of the view of the cluster
+	up       atomic.Bool
+	draining atomic.Bool
+	stopping atomic.Bool
+	checks   atomic.Pointer[[]func() string] // each tells what is wrong, or ""
 }
 
-func newHealth(now func() time.Time) *health { return &health{now: now} }
+// ready says that the services run, and how to find out how they are.
+func (h *health) ready(checks ...func() string) {
+	h.checks.Store(&checks)
+	h.up.Store(true)
+}
 
-func (h *health) ready() { h.up.Store(true) }
+// follow notes when the process takes no new work and when it ends its sessions. The returned function ends that.
+func (h *health) follow(ctx, drain context.Context) (stop func()) {
+	one := context.AfterFunc(ctx, func() { h.draining.Store(true) })
+	other := context.AfterFunc(drain, func() { h.stopping.Store(true) })
+	return func() { one(); other() }
+}
 
 func (h *health) status() (int, string) {
-	if !h.up.Load() {
+	switch {
+	case h.stopping.Load():
+		return http.StatusServiceUnavailable, "stopping"
+	case h.draining.Load():
+		return http.StatusServiceUnavailable, "draining"
+	case !h.up.Load():
 		return http.StatusServiceUnavailable, "starting"
 	}
-	if check := h.check.Load(); check != nil && (*check)() > staleAfter {
-		return http.StatusServiceUnavailable, "degraded: the auth server does not answer"
+	for _, check := range *h.checks.Load() {
+		if wrong := check(); wrong != "" {
+			return http.StatusServiceUnavailable, "degraded: " + wrong
+		}
 	}
 	return http.StatusOK, "ok"
+}
+
+// checkAuth tells when the view of the cluster is old.
+func (d *daemon) checkAuth() string {
+	if d.cache.Age() > staleAfter {
+		return "the auth server does not answer"
+	}
+	return ""
+}
+
+// checkAudit tells when events cannot be kept or delivered.
+func (d *daemon) checkAudit() string {
+	if d.agent == nil {
+		return ""
+	}
+	switch stats := d.agent.Stats(); {
+	case stats.SpoolError != nil:
+		return fault.Message(stats.SpoolError)
+	case stats.AuditOutage > undeliveredAfter:
+		return "audit events cannot be delivered to the auth server"
+	default:
+		return ""
+	}
 }
 
 // diagnostics is the listener of the diagnostic address; nil when there is none.
@@ -59,6 +102,13 @@ func (d *daemon) startDiagnostics(_ context.Context, group *errgroup.Group) (*di
 		writeStatus(w, code, text)
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics(), promhttp.HandlerOpts{}))
+	if d.cfg.Debug {
+		for name, handler := range map[string]http.HandlerFunc{
+			"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+		} {
+			mux.HandleFunc("/debug/pprof/"+name, handler)
+		}
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
@@ -81,22 +131,4 @@ func writeStatus(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": text})
-}
-
-// metrics returns what /metrics shows.
-func (d *daemon) metrics() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "sallyport_build_info", Help: "Always 1; the label is the version.",
-		ConstLabels: prometheus.Labels{"version": version.Version}})
-	build.Set(1)
-	registry.MustRegister(build)
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "sallyport_db_sessions", Help: "Database sessions that are running at this agent."},
-		func() float64 {
-			if d.agent == nil {
-				return 0
-			}
-			return float64(d.agent.Sessions())
-		}))
-	return registry
 }

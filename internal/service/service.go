@@ -50,7 +50,7 @@ func (p Process) Run(ctx, drain context.Context, cfg *config.Config, logger *slo
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, health: newHealth(p.Now)}
+	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, health: &health{}}
 	return d.run(ctx, drain)
 }
 
@@ -73,6 +73,8 @@ type daemon struct {
 	agent  *agent.Agent // nil without
 	cloud  *cloud       // what the agent needs of AWS; nil without
 	proxy  *proxy.Proxy // nil without
+
+	webCerts *webCertificates // of the proxy
 }
 
 func (d *daemon) run(ctx, drain context.Context) (err error) {
@@ -93,6 +95,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	drain, stopSessions := context.WithCancelCause(drain)
 	defer stopSessions(nil)
 	group, groupCtx := errgroup.WithContext(serving)
+	defer d.health.follow(serving, drain)()
 	defer context.AfterFunc(broken, func() { // a part of the foundation failed: nothing can stand on the rest
 		stopServing(context.Cause(broken))
 		stopSessions(context.Cause(broken))
@@ -115,9 +118,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 		stopSessions(err)
 		return errors.Join(err, group.Wait(), d.closeSpool(), diag.close(), stop(stopBase, foundation))
 	}
-	age := d.cache.Age
-	d.health.check.Store(&age)
-	d.health.ready()
+	d.health.ready(d.checkAuth, d.checkAudit)
 	d.logger.Info("Sallyport is running", "version", version.Version, "cluster", d.member.Trust().Cluster,
 		"host_id", d.hostID, "services", d.roles, "data_dir", d.cfg.DataDir)
 	err = group.Wait()
@@ -268,7 +269,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 	if d.agent != nil {
 		cfg.Local = d.agent
 	}
-	d.proxy = proxy.New(cfg)
+	d.proxy, d.webCerts = proxy.New(cfg), certs
 	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener) })
 	group.Go(func() error { d.announceProxy(ctx, public); return nil })
 	group.Go(func() error { certs.run(ctx, d.cfg.Proxy.KeyPairsReload, d.reload); return nil })

@@ -1,0 +1,78 @@
+package service
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sallyport/internal/version"
+)
+
+// metrics returns what /metrics shows.
+func (d *daemon) metrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{d})
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "sallyport_build_info", Help: "Always 1; the label is the version.",
+		ConstLabels: prometheus.Labels{"version": version.Version}})
+	build.Set(1)
+	registry.MustRegister(build)
+	return registry
+}
+
+// collector asks the running parts when somebody reads the metrics.
+type collector struct{ *daemon }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sallyport_"+name, help, labels, nil)
+}
+
+var (
+	sessionsRunning    = describe("db_sessions", "Database sessions that are running at this agent.")
+	sessionsEnded      = describe("db_sessions_total", "Database sessions that have ended at this agent, by protocol and result: ended, refused, cut or error.", "protocol", "result")
+	refusedConnections = describe("refused_connections_total", "Connections that this agent closed because of their certificate, or for lack of one or of a database.")
+	auditBacklog       = describe("audit_backlog_events", "Events of this agent that the auth server does not have yet.")
+	auditOutage        = describe("audit_outage_seconds", "For how long events could not be delivered; 0 while they can.")
+	spoolFailed        = describe("audit_spool_failed", "1 while events cannot be kept on this host's disk, which stops its sessions.")
+	agentsConnected    = describe("agents_connected", "Agents that are connected to this proxy, without one in its own process.")
+	cacheAge           = describe("cache_age_seconds", "How old this process's view of the cluster is.")
+	certificateExpiry  = describe("certificate_expiry_timestamp_seconds", "When a certificate of this process ends, as Unix time.", "certificate")
+)
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(to chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{sessionsRunning, sessionsEnded, refusedConnections, auditBacklog, auditOutage, spoolFailed,
+		agentsConnected, cacheAge, certificateExpiry} {
+		to <- desc
+	}
+}
+
+// Collect implements prometheus.Collector. Before the services run there is nothing to tell.
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	if !c.health.up.Load() {
+		return
+	}
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(cacheAge, c.cache.Age().Seconds())
+	gauge(certificateExpiry, float64(c.member.Identity().Expires.Unix()), "host")
+	if c.proxy != nil {
+		gauge(agentsConnected, float64(c.proxy.Agents()))
+		gauge(certificateExpiry, float64(c.webCerts.expires().Unix()), "web")
+	}
+	if c.agent == nil {
+		return
+	}
+	stats := c.agent.Stats()
+	gauge(sessionsRunning, float64(stats.Sessions))
+	gauge(auditBacklog, float64(stats.AuditBacklog))
+	gauge(auditOutage, stats.AuditOutage.Seconds())
+	failed := 0.0
+	if stats.SpoolError != nil {
+		failed = 1
+	}
+	gauge(spoolFailed, failed)
+	to <- prometheus.MustNewConstMetric(refusedConnections, prometheus.CounterValue, float64(stats.Refused))
+	for ended, n := range stats.Ended {
+		to <- prometheus.MustNewConstMetric(sessionsEnded, prometheus.CounterValue, float64(n), ended.Protocol, ended.Result)
+	}
+}
