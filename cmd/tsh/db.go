@@ -73,6 +73,14 @@ func onlyActive(who *account) (string, error) {
 	return "", errSeveralLogins(names)
 }
 
+// served refuses a database that is listed and that no Database Service of this version can serve.
+func served(db *client.Database) error {
+	if !resource.Served(db.Spec.Protocol) {
+		return fault.New(fault.BadParameter, "database %q speaks %s, which this version cannot serve; tsh db ls shows the databases with their protocols", db.GetName(), db.Spec.Protocol)
+	}
+	return nil
+}
+
 // route fills in user and name: as given, or else those of the stored login, or else the only ones that the
 // roles allow.
 func (c *choice) route(who *account, db *client.Database) (client.Route, error) {

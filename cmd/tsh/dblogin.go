@@ -32,6 +32,9 @@ the files that tsh db env and tsh db config show.`,
 			api := who.api()
 			defer api.Close()
 			db, err := c.pick(cmd.Context(), who, api, args)
+			if err == nil {
+				err = served(db)
+			}
 			if err != nil {
 				return err
 			}

@@ -27,6 +27,9 @@ func (c *choice) renewer(ctx context.Context, who *account, args []string) (*ren
 	api := who.api()
 	defer api.Close()
 	db, err := c.pick(ctx, who, api, args)
+	if err == nil {
+		err = served(db)
+	}
 	if err != nil {
 		return nil, client.Route{}, err
 	}

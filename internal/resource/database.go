@@ -198,6 +198,9 @@ func EnforcesNames(protocol string) bool {
 	return protocol == ProtocolPostgres || protocol == ProtocolMongoDB || protocol == ProtocolSpanner
 }
 
+// Served reports whether this version has an engine for the protocol; databases of others are listed only.
+func Served(protocol string) bool { return protocol == ProtocolPostgres }
+
 // AllLabels returns the static labels and the last results of the dynamic ones. A static label wins,
 // so that a command's output cannot replace what an administrator wrote.
 func (d *Database) AllLabels() map[string]string {

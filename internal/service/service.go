@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"sallyport/internal/admission"
 	"sallyport/internal/agent"
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
@@ -26,11 +27,9 @@ import (
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
-	"sallyport/internal/mux"
 	"sallyport/internal/proxy"
 	"sallyport/internal/resource"
 	"sallyport/internal/version"
-	"sallyport/internal/web"
 )
 
 // Process is what a daemon gets from outside besides its configuration. The zero value is a good one.
@@ -189,6 +188,11 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 	return nil
 }
 
+// Protocols returns the protocols that have an engine.
+func Protocols() []string {
+	return slices.Sorted(maps.Keys((&daemon{logger: slog.New(slog.DiscardHandler), now: time.Now}).protocols(nil)))
+}
+
 // protocols is the table of engines.
 func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protocol {
 	logger := d.logger.With("component", "engine")
@@ -243,50 +247,6 @@ func (d *daemon) forwardCancel(key cancelkey.Key) {
 
 func (d *daemon) dialTCP(ctx context.Context, address string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", address)
-}
-
-// startProxy binds the proxy's port and serves it.
-func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) error {
-	listener, err := listen(d.cfg.Proxy.ListenAddr, "proxy_service.web_listen_addr")
-	if err != nil {
-		return err
-	}
-	public := d.publicAddr(listener)
-	certs, err := d.webCertificates(public)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	logger := d.logger.With("component", "proxy")
-	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Logger: logger})
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	cfg := proxy.Config{
-		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
-		WebCert: certs.get, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
-		Limits: admission.Defaults(d.cfg.MaxConnections), EndToEndOnly: d.cfg.Proxy.EndToEndOnly,
-	}
-	if d.agent != nil {
-		cfg.Local = d.agent
-	}
-	d.proxy, d.webCerts = proxy.New(cfg), certs
-	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener) })
-	group.Go(func() error { d.announceProxy(ctx, public); return nil })
-	group.Go(func() error { certs.run(ctx, d.cfg.Proxy.KeyPairsReload, d.reload); return nil })
-	logger.Info("proxy is listening", "address", listener.Addr().String(), "public_address", public)
-	return nil
-}
-
-// passToAuth gives a connection to the auth server, here or elsewhere.
-func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn, visitor *admission.Visitor) {
-	if d.auth != nil {
-		d.auth.accepted.Hand(visitor.Own(conn, strangersStay))
-		return
-	}
-	// The handshake is not seen here; auth has closed the connections of strangers by then.
-	known := time.AfterFunc(2*strangersStay, visitor.Known)
-	defer known.Stop()
-	d.spliceToAuth(ctx, conn)
 }
 
 func listen(address, setting string) (net.Listener, error) {

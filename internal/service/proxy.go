@@ -1,0 +1,59 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sallyport/internal/admission"
+	"sallyport/internal/mux"
+	"sallyport/internal/proxy"
+	"sallyport/internal/version"
+	"sallyport/internal/web"
+)
+
+// startProxy binds the proxy's port and serves it.
+func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) error {
+	listener, err := listen(d.cfg.Proxy.ListenAddr, "proxy_service.web_listen_addr")
+	if err != nil {
+		return err
+	}
+	public := d.publicAddr(listener)
+	certs, err := d.webCertificates(public)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	logger := d.logger.With("component", "proxy")
+	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Logger: logger})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	cfg := proxy.Config{
+		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
+		WebCert: certs.get, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
+		Limits: admission.Defaults(d.cfg.MaxConnections), EndToEndOnly: d.cfg.Proxy.EndToEndOnly,
+	}
+	if d.agent != nil {
+		cfg.Local = d.agent
+	}
+	d.proxy, d.webCerts = proxy.New(cfg), certs
+	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener) })
+	group.Go(func() error { d.announceProxy(ctx, public); return nil })
+	group.Go(func() error { certs.run(ctx, d.cfg.Proxy.KeyPairsReload, d.reload); return nil })
+	logger.Info("proxy is listening", "address", listener.Addr().String(), "public_address", public)
+	return nil
+}
+
+// passToAuth gives a connection to the auth server, here or elsewhere.
+func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn, visitor *admission.Visitor) {
+	if d.auth != nil {
+		d.auth.accepted.Hand(visitor.Own(conn, strangersStay))
+		return
+	}
+	// The handshake is not seen here; auth has closed the connections of strangers by then.
+	known := time.AfterFunc(2*strangersStay, visitor.Known)
+	defer known.Stop()
+	d.spliceToAuth(ctx, conn)
+}
