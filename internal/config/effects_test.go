@@ -255,6 +255,9 @@ func TestEveryKeyHasAnEffectOrAWarning(t *testing.T) {
 			continue
 		}
 		with, err := config.Parse([]byte(file(k.path, k.value())), "t", config.SystemEnv())
+		if err != nil && strings.Contains(err.Error(), "this program cannot") {
+			continue // told even more plainly
+		}
 		if err != nil {
 			t.Errorf("%s: this test needs a good value for it: %v\n%s", k.path, err, file(k.path, k.value()))
 			continue
