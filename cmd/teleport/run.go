@@ -20,6 +20,9 @@ import (
 
 // run runs the daemon until it fails or a signal stops it, and cleans up.
 func run(ctx context.Context, cfg *config.Config) (err error) {
+	if err := checkGODEBUG(os.Getenv("GODEBUG")); err != nil {
+		return err
+	}
 	if err := harden(); err != nil {
 		return err
 	}

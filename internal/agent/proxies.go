@@ -150,7 +150,7 @@ func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 
 // controlConfig is for a control connection, which is given up when it leads to a proxy that is followed already.
 func (a *Agent) controlConfig(c *control, taken *atomic.Pointer[followedElsewhere]) *tls.Config {
-	cfg := mtls.Client(a.HostCert, a.Trust, "Proxy", "proxy."+a.Cluster, mtls.ProtocolTunnel, mtls.ProtocolHTTP2)
+	cfg := mtls.At(a.Now, mtls.Client(a.HostCert, a.Trust, "Proxy", "proxy."+a.Cluster, mtls.ProtocolTunnel, mtls.ProtocolHTTP2))
 	verify := cfg.VerifyConnection
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
 		if err := verify(cs); err != nil {

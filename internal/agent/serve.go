@@ -79,7 +79,7 @@ func (a *Agent) serverConfig() *tls.Config {
 	for protocol := range a.Engines {
 		protocols = append(protocols, route.Protocol(protocol))
 	}
-	return mtls.Server(a.listener.get, a.Trust, true, protocols...)
+	return mtls.At(a.Now, mtls.Server(a.listener.get, a.Trust, true, protocols...))
 }
 
 // visit is what is known about a connection after its handshake.

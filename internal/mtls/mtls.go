@@ -64,12 +64,40 @@ func (t *Trust) Verify(chain []*x509.Certificate, usage x509.ExtKeyUsage, now ti
 	}
 	opts := x509.VerifyOptions{Roots: t.Pool(typ), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}}
 	if _, err := chain[0].Verify(opts); err != nil {
-		return nil, fmt.Errorf("verifying certificate of %s: %w", id, err)
+		return nil, fmt.Errorf("verifying certificate of %s: %w", id, aboutClocks(chain[0], now, err))
 	}
 	if id.Cluster != t.Cluster {
 		return nil, fmt.Errorf("certificate is of cluster %q, not of %q", id.Cluster, t.Cluster)
 	}
 	return id, nil
+}
+
+// aboutClocks says what to look at when a certificate is not valid now, which is often a clock that is wrong.
+func aboutClocks(cert *x509.Certificate, now time.Time, err error) error {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	if !ok || invalid.Reason != x509.Expired {
+		return err
+	}
+	if now.Before(cert.NotBefore) {
+		return fmt.Errorf("it is valid from %s on and the clock of this host says %s; compare the clocks of both hosts: %w",
+			cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), err)
+	}
+	return fmt.Errorf("it ended at %s and the clock of this host says %s; get a new one, or compare the clocks of both hosts: %w",
+		cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), err)
+}
+
+// At makes a configuration of this package use a clock, and returns it. Call it before the configuration is used.
+func At(now func() time.Time, cfg *tls.Config) *tls.Config {
+	cfg.Time = now
+	return cfg
+}
+
+// now returns the time by the configuration's clock.
+func now(cfg *tls.Config) time.Time {
+	if cfg.Time != nil {
+		return cfg.Time()
+	}
+	return time.Now()
 }
 
 func base() *tls.Config {
@@ -103,7 +131,7 @@ func Server(cert Certificate, trust Source, demand bool, protocols ...string) *t
 		if len(cs.PeerCertificates) == 0 && !demand {
 			return nil
 		}
-		if _, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageClientAuth, time.Now()); err != nil {
+		if _, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageClientAuth, now(cfg)); err != nil {
 			return newPeerError(cs.PeerCertificates, err)
 		}
 		return nil
@@ -142,7 +170,7 @@ func Client(cert Certificate, trust Source, role, serverName string, protocols .
 	// The standard check compares DNS names; ours checks chain, cluster and role instead.
 	cfg.InsecureSkipVerify = true
 	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
-		id, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageServerAuth, time.Now())
+		id, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageServerAuth, now(cfg))
 		if err != nil {
 			return err
 		}
@@ -161,7 +189,7 @@ func Pinned(pins []string, protocols ...string) *tls.Config {
 	cfg.NextProtos = protocols
 	cfg.ServerName = "auth"
 	cfg.InsecureSkipVerify = true // replaced by the pin
-	cfg.VerifyConnection = func(cs tls.ConnectionState) error { return verifyPin(cs.PeerCertificates, pins, time.Now()) }
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error { return verifyPin(cs.PeerCertificates, pins, now(cfg)) }
 	return cfg
 }
 

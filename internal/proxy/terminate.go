@@ -26,7 +26,7 @@ import (
 // the usual way to the agent with it.
 func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, visitor *admission.Visitor) error {
 	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !isDatabaseProtocol(name) })
-	outer := tls.Server(conn, mtls.Server(p.cfg.WebCert, p.cfg.Trust, true, protocols...))
+	outer := tls.Server(conn, mtls.At(p.cfg.Now, mtls.Server(p.cfg.WebCert, p.cfg.Trust, true, protocols...)))
 	if err := outer.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}

@@ -193,7 +193,7 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 	}
 	s.listening, s.address = listener, listener.Addr().String()
 	s.accepted = mux.NewListener(listener.Addr())
-	config := mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
+	config := mtls.At(d.now, mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP))
 	server := &http.Server{
 		Handler: admission.Recognise(endWatches(ctx, auth.TLSHandler(s.handler))), ConnContext: admission.ConnContext,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,

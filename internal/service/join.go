@@ -51,8 +51,8 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	if !d.now().Before(member.Identity().Expires) {
 		return fault.New(fault.Unauthenticated, "the certificate of this host expired at %s; remove %s and start with a new join token", member.Identity().Expires.UTC().Format(time.RFC3339), path)
 	}
-	d.client = authapi.NewTLS(d.reach.dialHeard, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster,
-		mtls.ProtocolAuth, mtls.ProtocolHTTP2))
+	d.client = authapi.NewTLS(d.reach.dialHeard, mtls.At(d.now, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster,
+		mtls.ProtocolAuth, mtls.ProtocolHTTP2)))
 	group.Go(func() error {
 		member.Run(base, d.client.Certificates, d.now, d.logger)
 		d.client.Close()
@@ -171,7 +171,7 @@ func (d *daemon) joinClient(address string) (*authapi.Client, error) {
 	dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
 	switch {
 	case len(pins) > 0:
-		return authapi.NewTLS(dial, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2)), nil
+		return authapi.NewTLS(dial, mtls.At(d.now, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2))), nil
 	case d.cfg.ProxyAddr == "" && !d.cfg.AuthAddrMayBeProxy:
 		return nil, fault.New(fault.BadParameter, "joining at the auth server itself needs its CA pin, so that the token goes to nobody else; see tctl status and give it with --ca-pin or teleport.ca_pin")
 	}
@@ -183,7 +183,7 @@ func (d *daemon) joinClient(address string) (*authapi.Client, error) {
 	if d.cfg.Insecure {
 		cfg = mtls.Insecure(host, mtls.ProtocolHTTP2)
 	}
-	transport := authapi.NewTransport(dial, cfg)
+	transport := authapi.NewTransport(dial, mtls.At(d.now, cfg))
 	return authapi.New(&http.Client{Transport: transport}, "https://"+address), nil
 }
 
