@@ -70,7 +70,7 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 		HostID: req.GetHostId(), NodeName: req.GetNodeName(), Role: strings.Join(req.GetRoles(), ","), Method: resource.JoinToken,
 		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: sourceOf(ctx, req.GetClientAddress())},
 	}
-	tokenHash, err := a.useToken(ctx, req.GetToken(), req.GetHostId(), roles)
+	tokenHash, err := a.useToken(ctx, req.GetToken(), req.GetHostId(), ownHost(ctx, req), roles)
 	if refusal, ok := errors.AsType[*joinRefusal](err); ok {
 		event.Error = refusal.why
 		a.Logger.Warn("join refused", "host_id", req.GetHostId(), "node", req.GetNodeName(), "reason", refusal.why)
@@ -90,6 +90,13 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 	id := &identity.Identity{Kind: identity.Host, Cluster: a.cluster, Name: req.GetHostId(), SystemRoles: roleNames(roles), JoinToken: tokenHash}
 	cert, err := a.hostCertificate(id, publicKey)
 	return &sallyportv1.JoinResponse{Identity: cert}, err
+}
+
+// ownHost reports whether the caller has shown with its certificate that the host id is its own. A proxy that
+// passes on what a stranger asks states an address, and shows nothing for the stranger.
+func ownHost(ctx context.Context, req *sallyportv1.JoinRequest) bool {
+	id := callerOf(ctx).id
+	return id != nil && id.Kind == identity.Host && id.Name == req.GetHostId() && req.GetClientAddress() == ""
 }
 
 func checkJoin(req *sallyportv1.JoinRequest) ([]resource.SystemRole, any, error) {

@@ -37,6 +37,15 @@ func (w *world) token(roles ...string) string {
 	return res.GetToken()
 }
 
+func newKey(t *testing.T) []byte {
+	t.Helper()
+	_, public, err := ca.GenerateKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
+}
+
 func TestTokenGrantsItsRolesUntilItExpires(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -128,6 +137,32 @@ func TestARunningHostKeepsItsID(t *testing.T) {
 	if _, err := w.join("once-and-no-more", host, "Db"); err != nil {
 		t.Errorf("a host that is down, with a token whose use was not spent: %v", err)
 	}
+}
+
+func TestARunningHostJoinsAgainWithItsCertificate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	host, first := uuid.NewString(), w.token("db")
+	res, err := w.join(first, host, "Db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := certificate(t, res.GetIdentity().GetCertificate())
+	if err := heartbeat(t, w, agent, host, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	again := &sallyportv1.JoinRequest{Token: w.token("db", "proxy"), HostId: host, NodeName: "n", Roles: []string{"Db", "Proxy"}, PublicKey: newKey(t)}
+	_, err = w.as(nil).Join.Join(t.Context(), again)
+	wantKind(t, err, fault.AccessDenied, "")
+	_, err = w.as(w.host(resource.RoleDb)).Join.Join(t.Context(), again)
+	wantKind(t, err, fault.AccessDenied, "")
+	if _, err := w.as(agent).Join.Join(t.Context(), again); err != nil {
+		t.Errorf("the host itself: %v", err)
+	}
+	again.ClientAddress = "192.0.2.1:1"
+	again.Token = w.token("db", "proxy")
+	_, err = w.as(agent).Join.Join(t.Context(), again)
+	wantKind(t, err, fault.AccessDenied, "") // passed on for somebody else
 }
 
 // brokenStore fails to read keys of a kind.

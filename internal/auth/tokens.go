@@ -25,7 +25,8 @@ const (
 )
 
 // useToken checks whether a join token lets a host in and counts its use. A joinRefusal says that it does not.
-func (a *Authority) useToken(ctx context.Context, secret, host string, roles []resource.SystemRole) (hash string, err error) {
+// Unless it is proven that the host id is the host's, it must not be another's.
+func (a *Authority) useToken(ctx context.Context, secret, host string, proven bool, roles []resource.SystemRole) (hash string, err error) {
 	hash = secretHash(secret)
 	for {
 		token, static, err := a.findToken(ctx, secret)
@@ -45,8 +46,10 @@ func (a *Authority) useToken(ctx context.Context, secret, host string, roles []r
 		} else if err != nil {
 			return "", err
 		}
-		if err := a.refuseTaken(ctx, host, hash); err != nil {
-			return "", err
+		if !proven {
+			if err := a.refuseTaken(ctx, host, hash); err != nil {
+				return "", err
+			}
 		}
 		if static || token.Spec.UsesLeft == nil {
 			return hash, nil

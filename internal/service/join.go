@@ -39,7 +39,7 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	path := filepath.Join(d.cfg.DataDir, "proc", "identity.json")
 	member, err := membership.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		member, err = d.join(ctx, path)
+		member, err = d.join(ctx, path, d.joinClient)
 	}
 	if err == nil {
 		member, err = d.withRoles(ctx, member, path)
@@ -51,8 +51,7 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	if !d.now().Before(member.Identity().Expires) {
 		return fault.New(fault.Unauthenticated, "the certificate of this host expired at %s; remove %s and start with a new join token", member.Identity().Expires.UTC().Format(time.RFC3339), path)
 	}
-	d.client = authapi.NewTLS(d.reach.dialHeard, mtls.At(d.now, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster,
-		mtls.ProtocolAuth, mtls.ProtocolHTTP2)))
+	d.client = authapi.NewTLS(d.reach.dialHeard, d.authTLS(member))
 	group.Go(func() error {
 		member.Run(base, d.client.Certificates, d.now, d.logger)
 		d.client.Close()
@@ -82,7 +81,19 @@ func (d *daemon) withRoles(ctx context.Context, member *membership.Member, path 
 			strings.Join(member.Identity().SystemRoles, " and "), strings.Join(missing, " and "), strings.ToLower(strings.Join(roleNames(d.roles), ",")))
 	}
 	d.logger.Info("joining again, because another service was enabled", "services", missing)
-	return d.join(ctx, path)
+	if !d.now().Before(member.Identity().Expires) {
+		return d.join(ctx, path, d.joinClient)
+	}
+	// Its certificate proves that the host id is this host's.
+	return d.join(ctx, path, func(address string) (*authapi.Client, error) {
+		dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
+		return authapi.NewTLS(dial, d.authTLS(member)), nil
+	})
+}
+
+// authTLS is how a member talks to the auth server, directly or through a proxy.
+func (d *daemon) authTLS(member *membership.Member) *tls.Config {
+	return mtls.At(d.now, mtls.Client(member.Certificate, member.Trust, "Auth", "auth."+member.Trust().Cluster, mtls.ProtocolAuth, mtls.ProtocolHTTP2))
 }
 
 func roleNames(roles []resource.SystemRole) []string {
@@ -93,8 +104,8 @@ func roleNames(roles []resource.SystemRole) []string {
 	return names
 }
 
-// join asks to be let into the cluster until an answer comes.
-func (d *daemon) join(ctx context.Context, path string) (*membership.Member, error) {
+// join asks to be let into the cluster, with a client for one address after the other, until an answer comes.
+func (d *daemon) join(ctx context.Context, path string, clientAt func(address string) (*authapi.Client, error)) (*membership.Member, error) {
 	token, err := config.ReadSecret(d.cfg.Token)
 	if err != nil {
 		return nil, err
@@ -107,7 +118,7 @@ func (d *daemon) join(ctx context.Context, path string) (*membership.Member, err
 		d.logger.Warn("the proxy's web certificate is not verified (--insecure): whoever answers at its address gets the join token, unless a CA pin is given")
 	}
 	for attempt := 1; ; attempt++ {
-		member, err := d.joinOnce(ctx, app, path)
+		member, err := d.joinOnce(ctx, app, path, clientAt)
 		if err == nil {
 			d.logger.Info("joined the cluster", "cluster", member.Trust().Cluster)
 			return member, nil
@@ -129,9 +140,9 @@ func (d *daemon) join(ctx context.Context, path string) (*membership.Member, err
 }
 
 // joinOnce asks at one address.
-func (d *daemon) joinOnce(ctx context.Context, app membership.Application, path string) (*membership.Member, error) {
+func (d *daemon) joinOnce(ctx context.Context, app membership.Application, path string, clientAt func(string) (*authapi.Client, error)) (*membership.Member, error) {
 	address := d.reach.addresses()[0]
-	client, err := d.joinClient(address)
+	client, err := clientAt(address)
 	if err != nil {
 		return nil, err
 	}
