@@ -225,8 +225,8 @@ func (l *Log) ready(ctx context.Context) error {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	l.mu.Lock()
-	if l.failed == nil {
-		return nil
+	if l.failed == nil || l.closed { // by now the files may be another process's
+		return l.failed
 	}
 	if err := l.repair(ctx); err != nil {
 		return l.fail(err)

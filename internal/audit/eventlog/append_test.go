@@ -361,6 +361,36 @@ func TestDeletedDirectoryFailsClosed(t *testing.T) {
 	}
 }
 
+func TestClosingEndsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := &disk{}
+	syncing, release := make(chan struct{}), make(chan struct{})
+	d.before = func() {
+		if d.syncs.Load() == 1 { // that of the event
+			close(syncing)
+			<-release
+		}
+	}
+	c := config(dir)
+	c.OpenFile = d.open
+	l := open(t, c)
+	login := &audit.UserLogin{UserMeta: audit.UserMeta{User: "bea"}}
+	emitted := make(chan error, 1)
+	go func() { emitted <- l.Emit(context.Background(), login) }()
+	<-syncing
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if err := <-emitted; err == nil {
+		t.Error("an event was stored in a log that is closed")
+	}
+	if err := l.Emit(t.Context(), login); err == nil {
+		t.Error("a log that is closed stores events")
+	}
+}
+
 func TestConcurrentAppendsShareTheDisksWork(t *testing.T) {
 	t.Parallel()
 	const callers = 50

@@ -61,6 +61,7 @@ type Log struct {
 	next     int64       // log index of the next line
 	synced   int64       // lines before this log index survive the loss of power
 	failed   error
+	closed   bool
 	failures int           // counts calls of fail
 	cut      *place        // where an unsynced end has to be cut off before the log can be used again
 	distrust bool          // the disk failed: the next line begins a new file
@@ -156,14 +157,19 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// Close closes the files. Nothing else may be under way.
+// Close closes the files. What is under way ends with an error.
 func (l *Log) Close() error {
 	err := l.flush(context.Background())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failed = errors.New("the audit log is closed")
+	l.closed, l.failed = true, errors.New("the audit log is closed")
+	l.failures++ // so that whoever still waits for the disk does not go on with what is closed
 	if l.file != nil {
-		err = errors.Join(err, l.file.Sync(), l.file.Close())
+		syncErr := l.file.Sync()
+		if syncErr == nil {
+			l.synced, l.durable = l.next, l.size
+		}
+		err = errors.Join(err, syncErr, l.file.Close())
 		l.file = nil
 	}
 	return errors.Join(err, l.index.Close(), l.lock.Close())
