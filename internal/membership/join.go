@@ -56,10 +56,19 @@ const (
 func (m *Member) Run(ctx context.Context, api Renewer, now func() time.Time, logger *slog.Logger) {
 	ticker := time.NewTicker(renewCheck)
 	defer ticker.Stop()
+	kept := true // on disk, what is in use
 	for {
 		if now().After(m.renewAt()) {
 			if err := m.renew(ctx, api); err != nil && ctx.Err() == nil {
 				logger.Warn("certificate of this host was not renewed; trying again", "expires", m.Identity().Expires, "error", err)
+			} else if err == nil {
+				kept = false
+			}
+		}
+		if !kept {
+			err := m.save()
+			if kept = err == nil; !kept {
+				logger.Error("renewed certificate of this host cannot be kept on disk; trying again", "error", err)
 			}
 		}
 		select {
@@ -85,8 +94,5 @@ func (m *Member) renew(ctx context.Context, api Renewer) error {
 	if err != nil {
 		return err
 	}
-	if err := m.set(key, res.GetIdentity().GetCertificate(), trust); err != nil {
-		return err
-	}
-	return m.save()
+	return m.set(key, res.GetIdentity().GetCertificate(), trust)
 }
