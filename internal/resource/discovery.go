@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/yamlnode"
 )
 
@@ -38,7 +39,9 @@ func AWSMatcherTypes() []string {
 
 // roleUserTypes are types whose account is a role: an external id makes sense for them without a role of the
 // matcher, because it is sent when the account's role is assumed.
-func roleUserTypes() []string { return []string{TypeRedshiftServerless, TypeOpenSearch, TypeDocumentDB} }
+func roleUserTypes() []string {
+	return []string{TypeRedshiftServerless, TypeOpenSearch, TypeDocumentDB}
+}
 
 // Validate implements Resource.
 func (d *DiscoveryConfig) Validate() error { return validate(d) }
@@ -62,15 +65,13 @@ func (m *AWSMatcher) check(p *problems, path string) {
 		p.add(path+".regions", "is missing; write regions such as us-west-1")
 	}
 	for i, region := range m.Regions {
-		if !isAWSRegion(region) {
+		if !endpoint.IsRegion(region) {
 			p.add(yamlnode.IndexPath(path+".regions", i), "%q is not a region, as in us-west-1", region)
 		}
 	}
 	checkLabels(p, path+".tags", m.Tags)
-	switch {
-	case m.AssumeRoleARN != "" && !isRoleARN(m.AssumeRoleARN):
-		p.add(path+".assume_role_arn", "%q is not the ARN of a role, as in arn:aws:iam::123456789012:role/databases", m.AssumeRoleARN)
-	case m.AssumeRoleARN == "" && m.ExternalID != "" && slices.ContainsFunc(m.Types, func(t string) bool { return !slices.Contains(roleUserTypes(), t) }):
+	checkRole(p, path+".assume_role_arn", m.AssumeRoleARN)
+	if m.AssumeRoleARN == "" && m.ExternalID != "" && slices.ContainsFunc(m.Types, func(t string) bool { return !slices.Contains(roleUserTypes(), t) }) {
 		p.add(path+".external_id", "is used with assume_role_arn only, or for databases whose accounts are roles: %s", yamlnode.AnyOf(roleUserTypes()))
 	}
 	if len(m.Tags) == 0 {
