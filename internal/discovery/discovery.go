@@ -57,7 +57,9 @@ type Service struct {
 }
 
 // New returns a service that does not look yet.
-func New(cfg Config) *Service { return &Service{cfg: cfg, status: make(map[lookID]resource.MatcherStatus)} }
+func New(cfg Config) *Service {
+	return &Service{cfg: cfg, status: make(map[lookID]resource.MatcherStatus)}
+}
 
 // lookID tells looks apart that register databases of their own. Two matchers that differ in tags only share
 // one, and with it the databases: each keeps what the other could not see.
@@ -66,9 +68,11 @@ type lookID struct{ config, kind, region, role string }
 func (l *Look) id() lookID { return lookID{l.Config, l.Type, l.Region, l.AssumeRoleARN} }
 
 const (
-	atOnce       = 5 // looks that run at the same time
-	lookTimeout  = 5 * time.Minute
-	announceLife = 15 * time.Minute
+	atOnce      = 5 // looks that run at the same time
+	lookTimeout = 5 * time.Minute
+
+	announceEvery = 5 * time.Minute
+	announceLife  = 15 * time.Minute
 )
 
 // Run looks now, after every interval, and whenever a discovery_config of the group changes, until the context
@@ -89,6 +93,8 @@ func (s *Service) Run(ctx context.Context) error {
 
 // wait returns when it is time to look again.
 func (s *Service) wait(ctx context.Context, ticker *time.Ticker, seen string) {
+	alive := time.NewTicker(announceEvery)
+	defer alive.Stop()
 	for {
 		changed := s.cfg.Cache.Changed()
 		if fingerprint(s.configs()) != seen {
@@ -99,6 +105,8 @@ func (s *Service) wait(ctx context.Context, ticker *time.Ticker, seen string) {
 			return
 		case <-ticker.C:
 			return
+		case <-alive.C:
+			s.announce(ctx)
 		case <-changed:
 		}
 	}

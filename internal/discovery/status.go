@@ -49,7 +49,7 @@ func (s *Service) announce(ctx context.Context) {
 		return
 	}
 	status := r.(*resource.DiscoveryService)
-	expires := s.cfg.Now().Add(max(announceLife, 3*s.cfg.Interval)).UTC()
+	expires := s.cfg.Now().Add(announceLife).UTC()
 	status.Metadata.Name, status.Metadata.Expires = s.cfg.HostID, &expires
 	status.Spec = resource.DiscoveryServiceSpec{Hostname: s.cfg.Hostname, Version: s.cfg.Version, Group: s.cfg.Group, Matchers: []resource.MatcherStatus{}}
 	for _, id := range slices.SortedFunc(maps.Keys(s.status), compareLooks) {
