@@ -271,8 +271,9 @@ func TestServicesLeaveAloneWhatIsNotTheirs(t *testing.T) {
 	t.Parallel()
 	c := newClouds(t)
 	c.apply("kind: db\nversion: v3\nmetadata: {name: mine, labels: {label: hand}}\nspec: {protocol: postgres, uri: 'other.example.com:1'}\n")
-	c.see("rds us-west-1: a=1 mine=found", "redshift us-west-1: b=1")
+	c.see("rds us-west-1: a=1 mine=found", "redshift us-west-1: b=1 a=2")
 	_, stop := c.start("one", matcher("rds", "us-west-1"))
+	c.becomes("the first group", "a=1", "mine=hand")
 	c.start("two", matcher("redshift", "us-west-1"))
 	c.becomes("each its own", "a=1", "b=1", "mine=hand")
 	c.stays("each its own", 2, "a=1", "b=1", "mine=hand")
@@ -300,17 +301,17 @@ func TestDiscoveryConfigsTakeEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newClouds(t)
 	c.see("rds us-west-1: a=1", "rds eu-west-1: b=1")
-	config := func(group, region string) {
-		c.apply(fmt.Sprintf("kind: discovery_config\nversion: v1\nmetadata: {name: more}\nspec: {discovery_group: %s, aws: [{types: rds, regions: %s}]}\n", group, region))
+	config := func(name, group, region string) {
+		c.apply(fmt.Sprintf("kind: discovery_config\nversion: v1\nmetadata: {name: %s}\nspec: {discovery_group: %s, aws: [{types: rds, regions: %s}]}\n", name, group, region))
 	}
 	c.start("one")
-	config("other", "us-west-1")
-	config("one", "us-west-1")
+	config("others", "other", "eu-west-1")
+	config("more", "one", "us-west-1")
 	c.becomes("a config of the group", "a=1")
 	if label := c.list(resource.KindDatabase)[0].Meta().Labels["teleport.internal/discovery-config-name"]; label != "more" {
 		t.Errorf("the config in the labels is %q", label)
 	}
-	config("one", "eu-west-1")
+	config("more", "one", "eu-west-1")
 	c.becomes("another region", "b=1")
 	if _, err := c.admin.Resources.DeleteResource(t.Context(), &sallyportv1.DeleteResourceRequest{Kind: resource.KindDiscoveryConfig, Name: "more"}); err != nil {
 		t.Fatal(err)
