@@ -318,7 +318,13 @@ func (a resourceAPI) mayWriteOwn(ctx context.Context, r resource.Resource) error
 		}
 		return nil
 	}
-	if !hostMay(c.id, r.GetKind(), true) || heartbeatHost(r) != c.id.Name {
+	if !hostMay(c.id, r.GetKind(), true) {
+		return errDenied
+	}
+	if db, ok := r.(*resource.Database); ok {
+		return a.mayDiscover(ctx, db)
+	}
+	if heartbeatHost(r) != c.id.Name {
 		return errDenied
 	}
 	expires := r.Meta().Expires
@@ -339,7 +345,7 @@ func hostMay(id *identity.Identity, kind string, write bool) bool {
 }
 
 func isHeartbeat(kind string) bool {
-	return kind == resource.KindDatabaseServer || kind == resource.KindDatabaseService || kind == resource.KindProxy
+	return kind == resource.KindDatabaseServer || kind == resource.KindDatabaseService || kind == resource.KindProxy || kind == resource.KindDiscoveryService
 }
 
 // heartbeatHost returns the id of the host that a heartbeat is about.

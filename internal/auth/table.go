@@ -113,7 +113,8 @@ var hostKinds = map[resource.SystemRole]struct{ reads, writes []string }{
 		writes: []string{resource.KindProxy},
 	},
 	resource.RoleDiscovery: {
-		reads: []string{resource.KindDatabase, resource.KindLock, resource.KindCertAuthority, resource.KindProxy},
+		reads:  []string{resource.KindDatabase, resource.KindDiscoveryConfig, resource.KindLock, resource.KindCertAuthority, resource.KindProxy},
+		writes: []string{resource.KindDatabase, resource.KindDiscoveryService}, // of databases those that it found
 	},
 }
 

@@ -20,6 +20,10 @@ const (
 	LabelResourceType = "teleport.internal/resource-type"
 	LabelDiscovered   = "teleport.internal/discovered-name"
 
+	LabelDiscoveryType   = "teleport.dev/discovery-type"             // type of the matcher, such as rds
+	LabelDiscoveryGroup  = "teleport.internal/discovery-group-name"  // absent without a group
+	LabelDiscoveryConfig = "teleport.internal/discovery-config-name" // absent for a service's own file
+
 	OriginDynamic    = "dynamic"     // written through the API
 	OriginConfigFile = "config-file" // written in a service's file
 	OriginCloud      = "cloud"       // found by discovery

@@ -20,6 +20,8 @@ const (
 	KindRecordingConfig  = "session_recording_config"
 	KindCertAuthority    = "cert_authority"
 	KindClusterName      = "cluster_name"
+	KindDiscoveryConfig  = "discovery_config"
+	KindDiscoveryService = "discovery_service"
 )
 
 // Kinds that appear in the rules of roles and on the command line only.
@@ -35,7 +37,6 @@ const (
 	KindClusterAlert         = "cluster_alert"
 	KindConnectionDiagnostic = "connection_diagnostic"
 	KindIntegration          = "integration"
-	KindDiscoveryConfig      = "discovery_config"
 	KindInstance             = "instance"
 	KindConnector            = "connector"
 	KindTrustedCluster       = "trusted_cluster"
@@ -101,6 +102,10 @@ func KindByAlias(s string) (kind string, ok bool) {
 		return KindNetworkingConfig, true
 	case "session_recording_config", "recording_config", "session_recording", "rec_config", "recconfig":
 		return KindRecordingConfig, true
+	case "discovery_config", "discovery_configs", "discoveryconfig", "discoveryconfigs":
+		return KindDiscoveryConfig, true
+	case "discovery_service", "discovery_services":
+		return KindDiscoveryService, true
 	case "cert_authority", "cert_authorities", "cas":
 		return KindCertAuthority, true
 	case "cluster_name":
@@ -132,8 +137,6 @@ func otherKindByAlias(s string) (kind string, ok bool) {
 		return KindAppServer, true
 	case "semaphore", "semaphores", "sem", "sems":
 		return KindSemaphore, true
-	case "discovery_config", "discovery_configs", "discoveryconfig", "discoveryconfigs":
-		return KindDiscoveryConfig, true
 	case "ui_config", "ui":
 		return KindUIConfig, true
 	case "cluster_maintenance_config", "cmc":
@@ -154,7 +157,7 @@ func Versions(kind string) []string {
 		return []string{"v3", "v4", "v5", "v6", "v7", "v8"}
 	case KindDatabase, KindDatabaseServer:
 		return []string{"v3"}
-	case KindDatabaseService:
+	case KindDatabaseService, KindDiscoveryConfig, KindDiscoveryService:
 		return []string{"v1"}
 	case KindUser, KindToken, KindLock, KindAuthPreference, KindNetworkingConfig, KindRecordingConfig, KindCertAuthority, KindClusterName, KindProxy:
 		return []string{"v2"}
@@ -170,5 +173,6 @@ func supportsVersion(kind, version string) bool { return slices.Contains(Version
 func WritableKinds() []string {
 	return []string{
 		KindUser, KindRole, KindToken, KindDatabase, KindLock, KindAuthPreference, KindNetworkingConfig, KindRecordingConfig,
+		KindDiscoveryConfig,
 	}
 }

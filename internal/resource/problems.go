@@ -120,6 +120,10 @@ func kindOf(r Resource) string {
 		return KindNetworkingConfig
 	case *RecordingConfig:
 		return KindRecordingConfig
+	case *DiscoveryConfig:
+		return KindDiscoveryConfig
+	case *DiscoveryService:
+		return KindDiscoveryService
 	case *CertAuthority:
 		return KindCertAuthority
 	case *ClusterName:

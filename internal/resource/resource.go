@@ -99,6 +99,10 @@ func zero(kind string) Resource {
 		return &NetworkingConfig{}
 	case KindRecordingConfig:
 		return &RecordingConfig{}
+	case KindDiscoveryConfig:
+		return &DiscoveryConfig{}
+	case KindDiscoveryService:
+		return &DiscoveryService{}
 	case KindCertAuthority:
 		return &CertAuthority{}
 	case KindClusterName:
