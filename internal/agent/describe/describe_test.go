@@ -176,18 +176,21 @@ func TestAnAnswerOutlivesTrouble(t *testing.T) {
 func TestARefusedDatabaseIsNotServed(t *testing.T) {
 	t.Parallel()
 	c := newCloud()
-	databases := []*resource.Database{database("moved", resource.OriginCloud)}
+	databases := []*resource.Database{database("moved", resource.OriginCloud), database("own", resource.OriginConfigFile)}
 	bench(t, c, &databases, func(serve func() string, log *bytes.Buffer) {
 		serve()
-		if got := serve(); got != "moved+" {
+		if got := serve(); got != "moved+ own+" {
 			t.Fatal(got)
 		}
-		c.set(func() { c.errs["moved"] = fault.New(fault.CompareFailed, "expect database URL") })
+		c.set(func() {
+			c.errs["moved"] = fault.New(fault.CompareFailed, "expect database URL")
+			c.errs["own"] = c.errs["moved"]
+		})
 		time.Sleep(2 * time.Hour)
 		if got := serve(); got != "" || !strings.Contains(log.String(), "expect database URL") {
 			t.Errorf("served %q", got)
 		}
-		c.set(func() { c.errs["moved"] = errAway }) // which does not make it good
+		c.set(func() { c.errs["moved"], c.errs["own"] = errAway, errAway }) // which does not make them good
 		time.Sleep(time.Hour)
 		if got := serve(); got != "" {
 			t.Errorf("AWS away: served %q", got)
@@ -195,7 +198,7 @@ func TestARefusedDatabaseIsNotServed(t *testing.T) {
 		c.set(func() { c.errs["moved"] = nil })
 		databases[0].Spec.URI = "moved.zyxwvutsrqpo.us-west-1.rds.amazonaws.com:5432"
 		serve()
-		if got := serve(); got != "moved+" {
+		if got := serve(); got != "moved+" { // of the other one nothing has changed yet
 			t.Errorf("written anew: served %q", got)
 		}
 	})
