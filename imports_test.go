@@ -49,7 +49,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // nobody reaches what is for tests.
-var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest", "awsclitest"}
+var testOnly = []string{"storetest", "enginetest", "pgtest", "pgserver", "clustertest", "awsclitest", "cloudtest"}
 
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
