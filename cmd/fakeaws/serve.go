@@ -6,11 +6,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/rds"
+	"sallyport/internal/aws/fakeaws/redshift"
+	"sallyport/internal/aws/fakeaws/redshiftserverless"
 	"sallyport/internal/aws/fakeaws/worldfile"
 )
 
 // services is the table of the services besides STS and IAM.
-func services(*fakeaws.World) []*fakeaws.Service { return nil }
+func services(w *fakeaws.World) []*fakeaws.Service {
+	return []*fakeaws.Service{
+		rds.New(w).Service(),
+		redshift.New(w).Service(),
+		redshiftserverless.New(w).Service(),
+	}
+}
 
 func serveCommand() *cobra.Command {
 	var config fakeaws.Config
