@@ -33,6 +33,7 @@ type cloud struct {
 	*cloudtest.Cloud
 	*finder.Finder
 	log        bytes.Buffer
+	logger     *slog.Logger
 	rds        *rds.RDS
 	redshift   *redshift.Redshift
 	serverless *redshiftserverless.Serverless
@@ -47,8 +48,8 @@ func start(t *testing.T, policies ...string) *cloud {
 	c := &cloud{Cloud: cloudtest.New(t, nil, policies...)}
 	c.rds, c.redshift, c.serverless = rds.New(c.World), redshift.New(c.World), redshiftserverless.New(c.World)
 	c.Add(c.rds.Service(), c.redshift.Service(), c.serverless.Service())
-	logger := slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	c.Finder = finder.New(finder.Config{Credentials: c.Provider(), Logger: logger})
+	c.logger = slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c.Finder = finder.New(finder.Config{Credentials: c.Provider(), Logger: c.logger})
 	return c
 }
 
@@ -64,11 +65,7 @@ func (c *cloud) has(t *testing.T, all ...rds.Resource) *cloud {
 // find looks, and fails the test on an error.
 func (c *cloud) find(t *testing.T, kind string) []*resource.Database {
 	t.Helper()
-	dbs, err := c.Find(t.Context(), finder.Query{Type: kind, Region: region})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dbs
+	return c.findIn(t, kind, region)
 }
 
 // as makes the test's process one with keys of a role in an account of another partition.
@@ -122,4 +119,14 @@ func (c *cloud) logged(id string) string {
 		}
 	}
 	return strings.Join(lines, "")
+}
+
+// findIn looks in another region.
+func (c *cloud) findIn(t *testing.T, kind, region string) []*resource.Database {
+	t.Helper()
+	dbs, err := c.Find(t.Context(), finder.Query{Type: kind, Region: region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dbs
 }

@@ -115,7 +115,7 @@ func withoutIAM(version string) bool {
 func (l *look) auroraEndpoints(cluster types.DBCluster, vpc string, lacks error) {
 	id, port := aws.ToString(cluster.DBClusterIdentifier), aws.ToInt32(cluster.Port)
 	one := candidate{Database: described.Cluster(cluster), id: id, protocol: protocolOf(aws.ToString(cluster.Engine)), lacks: lacks}
-	one.AWS.RDS.VPCID, one.Labels[labels.VPC] = vpc, vpc
+	one.Labels[labels.VPC] = vpc
 	add := func(host *string, kind, name, serverName, of string) {
 		c := one
 		c.address, c.kind, c.endpoint, c.serverName = described.Address(host, port), kind, name, serverName

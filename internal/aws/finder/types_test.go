@@ -64,7 +64,7 @@ func TestRDS(t *testing.T) {
 		&rds.Cluster{Place: here, ID: "papers", Engine: "docdb", Members: []rds.Member{{ID: "papers-1", Writer: true}}},
 	)
 	cluster := func(a *resource.AWS) bool {
-		return a.RDS.ClusterID == "books" && strings.HasPrefix(a.RDS.ResourceID, "cluster-") && a.RDS.InstanceID == "" && a.RDS.VPCID != ""
+		return a.RDS.ClusterID == "books" && strings.HasPrefix(a.RDS.ResourceID, "cluster-") && a.RDS.InstanceID == ""
 	}
 	instance := func(id string, iam bool) func(a *resource.AWS) bool {
 		return func(a *resource.AWS) bool {
