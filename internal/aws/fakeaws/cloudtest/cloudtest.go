@@ -3,12 +3,16 @@ package cloudtest
 
 import (
 	"errors"
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go"
 
@@ -84,7 +88,13 @@ func (c *Cloud) Config(keys fakeaws.Keys, region string) aws.Config {
 // CLI runs commands of Debian's AWS command line as somebody.
 func (c *Cloud) CLI(t *testing.T, keys fakeaws.Keys, commands ...awsclitest.Command) {
 	t.Helper()
-	awsclitest.Client{URL: c.URL, Region: Region, AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey,
+	c.CLIAt(t, Region, keys, commands...)
+}
+
+// CLIAt is CLI in another region.
+func (c *Cloud) CLIAt(t *testing.T, region string, keys fakeaws.Keys, commands ...awsclitest.Command) {
+	t.Helper()
+	awsclitest.Client{URL: c.URL, Region: region, AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey,
 		SessionToken: keys.SessionToken}.Run(t, commands)
 }
 
@@ -113,4 +123,20 @@ func Code(t testing.TB, err error) string {
 	}
 	t.Fatalf("not an answer of an API: %v", err)
 	return ""
+}
+
+// Token signs a login token of ElastiCache or MemoryDB, or with a host of name:port one of RDS (service rds-db, parameter DBUser).
+func (c *Cloud) Token(t testing.TB, keys fakeaws.Keys, service, host, parameter, user string) string {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "https://"+host+"/?Action=connect&X-Amz-Expires=900&"+parameter+"="+url.QueryEscape(user), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	signed, _, err := v4.NewSigner().PresignHTTP(t.Context(), aws.Credentials{AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey, SessionToken: keys.SessionToken},
+		request, emptyHash, service, Region, c.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(signed, "https://")
 }
