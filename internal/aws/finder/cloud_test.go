@@ -12,7 +12,11 @@ import (
 
 	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/ec2"
+	"sallyport/internal/aws/fakeaws/elasticache"
 	"sallyport/internal/aws/fakeaws/inventory"
+	"sallyport/internal/aws/fakeaws/memorydb"
+	"sallyport/internal/aws/fakeaws/opensearch"
 	"sallyport/internal/aws/fakeaws/rds"
 	"sallyport/internal/aws/fakeaws/redshift"
 	"sallyport/internal/aws/fakeaws/redshiftserverless"
@@ -32,11 +36,14 @@ var here = inventory.Place{Account: account, Region: region}
 type cloud struct {
 	*cloudtest.Cloud
 	*finder.Finder
-	log        bytes.Buffer
-	logger     *slog.Logger
-	rds        *rds.RDS
-	redshift   *redshift.Redshift
-	serverless *redshiftserverless.Serverless
+	log         bytes.Buffer
+	logger      *slog.Logger
+	rds         *rds.RDS
+	redshift    *redshift.Redshift
+	serverless  *redshiftserverless.Serverless
+	elasticache *elasticache.ElastiCache
+	memorydb    *memorydb.MemoryDB
+	opensearch  *opensearch.OpenSearch
 }
 
 // start starts one, whose agent has the policies, or may do everything.
@@ -47,7 +54,8 @@ func start(t *testing.T, policies ...string) *cloud {
 	}
 	c := &cloud{Cloud: cloudtest.New(t, nil, policies...)}
 	c.rds, c.redshift, c.serverless = rds.New(c.World), redshift.New(c.World), redshiftserverless.New(c.World)
-	c.Add(c.rds.Service(), c.redshift.Service(), c.serverless.Service())
+	c.elasticache, c.memorydb, c.opensearch = elasticache.New(c.World), memorydb.New(c.World), opensearch.New(c.World)
+	c.Add(c.rds.Service(), c.redshift.Service(), c.serverless.Service(), c.elasticache.Service(), c.memorydb.Service(), c.opensearch.Service(), ec2.New(c.World).Service())
 	c.logger = slog.New(slog.NewTextHandler(&c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	c.Finder = finder.New(finder.Config{Credentials: c.Provider(), Logger: c.logger})
 	return c

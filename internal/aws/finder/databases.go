@@ -1,10 +1,8 @@
 package finder
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -97,8 +95,8 @@ func (l *look) endpoint(c *candidate) (endpoint.Endpoint, error) {
 	}
 	if l.Type == string(endpoint.OpenSearch) && c.kind == endpoint.KindCustom {
 		at, err := endpoint.ParseCustom(endpoint.OpenSearch, l.Region, c.address)
-		if _, ipErr := netip.ParseAddr(at.Host); err == nil && ipErr == nil {
-			err = errors.New("the custom endpoint is an address, not a name")
+		if err == nil && !public(at.Host) {
+			err = fmt.Errorf("the custom endpoint %q is an address, or a name of this network", at.Host)
 		}
 		return at, err
 	}
@@ -110,6 +108,13 @@ func (l *look) endpoint(c *candidate) (endpoint.Endpoint, error) {
 		return at, fmt.Errorf("%q is not an endpoint %s of %s in %s", at.Host, c.kind, endpoint.Type(l.Type).Title(), l.Region)
 	}
 	return at, nil
+}
+
+// public reports whether a host ends with a label that can be a top-level domain: those begin with a letter, and addresses
+// in whatever form do not.
+func public(host string) bool {
+	at := strings.LastIndexByte(host, '.')
+	return at >= 0 && host[at+1] >= 'a' && host[at+1] <= 'z'
 }
 
 // account returns the account in the database's ARN.

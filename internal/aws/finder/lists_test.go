@@ -3,9 +3,11 @@ package finder_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
+	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/rds"
 	"sallyport/internal/aws/fakeaws/redshift"
@@ -46,6 +48,25 @@ func TestALaterPageIsAsImportantAsTheFirst(t *testing.T) {
 	if len(dbs) > 0 || len(partial.Parts) != 1 {
 		t.Errorf("found %d databases, %v", len(dbs), partial)
 	}
+}
+
+// TestADatabaseOnTwoPagesIsOne has a list change while it is read, so that the last of one page comes again on the next.
+func TestADatabaseOnTwoPagesIsOne(t *testing.T) {
+	c := &cloud{Cloud: cloudtest.New(t, nil, cloudtest.Allow("*", "*"))}
+	cluster := func(id string) any {
+		return wire.Of("ClusterIdentifier", id, "ClusterStatus", "available", "ClusterNamespaceArn", "arn:aws:redshift:us-west-1:"+account+":namespace:"+id,
+			"Endpoint", wire.Of("Address", id+".abcdefghijkl.us-west-1.redshift.amazonaws.com", "Port", 5439))
+	}
+	c.Add(&fakeaws.Service{Name: "redshift", Scope: "redshift", Protocol: wire.Query, Version: "2012-12-01", Namespace: "http://redshift.amazonaws.com/doc/2012-12-01/", Operations: []fakeaws.Operation{
+		{Name: "DescribeClusters", Action: "redshift:DescribeClusters", Handle: func(c *fakeaws.Call) (wire.Fields, error) {
+			if c.Params.String("Marker") == "" {
+				return wire.Of("Marker", "next", "Clusters", wire.List{Element: "Cluster", Items: []any{cluster("a"), cluster("b")}}), nil
+			}
+			return wire.Of("Clusters", wire.List{Element: "Cluster", Items: []any{cluster("b"), cluster("c")}}), nil
+		}},
+	}})
+	c.Finder = finder.New(finder.Config{Credentials: c.Provider(), Logger: slog.New(slog.DiscardHandler)})
+	wantNames(t, c.find(t, "redshift"), "a-redshift"+suffix, "b-redshift"+suffix, "c-redshift"+suffix)
 }
 
 func TestAnEmptyPageIsNotTheEnd(t *testing.T) {

@@ -5,7 +5,10 @@ import (
 	"testing"
 
 	"sallyport/internal/aws/cloudtest"
+	"sallyport/internal/aws/fakeaws/elasticache"
 	"sallyport/internal/aws/fakeaws/inventory"
+	"sallyport/internal/aws/fakeaws/memorydb"
+	"sallyport/internal/aws/fakeaws/opensearch"
 	"sallyport/internal/aws/fakeaws/rds"
 	"sallyport/internal/aws/fakeaws/redshift"
 	"sallyport/internal/aws/finder"
@@ -14,8 +17,8 @@ import (
 // TestOtherPartitions looks in China, where host names have another form and domain, and in GovCloud.
 func TestOtherPartitions(t *testing.T) {
 	for _, test := range []struct{ partition, region, domain string }{
-		{"aws-cn", "cn-north-1", "cn-north-1.amazonaws.com.cn:"},
-		{"aws-us-gov", "us-gov-west-1", "amazonaws.com:"},
+		{"aws-cn", "cn-north-1", ".amazonaws.com.cn:"},
+		{"aws-us-gov", "us-gov-west-1", ".amazonaws.com:"},
 	} {
 		t.Run(test.region, func(t *testing.T) {
 			c := start(t)
@@ -29,7 +32,9 @@ func TestOtherPartitions(t *testing.T) {
 			if err := c.redshift.Add(&redshift.Cluster{Place: at, ID: "warehouse"}); err != nil {
 				t.Fatal(err)
 			}
-			for kind, want := range map[string]int{"rds": 4, "rdsproxy": 2, "redshift": 1, "docdb": 1} {
+			c.caches(t, &elasticache.ReplicationGroup{Place: at, ID: "carts"}, &elasticache.ServerlessCache{Place: at, Name: "quick"}).
+				memories(t, &memorydb.Cluster{Place: at, Name: "mem"}).domains(t, &opensearch.Domain{Place: at, Name: "logs"})
+			for kind, want := range map[string]int{"rds": 4, "rdsproxy": 2, "redshift": 1, "docdb": 1, "elasticache": 2, "elasticache-serverless": 1, "memorydb": 1, "opensearch": 1} {
 				dbs := c.findIn(t, kind, test.region)
 				if len(dbs) != want {
 					t.Errorf("%s: found %q", kind, names(dbs))
