@@ -6,11 +6,37 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/accountservice"
+	"sallyport/internal/aws/fakeaws/ec2"
+	"sallyport/internal/aws/fakeaws/elasticache"
+	"sallyport/internal/aws/fakeaws/kms"
+	"sallyport/internal/aws/fakeaws/memorydb"
+	"sallyport/internal/aws/fakeaws/opensearch"
+	"sallyport/internal/aws/fakeaws/organizations"
+	"sallyport/internal/aws/fakeaws/rds"
+	"sallyport/internal/aws/fakeaws/redshift"
+	"sallyport/internal/aws/fakeaws/redshiftserverless"
+	"sallyport/internal/aws/fakeaws/secretsmanager"
 	"sallyport/internal/aws/fakeaws/worldfile"
 )
 
 // services is the table of the services besides STS and IAM.
-func services(*fakeaws.World) []*fakeaws.Service { return nil }
+func services(w *fakeaws.World) []*fakeaws.Service {
+	keys := kms.New(w)
+	return []*fakeaws.Service{
+		rds.New(w).Service(),
+		redshift.New(w).Service(),
+		redshiftserverless.New(w).Service(),
+		elasticache.New(w).Service(),
+		memorydb.New(w).Service(),
+		opensearch.New(w).Service(),
+		keys.Service(),
+		secretsmanager.New(w, keys).Service(),
+		ec2.New(w).Service(),
+		organizations.New(w).Service(),
+		accountservice.New().Service(),
+	}
+}
 
 func serveCommand() *cobra.Command {
 	var config fakeaws.Config

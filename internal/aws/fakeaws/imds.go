@@ -25,7 +25,7 @@ type Instance struct {
 	Lifetime                                 time.Duration // of credentials; 0 means 6 h
 
 	world  *World
-	mu     sync.Mutex // guards all above and below
+	mu     sync.Mutex // guards all above and below; changes need the world's lock too, after this one
 	tokens map[string]time.Time
 	keys   *credential
 }
@@ -64,13 +64,16 @@ func (w *World) AddInstance(i *Instance) *Instance {
 		i.Lifetime = 6 * time.Hour
 	}
 	i.world, i.tokens = w, map[string]time.Time{}
+	w.instances = append(w.instances, i)
 	return i
 }
 
-// Change changes the instance while it is served.
+// Change changes the instance while it is served. f must not call methods of the world but Now.
 func (i *Instance) Change(f func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.world.mu.Lock() // handlers of EC2 read it as well
+	defer i.world.mu.Unlock()
 	f()
 }
 

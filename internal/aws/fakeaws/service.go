@@ -81,6 +81,35 @@ func (c *Call) Authorize(action, resource string, context iam.Values) error {
 	return accessDenied(c.Principal, action, resource, decision.Because(action))
 }
 
+// AuthorizeOn asks for one more permission, on a resource that has a policy of its own, in the account that owns it.
+func (c *Call) AuthorizeOn(policy *iam.Policy, owner, action, resource string, context iam.Values) error {
+	decision := iam.EvaluateResource(c.World.caller(c.Principal), iam.Request{Action: action, Resource: resource,
+		Context: c.context(c.Principal, context)}, iam.Source{Name: resource, Policy: policy}, owner)
+	c.entry.check(action, resource, decision)
+	if decision.Allowed {
+		return nil
+	}
+	return accessDenied(c.Principal, action, resource, decision.Because(action))
+}
+
+// Secret remembers something that was told in confidence and may be found in no log.
+func (c *Call) Secret(s string) {
+	if s != "" {
+		c.World.secret(s)
+	}
+}
+
+// Instances are the EC2 instances with metadata in the caller's account and the call's region, to be read only.
+func (c *Call) Instances() []*Instance {
+	var all []*Instance
+	for _, i := range c.World.instances {
+		if i.Account == c.Account && i.Region == c.Region {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
 // Page cuts one page out of all, as the paging parameters of the request and the faults injected say.
 func Page[T any](c *Call, all []T, size int, tokenParameter, badTokenCode string) (page []T, next string, err error) {
 	token := c.Params.String(tokenParameter)

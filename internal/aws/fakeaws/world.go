@@ -39,6 +39,7 @@ type World struct {
 	servers     map[string]*Target // data-plane servers by host
 	passwords   []issuedPassword
 	issuers     map[string]*Issuer
+	instances   []*Instance
 	policies    policyCache
 
 	identitySigner func() (*identitySigner, error) // made when it is first needed

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"sallyport/internal/aws/credentials"
+	"sallyport/internal/aws/described"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/labels"
 	"sallyport/internal/aws/target"
@@ -41,12 +42,9 @@ func New(cfg Config) *Describer { return &Describer{cfg: cfg} }
 
 // description is what AWS says of a database.
 type description struct {
-	arn        string       // says account and region
-	aws        resource.AWS // ids and settings
-	addresses  []string     // that are its own: host:port, or a host whose port AWS does not tell
-	labels     map[string]string
-	tags       map[string]string
-	serverName string // in its certificate, if not the host of its address
+	described.Database
+	addresses  []string // that are its own: host:port, or a host whose port AWS does not tell
+	serverName string   // in its certificate, if not the host of its address
 	iamOff     func(context.Context) error
 }
 
@@ -165,10 +163,10 @@ func merge(db *resource.Database, t *target.Target, found *description) *resourc
 	if found == nil {
 		found = &description{}
 	}
-	if arn, err := endpoint.ParseARN(found.arn); err == nil && arn.Account != "" {
+	if arn, err := endpoint.ParseARN(found.ARN); err == nil && arn.Account != "" {
 		account = arn.Account
 	}
-	out.Status.AWS = found.aws
+	out.Status.AWS = found.AWS
 	out.Status.AWS.Region, out.Status.AWS.AccountID = t.AWS.Region, account
 	if out.Spec.TLS.ServerName == "" && endpoint.InDomain(t.Type, t.AWS.Region, t.Partition(), found.serverName) {
 		out.Spec.TLS.ServerName = found.serverName
@@ -176,19 +174,11 @@ func merge(db *resource.Database, t *target.Target, found *description) *resourc
 	if db.Origin() != resource.OriginCloud { // discovery has labelled the others
 		own := labels.Place(account, t.AWS.Region)
 		labels.OfEndpoint(own, t.Endpoint)
-		maps.Copy(own, found.labels)
+		maps.Copy(own, found.Labels)
 		maps.DeleteFunc(own, func(_, value string) bool { return value == "" })
-		out.Metadata.Labels = labels.Configured(db, labels.Tagged(own, found.tags))
+		out.Metadata.Labels = labels.Configured(db, labels.Tagged(own, found.Tags))
 	}
 	return out
-}
-
-// hostPort joins what AWS tells apart.
-func hostPort(host *string, port int32) string {
-	if aws.ToString(host) == "" {
-		return ""
-	}
-	return target.Join(*host, port)
 }
 
 // known leaves out addresses that a database does not have yet.
@@ -200,16 +190,6 @@ func known(addresses ...string) []string {
 		}
 	}
 	return all
-}
-
-// tagsOf makes a map of a list of tags.
-func tagsOf[T any](list []T, tag func(T) (key, value *string)) map[string]string {
-	tags := make(map[string]string, len(list))
-	for _, one := range list {
-		key, value := tag(one)
-		tags[aws.ToString(key)] = aws.ToString(value)
-	}
-	return tags
 }
 
 // tagged runs a call that lists tags. A database without them is better than none.

@@ -2,20 +2,16 @@ package metadata
 
 import (
 	"context"
-	"net"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/opensearch"
-	"github.com/aws/aws-sdk-go-v2/service/opensearch/types"
 
+	"sallyport/internal/aws/described"
 	"sallyport/internal/aws/labels"
 	"sallyport/internal/aws/target"
 	"sallyport/internal/fault"
-	"sallyport/internal/resource"
 )
-
-const opensearchPort = "443"
 
 func (d *Describer) openSearch(ctx context.Context, cfg aws.Config, t *target.Target) (*description, error) {
 	client := opensearch.NewFromConfig(cfg)
@@ -34,37 +30,20 @@ func (d *Describer) openSearch(ctx context.Context, cfg aws.Config, t *target.Ta
 	if err != nil {
 		return nil, err
 	}
-	found := &description{
-		arn:    aws.ToString(domain.ARN),
-		labels: map[string]string{labels.EngineVersion: aws.ToString(domain.EngineVersion)},
-	}
-	own := map[string]string{"default": aws.ToString(domain.Endpoint)}
-	for key, host := range domain.Endpoints {
-		own[key] = host
-	}
-	if options := domain.DomainEndpointOptions; options != nil && aws.ToBool(options.CustomEndpointEnabled) {
-		own["custom"] = aws.ToString(options.CustomEndpoint)
-	}
+	found := &description{Database: described.Domain(domain)}
 	kind := t.AWS.OpenSearch.EndpointType
-	for key, host := range own {
-		if host == "" {
-			continue
-		}
-		found.addresses = append(found.addresses, net.JoinHostPort(strings.ToLower(host), opensearchPort))
-		if kind == "" && strings.EqualFold(host, t.Endpoint.Host) {
+	for key, address := range described.DomainAddresses(domain) {
+		found.addresses = append(found.addresses, address)
+		if kind == "" && strings.EqualFold(address, t.Endpoint.Address()) {
 			kind = key
 		}
 	}
-	if options := domain.VPCOptions; options != nil {
-		found.labels[labels.VPC] = aws.ToString(options.VPCId)
-	}
-	found.labels[labels.EndpointType] = kind
-	found.aws.OpenSearch = resource.OpenSearch{DomainName: name, DomainID: aws.ToString(domain.DomainId), EndpointType: kind}
+	found.AWS.OpenSearch.EndpointType, found.Labels[labels.EndpointType] = kind, kind
 	tags, err := client.ListTags(ctx, &opensearch.ListTagsInput{ARN: domain.ARN})
 	if err == nil {
-		found.tags = tagsOf(tags.TagList, func(t types.Tag) (key, value *string) { return t.Key, t.Value })
+		found.Tags = described.DomainTags(tags.TagList)
 	}
-	found.tags = d.tagged(t.Name, found.tags, err)
+	found.Tags = d.tagged(t.Name, found.Tags, err)
 	return found, nil
 }
 

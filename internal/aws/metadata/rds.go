@@ -9,11 +9,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
 	"sallyport/internal/aws/credentials"
+	"sallyport/internal/aws/described"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/labels"
 	"sallyport/internal/aws/target"
 	"sallyport/internal/fault"
-	"sallyport/internal/resource"
 )
 
 // rds describes an instance or a cluster. Permissions to log in are given on what an instance belongs to, so an instance
@@ -37,8 +37,8 @@ func (d *Describer) rds(ctx context.Context, cfg aws.Config, t *target.Target) (
 	if err != nil {
 		return nil, err
 	}
-	cluster.aws.RDS.InstanceID, cluster.addresses, cluster.serverName = ids.InstanceID, found.addresses, ""
-	cluster.labels, cluster.tags = found.labels, found.tags
+	cluster.AWS.RDS.InstanceID, cluster.addresses, cluster.serverName = ids.InstanceID, found.addresses, ""
+	cluster.Labels, cluster.Tags = found.Labels, found.Tags
 	return cluster, nil
 }
 
@@ -64,26 +64,11 @@ func describeInstance(ctx context.Context, client *rds.Client, id string) (*desc
 	if err != nil {
 		return nil, "", err
 	}
-	found := &description{
-		arn: aws.ToString(instance.DBInstanceArn),
-		aws: resource.AWS{RDS: resource.RDS{
-			InstanceID: aws.ToString(instance.DBInstanceIdentifier), ResourceID: aws.ToString(instance.DbiResourceId),
-			IAMAuth: resource.Bool(aws.ToBool(instance.IAMDatabaseAuthenticationEnabled)),
-		}},
-		labels: map[string]string{labels.Engine: aws.ToString(instance.Engine), labels.EngineVersion: aws.ToString(instance.EngineVersion), labels.EndpointType: endpoint.KindInstance},
-		tags:   rdsTags(instance.TagList),
-	}
+	found := &description{Database: described.Instance(instance)}
 	if at := instance.Endpoint; at != nil {
-		found.addresses = known(hostPort(at.Address, aws.ToInt32(at.Port)))
+		found.addresses = known(described.Address(at.Address, aws.ToInt32(at.Port)))
 	}
-	if group := instance.DBSubnetGroup; group != nil {
-		found.labels[labels.VPC], found.aws.RDS.VPCID = aws.ToString(group.VpcId), aws.ToString(group.VpcId)
-		for _, subnet := range group.Subnets {
-			found.aws.RDS.Subnets = append(found.aws.RDS.Subnets, aws.ToString(subnet.SubnetIdentifier))
-		}
-	}
-	found.aws.RDS.SecurityGroups = securityGroups(instance.VpcSecurityGroups)
-	if !found.aws.RDS.IAMAuth {
+	if !found.AWS.RDS.IAMAuth {
 		found.iamOff = func(ctx context.Context) error {
 			_, err := client.ModifyDBInstance(ctx, &rds.ModifyDBInstanceInput{
 				DBInstanceIdentifier: instance.DBInstanceIdentifier, EnableIAMDatabaseAuthentication: aws.Bool(true), ApplyImmediately: aws.Bool(true),
@@ -99,20 +84,11 @@ func describeCluster(ctx context.Context, client *rds.Client, t *target.Target, 
 	if err != nil {
 		return nil, err
 	}
-	found := &description{
-		arn: aws.ToString(cluster.DBClusterArn),
-		aws: resource.AWS{RDS: resource.RDS{
-			ClusterID: aws.ToString(cluster.DBClusterIdentifier), ResourceID: aws.ToString(cluster.DbClusterResourceId),
-			IAMAuth: resource.Bool(aws.ToBool(cluster.IAMDatabaseAuthenticationEnabled)), SecurityGroups: securityGroups(cluster.VpcSecurityGroups),
-		}},
-		addresses: clusterAddresses(cluster),
-		labels:    map[string]string{labels.Engine: aws.ToString(cluster.Engine), labels.EngineVersion: aws.ToString(cluster.EngineVersion)},
-		tags:      rdsTags(cluster.TagList),
-	}
+	found := &description{Database: described.Cluster(cluster), addresses: clusterAddresses(cluster)}
 	if t.Endpoint.Kind == endpoint.KindCustom { // the certificate has no name for custom endpoints
 		found.serverName = aws.ToString(cluster.Endpoint)
 	}
-	if !found.aws.RDS.IAMAuth {
+	if !found.AWS.RDS.IAMAuth {
 		found.iamOff = func(ctx context.Context) error {
 			_, err := client.ModifyDBCluster(ctx, &rds.ModifyDBClusterInput{
 				DBClusterIdentifier: cluster.DBClusterIdentifier, EnableIAMDatabaseAuthentication: aws.Bool(true), ApplyImmediately: aws.Bool(true),
@@ -136,22 +112,11 @@ func findCluster(ctx context.Context, client *rds.Client, id string) (types.DBCl
 
 func clusterAddresses(cluster types.DBCluster) []string {
 	port := aws.ToInt32(cluster.Port)
-	addresses := known(hostPort(cluster.Endpoint, port), hostPort(cluster.ReaderEndpoint, port))
+	addresses := known(described.Address(cluster.Endpoint, port), described.Address(cluster.ReaderEndpoint, port))
 	for _, custom := range cluster.CustomEndpoints {
-		addresses = append(addresses, hostPort(&custom, port))
+		addresses = append(addresses, described.Address(&custom, port))
 	}
 	return addresses
-}
-
-func securityGroups(list []types.VpcSecurityGroupMembership) (ids resource.Strings) {
-	for _, group := range list {
-		ids = append(ids, aws.ToString(group.VpcSecurityGroupId))
-	}
-	return ids
-}
-
-func rdsTags(list []types.Tag) map[string]string {
-	return tagsOf(list, func(t types.Tag) (key, value *string) { return t.Key, t.Value })
 }
 
 // rdsProxy describes the proxy of a default or custom endpoint.
@@ -179,12 +144,8 @@ func (d *Describer) rdsProxy(ctx context.Context, cfg aws.Config, t *target.Targ
 	if err != nil {
 		return nil, err
 	}
-	found := &description{
-		arn:       aws.ToString(proxy.DBProxyArn),
-		aws:       resource.AWS{RDSProxy: resource.RDSProxy{Name: name, CustomEndpointName: custom, ResourceID: proxyID(proxy)}},
-		addresses: addresses,
-		labels:    map[string]string{labels.Engine: aws.ToString(proxy.EngineFamily), labels.VPC: aws.ToString(proxy.VpcId), labels.EndpointType: kind},
-	}
+	found := &description{Database: described.Proxy(proxy), addresses: addresses}
+	found.AWS.RDSProxy.CustomEndpointName, found.Labels[labels.EndpointType] = custom, kind
 	if custom == "" {
 		found.addresses = known(aws.ToString(proxy.Endpoint))
 	} else { // the certificate's wildcard covers one label, and custom endpoints have two
@@ -192,19 +153,10 @@ func (d *Describer) rdsProxy(ctx context.Context, cfg aws.Config, t *target.Targ
 	}
 	tags, err := client.ListTagsForResource(ctx, &rds.ListTagsForResourceInput{ResourceName: proxy.DBProxyArn})
 	if err == nil {
-		found.tags = rdsTags(tags.TagList)
+		found.Tags = described.RDSTags(tags.TagList)
 	}
-	found.tags = d.tagged(t.Name, found.tags, err)
+	found.Tags = d.tagged(t.Name, found.Tags, err)
 	return found, nil
-}
-
-// proxyID is what policies call the proxy: arn:aws:rds:REGION:ACCOUNT:db-proxy:prx-...
-func proxyID(proxy types.DBProxy) string {
-	arn, err := endpoint.ParseARN(aws.ToString(proxy.DBProxyArn))
-	if err != nil {
-		return ""
-	}
-	return after(arn.Resource, "db-proxy:")
 }
 
 // documentDB describes a cluster, through the API of RDS as DocumentDB's own is part of it.
@@ -224,11 +176,7 @@ func (d *Describer) documentDB(ctx context.Context, cfg aws.Config, t *target.Ta
 	if err != nil {
 		return nil, err
 	}
-	return &description{
-		arn:       aws.ToString(cluster.DBClusterArn),
-		aws:       resource.AWS{DocumentDB: resource.DocumentDB{ClusterID: id, InstanceID: ids.InstanceID, EndpointType: ids.EndpointType}},
-		addresses: append(addresses, clusterAddresses(cluster)...),
-		labels:    map[string]string{labels.Engine: aws.ToString(cluster.Engine), labels.EngineVersion: aws.ToString(cluster.EngineVersion)},
-		tags:      rdsTags(cluster.TagList),
-	}, nil
+	found := &description{Database: described.DocumentDB(cluster), addresses: append(addresses, clusterAddresses(cluster)...)}
+	found.AWS.DocumentDB.InstanceID, found.AWS.DocumentDB.EndpointType = ids.InstanceID, ids.EndpointType
+	return found, nil
 }

@@ -5,13 +5,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
-	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
 	"github.com/aws/aws-sdk-go-v2/service/memorydb"
-	memorytypes "github.com/aws/aws-sdk-go-v2/service/memorydb/types"
 
-	"sallyport/internal/aws/labels"
+	"sallyport/internal/aws/described"
 	"sallyport/internal/aws/target"
-	"sallyport/internal/resource"
 )
 
 func (d *Describer) elastiCache(ctx context.Context, cfg aws.Config, t *target.Target) (*description, error) {
@@ -25,23 +22,17 @@ func (d *Describer) elastiCache(ctx context.Context, cfg aws.Config, t *target.T
 	if err != nil {
 		return nil, err
 	}
-	addresses := known(cacheAddress(group.ConfigurationEndpoint))
+	addresses := known(described.CacheAddress(group.ConfigurationEndpoint))
 	for _, nodes := range group.NodeGroups {
-		addresses = append(addresses, known(cacheAddress(nodes.PrimaryEndpoint), cacheAddress(nodes.ReaderEndpoint))...)
+		addresses = append(addresses, known(described.CacheAddress(nodes.PrimaryEndpoint), described.CacheAddress(nodes.ReaderEndpoint))...)
 		for _, node := range nodes.NodeGroupMembers {
-			addresses = append(addresses, known(cacheAddress(node.ReadEndpoint))...)
+			addresses = append(addresses, known(described.CacheAddress(node.ReadEndpoint))...)
 		}
 	}
-	return &description{
-		arn: aws.ToString(group.ARN),
-		aws: resource.AWS{ElastiCache: resource.ElastiCache{
-			ReplicationGroupID: id, UserGroupIDs: group.UserGroupIds,
-			TransitEncryptionEnabled: resource.Bool(aws.ToBool(group.TransitEncryptionEnabled)), EndpointType: t.AWS.ElastiCache.EndpointType,
-		}},
-		addresses: addresses,
-		labels:    map[string]string{labels.Engine: aws.ToString(group.Engine)},
-		tags:      d.cacheTags(ctx, client, t.Name, group.ARN),
-	}, nil
+	found := &description{Database: described.ReplicationGroup(group), addresses: addresses}
+	found.AWS.ElastiCache.EndpointType = t.AWS.ElastiCache.EndpointType
+	found.Tags = d.cacheTags(ctx, client, t.Name, group.ARN)
+	return found, nil
 }
 
 func (d *Describer) elastiCacheServerless(ctx context.Context, cfg aws.Config, t *target.Target) (*description, error) {
@@ -55,20 +46,9 @@ func (d *Describer) elastiCacheServerless(ctx context.Context, cfg aws.Config, t
 	if err != nil {
 		return nil, err
 	}
-	return &description{
-		arn:       aws.ToString(cache.ARN),
-		aws:       resource.AWS{ElastiCacheServerless: resource.ElastiCacheServerless{CacheName: name}},
-		addresses: known(cacheAddress(cache.Endpoint), cacheAddress(cache.ReaderEndpoint)),
-		labels:    map[string]string{labels.Engine: aws.ToString(cache.Engine), labels.EngineVersion: aws.ToString(cache.FullEngineVersion)},
-		tags:      d.cacheTags(ctx, client, t.Name, cache.ARN),
-	}, nil
-}
-
-func cacheAddress(at *types.Endpoint) string {
-	if at == nil {
-		return ""
-	}
-	return hostPort(at.Address, aws.ToInt32(at.Port))
+	found := &description{Database: described.ServerlessCache(cache), addresses: known(described.CacheAddress(cache.Endpoint), described.CacheAddress(cache.ReaderEndpoint))}
+	found.Tags = d.cacheTags(ctx, client, t.Name, cache.ARN)
+	return found, nil
 }
 
 func (d *Describer) cacheTags(ctx context.Context, client *elasticache.Client, name string, arn *string) map[string]string {
@@ -76,7 +56,7 @@ func (d *Describer) cacheTags(ctx context.Context, client *elasticache.Client, n
 	if err != nil {
 		return d.tagged(name, nil, err)
 	}
-	return tagsOf(out.TagList, func(t types.Tag) (key, value *string) { return t.Key, t.Value })
+	return described.CacheTags(out.TagList)
 }
 
 func (d *Describer) memoryDB(ctx context.Context, cfg aws.Config, t *target.Target) (*description, error) {
@@ -90,27 +70,22 @@ func (d *Describer) memoryDB(ctx context.Context, cfg aws.Config, t *target.Targ
 	if err != nil {
 		return nil, err
 	}
-	found := &description{
-		arn: aws.ToString(cluster.ARN),
-		aws: resource.AWS{MemoryDB: resource.MemoryDB{
-			ClusterName: name, ACLName: aws.ToString(cluster.ACLName), TLSEnabled: resource.Bool(aws.ToBool(cluster.TLSEnabled)), EndpointType: t.AWS.MemoryDB.EndpointType,
-		}},
-		labels: map[string]string{labels.Engine: aws.ToString(cluster.Engine), labels.EngineVersion: aws.ToString(cluster.EngineVersion)},
-	}
+	found := &description{Database: described.MemoryDB(cluster)}
+	found.AWS.MemoryDB.EndpointType = t.AWS.MemoryDB.EndpointType
 	if at := cluster.ClusterEndpoint; at != nil {
-		found.addresses = known(hostPort(at.Address, at.Port))
+		found.addresses = known(described.Address(at.Address, at.Port))
 	}
 	for _, shard := range cluster.Shards {
 		for _, node := range shard.Nodes {
 			if at := node.Endpoint; at != nil {
-				found.addresses = append(found.addresses, known(hostPort(at.Address, at.Port))...)
+				found.addresses = append(found.addresses, known(described.Address(at.Address, at.Port))...)
 			}
 		}
 	}
 	tags, err := client.ListTags(ctx, &memorydb.ListTagsInput{ResourceArn: cluster.ARN})
 	if err == nil {
-		found.tags = tagsOf(tags.TagList, func(t memorytypes.Tag) (key, value *string) { return t.Key, t.Value })
+		found.Tags = described.MemoryTags(tags.TagList)
 	}
-	found.tags = d.tagged(t.Name, found.tags, err)
+	found.Tags = d.tagged(t.Name, found.Tags, err)
 	return found, nil
 }
