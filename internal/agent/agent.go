@@ -38,6 +38,8 @@ type Config struct {
 	Engines map[string]Protocol
 	// Static databases of the configuration file; may be empty.
 	Static []*resource.Database
+	// Found are databases that were found on behalf of this agent; nil when nobody looks.
+	Found Found
 	// Selectors of dynamic databases; may be empty, then there are none.
 	Selectors []resource.ResourceSelector
 	// RunDynamicCommands lets the commands of dynamic databases' labels run on this host. Whoever may write
@@ -55,6 +57,14 @@ type Config struct {
 	MaxSessions int // 0 means 10,000
 	Logger      *slog.Logger
 	Now         func() time.Time
+}
+
+// Found are databases that may come and go while the agent runs.
+type Found interface {
+	// Databases returns those that exist now; they are the caller's.
+	Databases() []*resource.Database
+	// Changed returns a channel that is closed at the next change. It is taken before reading.
+	Changed() <-chan struct{}
 }
 
 // Kinds are the kinds of resources that an agent follows.

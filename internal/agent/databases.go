@@ -77,6 +77,12 @@ func (a *Agent) wanted() map[string]*resource.Database {
 		}
 		wanted[db.GetName()] = db
 	}
+	if a.Found != nil {
+		for _, db := range a.Found.Databases() {
+			wanted[db.GetName()] = db
+			delete(notes, db.GetName())
+		}
+	}
 	for _, db := range a.Static {
 		wanted[db.GetName()] = resource.Clone(db)
 		delete(notes, db.GetName())

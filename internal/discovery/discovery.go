@@ -8,7 +8,6 @@ package discovery
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"sallyport/internal/authapi"
@@ -112,29 +111,9 @@ func (s *Service) wait(ctx context.Context, ticker *time.Ticker, seen string) {
 	}
 }
 
-// result is what one look found.
-type result struct {
-	look  Look
-	found []*resource.Database
-	err   error
-}
-
 // round asks everything once, registers what was found and tells how it went.
 func (s *Service) round(ctx context.Context, looks []Look) {
-	results := make([]result, len(looks))
-	places := make(chan struct{}, atOnce)
-	var asking sync.WaitGroup
-	for i, look := range looks {
-		asking.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-			defer cancel()
-			found, err := s.cfg.Finder.Find(ctx, look)
-			results[i] = result{look, found, err}
-		})
-	}
-	asking.Wait()
+	results := ask(ctx, s.cfg.Finder, looks)
 	if ctx.Err() != nil {
 		return
 	}

@@ -28,7 +28,7 @@ func (s *Service) plan(results []result) plan {
 			unsure[r.look.id()] = true
 		}
 		for _, db := range r.found {
-			s.mark(db, r.look)
+			mark(db, r.look, s.cfg.Group)
 			if _, taken := found[db.GetName()]; !taken { // the first look that finds a database has it
 				found[db.GetName()] = db
 			}
@@ -59,7 +59,7 @@ func (s *Service) plan(results []result) plan {
 }
 
 // mark says in a database's labels who found it, and how.
-func (s *Service) mark(db *resource.Database, look Look) {
+func mark(db *resource.Database, look Look, group string) {
 	labels := db.Metadata.Labels
 	if labels == nil {
 		labels = make(map[string]string)
@@ -67,7 +67,7 @@ func (s *Service) mark(db *resource.Database, look Look) {
 	}
 	labels[resource.LabelOrigin] = resource.OriginCloud
 	labels[resource.LabelDiscoveryType] = look.Type
-	for key, value := range map[string]string{resource.LabelDiscoveryGroup: s.cfg.Group, resource.LabelDiscoveryConfig: look.Config} {
+	for key, value := range map[string]string{resource.LabelDiscoveryGroup: group, resource.LabelDiscoveryConfig: look.Config} {
 		if delete(labels, key); value != "" {
 			labels[key] = value
 		}

@@ -1,0 +1,108 @@
+package discovery
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/resource"
+)
+
+// LocalConfig is what a Local is made of. All fields must be set.
+type LocalConfig struct {
+	Matchers []resource.AWSMatcher
+	Interval time.Duration // between looks
+	Finder   Finder
+	Logger   *slog.Logger
+}
+
+// Local looks for databases on behalf of one agent, which serves what is found without registering db
+// resources. Safe for concurrent use.
+type Local struct {
+	cfg LocalConfig
+
+	mu      sync.Mutex
+	found   map[lookID]map[string]*resource.Database // by name; guarded by mu
+	changed chan struct{}                            // closed at the next change; guarded by mu
+}
+
+// NewLocal returns a Local that has found nothing yet.
+func NewLocal(cfg LocalConfig) *Local {
+	return &Local{cfg: cfg, found: make(map[lookID]map[string]*resource.Database), changed: make(chan struct{})}
+}
+
+// Databases returns what is known to exist, in no order. They are the caller's.
+func (l *Local) Databases() []*resource.Database {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []*resource.Database
+	for _, found := range l.found {
+		for _, db := range found {
+			all = append(all, resource.Clone(db))
+		}
+	}
+	return all
+}
+
+// Changed returns a channel that is closed at the next change. Take it before reading.
+func (l *Local) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// Run looks now and after every interval until the context ends.
+func (l *Local) Run(ctx context.Context) {
+	ticker := time.NewTicker(l.cfg.Interval)
+	defer ticker.Stop()
+	looks := appendLooks(nil, "", l.cfg.Matchers)
+	for ctx.Err() == nil {
+		results := ask(ctx, l.cfg.Finder, looks)
+		if ctx.Err() == nil {
+			l.take(results)
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// take keeps what was found, and what was found before where a look could not see everything.
+func (l *Local) take(results []result) {
+	next := make(map[lookID]map[string]*resource.Database)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range results {
+		id := r.look.id()
+		if next[id] == nil {
+			next[id] = make(map[string]*resource.Database)
+		}
+		if r.err != nil {
+			l.cfg.Logger.Warn("looking for databases failed; those that are known stay", "type", r.look.Type, "region", r.look.Region, "role", r.look.AssumeRoleARN, "error", fault.Message(r.err))
+			for name, db := range l.found[id] {
+				if next[id][name] == nil {
+					next[id][name] = db
+				}
+			}
+		}
+		for _, db := range r.found {
+			mark(db, r.look, "")
+			next[id][db.GetName()] = db
+		}
+	}
+	if maps.EqualFunc(l.found, next, func(a, b map[string]*resource.Database) bool { return maps.EqualFunc(a, b, equal) }) {
+		return
+	}
+	l.found = next
+	close(l.changed)
+	l.changed = make(chan struct{})
+	total := 0
+	for _, found := range next {
+		total += len(found)
+	}
+	l.cfg.Logger.Info("databases in the cloud were looked for", "found", total)
+}
