@@ -39,9 +39,12 @@ func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
 		labels := a.databases.labels.changed()
-		var described <-chan struct{}
+		var described, found <-chan struct{}
 		if a.clouds != nil {
 			described = a.clouds.Changed()
+		}
+		if a.Found != nil {
+			found = a.Found.Changed()
 		}
 		wait := a.register(ctx)
 		timer := time.NewTimer(wait)
@@ -49,6 +52,7 @@ func (a *Agent) followDatabases(ctx context.Context) {
 		case <-changed:
 		case <-labels:
 		case <-described:
+		case <-found:
 		case <-timer.C:
 		case <-ctx.Done():
 		}

@@ -23,10 +23,17 @@ type Look struct {
 	AssumeRoleARN, ExternalID string
 }
 
-// Finder asks a cloud what exists. With an error the databases are those that could be seen all the same, and
-// nothing is known of others. Implementations are safe for concurrent use.
+// Finder asks a cloud what exists. With an error nothing is known, unless it is a Partial. Implementations are
+// safe for concurrent use.
 type Finder interface {
 	Find(ctx context.Context, look Look) ([]*resource.Database, error)
+}
+
+// Partial is an error of a look that saw a part of what exists.
+type Partial interface {
+	error
+	// Resolve returns what is to be registered, from what was found and what the look had registered before.
+	Resolve(found, known []*resource.Database) []*resource.Database
 }
 
 // Config is what a Service is made of. All fields must be set unless stated.
@@ -67,9 +74,6 @@ type lookID struct{ config, kind, region, role string }
 func (l *Look) id() lookID { return lookID{l.Config, l.Type, l.Region, l.AssumeRoleARN} }
 
 const (
-	atOnce      = 5 // looks that run at the same time
-	lookTimeout = 5 * time.Minute
-
 	announceEvery = 5 * time.Minute
 	announceLife  = 15 * time.Minute
 )

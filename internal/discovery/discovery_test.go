@@ -232,9 +232,9 @@ func TestWhatCannotBeSeenStays(t *testing.T) {
 	host, _ := c.start("", matcher("rds", "us-west-1 eu-west-1"))
 	c.becomes("found", "a=1", "b=1", "c=1", "d=1")
 	c.fail("rds us-west-1", errors.New("throttled"))
-	c.see("rds us-west-1: a=2", "rds eu-west-1: d=1") // a look that fails may still tell a part
-	c.becomes("one region fails", "a=2", "b=1", "d=1")
-	c.stays("one region fails", 2, "a=2", "b=1", "d=1")
+	c.see("rds us-west-1: a=2", "rds eu-west-1: d=1")
+	c.becomes("one region fails", "a=1", "b=1", "d=1")
+	c.stays("one region fails", 2, "a=1", "b=1", "d=1")
 	status := c.list(resource.KindDiscoveryService)
 	if len(status) != 1 || status[0].GetName() != host {
 		t.Fatalf("status: %v", status)
@@ -246,6 +246,69 @@ func TestWhatCannotBeSeenStays(t *testing.T) {
 	}
 	c.fail("rds us-west-1", nil)
 	c.becomes("it works again", "a=2", "d=1")
+}
+
+// partly is a look that saw some databases and keeps the label of those whose label it could not see.
+type partly struct{}
+
+func (partly) Error() string { return "tags are denied" }
+
+func (partly) Resolve(found, known []*resource.Database) []*resource.Database {
+	for _, db := range found {
+		for _, before := range known {
+			if db.GetName() == before.GetName() {
+				db.Metadata.Labels = before.Metadata.Labels
+			}
+		}
+	}
+	return found
+}
+
+func TestAPartialLookResolvesWhatItSaw(t *testing.T) {
+	t.Parallel()
+	c := newClouds(t)
+	c.see("rds us-west-1: a=1 b=1")
+	c.start("one", matcher("rds", "us-west-1"))
+	c.becomes("found", "a=1", "b=1")
+	c.fail("rds us-west-1", partly{})
+	c.see("rds us-west-1: a=unseen c=unseen")
+	c.becomes("a part is seen", "a=1", "c=unseen")
+}
+
+func TestAnAgentsOwnLooksKeepWhatTheyCannotSee(t *testing.T) {
+	t.Parallel()
+	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
+	c.see("rds us-west-1: a=1 b=1", "redshift us-west-1: c=1")
+	local := discovery.NewLocal(discovery.LocalConfig{Matchers: []resource.AWSMatcher{matcher("rds redshift", "us-west-1")}, Interval: 5 * time.Millisecond, Finder: c, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { local.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	becomes := func(what string, want ...string) {
+		t.Helper()
+		for deadline := time.After(10 * time.Second); ; {
+			changed := local.Changed()
+			var got []string
+			for _, db := range local.Databases() {
+				got = append(got, db.GetName()+"="+db.Metadata.Labels["label"])
+			}
+			if slices.Sort(got); slices.Equal(got, want) {
+				return
+			}
+			select {
+			case <-changed:
+			case <-deadline:
+				t.Fatalf("%s: got %q, want %q", what, got, want)
+			}
+		}
+	}
+	becomes("found", "a=1", "b=1", "c=1")
+	c.fail("rds us-west-1", errors.New("throttled"))
+	c.see("redshift us-west-1: d=1")
+	becomes("one look fails", "a=1", "b=1", "d=1")
+	c.fail("rds us-west-1", nil)
+	becomes("it works again", "d=1")
 }
 
 func TestUnchangedDatabasesAreNotWritten(t *testing.T) {

@@ -2,8 +2,10 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -81,8 +83,13 @@ func (l *Local) take(results []result) {
 		if next[id] == nil {
 			next[id] = make(map[string]*resource.Database)
 		}
+		if partial, ok := errors.AsType[Partial](r.err); ok {
+			r.found = partial.Resolve(r.found, slices.Collect(maps.Values(l.found[id])))
+		}
 		if r.err != nil {
 			l.cfg.Logger.Warn("looking for databases failed; those that are known stay", "type", r.look.Type, "region", r.look.Region, "role", r.look.AssumeRoleARN, "error", fault.Message(r.err))
+		}
+		if r.err != nil && r.found == nil {
 			for name, db := range l.found[id] {
 				if next[id][name] == nil {
 					next[id][name] = db

@@ -3,6 +3,7 @@ package discovery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -23,9 +24,13 @@ type plan struct {
 func (s *Service) plan(results []result) plan {
 	found := make(map[string]*resource.Database)
 	unsure := make(map[lookID]bool)
+	known := s.known()
 	for _, r := range results {
-		if r.err != nil {
+		if partial, ok := errors.AsType[Partial](r.err); ok {
+			r.found = partial.Resolve(r.found, known[r.look.id()])
+		} else if r.err != nil {
 			unsure[r.look.id()] = true
+			continue
 		}
 		for _, db := range r.found {
 			mark(db, r.look, s.cfg.Group)
@@ -56,6 +61,17 @@ func (s *Service) plan(results []result) plan {
 	}
 	slices.Sort(p.remove)
 	return p
+}
+
+// known returns the registered databases of the group, by the look that registered them.
+func (s *Service) known() map[lookID][]*resource.Database {
+	known := make(map[lookID][]*resource.Database)
+	for _, db := range cache.List[*resource.Database](s.cfg.Cache, resource.KindDatabase) {
+		if s.owns(db) {
+			known[lookOf(db)] = append(known[lookOf(db)], db)
+		}
+	}
+	return known
 }
 
 // mark says in a database's labels who found it, and how.
