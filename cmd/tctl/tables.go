@@ -4,6 +4,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ func printTables(out io.Writer, all []listing, verbose bool) error {
 			table.Whole = 1 // tctl rm takes the whole id
 		}
 		for _, r := range l.found {
-			table.Rows = append(table.Rows, row(r, verbose))
+			table.Rows = append(table.Rows, rows(r, verbose)...)
 		}
 		if err := table.Write(out); err != nil {
 			return err
@@ -41,9 +42,33 @@ func header(kind string) []string {
 		return []string{"User"}
 	case resource.KindLock:
 		return []string{"ID", "Target", "Message", "Expires"}
+	case resource.KindDiscoveryConfig:
+		return []string{"Name", "Group", "Types", "Regions"}
+	case resource.KindDiscoveryService:
+		return []string{"Host", "Group", "Config", "Type", "Region", "Role", "Found", "Last Success", "Error"}
 	default:
 		return []string{"Kind", "Name"}
 	}
+}
+
+// rows returns the rows of a resource: one, but for a Discovery Service one for each of its looks.
+func rows(r resource.Resource, verbose bool) [][]string {
+	service, ok := r.(*resource.DiscoveryService)
+	if !ok {
+		return [][]string{row(r, verbose)}
+	}
+	all := [][]string{}
+	for _, m := range service.Spec.Matchers {
+		success := "never"
+		if m.LastSuccess != nil {
+			success = m.LastSuccess.UTC().Format(time.RFC3339)
+		}
+		all = append(all, []string{service.Spec.Hostname, service.Spec.Group, m.Config, m.Type, m.Region, m.AssumeRoleARN, strconv.Itoa(m.Found), success, m.Error})
+	}
+	if len(all) == 0 {
+		all = append(all, []string{service.Spec.Hostname, service.Spec.Group, "", "", "", "", "0", "never", "no matchers"})
+	}
+	return all
 }
 
 func row(r resource.Resource, verbose bool) []string {
@@ -67,6 +92,12 @@ func row(r resource.Resource, verbose bool) []string {
 			expires = r.Spec.Expires.UTC().Format(time.RFC3339)
 		}
 		return []string{r.GetName(), r.Spec.Target.String(), r.Spec.Message, expires}
+	case *resource.DiscoveryConfig:
+		var types, regions []string
+		for _, m := range r.Spec.AWS {
+			types, regions = append(types, m.Types...), append(regions, m.Regions...)
+		}
+		return []string{r.GetName(), r.Spec.Group, strings.Join(types, ","), strings.Join(regions, ",")}
 	default:
 		return []string{r.GetKind(), r.GetName()}
 	}

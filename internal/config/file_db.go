@@ -96,8 +96,8 @@ func (s *dbSection) apply(p *problems, c *Config, env Env) {
 	for i, m := range s.Azure {
 		c.Databases.Azure = append(c.Databases.Azure, m.matcher(p, indexPath(at+"azure", i), azureDatabaseTypes()))
 	}
-	if c.Databases.Enabled && len(s.AWS)+len(s.Azure) > 0 {
-		p.warn("db_service", "databases in clouds are not looked for by this version; list them in databases")
+	if c.Databases.Enabled && len(s.Azure) > 0 {
+		p.warn("db_service.azure", "databases in Azure are not looked for by this version; list them in databases")
 	}
 }
 

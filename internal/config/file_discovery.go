@@ -70,28 +70,37 @@ func (s *discoverySection) apply(p *problems, c *Config) {
 		}
 	}
 	for i, m := range s.AWS {
-		d.AWS = append(d.AWS, m.matcher(p, indexPath(at+"aws", i), append(awsDatabaseTypes(), "ec2", "eks")))
+		if matcher := m.matcher(p, indexPath(at+"aws", i), append(awsDatabaseTypes(), "ec2", "eks")); len(matcher.Types) > 0 {
+			d.AWS = append(d.AWS, matcher)
+		}
 	}
 	for i, m := range s.Azure {
 		d.Azure = append(d.Azure, m.matcher(p, indexPath(at+"azure", i), append(azureDatabaseTypes(), "aks", "vm")))
 	}
-	if d.Enabled {
-		p.warn(at+"enabled", "databases in clouds are not looked for by this version; list them in db_service.databases")
+	if d.Enabled && len(d.Azure) > 0 {
+		p.warn(at+"azure", "databases in Azure are not looked for by this version; list them in db_service.databases")
 	}
 }
 
 func (m *awsMatcher) matcher(p *problems, path string, types []string) AWSMatcher {
 	p.types(path+".types", m.Types, types)
 	if len(m.Regions) == 0 {
-		p.add(path+".regions", `is missing; write regions such as us-west-1, or "*" for all`)
+		p.add(path+".regions", "is missing; write regions such as us-west-1")
+	}
+	databases := slices.DeleteFunc(slices.Clone(m.Types), func(t string) bool { return !slices.Contains(awsDatabaseTypes(), t) })
+	if len(databases) < len(m.Types) {
+		p.warn(path+".types", "only databases are looked for by this program; other types have no effect")
 	}
 	for i, region := range m.Regions {
-		if region != "*" && !endpoint.IsRegion(region) {
+		switch {
+		case region == "*" && len(databases) > 0:
+			p.add(m.Regions.at(p, path+".regions", i), "databases are looked for in named regions; list them, as in us-west-1")
+		case region != "*" && !endpoint.IsRegion(region):
 			p.add(m.Regions.at(p, path+".regions", i), "%q is not a region, as in us-west-1", region)
 		}
 	}
 	p.role(path, m.AssumeRoleARN, m.ExternalID, m.usersAreRoles())
-	return AWSMatcher{Types: m.Types, Regions: m.Regions, Tags: orAll(m.Tags),
+	return AWSMatcher{Types: databases, Regions: m.Regions, Tags: orAll(m.Tags),
 		AssumeRoleARN: m.AssumeRoleARN, ExternalID: m.ExternalID, Integration: m.Integration}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestEachProblemIsToldWithLineAndPath(t *testing.T) {
 		{"a name that is no label of DNS", "db_service:\n  databases:\n  - name: " + strings.Repeat("a", 64) + "\n    protocol: postgres\n    uri: h:1", "t:3: db_service.databases[0].name: is longer than 63 characters"},
 		{"a role that is no ARN", "db_service:\n  resources:\n  - labels: {a: b}\n    aws: {assume_role_arn: admin}", `t:4: db_service.resources[0].aws.assume_role_arn: "admin" is not the ARN of a role, as in arn:aws:iam::123456789012:role/databases`},
 		{"a matcher's type", "discovery_service:\n  azure:\n  - types: [oracle]", `t:3: discovery_service.azure[0].types[0]: "oracle" is not known; use "mysql", "postgres", "redis", "sqlserver", "aks" or "vm"`},
-		{"a matcher without regions", "db_service:\n  aws:\n  - types: rds", `t:3: db_service.aws[0].regions: is missing; write regions such as us-west-1, or "*" for all`},
+		{"a matcher without regions", "db_service:\n  aws:\n  - types: rds", `t:3: db_service.aws[0].regions: is missing; write regions such as us-west-1`},
 		{"a database matcher with servers", "db_service:\n  aws:\n  - types: ec2\n    regions: us-west-1", `t:3: db_service.aws[0].types: "ec2" is not known; use "rds", "rdsproxy", "redshift", "redshift-serverless", "elasticache", "elasticache-serverless", "memorydb", "opensearch" or "docdb"`},
 		{"an alias of nothing", "teleport:\n  nodename: *name", `t:2: teleport.nodename: the alias *name refers to nothing above; put the text in quotes if it is not an alias`},
 		{"a second document", "version: v3\n---\nversion: v3", `t:3: there is a second document; a configuration is one document`},
@@ -357,7 +358,7 @@ func TestMatchersHaveDefaults(t *testing.T) {
 	c := mustParse(t, `discovery_service:
   enabled: yes
   discovery_group: g
-  aws: [{types: [rds, ec2], regions: ["us-west-1", "*"]}]
+  aws: [{types: [rds, ec2], regions: us-west-1}, {types: ec2, regions: "*"}]
   azure: [{types: postgres, tags: {env: prod}}]
 `)
 	all := resource.Labels{"*": {"*"}}
@@ -365,8 +366,13 @@ func TestMatchersHaveDefaults(t *testing.T) {
 	if d.Group != "g" || d.PollInterval != 5*time.Minute || !reflect.DeepEqual(d.AWS[0].Tags, all) || d.Azure[0].Regions[0] != "*" || d.Azure[0].Subscriptions[0] != "*" {
 		t.Errorf("discovery is %+v", d)
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "not looked for") {
-		t.Errorf("warnings are %v, want one that nothing is looked for", c.Warnings)
+	if len(d.AWS) != 1 || !slices.Equal(d.AWS[0].Types, []string{"rds"}) {
+		t.Errorf("matchers of databases are %+v", d.AWS)
+	}
+	for i, text := range []string{"aws[0].types: only databases", "aws[1].types: only databases", "azure: databases in Azure are not looked for"} {
+		if len(c.Warnings) != 3 || !strings.Contains(c.Warnings[i], text) {
+			t.Errorf("warnings are %q, want one with %q", c.Warnings, text)
+		}
 	}
 }
 

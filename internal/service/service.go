@@ -24,6 +24,7 @@ import (
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/config"
 	"sallyport/internal/cred"
+	"sallyport/internal/discovery"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
@@ -68,10 +69,11 @@ type daemon struct {
 	client *authapi.Client
 	cache  *cache.Cache
 	reach  *reach
-	spool  *spool.Spool // until the agent runs, which closes it then; nil without
-	agent  *agent.Agent // nil without
-	cloud  *cloud       // what the agent needs of AWS; nil without
-	proxy  *proxy.Proxy // nil without
+	spool  *spool.Spool     // until the agent runs, which closes it then; nil without
+	agent  *agent.Agent     // nil without
+	cloud  *cloud           // what agent and discovery need of AWS; nil without
+	looks  *discovery.Local // for databases on behalf of the agent; nil without
+	proxy  *proxy.Proxy     // nil without
 
 	webCerts *webCertificates // of the proxy
 }
@@ -83,7 +85,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	d.reach = d.newReach()
 	d.roles = d.wantedRoles()
 	if len(d.roles) == 0 {
-		return fault.New(fault.BadParameter, "no service is enabled; enable auth_service, proxy_service or db_service in the configuration file")
+		return fault.New(fault.BadParameter, "no service is enabled; enable auth_service, proxy_service, db_service or discovery_service in the configuration file")
 	}
 	// Stopping has an order: first what takes connections, then what it stands on.
 	base, stopBase := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -141,6 +143,9 @@ func (d *daemon) wantedRoles() []resource.SystemRole {
 	if d.cfg.Databases.Enabled {
 		roles = append(roles, resource.RoleDb)
 	}
+	if d.cfg.Discovery.Enabled {
+		roles = append(roles, resource.RoleDiscovery)
+	}
 	return roles
 }
 
@@ -151,6 +156,11 @@ func (d *daemon) watchedKinds() []string {
 	}
 	if d.cfg.Databases.Enabled {
 		for _, kind := range agent.Kinds {
+			kinds[kind] = true
+		}
+	}
+	if d.cfg.Discovery.Enabled {
+		for _, kind := range discovery.Kinds {
 			kinds[kind] = true
 		}
 	}
@@ -168,6 +178,9 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 			return err
 		}
 	}
+	if d.cfg.Databases.Enabled || d.cfg.Discovery.Enabled {
+		d.cloud = d.newCloud(d.logger.With("component", "aws"))
+	}
 	if d.cfg.Databases.Enabled {
 		if err := d.newAgent(); err != nil {
 			return err
@@ -183,6 +196,10 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 		group.Go(func() error { return d.agent.Run(ctx, drain) })
 		group.Go(func() error { d.cloud.roots.Run(ctx); return nil })
 	}
+	if d.looks != nil {
+		group.Go(func() error { d.looks.Run(ctx); return nil })
+	}
+	d.startDiscovery(ctx, group)
 	// A daemon without listeners runs until it is told to stop.
 	group.Go(func() error { <-ctx.Done(); return nil })
 	return nil
@@ -206,7 +223,6 @@ func (d *daemon) newAgent() error {
 	if err != nil {
 		return err
 	}
-	cloud := d.newCloud(d.logger.With("component", "aws"))
 	dialer := net.Dialer{KeepAliveConfig: keepAlive}
 	cfg := agent.Config{
 		HostID: d.hostID, Hostname: d.cfg.Nodename, Version: version.Version, Cluster: d.member.Trust().Cluster,
@@ -216,13 +232,16 @@ func (d *daemon) newAgent() error {
 		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
 		RunDynamicCommands: d.cfg.Databases.RunDynamicCommands,
 		Proxies:            d.proxyAddresses, DialProxy: d.dialTCP,
-		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: cloud.login},
+		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: d.cloud.login},
 		Dial:        dialer.DialContext,
 		DialAWS:     guard.Dialer(dialer).DialContext,
-		Describer:   cloud.metadata,
+		Describer:   d.cloud.metadata,
 		Logger:      d.logger.With("component", "db"), Now: d.now,
 	}
-	d.spool, d.agent, d.cloud = journal, agent.New(cfg), cloud
+	if d.looks = d.agentsOwnLooks(); d.looks != nil {
+		cfg.Found = d.looks
+	}
+	d.spool, d.agent = journal, agent.New(cfg)
 	return nil
 }
 
