@@ -18,7 +18,6 @@ type named struct {
 	db        *resource.Database
 	short     string // the name without what makes it unique
 	byTag     bool
-	ambiguous bool // what would be its name is another's as well
 }
 
 // nameTag returns the name that a tag gives to a database, or "".
