@@ -70,6 +70,7 @@ type Plane struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	addresses []string
+	cleanup   []func() // when the server has ended
 }
 
 // Start starts a database. Stop ends it; so does the end of ctx.
@@ -157,5 +158,8 @@ func (p *Plane) Stop() {
 	p.wg.Wait()
 	if p.Server != nil {
 		p.Server.stop()
+	}
+	for _, clean := range p.cleanup {
+		clean()
 	}
 }

@@ -20,7 +20,7 @@ const (
 
 // pamMethod has passwords verified by a script, which PAM runs through pam_script (pam_exec cuts them off at 511 bytes).
 // pam_wrapper keeps the machine's own PAM out of it.
-func (p *Plane) pamMethod(ctx context.Context, config Config) (func(int) string, []string, error) {
+func (p *Plane) pamMethod(_ context.Context, config Config) (func(int) string, []string, error) {
 	script, err := filepath.Glob(pamScript)
 	wrapper, err2 := filepath.Glob(pamWrapper)
 	if err := errors.Join(err, err2); err != nil {
@@ -47,11 +47,7 @@ func (p *Plane) pamMethod(ctx context.Context, config Config) (func(int) string,
 	if err != nil {
 		return nil, nil, err
 	}
-	p.wg.Add(1)
-	context.AfterFunc(ctx, func() {
-		defer p.wg.Done()
-		_ = os.RemoveAll(dir) // what is left in /tmp does no harm
-	})
+	p.cleanup = append(p.cleanup, func() { removePAM(dir) })
 	services := filepath.Join(dir, "services")
 	for n, endpoint := range config.Endpoints {
 		name := fmt.Sprintf("rds-%d", n)
@@ -79,6 +75,18 @@ func (p *Plane) pamMethod(ctx context.Context, config Config) (func(int) string,
 	}
 	env := []string{"LD_PRELOAD=" + wrapper[0], "PAM_WRAPPER=1", "PAM_WRAPPER_SERVICE_DIR=" + services}
 	return func(n int) string { return fmt.Sprintf("pam pamservice=rds-%d", n) }, env, nil
+}
+
+// removePAM removes the rules and scripts, and the copies of them that pam_wrapper leaves in /tmp.
+func removePAM(dir string) {
+	copies, _ := filepath.Glob("/tmp/pam.?") // the pattern is good
+	for _, one := range copies {
+		rules, err := os.ReadFile(filepath.Join(one, "rds-0"))
+		if err == nil && strings.Contains(string(rules), dir+"/") {
+			_ = os.RemoveAll(one) // what is left in /tmp does no harm
+		}
+	}
+	_ = os.RemoveAll(dir) // likewise
 }
 
 func quote(argument string) string { return "'" + strings.ReplaceAll(argument, "'", `'\''`) + "'" }
