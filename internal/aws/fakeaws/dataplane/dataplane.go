@@ -1,0 +1,165 @@
+// Package dataplane runs databases of the local AWS: real PostgreSQL servers that let in whom the verifier lets in.
+//
+// A Plane is one database with its endpoints. The server itself listens on loopback only; each endpoint is a relay with an
+// address of its own, so that it is known which endpoint a client dialled, and a token for another one is refused. RDS and
+// Aurora are the server itself, asked to verify passwords elsewhere (LDAP, or PAM for the exact words of RDS). Redshift and
+// RDS Proxy are a front that speaks the start-up of PostgreSQL and logs in to the server behind it.
+//
+// Nothing here needs root, and everything works inside a user namespace.
+package dataplane
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"sallyport/internal/aws/fakeaws"
+)
+
+// Kind is what a database pretends to be.
+type Kind string
+
+// The kinds.
+const (
+	RDS                Kind = "rds"       // RDS and Aurora
+	Proxy              Kind = "rds-proxy" // RDS Proxy
+	Redshift           Kind = "redshift"
+	RedshiftServerless Kind = "redshift-serverless"
+)
+
+// Endpoint is one way to a database.
+type Endpoint struct {
+	Host   string `json:"host"`   // name:port that clients use, and that tokens of RDS are signed for
+	Listen string `json:"listen"` // address:port
+}
+
+// Authentication is how the server of an RDS database has tokens verified.
+type Authentication string
+
+// The ways. They let the same people in; refusals are in the words of RDS with PAM only.
+const (
+	LDAP Authentication = "ldap"
+	PAM  Authentication = "pam"
+)
+
+// Config describes a database.
+type Config struct {
+	Kind      Kind
+	Endpoints []Endpoint
+	// Judge decides about logins: World.Verify, or a question to a verifier's socket.
+	Judge func(fakeaws.Login) fakeaws.Verdict
+	// Certificate is what the server shows; nil switches TLS off.
+	Certificate *tls.Certificate
+	// Setup is SQL that is run once as superuser. The role rds_iam is there already.
+	Setup string
+	// Authentication of RDS; default LDAP. PAM needs VerifyCommand: "fakeaws verify" with the verifier's socket, to which
+	// service, host and user are added.
+	Authentication Authentication
+	VerifyCommand  []string
+	// Secret gives user and password that an RDS Proxy logs in with for a user of its own; without one the login fails.
+	Secret func(user string) (name, password string, ok bool)
+}
+
+// Plane is a running database.
+type Plane struct {
+	Server *Server
+
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
+	addresses []string
+	cleanup   []func() // when the server has ended
+}
+
+// Start starts a database. Stop ends it; so does the end of ctx.
+func Start(ctx context.Context, config Config) (*Plane, error) {
+	if len(config.Endpoints) == 0 || config.Judge == nil {
+		return nil, errors.New("a database needs endpoints and somebody who judges logins")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	p := &Plane{cancel: cancel}
+	if err := p.start(ctx, config); err != nil {
+		p.Stop()
+		return nil, fmt.Errorf("database %s: %w", config.Endpoints[0].Host, err)
+	}
+	return p, nil
+}
+
+func (p *Plane) start(ctx context.Context, config Config) error {
+	if config.Kind == RDS {
+		return p.startRDS(ctx, config)
+	}
+	var open opener
+	behind := "local all all trust"
+	switch config.Kind {
+	case Proxy:
+		open, behind = proxyOpener{config}, "local all all scram-sha-256"
+	case Redshift, RedshiftServerless:
+		open = redshiftOpener{config, p}
+	default:
+		return fmt.Errorf("no kind of database %q", config.Kind)
+	}
+	var err error
+	if p.Server, err = startServer(ctx, serverConfig{HBA: []string{"local all " + superuser + " trust", behind}}); err != nil {
+		return err
+	}
+	if _, err := p.Server.Exec(ctx, "postgres", "CREATE ROLE rds_iam;\n"+config.Setup); err != nil {
+		return err
+	}
+	for _, endpoint := range config.Endpoints {
+		f := &front{endpoint: endpoint, certificate: config.Certificate, opener: open, backend: p.Server.dial}
+		if err := p.listen(ctx, endpoint, f.serve); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listen serves connections to an endpoint until ctx ends.
+func (p *Plane) listen(ctx context.Context, endpoint Endpoint, serve func(context.Context, net.Conn)) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", endpoint.Listen)
+	if err != nil {
+		return err
+	}
+	p.addresses = append(p.addresses, listener.Addr().String())
+	p.wg.Go(func() {
+		stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // ends Accept
+		defer stop()
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				_ = listener.Close() // it is of no use any more
+				return
+			}
+			p.wg.Go(func() {
+				defer conn.Close()
+				stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // ends whatever waits for it
+				defer stop()
+				serve(ctx, conn)
+			})
+		}
+	})
+	return nil
+}
+
+// Addresses are where the endpoints listen, in their order.
+func (p *Plane) Addresses() []string { return p.addresses }
+
+// Exec runs SQL as superuser in a database and gives what it prints: values without decoration, one row a line.
+func (p *Plane) Exec(ctx context.Context, database, sql string) (string, error) {
+	return p.Server.Exec(ctx, database, sql)
+}
+
+// Stop ends the database with all connections, waits, and removes its files.
+func (p *Plane) Stop() {
+	p.cancel()
+	p.wg.Wait()
+	if p.Server != nil {
+		p.Server.stop()
+	}
+	for _, clean := range p.cleanup {
+		clean()
+	}
+}

@@ -1,0 +1,112 @@
+package dataplane
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"sallyport/internal/aws/fakeaws"
+)
+
+// source is the loopback address from which connections of the n-th endpoint reach the server, so that the server's rules
+// can tell the endpoints apart.
+func source(n int) string { return fmt.Sprintf("127.77.%d.%d", n/250, n%250+1) }
+
+// startRDS starts the server that clients talk to themselves.
+func (p *Plane) startRDS(ctx context.Context, config Config) error {
+	server := serverConfig{HBA: []string{"local all all trust"}}
+	var err error
+	if config.Certificate != nil {
+		if server.Certificate, server.Key, err = encodeCertificate(config.Certificate); err != nil {
+			return err
+		}
+	}
+	if server.Address, err = freeAddress(); err != nil {
+		return err
+	}
+	method := p.ldapMethod
+	if config.Authentication == PAM {
+		method = p.pamMethod
+	}
+	authenticate, env, err := method(ctx, config)
+	if err != nil {
+		return err
+	}
+	server.Env = env
+	for n := range config.Endpoints {
+		server.HBA = append(server.HBA,
+			"hostnossl all all "+source(n)+"/32 reject",
+			"hostssl all +rds_iam "+source(n)+"/32 "+authenticate(n),
+			"hostssl all all "+source(n)+"/32 scram-sha-256")
+	}
+	if p.Server, err = startServer(ctx, server); err != nil {
+		return err
+	}
+	if _, err := p.Server.Exec(ctx, "postgres", "CREATE ROLE rds_iam;\n"+config.Setup); err != nil {
+		return err
+	}
+	for n, endpoint := range config.Endpoints {
+		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source(n))}}
+		serve := func(ctx context.Context, client net.Conn) {
+			database, err := dialer.DialContext(ctx, "tcp", server.Address)
+			if err != nil {
+				return // the client sees that the connection ends, as when a server is down
+			}
+			relay(ctx, client, database)
+		}
+		if err := p.listen(ctx, endpoint, serve); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
+
+// ldapMethod has passwords verified by a simple bind, which carries them byte by byte whatever their length. The name
+// tells the endpoint.
+func (p *Plane) ldapMethod(ctx context.Context, config Config) (func(int) string, []string, error) {
+	listener := Endpoint{Listen: "127.0.0.1:0"}
+	allow := func(name, password string) bool {
+		number, user, ok := strings.Cut(name, " cn=")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil || n < 0 || n >= len(config.Endpoints) {
+			return false
+		}
+		return config.Judge(fakeaws.Login{Service: fakeaws.RDSConnect, Host: config.Endpoints[n].Host, User: user, Token: password}).Allow
+	}
+	if err := p.listen(ctx, listener, func(_ context.Context, conn net.Conn) { serveLDAP(conn, allow) }); err != nil {
+		return nil, nil, err
+	}
+	_, number, err := net.SplitHostPort(p.addresses[len(p.addresses)-1])
+	if err != nil {
+		return nil, nil, err
+	}
+	p.addresses = p.addresses[:len(p.addresses)-1] // it is no endpoint
+	return func(n int) string {
+		return fmt.Sprintf(`ldap ldapserver=127.0.0.1 ldapport=%s ldapprefix="%d cn=" ldapsuffix=""`, number, n)
+	}, nil, nil
+}
+
+func encodeCertificate(c *tls.Certificate) (certificate, key []byte, err error) {
+	for _, der := range c.Certificate {
+		certificate = append(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
