@@ -180,7 +180,7 @@ func TestValidateRefuses(t *testing.T) {
 		"iam without rules":                       {token(`roles: [Db], join_method: iam`), "spec.allow"},
 		"rules without iam":                       {token(`roles: [Db], allow: [{aws_account: "123456789012"}]`), "spec.allow"},
 		"an iam rule for any account":             {token(`roles: [Db], join_method: iam, allow: [{aws_arn: "*"}]`), "spec.allow[0]"},
-		"ec2 fields with iam":                     {token(`roles: [Db], join_method: iam, allow: [{aws_account: "123456789012", aws_regions: [x]}]`), "spec.allow[0].aws_regions"},
+		"ec2 fields with iam":                     {token(`roles: [Db], join_method: iam, allow: [{aws_account: "123456789012", aws_regions: [us-west-1]}]`), "spec.allow[0].aws_regions"},
 		"an account as number":                    {token(`roles: [Db], join_method: iam, allow: [{aws_account: 123456789012}]`), "spec.allow[0].aws_account: must be a string; put it in quotes"},
 		"a lock without target":                   {"kind: lock\nversion: v2\nmetadata: {name: x}\nspec: {message: hi}\n", "spec.target"},
 		"control characters in a lock":            {"kind: lock\nversion: v2\nmetadata: {name: x}\nspec: {target: {user: a}, message: \"a\\e[2J\"}\n", "spec.message"},

@@ -72,7 +72,7 @@ func (d *daemon) withRoles(ctx context.Context, member *membership.Member, path 
 	if len(missing) == 0 {
 		return member, nil
 	}
-	token, err := config.ReadSecret(d.cfg.Token)
+	token, err := d.joinToken()
 	if err != nil {
 		return nil, err
 	}
@@ -104,16 +104,22 @@ func roleNames(roles []resource.SystemRole) []string {
 	return names
 }
 
+<<<<<<< HEAD
 // join asks to be let into the cluster, with a client for one address after the other, until an answer comes.
 func (d *daemon) join(ctx context.Context, path string, clientAt func(address string) (*authapi.Client, error)) (*membership.Member, error) {
 	token, err := config.ReadSecret(d.cfg.Token)
+=======
+// join asks to be let into the cluster until an answer comes.
+func (d *daemon) join(ctx context.Context, path string) (*membership.Member, error) {
+	token, err := d.joinToken()
+>>>>>>> 72cd74e (Let hosts join with their identity in AWS: iam and ec2)
 	if err != nil {
 		return nil, err
 	}
 	if token == "" {
 		return nil, fault.New(fault.BadParameter, "this host has not joined a cluster yet and has no token; make one with tctl tokens add and give it with --token or teleport.join_params.token_name")
 	}
-	app := membership.Application{Token: token, HostID: d.hostID, NodeName: d.cfg.Nodename, Roles: roleNames(d.roles)}
+	app := membership.Application{Token: token, HostID: d.hostID, NodeName: d.cfg.Nodename, Roles: roleNames(d.roles), Prove: d.prover()}
 	if d.cfg.Insecure {
 		d.logger.Warn("the proxy's web certificate is not verified (--insecure): whoever answers at its address gets the join token, unless a CA pin is given")
 	}
