@@ -12,7 +12,6 @@ import (
 
 // Joiner is the part of the API that lets hosts in.
 type Joiner interface {
-	GetJoinChallenge(context.Context, *sallyportv1.GetJoinChallengeRequest) (*sallyportv1.GetJoinChallengeResponse, error)
 	Join(context.Context, *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error)
 }
 
@@ -23,7 +22,7 @@ type Application struct {
 	NodeName string
 	Roles    []string
 	// Prove adds to a complete request the proof that the token's join method asks for. Nil: the token is enough.
-	Prove func(context.Context, Joiner, *sallyportv1.JoinRequest) error
+	Prove func(context.Context, *sallyportv1.JoinRequest) error
 }
 
 // Join asks to be let in and keeps the identity at path.
@@ -36,7 +35,7 @@ func Join(ctx context.Context, api Joiner, app Application, path string) (*Membe
 		Token: app.Token, HostId: app.HostID, NodeName: app.NodeName, Roles: app.Roles, PublicKey: public,
 	}
 	if app.Prove != nil {
-		if err := app.Prove(ctx, api, req); err != nil {
+		if err := app.Prove(ctx, req); err != nil {
 			return nil, err
 		}
 	}

@@ -3,17 +3,16 @@ package service
 import (
 	"context"
 	"crypto/fips140"
-	"fmt"
 	"log/slog"
 
 	"sallyport/internal/auth"
+	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/aws/awsjoin"
 	"sallyport/internal/aws/hostproof"
 	"sallyport/internal/aws/instances"
 	"sallyport/internal/config"
 	"sallyport/internal/fault"
-	"sallyport/internal/membership"
 	"sallyport/internal/resource"
 )
 
@@ -39,26 +38,22 @@ func (d *daemon) joinToken() (string, error) {
 	return config.ReadSecret(d.cfg.Token)
 }
 
-// prover returns what adds the proof of the join method to requests; nil for secret tokens.
-func (d *daemon) prover() func(context.Context, membership.Joiner, *sallyportv1.JoinRequest) error {
+// prove adds to a request what the join method asks for besides the token.
+func (d *daemon) prove(ctx context.Context, client *authapi.Client, req *sallyportv1.JoinRequest) error {
 	maker := hostproof.Maker{Credentials: d.awsCredentials(d.logger.With("component", "aws")), FIPS: fips140.Enabled(), Now: d.now}
 	switch d.cfg.JoinMethod {
 	case resource.JoinIAM:
-		return func(ctx context.Context, api membership.Joiner, req *sallyportv1.JoinRequest) error {
-			return proveIAM(ctx, maker, api, req)
-		}
+		return proveIAM(ctx, maker, client, req)
 	case resource.JoinEC2:
-		return func(ctx context.Context, _ membership.Joiner, req *sallyportv1.JoinRequest) error {
-			identity, err := maker.EC2(ctx)
-			req.Proof = &sallyportv1.JoinRequest_Ec2{Ec2: &sallyportv1.Ec2Proof{Identity: identity}}
-			return err
-		}
+		identity, err := maker.EC2(ctx)
+		req.Proof = &sallyportv1.JoinRequest_Ec2{Ec2: &sallyportv1.Ec2Proof{Identity: identity}}
+		return err
 	}
 	return nil
 }
 
-func proveIAM(ctx context.Context, maker hostproof.Maker, api membership.Joiner, req *sallyportv1.JoinRequest) error {
-	res, err := api.GetJoinChallenge(ctx, &sallyportv1.GetJoinChallengeRequest{})
+func proveIAM(ctx context.Context, maker hostproof.Maker, client *authapi.Client, req *sallyportv1.JoinRequest) error {
+	res, err := client.Join.GetJoinChallenge(ctx, &sallyportv1.GetJoinChallengeRequest{})
 	if err != nil {
 		return err
 	}
@@ -69,7 +64,7 @@ func proveIAM(ctx context.Context, maker hostproof.Maker, api membership.Joiner,
 		Token: req.GetToken(), HostID: req.GetHostId(), NodeName: req.GetNodeName(), Roles: req.GetRoles(), PublicKey: req.GetPublicKey(),
 	}))
 	if err != nil {
-		return fmt.Errorf("proving who this host is in AWS: %w", err)
+		return err
 	}
 	req.Proof = &sallyportv1.JoinRequest_Iam{Iam: &sallyportv1.IamProof{
 		Challenge: res.GetChallenge(), Host: signed.Host,

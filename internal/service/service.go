@@ -53,11 +53,7 @@ func (p Process) Run(ctx, drain context.Context, cfg *config.Config, logger *slo
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-<<<<<<< HEAD
-	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, health: &health{}}
-=======
-	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, sts: p.STS, health: newHealth(p.Now)}
->>>>>>> 72cd74e (Let hosts join with their identity in AWS: iam and ec2)
+	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, sts: p.STS, health: &health{}}
 	return d.run(ctx, drain)
 }
 
