@@ -19,7 +19,7 @@ type Token struct {
 type TokenSpec struct {
 	Roles      []SystemRole `json:"roles"`
 	JoinMethod string       `json:"join_method"`
-	Allow      []TokenRule  `json:"allow,omitempty"` // for iam and ec2; one must match
+	Allow      []TokenRule  `json:"allow,omitempty"`       // for iam and ec2; one must match
 	AWSIIDTTL  Duration     `json:"aws_iid_ttl,omitempty"` // ec2: how long after its start an instance may join
 	BotName    string       `json:"bot_name,omitempty"`
 	UsesLeft   *int         `json:"uses_left,omitempty"` // joins still allowed; nil means any number until it expires
