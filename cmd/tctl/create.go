@@ -107,8 +107,8 @@ func createOne(ctx context.Context, out io.Writer, api *authapi.Client, r resour
 
 func created(out io.Writer, r resource.Resource, what string) error {
 	name := r.GetName()
-	if r.GetKind() == resource.KindToken {
-		name = resource.MaskToken(name)
+	if token, ok := r.(*resource.Token); ok {
+		name = token.ShownName()
 	}
 	_, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), name, what)
 	return err

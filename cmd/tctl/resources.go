@@ -145,7 +145,7 @@ func maskTokens(all []listing) {
 	for _, l := range all {
 		for _, r := range l.found {
 			if token, ok := r.(*resource.Token); ok {
-				token.Metadata.Name = resource.MaskToken(token.Metadata.Name)
+				token.Metadata.Name = token.ShownName()
 			}
 		}
 	}

@@ -209,7 +209,7 @@ func expiry(t *resource.Token) time.Time {
 func printTokens(out io.Writer, format string, tokens []*resource.Token, secrets bool) error {
 	if !secrets {
 		for _, token := range tokens {
-			token.Metadata.Name = resource.MaskToken(token.Metadata.Name)
+			token.Metadata.Name = token.ShownName()
 		}
 	}
 	switch format {

@@ -41,6 +41,8 @@ type Config struct {
 	Bootstrap []resource.Resource
 	// Resources that are written at every start. May be empty.
 	Startup []resource.Resource
+	// AWS checks what hosts in AWS show that join. May be zero: none of them joins so.
+	AWS AWS
 }
 
 // Authority serves the API. Safe for concurrent use.
@@ -50,6 +52,7 @@ type Authority struct {
 	quotas       quotas
 	hashing      chan struct{}
 	refusedJoins alarm
+	challenges   challenges
 	hosts        presence
 	dummyHash    *passwordHash
 

@@ -224,8 +224,8 @@ func wantKind(t *testing.T, err error, kind fault.Kind, text string) {
 	}
 }
 
-// events returns how many events of a type hold the text.
-func (w *world) events(typ, text string) int {
+// events returns how many events of a type hold all of the texts.
+func (w *world) events(typ string, texts ...string) int {
 	w.t.Helper()
 	res, err := w.admin.Audit.SearchEvents(w.t.Context(), &sallyportv1.SearchEventsRequest{Types: []string{typ}})
 	if err != nil {
@@ -233,7 +233,11 @@ func (w *world) events(typ, text string) int {
 	}
 	n := 0
 	for _, event := range res.GetEvents() {
-		if strings.Contains(string(event), text) {
+		all := true
+		for _, text := range texts {
+			all = all && strings.Contains(string(event), text)
+		}
+		if all {
 			n++
 		}
 	}

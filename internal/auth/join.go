@@ -25,7 +25,8 @@ const kindHost = "host_record"
 type hostRecord struct {
 	Node   string    `json:"node"`
 	Roles  []string  `json:"roles"`
-	Token  string    `json:"token,omitempty"` // hash of the token it joined with
+	Token  string    `json:"token,omitempty"`  // hash of the token it joined with
+	Holder string    `json:"holder,omitempty"` // what it is in AWS, if it proved that
 	Joined time.Time `json:"joined"`
 }
 
@@ -70,33 +71,39 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 		HostID: req.GetHostId(), NodeName: req.GetNodeName(), Role: strings.Join(req.GetRoles(), ","), Method: resource.JoinToken,
 		ConnectionMeta: audit.ConnectionMeta{RemoteAddr: sourceOf(ctx, req.GetClientAddress())},
 	}
-	tokenHash, err := a.useToken(ctx, req.GetToken(), req.GetHostId(), ownHost(ctx, req), roles)
+	record := hostRecord{Node: req.GetNodeName(), Roles: req.GetRoles(), Joined: a.Now().UTC()}
+	if req.GetProof() == nil {
+		record.Token, err = a.useToken(ctx, req.GetToken(), applicant{method: resource.JoinToken, host: req.GetHostId(), proven: ownHost(ctx, req, req.GetHostId())}, roles)
+	} else {
+		err = a.admitFromAWS(ctx, req, roles, &record, event)
+	}
 	if refusal, ok := errors.AsType[*joinRefusal](err); ok {
 		event.Error = refusal.why
-		a.Logger.Warn("join refused", "host_id", req.GetHostId(), "node", req.GetNodeName(), "reason", refusal.why)
+		a.Logger.Warn("join refused", "host_id", event.HostID, "node", req.GetNodeName(), "method", event.Method, "reason", refusal.why)
 		return nil, errors.Join(refusal.told, a.record(ctx, event), a.countRefusedJoin(ctx, event.RemoteAddr))
 	}
 	if err != nil {
 		return nil, err
 	}
-	event.Success, event.TokenName = true, resource.MaskToken(req.GetToken())
+	if event.Success = true; req.GetProof() == nil {
+		event.TokenName = resource.MaskToken(req.GetToken())
+	}
 	if err := a.record(ctx, event); err != nil {
 		return nil, err
 	}
-	record := hostRecord{Node: req.GetNodeName(), Roles: req.GetRoles(), Token: tokenHash, Joined: a.Now().UTC()}
-	if err := a.saveHost(ctx, req.GetHostId(), record); err != nil {
+	if err := a.saveHost(ctx, event.HostID, record, nil); err != nil {
 		return nil, err
 	}
-	id := &identity.Identity{Kind: identity.Host, Cluster: a.cluster, Name: req.GetHostId(), SystemRoles: roleNames(roles), JoinToken: tokenHash}
+	id := &identity.Identity{Kind: identity.Host, Cluster: a.cluster, Name: event.HostID, SystemRoles: roleNames(roles), JoinToken: record.Token}
 	cert, err := a.hostCertificate(id, publicKey)
 	return &sallyportv1.JoinResponse{Identity: cert}, err
 }
 
 // ownHost reports whether the caller has shown with its certificate that the host id is its own. A proxy that
 // passes on what a stranger asks states an address, and shows nothing for the stranger.
-func ownHost(ctx context.Context, req *sallyportv1.JoinRequest) bool {
+func ownHost(ctx context.Context, req *sallyportv1.JoinRequest, host string) bool {
 	id := callerOf(ctx).id
-	return id != nil && id.Kind == identity.Host && id.Name == req.GetHostId() && req.GetClientAddress() == ""
+	return id != nil && id.Kind == identity.Host && id.Name == host && req.GetClientAddress() == ""
 }
 
 func checkJoin(req *sallyportv1.JoinRequest) ([]resource.SystemRole, any, error) {
@@ -156,12 +163,18 @@ func (a *Authority) hostAlive(ctx context.Context, host string) (bool, error) {
 	return slices.ContainsFunc(servers, func(item store.Item) bool { return strings.HasSuffix(item.Key, "/"+host) }), err
 }
 
-func (a *Authority) saveHost(ctx context.Context, host string, record hostRecord) error {
+// saveHost writes a host's record unless the check, which may be nil, refuses to replace the one that is there.
+func (a *Authority) saveHost(ctx context.Context, host string, record hostRecord, check func(old hostRecord) error) error {
 	for {
 		var old hostRecord
 		revision, err := a.loadRecord(ctx, key(kindHost, host), &old)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
+		}
+		if err == nil && check != nil {
+			if err := check(old); err != nil {
+				return err
+			}
 		}
 		if err = a.saveRecord(ctx, key(kindHost, host), record, time.Time{}, revision); !errors.Is(err, store.ErrChanged) {
 			return err

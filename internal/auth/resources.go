@@ -389,8 +389,13 @@ func toWire(r resource.Resource, secrets bool) (*sallyportv1.Resource, error) {
 	return &sallyportv1.Resource{Kind: r.GetKind(), Name: name, Json: json}, err
 }
 
-// shownName is a resource's name in messages and events: a token's is its secret.
-func shownName(r resource.Resource) string { return shortSecret(r.GetKind(), r.GetName()) }
+// shownName is a resource's name in messages and events: a token's may be its secret.
+func shownName(r resource.Resource) string {
+	if token, ok := r.(*resource.Token); ok {
+		return token.ShownName()
+	}
+	return r.GetName()
+}
 
 func shortSecret(kind, name string) string {
 	if kind != resource.KindToken {

@@ -57,8 +57,9 @@ var table = map[string]rule{
 	rpc.ResourceServiceDeleteResourceProcedure: {needs: needsResource(verbDelete), about: aboutResource, hosts: members},
 	rpc.ResourceServiceWatchResourcesProcedure: {hosts: members},
 
-	rpc.JoinServiceJoinProcedure:        {anyone: true},
-	rpc.JoinServiceCreateTokenProcedure: {needs: grants(resource.KindToken, verbCreate)},
+	rpc.JoinServiceGetJoinChallengeProcedure: {anyone: true},
+	rpc.JoinServiceJoinProcedure:             {anyone: true},
+	rpc.JoinServiceCreateTokenProcedure:      {needs: grants(resource.KindToken, verbCreate)},
 
 	rpc.UserServiceCreateUserProcedure: {needs: grants(resource.KindUser, verbCreate), about: aboutUser},
 	rpc.UserServiceResetUserProcedure:  {needs: grants(resource.KindUser, verbUpdate), about: aboutUser},

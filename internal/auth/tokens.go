@@ -24,30 +24,33 @@ const (
 	maxTokenTTL     = 48 * time.Hour
 )
 
+// applicant is a host that wants to join, and how.
+type applicant struct {
+	method string
+	host   string                        // id that it gets
+	proven bool                          // the id is the host's own, as its certificate shows
+	match  func(resource.TokenRule) bool // what it proved, for methods whose tokens have rules; else nil
+}
+
 // useToken checks whether a join token lets a host in and counts its use. A joinRefusal says that it does not.
 // Unless it is proven that the host id is the host's, it must not be another's.
-func (a *Authority) useToken(ctx context.Context, secret, host string, proven bool, roles []resource.SystemRole) (hash string, err error) {
+func (a *Authority) useToken(ctx context.Context, secret string, who applicant, roles []resource.SystemRole) (hash string, err error) {
 	hash = secretHash(secret)
 	for {
-		token, static, err := a.findToken(ctx, secret)
+		token, static, err := a.tokenFor(ctx, secret, who.method, roles)
 		if err != nil {
 			return "", err
 		}
-		if token.Spec.JoinMethod != resource.JoinToken {
-			return "", refuseJoin("token is for the join method %s", token.Spec.JoinMethod)
+		if who.match != nil && !slices.ContainsFunc(token.Spec.Allow, who.match) {
+			return "", refuseJoin("no rule of the token allows the host")
 		}
-		for _, role := range roles {
-			if !slices.Contains(token.Spec.Roles, role) {
-				return "", refuseJoin("token does not grant %s", role)
-			}
-		}
-		if err := a.refuseLockedSubject(ctx, access.LockSubject{ServerID: host, JoinToken: hash}); fault.Is(err, fault.AccessDenied) {
+		if err := a.refuseLockedSubject(ctx, access.LockSubject{ServerID: who.host, JoinToken: hash}); fault.Is(err, fault.AccessDenied) {
 			return "", refuseJoin("%s", fault.Message(err))
 		} else if err != nil {
 			return "", err
 		}
-		if !proven {
-			if err := a.refuseTaken(ctx, host, hash); err != nil {
+		if !who.proven {
+			if err := a.refuseTaken(ctx, who.host, hash); err != nil {
 				return "", err
 			}
 		}
@@ -63,6 +66,23 @@ func (a *Authority) useToken(ctx context.Context, secret, host string, proven bo
 			return hash, err
 		}
 	}
+}
+
+// tokenFor returns a token that lets hosts join with the method, for the roles.
+func (a *Authority) tokenFor(ctx context.Context, secret, method string, roles []resource.SystemRole) (token *resource.Token, static bool, err error) {
+	token, static, err = a.findToken(ctx, secret)
+	if err != nil {
+		return nil, false, err
+	}
+	if token.Spec.JoinMethod != method {
+		return nil, false, refuseJoin("token is for the join method %s", token.Spec.JoinMethod)
+	}
+	for _, role := range roles {
+		if !slices.Contains(token.Spec.Roles, role) {
+			return nil, false, refuseJoin("token does not grant %s", role)
+		}
+	}
+	return token, static, nil
 }
 
 // findToken looks for a stored token and then for a static one.

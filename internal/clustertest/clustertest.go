@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -50,11 +51,16 @@ func StartDaemon(t testing.TB, cfg *config.Config) *Daemon {
 // StartDaemonAt is StartDaemon for a host with another clock.
 func StartDaemonAt(t testing.TB, cfg *config.Config, now func() time.Time) *Daemon {
 	t.Helper()
+	return start(t, cfg, service.Process{Now: now})
+}
+
+func start(t testing.TB, cfg *config.Config, process service.Process) *Daemon {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	drain, kill := context.WithCancel(context.Background())
 	d := &Daemon{Config: cfg, stop: stop, kill: kill, done: make(chan error, 1), log: &lockedBuffer{}}
 	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() { d.done <- service.Process{Now: now}.Run(ctx, drain, cfg, logger) }()
+	go func() { d.done <- process.Run(ctx, drain, cfg, logger) }()
 	t.Cleanup(func() {
 		d.Stop(t)
 		if t.Failed() {
@@ -98,7 +104,8 @@ type Cluster struct {
 type Options struct {
 	Databases []*resource.Database // served by the cluster's own daemon, when there are any
 	Change    func(cfg *config.Config)
-	DataDir   string // default: a new one
+	DataDir   string            // default: a new one
+	STS       http.RoundTripper // carries what auth asks STS; default: to AWS itself
 }
 
 // Start starts a cluster.
@@ -123,7 +130,7 @@ func Start(t testing.TB, options Options) *Cluster {
 		options.Change(cfg)
 	}
 	c.Auth, c.Proxy = cfg.Auth.ListenAddr, cfg.Proxy.ListenAddr
-	c.Daemon = StartDaemon(t, cfg)
+	c.Daemon = start(t, cfg, service.Process{STS: options.STS})
 	var credentials *client.Credentials
 	Eventually(t, "the cluster is up", func() error {
 		var err error
@@ -159,6 +166,12 @@ func staticToken(t testing.TB) *resource.Token {
 // StartAgent starts a daemon that serves databases through the cluster's proxy.
 func (c *Cluster) StartAgent(t testing.TB, change func(cfg *config.Config), databases ...*resource.Database) *Daemon {
 	t.Helper()
+	return StartDaemon(t, c.AgentConfig(t, change, databases...))
+}
+
+// AgentConfig returns the configuration of such a daemon.
+func (c *Cluster) AgentConfig(t testing.TB, change func(cfg *config.Config), databases ...*resource.Database) *config.Config {
+	t.Helper()
 	cfg := config.Default()
 	cfg.Auth.Enabled, cfg.Proxy.Enabled = false, false
 	cfg.Nodename, cfg.DataDir = "agent", t.TempDir()
@@ -167,7 +180,7 @@ func (c *Cluster) StartAgent(t testing.TB, change func(cfg *config.Config), data
 	if change != nil {
 		change(cfg)
 	}
-	return StartDaemon(t, cfg)
+	return cfg
 }
 
 // StartProxy starts a daemon that is only a proxy of the cluster and returns its address.

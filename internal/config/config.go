@@ -21,8 +21,8 @@ type Config struct {
 	AdvertiseIP string // host under which others reach the proxy when it has no public address; empty means Nodename
 
 	// Joining, for a process without its own auth service.
-	Token      string   // value, or absolute path of a file that holds it; see ReadSecret
-	JoinMethod string   // "token"
+	Token      string   // value, or absolute path of a file that holds it (see ReadSecret); a name with other methods
+	JoinMethod string   // "token", "iam" or "ec2"
 	CAPins     []string // "sha256:<hex>", or absolute paths of files that hold some; see ReadPins
 	ProxyAddr  string   // proxy_server, host:port
 	AuthAddr   string   // auth_server, host:port; at most one of the two is set
@@ -80,6 +80,8 @@ type Auth struct {
 	ClusterName  string // as configured; see NewClusterName
 	ListenAddr   string // host:port
 	StaticTokens []*resource.Token
+	// EC2IdentityCertificates is a directory; empty for none.
+	EC2IdentityCertificates string
 	// Settings are the singleton resources that the file sets; empty when it sets none.
 	Settings []resource.Resource
 	// Bootstrap resources are created in a new cluster; Startup resources are written at every start.

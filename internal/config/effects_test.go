@@ -18,6 +18,7 @@ import (
 var around = map[string]string{
 	"auth_service":                            "client_idle_timeout: 1m, session_recording: node, disconnect_expired_cert: no, authentication: {type: local}",
 	"auth_service.authentication":             "type: local",
+	"teleport.join_params":                    "token_name: aws",
 	"db_service":                              "enabled: yes",
 	"db_service.databases[]":                  "name: a, protocol: postgres, uri: 'h:1'",
 	"db_service.databases[].dynamic_labels[]": "name: l, command: [c], period: 1m",
@@ -35,6 +36,7 @@ var around = map[string]string{
 
 // values are those of keys that do not take just anything of their type.
 var values = map[string]string{
+	"teleport.join_params.method": "iam", "teleport.join_params.join_method": "ec2", "auth_service.ec2_identity_certificates": "/certs",
 	"version": "v3", "teleport.ca_pin": "/pins", "teleport.diag_addr": "'127.0.0.1:1'", "teleport.proxy_server": "'h:1'",
 	"teleport.auth_server": "'h:1'", "teleport.auth_servers": "['h:1', 'h:2']", "teleport.log.output": "stdout",
 	"teleport.log.severity": "DEBUG", "teleport.log.format.output": "json", "teleport.storage.sync": "OFF",
@@ -63,8 +65,6 @@ var exempt = map[string]string{
 	"db_service.aws[]": "warned of as a whole", "db_service.azure[]": "warned of as a whole",
 	"discovery_service.":                                   "warned of as a whole",
 	"version":                                              "says how the rest is read",
-	"teleport.join_params.method":                          "has one value",
-	"teleport.join_params.join_method":                     "has one value",
 	"teleport.storage.type":                                "has one value",
 	"auth_service.authentication.type":                     "has one value",
 	"proxy_service.acme.email":                             "means something with acme.enabled only, which warns",

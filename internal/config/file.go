@@ -90,10 +90,11 @@ type teleportSection struct {
 
 // joinSection is teleport.join_params.
 type joinSection struct {
-	// Method of joining: token. Older files spell the key join_method.
+	// Method of joining: token, iam or ec2. Default token. Older files spell the key join_method.
 	Method     string `yaml:"method"`
 	JoinMethod string `yaml:"join_method"`
-	// TokenName is the secret of the token, or the absolute path of a file that holds it.
+	// TokenName is the secret of the token, or the absolute path of a file that holds it; with other methods the
+	// name of the token.
 	TokenName string   `yaml:"token_name"`
 	Azure     noEffect `yaml:"azure"`
 }
@@ -246,8 +247,17 @@ func (t *teleportSection) applyJoin(p *problems, c *Config) {
 	} else if j.JoinMethod != "" && j.JoinMethod != method {
 		p.add("teleport.join_params.join_method", "says %q while method says %q; keep one of the two", j.JoinMethod, method)
 	}
-	if method != "" && method != resource.JoinToken {
-		p.add(at, "%q is not available here; use %q", method, resource.JoinToken)
+	switch method {
+	case "", resource.JoinToken:
+	case resource.JoinIAM, resource.JoinEC2:
+		c.JoinMethod = method
+		if t.AuthToken != "" {
+			p.add("teleport.auth_token", "is a secret for the join method token; write the token's name as join_params.token_name")
+		} else if j.TokenName == "" {
+			p.add(at, "needs join_params.token_name, the name of a token with this join method")
+		}
+	default:
+		p.add(at, "%q is not available here; use %q, %q or %q", method, resource.JoinToken, resource.JoinIAM, resource.JoinEC2)
 	}
 	if t.AuthToken != "" && j.TokenName != "" {
 		p.add("teleport.auth_token", "is the older form of join_params.token_name; keep one of the two")

@@ -20,6 +20,9 @@ type authSection struct {
 	PublicAddr textList `yaml:"public_addr"`
 	// Tokens that never expire, as in "db,node:secret"; the secret may be the absolute path of a file.
 	Tokens textList `yaml:"tokens"`
+	// EC2IdentityCertificates is the directory of the certificates with which EC2 signs identity documents, for the join
+	// method ec2: us-west-2.pem holds those of us-west-2. Default: none, and no host joins with that method.
+	EC2IdentityCertificates string `yaml:"ec2_identity_certificates"`
 	// Authentication holds the rules for logging in.
 	Authentication authenticationSection `yaml:"authentication"`
 	// SessionRecording: node, node-sync, proxy, proxy-sync or off. Default node.
@@ -115,6 +118,10 @@ func (a *authSection) apply(p *problems, c *Config, env Env) {
 		if token := staticToken(p, a.Tokens.at(p, "auth_service.tokens", i), text, env); token != nil {
 			c.Auth.StaticTokens = append(c.Auth.StaticTokens, token)
 		}
+	}
+	c.Auth.EC2IdentityCertificates = a.EC2IdentityCertificates
+	if a.EC2IdentityCertificates != "" && !filepath.IsAbs(a.EC2IdentityCertificates) {
+		p.add("auth_service.ec2_identity_certificates", "must be the absolute path of a directory")
 	}
 	p.warnNoEffect("auth_service.", "public_addr", "keep_alive_interval", "keep_alive_count_max", "session_control_timeout", "routing_strategy",
 		"case_insensitive_routing", "ssh_dial_timeout", "web_idle_timeout", "proxy_checks_host_keys")

@@ -17,10 +17,12 @@ type Joiner interface {
 
 // Application is what a host says when it joins.
 type Application struct {
-	Token    string
+	Token    string // the secret, or the name of a token of another join method
 	HostID   string
 	NodeName string
 	Roles    []string
+	// Prove adds to a complete request the proof that the token's join method asks for. Nil: the token is enough.
+	Prove func(context.Context, *sallyportv1.JoinRequest) error
 }
 
 // Join asks to be let in and keeps the identity at path.
@@ -29,9 +31,15 @@ func Join(ctx context.Context, api Joiner, app Application, path string) (*Membe
 	if err != nil {
 		return nil, err
 	}
-	res, err := api.Join(ctx, &sallyportv1.JoinRequest{
+	req := &sallyportv1.JoinRequest{
 		Token: app.Token, HostId: app.HostID, NodeName: app.NodeName, Roles: app.Roles, PublicKey: public,
-	})
+	}
+	if app.Prove != nil {
+		if err := app.Prove(ctx, req); err != nil {
+			return nil, err
+		}
+	}
+	res, err := api.Join(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,8 @@ package resource
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/yamlnode"
@@ -21,8 +19,8 @@ type Token struct {
 type TokenSpec struct {
 	Roles      []SystemRole `json:"roles"`
 	JoinMethod string       `json:"join_method"`
-	Allow      []TokenRule  `json:"allow,omitempty"` // for iam and ec2; one must match
-	AWSIIDTTL  Duration     `json:"aws_iid_ttl,omitempty"`
+	Allow      []TokenRule  `json:"allow,omitempty"`       // for iam and ec2; one must match
+	AWSIIDTTL  Duration     `json:"aws_iid_ttl,omitempty"` // ec2: how long after its start an instance may join
 	BotName    string       `json:"bot_name,omitempty"`
 	UsesLeft   *int         `json:"uses_left,omitempty"` // joins still allowed; nil means any number until it expires
 
@@ -41,15 +39,6 @@ type TokenSpec struct {
 	TerraformCloud json.RawMessage `json:"terraform_cloud,omitempty"`
 	Bitbucket      json.RawMessage `json:"bitbucket,omitempty"`
 	Oracle         json.RawMessage `json:"oracle,omitempty"`
-}
-
-// TokenRule is one set of conditions on an AWS identity; all fields that are set must match.
-type TokenRule struct {
-	AWSAccount        string  `json:"aws_account,omitempty"`
-	AWSARN            string  `json:"aws_arn,omitempty"`     // iam: may contain * and ?
-	AWSRegions        Strings `json:"aws_regions,omitempty"` // ec2
-	AWSRole           string  `json:"aws_role,omitempty"`    // ec2: role that the authority assumes to ask about the instance
-	AWSOrganizationID string  `json:"aws_organization_id,omitempty"`
 }
 
 // minToken is how long a token that is a secret is at least, in bytes.
@@ -151,49 +140,12 @@ func (t *Token) check(p *problems) {
 	s.checkAllow(p)
 }
 
-var (
-	awsAccount      = regexp.MustCompile(`^[0-9]{12}$`)
-	awsOrganization = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
-)
-
-func (s *TokenSpec) checkAllow(p *problems) {
-	aws := s.JoinMethod == JoinIAM || s.JoinMethod == JoinEC2
-	switch {
-	case !aws && len(s.Allow) > 0:
-		p.add("spec.allow", "is for the join methods iam and ec2 only")
-	case aws && len(s.Allow) == 0:
-		p.add("spec.allow", "the join method %s needs at least one rule", s.JoinMethod)
+// ShownName is the token's name as people and events may see it: masked where it is a secret.
+func (t *Token) ShownName() string {
+	if t.Spec.JoinMethod == JoinToken || t.Spec.JoinMethod == "" {
+		return MaskToken(t.Metadata.Name)
 	}
-	if s.JoinMethod == JoinEC2 && s.AWSIIDTTL == 0 {
-		s.AWSIIDTTL = Duration(5 * time.Minute)
-	}
-	if s.AWSIIDTTL < 0 {
-		p.add("spec.aws_iid_ttl", "must not be negative")
-	}
-	for i, rule := range s.Allow {
-		rule.check(p, yamlnode.IndexPath("spec.allow", i), s.JoinMethod)
-	}
-}
-
-func (r TokenRule) check(p *problems, path, method string) {
-	if r.AWSAccount == "" && r.AWSOrganizationID == "" {
-		p.add(path, "needs aws_account or aws_organization_id")
-	}
-	if r.AWSAccount != "" && !awsAccount.MatchString(r.AWSAccount) {
-		p.add(path+".aws_account", "must be the 12 digits of an account, in quotes")
-	}
-	if r.AWSOrganizationID != "" && !awsOrganization.MatchString(r.AWSOrganizationID) {
-		p.add(path+".aws_organization_id", "must look like o-abcdefghij")
-	}
-	if method != JoinIAM && r.AWSARN != "" {
-		p.add(path+".aws_arn", "is for the join method iam only")
-	}
-	if method != JoinEC2 && len(r.AWSRegions) > 0 {
-		p.add(path+".aws_regions", "is for the join method ec2 only")
-	}
-	if method != JoinEC2 && r.AWSRole != "" {
-		p.add(path+".aws_role", "is for the join method ec2 only")
-	}
+	return t.Metadata.Name
 }
 
 // MaskToken hides the name of a token, which is its secret, but for the end by which people tell tokens apart.

@@ -52,6 +52,10 @@ type authService struct {
 // openAuth opens the cluster that the data directory holds, or makes one.
 func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) error {
 	logger := d.logger.With("component", "auth")
+	aws, err := d.authOfAWS(logger)
+	if err != nil {
+		return err
+	}
 	rootKey := filepath.Join(d.cfg.DataDir, "keys", "root.key")
 	sealer, created, err := seal.Open(rootKey)
 	if err != nil {
@@ -84,7 +88,7 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	authority, err := auth.New(ctx, auth.Config{
 		Store: state, Sealer: sealer, Log: log, ClusterName: cluster, HostID: d.hostID, Version: version.Version,
 		Now: d.now, Logger: logger, Settings: d.cfg.Auth.Settings, StaticTokens: d.cfg.Auth.StaticTokens,
-		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup,
+		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup, AWS: aws,
 	})
 	if err != nil {
 		return errors.Join(err, log.Close(), state.Close())

@@ -27,12 +27,15 @@ type cloud struct {
 
 func (d *daemon) newCloud(logger *slog.Logger) *cloud {
 	c := &cloud{
-		credentials: credentials.New(credentials.Config{
-			SessionName: "sallyport-" + d.hostID, FIPS: fips140.Enabled(), Logger: logger, Now: d.now,
-		}),
-		roots: roots.New(roots.Config{Dir: filepath.Join(d.cfg.DataDir, "aws-roots"), Client: &http.Client{}, Logger: logger, Now: d.now}),
+		credentials: d.awsCredentials(logger),
+		roots:       roots.New(roots.Config{Dir: filepath.Join(d.cfg.DataDir, "aws-roots"), Client: &http.Client{}, Logger: logger, Now: d.now}),
 	}
 	c.login = login.New(login.Config{Credentials: c.credentials, Roots: c.roots, Now: d.now})
 	c.metadata = metadata.New(metadata.Config{Credentials: c.credentials, WarnOnly: os.Getenv(warnOnlyVariable) == "true", Logger: logger})
 	return c
+}
+
+// awsCredentials are those that this process finds. Nothing is looked for before somebody needs them.
+func (d *daemon) awsCredentials(logger *slog.Logger) *credentials.Provider {
+	return credentials.New(credentials.Config{SessionName: "sallyport-" + d.hostID, FIPS: fips140.Enabled(), Logger: logger, Now: d.now})
 }

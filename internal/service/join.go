@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/config"
 	"sallyport/internal/fault"
@@ -41,13 +42,17 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	if errors.Is(err, fs.ErrNotExist) {
 		member, err = d.join(ctx, path, d.joinClient)
 	}
+	if err == nil && d.cfg.JoinMethod != resource.JoinToken && !d.now().Before(member.Identity().Expires) {
+		d.logger.Info("joining again, because the certificate of this host has expired")
+		member, err = d.join(ctx, path, d.joinClient)
+	}
 	if err == nil {
 		member, err = d.withRoles(ctx, member, path)
 	}
 	if err != nil {
 		return err
 	}
-	d.member = member
+	d.member, d.hostID = member, member.Identity().Name // the id of an instance of EC2 comes with its certificate
 	if !d.now().Before(member.Identity().Expires) {
 		return fault.New(fault.Unauthenticated, "the certificate of this host expired at %s; remove %s and start with a new join token", member.Identity().Expires.UTC().Format(time.RFC3339), path)
 	}
@@ -72,7 +77,7 @@ func (d *daemon) withRoles(ctx context.Context, member *membership.Member, path 
 	if len(missing) == 0 {
 		return member, nil
 	}
-	token, err := config.ReadSecret(d.cfg.Token)
+	token, err := d.joinToken()
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +111,7 @@ func roleNames(roles []resource.SystemRole) []string {
 
 // join asks to be let into the cluster, with a client for one address after the other, until an answer comes.
 func (d *daemon) join(ctx context.Context, path string, clientAt func(address string) (*authapi.Client, error)) (*membership.Member, error) {
-	token, err := config.ReadSecret(d.cfg.Token)
+	token, err := d.joinToken()
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +152,7 @@ func (d *daemon) joinOnce(ctx context.Context, app membership.Application, path 
 		return nil, err
 	}
 	defer client.Close()
+	app.Prove = func(ctx context.Context, req *sallyportv1.JoinRequest) error { return d.prove(ctx, client, req) }
 	member, err := membership.Join(ctx, client.Join, app, path)
 	if err != nil {
 		d.reach.note(address, false)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -37,6 +38,8 @@ import (
 type Process struct {
 	Now    func() time.Time // default time.Now
 	Reload <-chan struct{}  // tells the daemon to read certificates again; may be nil
+	// STS carries what auth asks STS about hosts that join; default: to AWS itself.
+	STS http.RoundTripper
 }
 
 // Run is Process.Run of an ordinary process.
@@ -50,7 +53,7 @@ func (p Process) Run(ctx, drain context.Context, cfg *config.Config, logger *slo
 	if p.Now == nil {
 		p.Now = time.Now
 	}
-	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, health: &health{}}
+	d := &daemon{cfg: cfg, logger: logger, now: p.Now, reload: p.Reload, sts: p.STS, health: &health{}}
 	return d.run(ctx, drain)
 }
 
@@ -60,6 +63,7 @@ type daemon struct {
 	logger *slog.Logger
 	now    func() time.Time
 	reload <-chan struct{}
+	sts    http.RoundTripper // nil: the default
 	health *health
 
 	hostID string

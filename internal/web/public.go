@@ -42,6 +42,13 @@ type publicJoin struct {
 	auth *authapi.Client
 }
 
+// GetJoinChallenge implements the API.
+func (p publicJoin) GetJoinChallenge(ctx context.Context, req *sallyportv1.GetJoinChallengeRequest) (*sallyportv1.GetJoinChallengeResponse, error) {
+	req.ClientAddress = clientOf(ctx).address
+	res, err := p.auth.Join.GetJoinChallenge(ctx, req)
+	return res, authapi.ToWire(err)
+}
+
 // Join implements the API.
 func (p publicJoin) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error) {
 	req.ClientAddress = clientOf(ctx).address

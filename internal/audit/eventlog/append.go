@@ -9,11 +9,12 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
+	"sallyport/internal/identity"
 )
 
 // Batch is some events of one stream, in order and without holes, one line each without its end.
 type Batch struct {
-	Host     string // who delivers, as proven by its certificate; a UUID
+	Host     string // who delivers, as proven by its certificate; see identity.IsHostID
 	Stream   string // run of the emitter; a UUID
 	FirstSeq uint64
 	Lines    [][]byte
@@ -32,8 +33,8 @@ type Batch struct {
 // what Accept says, CompareFailed for a hole in the stream or for an event that would take the place of another in
 // its session.
 func (l *Log) Append(ctx context.Context, batch Batch) (stored int, err error) {
-	if uuid.Validate(batch.Host) != nil || uuid.Validate(batch.Stream) != nil || len(batch.Host) != 36 || len(batch.Stream) != 36 {
-		return 0, fault.New(fault.BadParameter, "the host and the stream of audit events must be UUIDs")
+	if !identity.IsHostID(batch.Host) || uuid.Validate(batch.Stream) != nil || len(batch.Stream) != 36 {
+		return 0, fault.New(fault.BadParameter, "the host and the stream of audit events must have ids")
 	}
 	events := make([]audit.Fields, len(batch.Lines))
 	for i, line := range batch.Lines {

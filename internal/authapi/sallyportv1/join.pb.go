@@ -24,25 +24,123 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type GetJoinChallengeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stated by a proxy that passes the call on.
+	ClientAddress string `protobuf:"bytes,1,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetJoinChallengeRequest) Reset() {
+	*x = GetJoinChallengeRequest{}
+	mi := &file_sallyport_v1_join_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetJoinChallengeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetJoinChallengeRequest) ProtoMessage() {}
+
+func (x *GetJoinChallengeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_join_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetJoinChallengeRequest.ProtoReflect.Descriptor instead.
+func (*GetJoinChallengeRequest) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetJoinChallengeRequest) GetClientAddress() string {
+	if x != nil {
+		return x.ClientAddress
+	}
+	return ""
+}
+
+type GetJoinChallengeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 32 random bytes, good for one Join within a minute.
+	Challenge     []byte `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetJoinChallengeResponse) Reset() {
+	*x = GetJoinChallengeResponse{}
+	mi := &file_sallyport_v1_join_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetJoinChallengeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetJoinChallengeResponse) ProtoMessage() {}
+
+func (x *GetJoinChallengeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_join_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetJoinChallengeResponse.ProtoReflect.Descriptor instead.
+func (*GetJoinChallengeResponse) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetJoinChallengeResponse) GetChallenge() []byte {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
 type JoinRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Token string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The secret, or the name of a token of another join method.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// System roles wanted, all of which the token must grant.
 	Roles []string `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
-	// UUIDv4 of the host, made by the host.
+	// UUIDv4 of the host, made by the host. The certificate has another one where the join method says which.
 	HostId   string `protobuf:"bytes,3,opt,name=host_id,json=hostId,proto3" json:"host_id,omitempty"`
 	NodeName string `protobuf:"bytes,4,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
 	// PKIX PEM. The private key stays with the host.
 	PublicKey []byte `protobuf:"bytes,5,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// Stated by a proxy that passes the call on.
 	ClientAddress string `protobuf:"bytes,6,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
+	// What the token's join method asks for; none for the method token.
+	//
+	// Types that are valid to be assigned to Proof:
+	//
+	//	*JoinRequest_Iam
+	//	*JoinRequest_Ec2
+	Proof         isJoinRequest_Proof `protobuf_oneof:"proof"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_sallyport_v1_join_proto_msgTypes[0]
+	mi := &file_sallyport_v1_join_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -54,7 +152,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_join_proto_msgTypes[0]
+	mi := &file_sallyport_v1_join_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -67,7 +165,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{0}
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *JoinRequest) GetToken() string {
@@ -112,6 +210,174 @@ func (x *JoinRequest) GetClientAddress() string {
 	return ""
 }
 
+func (x *JoinRequest) GetProof() isJoinRequest_Proof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetIam() *IamProof {
+	if x != nil {
+		if x, ok := x.Proof.(*JoinRequest_Iam); ok {
+			return x.Iam
+		}
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetEc2() *Ec2Proof {
+	if x != nil {
+		if x, ok := x.Proof.(*JoinRequest_Ec2); ok {
+			return x.Ec2
+		}
+	}
+	return nil
+}
+
+type isJoinRequest_Proof interface {
+	isJoinRequest_Proof()
+}
+
+type JoinRequest_Iam struct {
+	Iam *IamProof `protobuf:"bytes,7,opt,name=iam,proto3,oneof"`
+}
+
+type JoinRequest_Ec2 struct {
+	Ec2 *Ec2Proof `protobuf:"bytes,8,opt,name=ec2,proto3,oneof"`
+}
+
+func (*JoinRequest_Iam) isJoinRequest_Proof() {}
+
+func (*JoinRequest_Ec2) isJoinRequest_Proof() {}
+
+// IamProof holds what the host has signed of a call of sts:GetCallerIdentity that auth then makes. Everything that is
+// not here is fixed (internal/aws/awsjoin).
+type IamProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As given by GetJoinChallenge.
+	Challenge []byte `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// Of STS, as in sts.us-west-2.amazonaws.com.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// The headers Authorization, X-Amz-Date and X-Amz-Security-Token; the last is empty for keys of users.
+	Authorization string `protobuf:"bytes,3,opt,name=authorization,proto3" json:"authorization,omitempty"`
+	Date          string `protobuf:"bytes,4,opt,name=date,proto3" json:"date,omitempty"`
+	SecurityToken string `protobuf:"bytes,5,opt,name=security_token,json=securityToken,proto3" json:"security_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IamProof) Reset() {
+	*x = IamProof{}
+	mi := &file_sallyport_v1_join_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IamProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IamProof) ProtoMessage() {}
+
+func (x *IamProof) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_join_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IamProof.ProtoReflect.Descriptor instead.
+func (*IamProof) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *IamProof) GetChallenge() []byte {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
+func (x *IamProof) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *IamProof) GetAuthorization() string {
+	if x != nil {
+		return x.Authorization
+	}
+	return ""
+}
+
+func (x *IamProof) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *IamProof) GetSecurityToken() string {
+	if x != nil {
+		return x.SecurityToken
+	}
+	return ""
+}
+
+// Ec2Proof holds the identity document of an EC2 instance.
+type Ec2Proof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PKCS #7 in base64 with the document inside, as the instance metadata serve it at instance-identity/rsa2048.
+	Identity      []byte `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ec2Proof) Reset() {
+	*x = Ec2Proof{}
+	mi := &file_sallyport_v1_join_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ec2Proof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ec2Proof) ProtoMessage() {}
+
+func (x *Ec2Proof) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_join_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ec2Proof.ProtoReflect.Descriptor instead.
+func (*Ec2Proof) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Ec2Proof) GetIdentity() []byte {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
 type HostCertificate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// PEM, leaf only.
@@ -124,7 +390,7 @@ type HostCertificate struct {
 
 func (x *HostCertificate) Reset() {
 	*x = HostCertificate{}
-	mi := &file_sallyport_v1_join_proto_msgTypes[1]
+	mi := &file_sallyport_v1_join_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -136,7 +402,7 @@ func (x *HostCertificate) String() string {
 func (*HostCertificate) ProtoMessage() {}
 
 func (x *HostCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_join_proto_msgTypes[1]
+	mi := &file_sallyport_v1_join_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -149,7 +415,7 @@ func (x *HostCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCertificate.ProtoReflect.Descriptor instead.
 func (*HostCertificate) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{1}
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HostCertificate) GetCertificate() []byte {
@@ -182,7 +448,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_sallyport_v1_join_proto_msgTypes[2]
+	mi := &file_sallyport_v1_join_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -194,7 +460,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_join_proto_msgTypes[2]
+	mi := &file_sallyport_v1_join_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -207,7 +473,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{2}
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *JoinResponse) GetIdentity() *HostCertificate {
@@ -231,7 +497,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_sallyport_v1_join_proto_msgTypes[3]
+	mi := &file_sallyport_v1_join_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -243,7 +509,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_join_proto_msgTypes[3]
+	mi := &file_sallyport_v1_join_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -256,7 +522,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{3}
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateTokenRequest) GetRoles() []string {
@@ -298,7 +564,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_sallyport_v1_join_proto_msgTypes[4]
+	mi := &file_sallyport_v1_join_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +576,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sallyport_v1_join_proto_msgTypes[4]
+	mi := &file_sallyport_v1_join_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +589,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{4}
+	return file_sallyport_v1_join_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -351,7 +617,11 @@ var File_sallyport_v1_join_proto protoreflect.FileDescriptor
 
 const file_sallyport_v1_join_proto_rawDesc = "" +
 	"\n" +
-	"\x17sallyport/v1/join.proto\x12\fsallyport.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asallyport/v1/cluster.proto\"\xb5\x01\n" +
+	"\x17sallyport/v1/join.proto\x12\fsallyport.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1asallyport/v1/cluster.proto\"@\n" +
+	"\x17GetJoinChallengeRequest\x12%\n" +
+	"\x0eclient_address\x18\x01 \x01(\tR\rclientAddress\"8\n" +
+	"\x18GetJoinChallengeResponse\x12\x1c\n" +
+	"\tchallenge\x18\x01 \x01(\fR\tchallenge\"\x96\x02\n" +
 	"\vJoinRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x17\n" +
@@ -359,7 +629,18 @@ const file_sallyport_v1_join_proto_rawDesc = "" +
 	"\tnode_name\x18\x04 \x01(\tR\bnodeName\x12\x1d\n" +
 	"\n" +
 	"public_key\x18\x05 \x01(\fR\tpublicKey\x12%\n" +
-	"\x0eclient_address\x18\x06 \x01(\tR\rclientAddress\"\x91\x01\n" +
+	"\x0eclient_address\x18\x06 \x01(\tR\rclientAddress\x12*\n" +
+	"\x03iam\x18\a \x01(\v2\x16.sallyport.v1.IamProofH\x00R\x03iam\x12*\n" +
+	"\x03ec2\x18\b \x01(\v2\x16.sallyport.v1.Ec2ProofH\x00R\x03ec2B\a\n" +
+	"\x05proof\"\x9d\x01\n" +
+	"\bIamProof\x12\x1c\n" +
+	"\tchallenge\x18\x01 \x01(\fR\tchallenge\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12$\n" +
+	"\rauthorization\x18\x03 \x01(\tR\rauthorization\x12\x12\n" +
+	"\x04date\x18\x04 \x01(\tR\x04date\x12%\n" +
+	"\x0esecurity_token\x18\x05 \x01(\tR\rsecurityToken\"&\n" +
+	"\bEc2Proof\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\fR\bidentity\"\x91\x01\n" +
 	"\x0fHostCertificate\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x129\n" +
 	"\vauthorities\x18\x02 \x03(\v2\x17.sallyport.v1.AuthorityR\vauthorities\x12!\n" +
@@ -378,8 +659,9 @@ const file_sallyport_v1_join_proto_rawDesc = "" +
 	"\x13CreateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x124\n" +
-	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires2\xa0\x01\n" +
-	"\vJoinService\x12=\n" +
+	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires2\x83\x02\n" +
+	"\vJoinService\x12a\n" +
+	"\x10GetJoinChallenge\x12%.sallyport.v1.GetJoinChallengeRequest\x1a&.sallyport.v1.GetJoinChallengeResponse\x12=\n" +
 	"\x04Join\x12\x19.sallyport.v1.JoinRequest\x1a\x1a.sallyport.v1.JoinResponse\x12R\n" +
 	"\vCreateToken\x12 .sallyport.v1.CreateTokenRequest\x1a!.sallyport.v1.CreateTokenResponseB(Z&sallyport/internal/authapi/sallyportv1b\x06proto3"
 
@@ -395,31 +677,39 @@ func file_sallyport_v1_join_proto_rawDescGZIP() []byte {
 	return file_sallyport_v1_join_proto_rawDescData
 }
 
-var file_sallyport_v1_join_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_sallyport_v1_join_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_sallyport_v1_join_proto_goTypes = []any{
-	(*JoinRequest)(nil),           // 0: sallyport.v1.JoinRequest
-	(*HostCertificate)(nil),       // 1: sallyport.v1.HostCertificate
-	(*JoinResponse)(nil),          // 2: sallyport.v1.JoinResponse
-	(*CreateTokenRequest)(nil),    // 3: sallyport.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),   // 4: sallyport.v1.CreateTokenResponse
-	nil,                           // 5: sallyport.v1.CreateTokenRequest.LabelsEntry
-	(*Authority)(nil),             // 6: sallyport.v1.Authority
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*GetJoinChallengeRequest)(nil),  // 0: sallyport.v1.GetJoinChallengeRequest
+	(*GetJoinChallengeResponse)(nil), // 1: sallyport.v1.GetJoinChallengeResponse
+	(*JoinRequest)(nil),              // 2: sallyport.v1.JoinRequest
+	(*IamProof)(nil),                 // 3: sallyport.v1.IamProof
+	(*Ec2Proof)(nil),                 // 4: sallyport.v1.Ec2Proof
+	(*HostCertificate)(nil),          // 5: sallyport.v1.HostCertificate
+	(*JoinResponse)(nil),             // 6: sallyport.v1.JoinResponse
+	(*CreateTokenRequest)(nil),       // 7: sallyport.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 8: sallyport.v1.CreateTokenResponse
+	nil,                              // 9: sallyport.v1.CreateTokenRequest.LabelsEntry
+	(*Authority)(nil),                // 10: sallyport.v1.Authority
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
 }
 var file_sallyport_v1_join_proto_depIdxs = []int32{
-	6, // 0: sallyport.v1.HostCertificate.authorities:type_name -> sallyport.v1.Authority
-	1, // 1: sallyport.v1.JoinResponse.identity:type_name -> sallyport.v1.HostCertificate
-	5, // 2: sallyport.v1.CreateTokenRequest.labels:type_name -> sallyport.v1.CreateTokenRequest.LabelsEntry
-	7, // 3: sallyport.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	0, // 4: sallyport.v1.JoinService.Join:input_type -> sallyport.v1.JoinRequest
-	3, // 5: sallyport.v1.JoinService.CreateToken:input_type -> sallyport.v1.CreateTokenRequest
-	2, // 6: sallyport.v1.JoinService.Join:output_type -> sallyport.v1.JoinResponse
-	4, // 7: sallyport.v1.JoinService.CreateToken:output_type -> sallyport.v1.CreateTokenResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3,  // 0: sallyport.v1.JoinRequest.iam:type_name -> sallyport.v1.IamProof
+	4,  // 1: sallyport.v1.JoinRequest.ec2:type_name -> sallyport.v1.Ec2Proof
+	10, // 2: sallyport.v1.HostCertificate.authorities:type_name -> sallyport.v1.Authority
+	5,  // 3: sallyport.v1.JoinResponse.identity:type_name -> sallyport.v1.HostCertificate
+	9,  // 4: sallyport.v1.CreateTokenRequest.labels:type_name -> sallyport.v1.CreateTokenRequest.LabelsEntry
+	11, // 5: sallyport.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 6: sallyport.v1.JoinService.GetJoinChallenge:input_type -> sallyport.v1.GetJoinChallengeRequest
+	2,  // 7: sallyport.v1.JoinService.Join:input_type -> sallyport.v1.JoinRequest
+	7,  // 8: sallyport.v1.JoinService.CreateToken:input_type -> sallyport.v1.CreateTokenRequest
+	1,  // 9: sallyport.v1.JoinService.GetJoinChallenge:output_type -> sallyport.v1.GetJoinChallengeResponse
+	6,  // 10: sallyport.v1.JoinService.Join:output_type -> sallyport.v1.JoinResponse
+	8,  // 11: sallyport.v1.JoinService.CreateToken:output_type -> sallyport.v1.CreateTokenResponse
+	9,  // [9:12] is the sub-list for method output_type
+	6,  // [6:9] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sallyport_v1_join_proto_init() }
@@ -428,13 +718,17 @@ func file_sallyport_v1_join_proto_init() {
 		return
 	}
 	file_sallyport_v1_cluster_proto_init()
+	file_sallyport_v1_join_proto_msgTypes[2].OneofWrappers = []any{
+		(*JoinRequest_Iam)(nil),
+		(*JoinRequest_Ec2)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sallyport_v1_join_proto_rawDesc), len(file_sallyport_v1_join_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

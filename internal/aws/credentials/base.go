@@ -58,6 +58,15 @@ func (m *metadataClient) GetMetadata(ctx context.Context, in *imds.GetMetadataIn
 	return m.client.GetMetadata(ctx, in, options...)
 }
 
+// Metadata returns a client of the instance metadata, for what is no credential. Errors are explained.
+func (p *Provider) Metadata(ctx context.Context) (*imds.Client, error) {
+	cfg, err := p.settings(ctx)
+	if err != nil {
+		return nil, Explain(err)
+	}
+	return imds.NewFromConfig(cfg, instanceMetadata), nil
+}
+
 // defaultClient gives up sooner than the SDK's own.
 func defaultClient() aws.HTTPClient {
 	return awshttp.NewBuildableClient().

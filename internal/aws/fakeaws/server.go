@@ -56,12 +56,16 @@ func (w *World) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.record(entry)
+	protocol := found.service.Protocol
+	if protocol == wire.Query && found.service.Scope == "sts" && r.Header.Get("Accept") == "application/json" {
+		protocol = wire.QueryJSON // STS answers so to those who ask for it
+	}
 	switch {
 	case answered:
 	case failure != nil:
-		wire.Fail(out, found.service.Protocol, found.service.Namespace, requestID, found.service.dialect(failure))
+		wire.Fail(out, protocol, found.service.Namespace, requestID, found.service.dialect(failure))
 	default:
-		wire.Answer(out, found.service.Protocol, found.operation.Name, found.service.Namespace, requestID, result)
+		wire.Answer(out, protocol, found.operation.Name, found.service.Namespace, requestID, result)
 	}
 }
 

@@ -34,6 +34,9 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
+	// JoinServiceGetJoinChallengeProcedure is the fully-qualified name of the JoinService's
+	// GetJoinChallenge RPC.
+	JoinServiceGetJoinChallengeProcedure = "/sallyport.v1.JoinService/GetJoinChallenge"
 	// JoinServiceJoinProcedure is the fully-qualified name of the JoinService's Join RPC.
 	JoinServiceJoinProcedure = "/sallyport.v1.JoinService/Join"
 	// JoinServiceCreateTokenProcedure is the fully-qualified name of the JoinService's CreateToken RPC.
@@ -42,7 +45,10 @@ const (
 
 // JoinServiceClient is a client for the sallyport.v1.JoinService service.
 type JoinServiceClient interface {
-	// Join exchanges a join token for a host certificate. Needs no certificate.
+	// GetJoinChallenge gives the bytes that the proof of the next Join must be bound to. Needs no certificate.
+	GetJoinChallenge(context.Context, *sallyportv1.GetJoinChallengeRequest) (*sallyportv1.GetJoinChallengeResponse, error)
+	// Join exchanges a join token, or the proof that another join method asks for, for a host certificate. Needs no
+	// certificate.
 	Join(context.Context, *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error)
 	// CreateToken makes a join token with a random value unless one is given.
 	CreateToken(context.Context, *sallyportv1.CreateTokenRequest) (*sallyportv1.CreateTokenResponse, error)
@@ -59,6 +65,12 @@ func NewJoinServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 	baseURL = strings.TrimRight(baseURL, "/")
 	joinServiceMethods := sallyportv1.File_sallyport_v1_join_proto.Services().ByName("JoinService").Methods()
 	return &joinServiceClient{
+		getJoinChallenge: connect.NewClient[sallyportv1.GetJoinChallengeRequest, sallyportv1.GetJoinChallengeResponse](
+			httpClient,
+			baseURL+JoinServiceGetJoinChallengeProcedure,
+			connect.WithSchema(joinServiceMethods.ByName("GetJoinChallenge")),
+			connect.WithClientOptions(opts...),
+		),
 		join: connect.NewClient[sallyportv1.JoinRequest, sallyportv1.JoinResponse](
 			httpClient,
 			baseURL+JoinServiceJoinProcedure,
@@ -76,8 +88,18 @@ func NewJoinServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // joinServiceClient implements JoinServiceClient.
 type joinServiceClient struct {
-	join        *connect.Client[sallyportv1.JoinRequest, sallyportv1.JoinResponse]
-	createToken *connect.Client[sallyportv1.CreateTokenRequest, sallyportv1.CreateTokenResponse]
+	getJoinChallenge *connect.Client[sallyportv1.GetJoinChallengeRequest, sallyportv1.GetJoinChallengeResponse]
+	join             *connect.Client[sallyportv1.JoinRequest, sallyportv1.JoinResponse]
+	createToken      *connect.Client[sallyportv1.CreateTokenRequest, sallyportv1.CreateTokenResponse]
+}
+
+// GetJoinChallenge calls sallyport.v1.JoinService.GetJoinChallenge.
+func (c *joinServiceClient) GetJoinChallenge(ctx context.Context, req *sallyportv1.GetJoinChallengeRequest) (*sallyportv1.GetJoinChallengeResponse, error) {
+	response, err := c.getJoinChallenge.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // Join calls sallyport.v1.JoinService.Join.
@@ -100,7 +122,10 @@ func (c *joinServiceClient) CreateToken(ctx context.Context, req *sallyportv1.Cr
 
 // JoinServiceHandler is an implementation of the sallyport.v1.JoinService service.
 type JoinServiceHandler interface {
-	// Join exchanges a join token for a host certificate. Needs no certificate.
+	// GetJoinChallenge gives the bytes that the proof of the next Join must be bound to. Needs no certificate.
+	GetJoinChallenge(context.Context, *sallyportv1.GetJoinChallengeRequest) (*sallyportv1.GetJoinChallengeResponse, error)
+	// Join exchanges a join token, or the proof that another join method asks for, for a host certificate. Needs no
+	// certificate.
 	Join(context.Context, *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error)
 	// CreateToken makes a join token with a random value unless one is given.
 	CreateToken(context.Context, *sallyportv1.CreateTokenRequest) (*sallyportv1.CreateTokenResponse, error)
@@ -113,6 +138,12 @@ type JoinServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewJoinServiceHandler(svc JoinServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	joinServiceMethods := sallyportv1.File_sallyport_v1_join_proto.Services().ByName("JoinService").Methods()
+	joinServiceGetJoinChallengeHandler := connect.NewUnaryHandlerSimple(
+		JoinServiceGetJoinChallengeProcedure,
+		svc.GetJoinChallenge,
+		connect.WithSchema(joinServiceMethods.ByName("GetJoinChallenge")),
+		connect.WithHandlerOptions(opts...),
+	)
 	joinServiceJoinHandler := connect.NewUnaryHandlerSimple(
 		JoinServiceJoinProcedure,
 		svc.Join,
@@ -127,6 +158,8 @@ func NewJoinServiceHandler(svc JoinServiceHandler, opts ...connect.HandlerOption
 	)
 	return "/sallyport.v1.JoinService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case JoinServiceGetJoinChallengeProcedure:
+			joinServiceGetJoinChallengeHandler.ServeHTTP(w, r)
 		case JoinServiceJoinProcedure:
 			joinServiceJoinHandler.ServeHTTP(w, r)
 		case JoinServiceCreateTokenProcedure:
@@ -139,6 +172,10 @@ func NewJoinServiceHandler(svc JoinServiceHandler, opts ...connect.HandlerOption
 
 // UnimplementedJoinServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedJoinServiceHandler struct{}
+
+func (UnimplementedJoinServiceHandler) GetJoinChallenge(context.Context, *sallyportv1.GetJoinChallengeRequest) (*sallyportv1.GetJoinChallengeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sallyport.v1.JoinService.GetJoinChallenge is not implemented"))
+}
 
 func (UnimplementedJoinServiceHandler) Join(context.Context, *sallyportv1.JoinRequest) (*sallyportv1.JoinResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sallyport.v1.JoinService.Join is not implemented"))

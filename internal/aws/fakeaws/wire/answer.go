@@ -11,6 +11,8 @@ func Answer(w http.ResponseWriter, protocol Protocol, operation, namespace, requ
 	switch protocol {
 	case Query:
 		body = queryAnswer(operation, namespace, requestID, result)
+	case QueryJSON:
+		body = jsonAnswer(Of(operation+"Response", Of(operation+"Result", result, "ResponseMetadata", Of("RequestId", requestID))))
 	case EC2:
 		body = ec2Answer(operation, namespace, requestID, result)
 	default:
@@ -27,6 +29,8 @@ func Fail(w http.ResponseWriter, protocol Protocol, namespace, requestID string,
 	switch protocol {
 	case Query:
 		body = queryError(namespace, requestID, e)
+	case QueryJSON:
+		body = jsonAnswer(Of("Error", Of("Code", e.Code, "Message", e.Message, "Type", cmp.Or(e.Fault, "Sender")), "RequestId", requestID))
 	case EC2:
 		body = ec2Error(requestID, e)
 	default:
@@ -40,7 +44,7 @@ func Fail(w http.ResponseWriter, protocol Protocol, namespace, requestID string,
 }
 
 func write(w http.ResponseWriter, protocol Protocol, requestID string, status int, body []byte) {
-	contentType := map[Protocol]string{Query: "text/xml", EC2: "text/xml;charset=UTF-8", JSON10: "application/x-amz-json-1.0",
+	contentType := map[Protocol]string{Query: "text/xml", QueryJSON: "application/json", EC2: "text/xml;charset=UTF-8", JSON10: "application/x-amz-json-1.0",
 		JSON11: "application/x-amz-json-1.1", RESTJSON: "application/json"}[protocol]
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("X-Amzn-Requestid", requestID)

@@ -11,11 +11,12 @@ type Protocol int
 
 // The protocols.
 const (
-	Query    Protocol = iota // form in, XML out
-	EC2                      // the same with other lists and errors
-	JSON10                   // application/x-amz-json-1.0, X-Amz-Target
-	JSON11                   // application/x-amz-json-1.1, X-Amz-Target
-	RESTJSON                 // method and path, JSON body
+	Query     Protocol = iota // form in, XML out
+	EC2                       // the same with other lists and errors
+	JSON10                    // application/x-amz-json-1.0, X-Amz-Target
+	JSON11                    // application/x-amz-json-1.1, X-Amz-Target
+	RESTJSON                  // method and path, JSON body
+	QueryJSON                 // form in, JSON out: what STS answers to those who accept JSON only
 )
 
 // Fields is a structure of an answer, in order. A field whose value is nil is left out.
