@@ -15,9 +15,9 @@ var nameTags = []string{"TeleportDatabaseName", "teleport.dev/database_name"}
 // named is a candidate on its way to a name.
 type named struct {
 	*candidate
-	db        *resource.Database
-	short     string // the name without what makes it unique
-	byTag     bool
+	db    *resource.Database
+	short string // the name without what makes it unique
+	byTag bool
 }
 
 // nameTag returns the name that a tag gives to a database, or "".
