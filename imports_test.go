@@ -42,6 +42,7 @@ var rules = []struct{ from, never, because string }{
 	{"ca", "resource access identity", "an authority signs what it is told"},
 	{"aws/endpoint aws/iampolicy", "net/http", "names are read and policies are written without asking AWS"},
 	{"aws/fakeaws cmd/fakeaws", "github.com/aws resource config fault", "a judge shares no code with the judged"},
+	{"auth", "github.com/aws", "auth learns from AWS by interfaces, and judges without the SDK"},
 	{"cmd/teleport", "aws/fakeaws", "the product does not carry its judge"},
 }
 
@@ -50,6 +51,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"modernc.org/sqlite", "internal/sqlitedb", "SQLite files are opened in one place"},
 	{"github.com/goccy/go-yaml", "internal/yamlnode internal/client internal/aws/fakeaws", "YAML is read strictly and within limits; tsh's own profiles and the judge are the exceptions"},
 	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
+	{"github.com/smallstep/pkcs7", "internal/aws/awsjoin", "what comes signed from strangers is read in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},

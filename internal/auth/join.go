@@ -80,6 +80,9 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 	if refusal, ok := errors.AsType[*joinRefusal](err); ok {
 		event.Error = refusal.why
 		a.Logger.Warn("join refused", "host_id", event.HostID, "node", req.GetNodeName(), "method", event.Method, "reason", refusal.why)
+		if fault.Is(refusal.told, fault.ConnectionProblem) { // nobody's attempt at anything
+			return nil, errors.Join(refusal.told, a.record(ctx, event))
+		}
 		return nil, errors.Join(refusal.told, a.record(ctx, event), a.countRefusedJoin(ctx, event.RemoteAddr))
 	}
 	if err != nil {

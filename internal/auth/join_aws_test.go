@@ -173,6 +173,13 @@ func TestHostsJoinWithTheirIdentityInIAM(t *testing.T) {
 	if w.events("join_token.create", `"name":"iam"`) != 1 {
 		t.Error("the name of the token is masked, which is no secret")
 	}
+	tokens, err := w.admin.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: "token"})
+	if err != nil || len(tokens.GetResources()) != 2 || len(tokens.GetResources()[0].GetName()) != 3 || strings.Contains(tokens.GetResources()[0].GetName(), "*") {
+		t.Errorf("tokens are shown as %v: %v", tokens.GetResources(), err)
+	}
+	w.mustApply("kind: lock\nversion: v2\nmetadata: {name: x}\nspec: {target: {join_token: iam}}\n")
+	_, err = w.joinIAM("iam", uuid.NewString())
+	w.refused("a locked token", err, "lock targeting")
 }
 
 func TestProofsOfIAMAreGoodOnceForOneHost(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/ec2"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/config"
 	"sallyport/internal/resource"
@@ -83,11 +84,10 @@ spec: {roles: [Db], join_method: iam, allow: [{aws_account: "111111111111", aws_
 // TestInstancesJoinWithTheirDocument runs an agent on an instance of EC2: under the instance's id it joins, serves, tells
 // what happens, and starts again, also when its document is too old to join.
 func TestInstancesJoinWithTheirDocument(t *testing.T) {
-	states := map[string]string{}
-	cloud := cloudtest.New(t, []*fakeaws.Service{cloudtest.EC2(cloudtest.AgentAccount, states)}, cloudtest.AllowAssume)
+	cloud := cloudtest.New(t, nil, cloudtest.AllowAssume)
+	cloud.Add(ec2.New(cloud.World).Service())
 	watcher := cloud.Role(t, cloudtest.AgentAccount, "watcher", cloudtest.Trust("arn:aws:iam::"+cloudtest.AgentAccount+":role/agent", ""), cloudtest.Allow("ec2:DescribeInstances", "*"))
 	instance := cloud.AddInstance(&fakeaws.Instance{Account: cloud.Account("aws", cloudtest.AgentAccount), Mode: fakeaws.MetadataV2Only})
-	states[instance.ID] = "running"
 	server, err := cloud.Serve(t.Context(), fakeaws.Listeners{HTTP: []string{"127.0.0.1:0"}, Metadata: []fakeaws.MetadataListener{{Address: "127.0.0.1:0", Handler: instance}}})
 	if err != nil {
 		t.Fatal(err)

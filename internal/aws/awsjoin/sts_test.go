@@ -182,6 +182,11 @@ func TestProofsAreBoundToTheApplication(t *testing.T) {
 	}
 }
 
+// cut is read by those who read too far.
+type cut struct{}
+
+func (cut) Read([]byte) (int, error) { return 0, errors.New("read too far") }
+
 func answer(status int, contentType, text string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(strings.NewReader(text))}
 }
@@ -250,6 +255,15 @@ func TestAnswersOfSTSAreReadStrictly(t *testing.T) {
 		if err == nil || refused != (one.want != "") || !strings.Contains(err.Error(), one.want) || calls != 1 {
 			t.Errorf("%s: %+v, %v after %d calls", name, caller, err, calls)
 		}
+	}
+	endless := awsjoin.NewSTS(transport(func(*http.Request) (*http.Response, error) {
+		res := ok("")
+		res.Body = io.NopCloser(io.MultiReader(strings.NewReader(strings.Repeat(" ", 1<<20)), cut{}))
+		return res, nil
+	}))
+	_, err := endless.Caller(t.Context(), good, binding())
+	if _, refused := errors.AsType[*awsjoin.Refusal](err); !refused || !strings.Contains(err.Error(), "longer than") {
+		t.Errorf("one that does not end: %v", err)
 	}
 	for name, text := range map[string]string{"as AWS writes it": wrap(agentJSON), "with keys that are new": wrap(agentJSON + `,"New":{"Arn":1}`)} {
 		sts := awsjoin.NewSTS(transport(func(*http.Request) (*http.Response, error) { return ok(text), nil }))

@@ -14,7 +14,6 @@ import (
 
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/fakeaws"
-	"sallyport/internal/aws/fakeaws/wire"
 )
 
 // The accounts of tests.
@@ -122,18 +121,4 @@ func Inline(policies ...string) fakeaws.Permissions {
 		p.Inline[string(rune('a'+i))] = document
 	}
 	return p
-}
-
-// EC2 is the service as far as it tells the states of one account's instances, by their ids.
-func EC2(account string, states map[string]string) *fakeaws.Service {
-	return &fakeaws.Service{Name: "ec2", Scope: "ec2", Protocol: wire.EC2, Version: "2016-11-15", Namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
-		Operations: []fakeaws.Operation{{Name: "DescribeInstances", Action: "ec2:DescribeInstances", Handle: func(c *fakeaws.Call) (wire.Fields, error) {
-			id := c.Params.Strings("InstanceId")[0]
-			state, ok := states[id]
-			if !ok || c.Account.ID != account {
-				return nil, wire.Errorf("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
-			}
-			instance := wire.Of("instanceId", id, "instanceState", wire.Of("code", 16, "name", state))
-			return wire.Of("reservationSet", wire.List{Items: []any{wire.Of("reservationId", "r-1", "instancesSet", wire.List{Items: []any{instance}})}}), nil
-		}}}}
 }
