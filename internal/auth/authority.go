@@ -51,6 +51,7 @@ type Authority struct {
 	hashing      chan struct{}
 	refusedJoins alarm
 	hosts        presence
+	checks       checks
 	dummyHash    *passwordHash
 
 	mu          sync.RWMutex

@@ -242,7 +242,9 @@ var databaseName = regexp.MustCompile(`^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$`)
 const maxDatabaseName = 200
 
 // IsDatabaseName reports whether a database can have the name.
-func IsDatabaseName(name string) bool { return len(name) <= maxDatabaseName && databaseName.MatchString(name) }
+func IsDatabaseName(name string) bool {
+	return len(name) <= maxDatabaseName && databaseName.MatchString(name)
+}
 
 func (d *Database) check(p *problems) {
 	name := d.Metadata.Name

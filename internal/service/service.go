@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
 	"sallyport/internal/authapi"
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/guard"
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
@@ -219,8 +221,12 @@ func (d *daemon) newAgent() error {
 		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: cloud.login},
 		Dial:        dialer.DialContext,
 		DialAWS:     guard.Dialer(dialer).DialContext,
-		Describer:   cloud.metadata,
-		Logger:      d.logger.With("component", "db"), Now: d.now,
+		Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+		AllowAWS:  endpoint.DialAllowed,
+		Describer: cloud.metadata,
+		Logger:    d.logger.With("component", "db"), Now: d.now,
 	}
 	d.spool, d.agent, d.cloud = journal, agent.New(cfg), cloud
 	return nil
