@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,23 +40,41 @@ func services(w *fakeaws.World) []*fakeaws.Service {
 }
 
 func serveCommand() *cobra.Command {
-	var config fakeaws.Config
-	var offset time.Duration
+	var options serveOptions
 	command := &cobra.Command{Use: "serve FILE", Short: "Serve the world that a file describes", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := worldfile.Load(args[0])
-			if err != nil {
-				return err
-			}
-			config.Now = func() time.Time { return time.Now().Add(offset) }
-			world, err := file.Build(config, services)
+			world, err := options.load(args[0])
 			if err != nil {
 				return err
 			}
 			return world.Run(cmd.Context(), cmd.OutOrStdout())
 		}}
-	command.Flags().DurationVar(&config.Propagation, "propagation", 0, "how long changes made through the IAM API take to have an effect")
-	command.Flags().DurationVar(&config.Latency, "latency", 0, "added to every call of an API")
-	command.Flags().DurationVar(&offset, "clock-offset", 0, "how far the world's clock is ahead of this machine's")
+	options.flags(command)
 	return command
+}
+
+func (o *serveOptions) flags(command *cobra.Command) {
+	command.Flags().DurationVar(&o.config.Propagation, "propagation", 0, "how long changes made through the IAM API take to have an effect")
+	command.Flags().DurationVar(&o.config.Latency, "latency", 0, "added to every call of an API")
+	command.Flags().DurationVar(&o.clockOffset, "clock-offset", 0, "how far the world's clock is ahead of this machine's")
+}
+
+// serveOptions are the flags that serve and run have in common.
+type serveOptions struct {
+	config      fakeaws.Config
+	clockOffset time.Duration
+}
+
+func (o *serveOptions) load(path string) (*worldfile.Built, error) {
+	file, err := worldfile.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	o.config.Now = func() time.Time { return time.Now().Add(o.clockOffset) }
+	world, err := file.Build(o.config, services)
+	if err != nil {
+		return nil, err
+	}
+	world.VerifyCommand = []string{os.Args[0], "verify"}
+	return world, nil
 }

@@ -14,11 +14,13 @@ import (
 
 // Built is a world made from a file.
 type Built struct {
-	World     *fakeaws.World
-	Keys      map[string]fakeaws.Keys // a long-lived key of each user, by "account/name"
-	file      *File
-	listeners []fakeaws.MetadataListener
-	tokens    []func() error
+	World *fakeaws.World
+	Keys  map[string]fakeaws.Keys // a long-lived key of each user, by "account/name"
+	// VerifyCommand is "fakeaws verify", for databases that ask through PAM.
+	VerifyCommand []string
+	file          *File
+	listeners     []fakeaws.MetadataListener
+	tokens        []func() error
 }
 
 func (b *Built) account(a Account) error {

@@ -21,6 +21,7 @@ type File struct {
 	Instances  []Instance                 `json:"instances"`
 	Containers []Container                `json:"containers"`
 	Targets    []Target                   `json:"targets"`
+	Databases  []Database                 `json:"databases"`
 	Services   map[string]json.RawMessage `json:"services"` // read by the services themselves, by their names
 	Listen     Listen                     `json:"listen"`
 	// Write says which files to write before serving.

@@ -21,15 +21,31 @@ import (
 // Run writes the files that are asked for, opens everything, prints one line "name value" for each address and "ready",
 // and serves until ctx ends.
 func (b *Built) Run(ctx context.Context, out io.Writer) error {
+	return b.RunFor(ctx, func(ctx context.Context, opened []string) error {
+		for _, line := range opened {
+			fmt.Fprintln(out, line)
+		}
+		fmt.Fprintln(out, "ready")
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// RunFor is Run, but serves as long as a function does something with it. It is given what was opened, and ends with ctx or
+// when something that serves fails.
+func (b *Built) RunFor(ctx context.Context, use func(ctx context.Context, opened []string) error) error {
 	if err := b.writeFiles(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	listen := b.file.Listen
 	server, err := b.World.Serve(ctx, fakeaws.Listeners{HTTP: listen.HTTP, HTTPS: listen.HTTPS, Metadata: b.listeners})
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
+	var opened []string
 	group, ctx := errgroup.WithContext(ctx)
 	if listen.Verifier != "" {
 		verifier, err := b.World.ListenVerifier(ctx, listen.Verifier)
@@ -37,7 +53,7 @@ func (b *Built) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		group.Go(func() error { return verifier.Serve(ctx) })
-		fmt.Fprintln(out, "verifier", listen.Verifier)
+		opened = append(opened, "verifier "+listen.Verifier)
 	}
 	if listen.Control != "" {
 		control, err := new(net.ListenConfig).Listen(ctx, "unix", listen.Control)
@@ -45,15 +61,21 @@ func (b *Built) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		group.Go(func() error { return serveControl(ctx, control, b.World.Control()) })
-		fmt.Fprintln(out, "control", listen.Control)
+		opened = append(opened, "control "+listen.Control)
 	}
+	stop, addresses, err := b.startDatabases(ctx)
+	defer stop()
+	if err != nil {
+		cancel()
+		return errors.Join(err, group.Wait())
+	}
+	opened = append(opened, addresses...)
 	for _, address := range server.Addresses {
-		fmt.Fprintln(out, "listening", address)
+		opened = append(opened, "listening "+address)
 	}
-	fmt.Fprintln(out, "ready")
 	group.Go(func() error {
-		<-ctx.Done()
-		return nil
+		defer cancel() // the rest is of no use any more
+		return use(ctx, opened)
 	})
 	return group.Wait()
 }
@@ -90,7 +112,7 @@ func (b *Built) writeFiles() error {
 		}
 	}
 	if want.Hosts != "" {
-		if err := os.WriteFile(want.Hosts, []byte(b.hosts()), 0o644); err != nil {
+		if err := os.WriteFile(want.Hosts, []byte(b.Hosts()), 0o644); err != nil {
 			return err
 		}
 	}
@@ -102,7 +124,8 @@ func (b *Built) writeFiles() error {
 	return nil
 }
 
-func (b *Built) hosts() string {
+// Hosts is the hosts file that leads the names of this world to its addresses.
+func (b *Built) Hosts() string {
 	want := b.file.Write
 	address := want.Address
 	if address == "" {
@@ -112,6 +135,7 @@ func (b *Built) hosts() string {
 	for _, name := range b.World.HostNames(want.Regions...) {
 		names[name] = address
 	}
+	maps.Copy(names, b.databaseNames())
 	maps.Copy(names, want.Names)
 	return fakeaws.Hosts(names)
 }

@@ -1,0 +1,126 @@
+package worldfile
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+
+	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/dataplane"
+)
+
+// Database is a data plane: a real PostgreSQL under some names. Tokens are judged by what the services and targets of the
+// file say about those names.
+type Database struct {
+	Kind           dataplane.Kind           `json:"kind"`
+	Endpoints      []dataplane.Endpoint     `json:"endpoints"`
+	Certificate    Certificate              `json:"certificate"`
+	Setup          string                   `json:"setup"`          // SQL
+	Authentication dataplane.Authentication `json:"authentication"` // ldap or pam
+	Secrets        map[string]Secret        `json:"secrets"`        // of an RDS Proxy, by the user who asks
+}
+
+// Certificate is what a database shows. By default it is for the names of its endpoints.
+type Certificate struct {
+	Names          []string `json:"names"`
+	CommonNameOnly bool     `json:"common_name_only"` // as RDS's were until 2020
+	WrongAuthority bool     `json:"wrong_authority"`
+	Off            bool     `json:"off"` // no TLS at all
+}
+
+// Secret is what an RDS Proxy logs in with.
+type Secret struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+func (d Database) names() []string {
+	var all []string
+	for _, e := range d.Endpoints {
+		name, _, err := net.SplitHostPort(e.Host)
+		if err != nil {
+			name = e.Host
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+func (b *Built) certificate(d Database) (*tls.Certificate, error) {
+	if d.Certificate.Off {
+		return nil, nil
+	}
+	authority := b.World.Authority()
+	if d.Certificate.WrongAuthority {
+		other, err := fakeaws.New(fakeaws.Config{})
+		if err != nil {
+			return nil, err
+		}
+		authority = other.Authority()
+	}
+	names := d.Certificate.Names
+	if names == nil {
+		names = d.names()
+	}
+	if d.Certificate.CommonNameOnly {
+		return authority.Issue(fakeaws.Names{CommonName: names[0]})
+	}
+	return authority.Issue(fakeaws.Names{CommonName: names[0], DNSNames: names})
+}
+
+// startDatabases starts all; stop ends those that run, in any case.
+func (b *Built) startDatabases(ctx context.Context) (stop func(), opened []string, err error) {
+	var running []*dataplane.Plane
+	stop = func() {
+		for _, plane := range running {
+			plane.Stop()
+		}
+	}
+	for _, d := range b.file.Databases {
+		if len(d.Endpoints) == 0 {
+			return stop, nil, errors.New("databases: each needs endpoints")
+		}
+		config := dataplane.Config{Kind: d.Kind, Endpoints: d.Endpoints, Judge: b.World.Verify, Setup: d.Setup, Authentication: d.Authentication}
+		if config.Certificate, err = b.certificate(d); err != nil {
+			return stop, nil, err
+		}
+		if d.Authentication == dataplane.PAM {
+			socket, err := filepath.Abs(b.file.Listen.Verifier)
+			if err != nil || b.file.Listen.Verifier == "" || len(b.VerifyCommand) == 0 {
+				return stop, nil, errors.New("databases: PAM needs the verifier's socket")
+			}
+			config.VerifyCommand = append(b.VerifyCommand, "--socket", socket)
+		}
+		if d.Secrets != nil {
+			config.Secret = func(user string) (string, string, bool) {
+				secret, ok := d.Secrets[user]
+				return secret.User, secret.Password, ok
+			}
+		}
+		plane, err := dataplane.Start(ctx, config)
+		if err != nil {
+			return stop, nil, err
+		}
+		running = append(running, plane)
+		for i, address := range plane.Addresses() {
+			opened = append(opened, fmt.Sprintf("database %s %s", d.Endpoints[i].Host, address))
+		}
+	}
+	return stop, opened, nil
+}
+
+// databaseNames leads the names of the databases to where they listen.
+func (b *Built) databaseNames() map[string]string {
+	names := map[string]string{}
+	for _, d := range b.file.Databases {
+		for i, name := range d.names() {
+			if address, _, err := net.SplitHostPort(d.Endpoints[i].Listen); err == nil {
+				names[name] = address
+			}
+		}
+	}
+	return names
+}
