@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,12 +11,12 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -67,7 +68,7 @@ func (s *story) secrets(ts *testscript.TestScript, neg bool, args []string) {
 	search := func(where string, text []byte) {
 		searched++
 		for number, secret := range issued {
-			if strings.Contains(string(text), secret) {
+			if bytes.Contains(text, []byte(secret)) || bytes.Contains(text, []byte(url.QueryEscape(secret))) {
 				ts.Fatalf("secret %d of %d is in %s", number, len(issued), where)
 			}
 		}
