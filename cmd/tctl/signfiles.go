@@ -39,7 +39,11 @@ func (f *signFlags) confirm(cmd *cobra.Command) error {
 	if len(existing) == 0 {
 		return nil
 	}
-	yes, err := terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), strings.Join(existing, ", ")+" exist. Overwrite?")
+	verb := "exist"
+	if len(existing) == 1 {
+		verb = "exists"
+	}
+	yes, err := terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), strings.Join(existing, ", ")+" "+verb+". Overwrite?")
 	if err != nil || !yes {
 		return fault.New(fault.AlreadyExists, "%s would be replaced; give --overwrite or another --out", strings.Join(existing, ", "))
 	}
