@@ -9,7 +9,7 @@ BUF := $(GO) run -modfile=tools/go.mod github.com/bufbuild/buf/cmd/buf
 FUZZTIME ?= 30s
 export GOFLAGS := -trimpath
 
-.PHONY: build test lint fmt vet generate check-generated check-proto packages fuzz bench demo demo-stop
+.PHONY: build test lint fmt vet generate check-generated check-proto packages fuzz bench demo demo-stop demo-aws
 
 build: ## static binaries in bin/
 	@mkdir -p $(BIN)
@@ -53,3 +53,7 @@ demo: build packages ## a whole cluster with a PostgreSQL, and a session in it
 
 demo-stop:
 	@scripts/demo stop
+
+demo-aws: build packages ## the guide to Aurora, with a local AWS in a network of its own; ends by itself
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/fakeaws
+	@scripts/demo-aws

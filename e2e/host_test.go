@@ -12,6 +12,7 @@ import (
 
 // host makes a machine of its own out of this one: the programs are the same; /etc is a copy, and /root,
 // /run, /tmp and /var are empty. Afterwards NAME is a command that runs others there: host NAME [LINE-OF-ETC-HOSTS...].
+// After the command cloud, hosts are in the network of the local AWS.
 func (s *story) host(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: host NAME [LINE-OF-ETC-HOSTS...]")
@@ -22,10 +23,15 @@ func (s *story) host(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.MkdirAll(scripts, 0o755))
 	ts.Check(os.WriteFile(filepath.Join(scripts, "make-host"), []byte(makeHost), 0o755))
 	holder := "host-" + name
-	s.run(ts, false, append([]string{holder, "unshare", "--mount", "--propagation=private", "sh", filepath.Join(scripts, "make-host"),
-		root, ts.MkAbs("."), binaries}, args[1:]...))
+	start := []string{holder}
+	if pid := ts.Getenv("CLOUD"); pid != "" {
+		start = append(start, "nsenter", "--net", "--mount", "--target", pid, "env", "--chdir="+ts.MkAbs("."))
+	}
+	s.run(ts, false, append(append(start, "unshare", "--mount", "--propagation=private", "sh", filepath.Join(scripts, "make-host"),
+		root, ts.MkAbs("."), binaries), args[1:]...))
 	s.hear(ts, false, []string{holder, "ready"})
-	enter := fmt.Sprintf(enterHost, s.processes[holder].cmd.Process.Pid, root)
+	pid := s.processes[holder].cmd.Process.Pid
+	enter := fmt.Sprintf(enterHost, pid, pid, root)
 	ts.Check(os.WriteFile(filepath.Join(scripts, name), []byte(enter), 0o755))
 }
 
@@ -55,5 +61,5 @@ read -r _
 // enterHost is the command that carries a host's name.
 const enterHost = `#!/bin/sh
 export HOME=/root TMPDIR=/tmp
-exec nsenter --mount=/proc/%d/ns/mnt chroot %s "$@"
+exec nsenter --net=/proc/%d/ns/net --mount=/proc/%d/ns/mnt chroot %s "$@"
 `

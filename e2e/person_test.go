@@ -74,8 +74,12 @@ func newBrowser(ts *testscript.TestScript, addresses []string) *http.Client {
 		transport.TLSClientConfig.InsecureSkipVerify = true
 	}
 	if len(addresses) == 1 {
+		namespace := ""
+		if pid := ts.Getenv("CLOUD"); pid != "" {
+			namespace = "/proc/" + pid + "/ns/net"
+		}
 		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, addresses[0])
+			return dialIn(ctx, namespace, network, addresses[0])
 		}
 	}
 	return &http.Client{Transport: transport, Timeout: patience}

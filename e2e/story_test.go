@@ -32,7 +32,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binaries = dir
-	build := exec.Command("go", "build", "-race", "-o", dir+"/", "../cmd/teleport", "../cmd/tctl", "../cmd/tsh")
+	build := exec.Command("go", "build", "-race", "-o", dir+"/", "../cmd/teleport", "../cmd/tctl", "../cmd/tsh", "../cmd/fakeaws")
 	out, err := build.CombinedOutput()
 	if err == nil {
 		err = os.Chmod(dir, 0o755) // some stories act as users who may not do everything
@@ -83,7 +83,7 @@ func tell(t *testing.T, file string, number int) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
-			"host": s.host, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
+			"host": s.host, "cloud": s.cloud, "secrets": s.secrets, "follow": s.follow, "followed": s.followed, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
 			"await": await, "setfrom": setFrom, "expand": expand,
 		},
@@ -96,4 +96,5 @@ type story struct {
 	processes map[string]*process
 	names     []string // of the processes, in the order of their start
 	servers   map[string]*server
+	guides    map[string]*guide // that are followed, by file
 }

@@ -13,8 +13,8 @@ import (
 )
 
 func dbCommand(g *global) *cobra.Command {
-	cmd := &cobra.Command{Use: "db", Short: "Look at databases"}
-	cmd.AddCommand(dbListCommand(g))
+	cmd := &cobra.Command{Use: "db", Short: "Look at databases and check them"}
+	cmd.AddCommand(dbListCommand(g), dbCheckCommand(g))
 	return cmd
 }
 

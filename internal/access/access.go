@@ -32,6 +32,8 @@ type Target struct {
 	User      string            // account in the database
 	Name      string            // logical database
 	CheckName bool              // the protocol enforces db_names
+
+	users userMatch
 }
 
 // Decision is the answer, with the role and rule that decided.
@@ -136,9 +138,9 @@ func (p *Policy) Check(t Target) Decision {
 	if t.Database == nil {
 		return Decision{Reason: "no database was named"}
 	}
-	fold := t.Database.Spec.Protocol == resource.ProtocolCockroachDB
+	t.users = usersOf(t.Database)
 	for i := range p.roles {
-		if d, denied := p.roles[i].denies(t, fold); denied {
+		if d, denied := p.roles[i].denies(t); denied {
 			return d
 		}
 	}
@@ -148,11 +150,11 @@ func (p *Policy) Check(t Target) Decision {
 	if t.CheckName && t.Name == "" {
 		return Decision{Reason: "no database name was given"}
 	}
-	decision := Decision{Reason: p.nothingAllows(t, fold)}
+	decision := Decision{Reason: p.nothingAllows(t)}
 	mfa := p.caller.RequireMFA
 	for i := range p.roles {
 		r := &p.roles[i]
-		if !r.allows(t, fold) {
+		if !r.allows(t) {
 			continue
 		}
 		name := r.role.GetName()
@@ -191,7 +193,7 @@ func unmetProof(o *resource.RoleOptions) string {
 func ruleName(role, part string) string { return fmt.Sprintf("role %q %s", role, part) }
 
 // denies reports whether any single denial of the role applies.
-func (r *compiled) denies(t Target, fold bool) (Decision, bool) {
+func (r *compiled) denies(t Target) (Decision, bool) {
 	name := r.role.GetName()
 	deny := func(part, reason string) (Decision, bool) {
 		return Decision{Role: name, Rule: ruleName(name, part), Reason: fmt.Sprintf("role %q %s", name, reason)}, true
@@ -201,24 +203,24 @@ func (r *compiled) denies(t Target, fold bool) (Decision, bool) {
 		return deny("deny", "cannot be understood and therefore denies everything: "+r.denyError.Error())
 	case r.deny.labels.match(t.Labels):
 		return deny("deny."+r.deny.labels.decidedBy(t.Labels), "denies databases with these labels")
-	case matchName(r.deny.users, t.User, fold):
+	case t.users.denied(r.deny.users, t.User):
 		return deny("deny.db_users", fmt.Sprintf("denies the database user %q", t.User))
-	case t.CheckName && matchName(r.deny.names, t.Name, false):
+	case t.CheckName && matchName(r.deny.names, t.Name):
 		return deny("deny.db_names", fmt.Sprintf("denies the database name %q", t.Name))
 	default:
 		return Decision{}, false
 	}
 }
 
-func (r *compiled) allows(t Target, fold bool) bool {
+func (r *compiled) allows(t Target) bool {
 	return r.allowError == nil &&
 		r.allow.labels.match(t.Labels) &&
-		matchName(r.allow.users, t.User, fold) &&
-		(!t.CheckName || matchName(r.allow.names, t.Name, false))
+		t.users.allowed(r.allow.users, t.User) &&
+		(!t.CheckName || matchName(r.allow.names, t.Name))
 }
 
 // nothingAllows explains an ordinary denial: how near the roles came.
-func (p *Policy) nothingAllows(t Target, fold bool) string {
+func (p *Policy) nothingAllows(t Target) string {
 	labels, users, names := false, false, false
 	for i := range p.roles {
 		r := &p.roles[i]
@@ -229,8 +231,8 @@ func (p *Policy) nothingAllows(t Target, fold bool) string {
 			continue
 		}
 		labels = true
-		users = users || matchName(r.allow.users, t.User, fold)
-		names = names || matchName(r.allow.names, t.Name, false)
+		users = users || t.users.allowed(r.allow.users, t.User)
+		names = names || matchName(r.allow.names, t.Name)
 	}
 	switch {
 	case len(p.roles) == 0:
@@ -261,16 +263,15 @@ func (p *Policy) Visible(db *resource.Database, labels map[string]string) bool {
 
 // AllowedUsers returns what the function of the same name does.
 func (p *Policy) AllowedUsers(db *resource.Database, labels map[string]string) (allowed, denied []string) {
-	fold := db != nil && db.Spec.Protocol == resource.ProtocolCockroachDB
-	return p.allowed(db, labels, fold, func(c *conditions) []string { return c.users })
+	return p.allowed(db, labels, usersOf(db).denied, func(c *conditions) []string { return c.users })
 }
 
 // AllowedNames returns what the function of the same name does.
 func (p *Policy) AllowedNames(db *resource.Database, labels map[string]string) (allowed, denied []string) {
-	return p.allowed(db, labels, false, func(c *conditions) []string { return c.names })
+	return p.allowed(db, labels, matchName, func(c *conditions) []string { return c.names })
 }
 
-func (p *Policy) allowed(db *resource.Database, labels map[string]string, fold bool, list func(*conditions) []string) (allowed, denied []string) {
+func (p *Policy) allowed(db *resource.Database, labels map[string]string, denies func(list []string, name string) bool, list func(*conditions) []string) (allowed, denied []string) {
 	if !p.Visible(db, labels) {
 		return nil, nil
 	}
@@ -283,7 +284,7 @@ func (p *Policy) allowed(db *resource.Database, labels map[string]string, fold b
 			continue
 		}
 		for _, name := range list(&r.allow) {
-			if !matchName(denied, name, fold) {
+			if !denies(denied, name) {
 				allowed = append(allowed, name)
 			}
 		}

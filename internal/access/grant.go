@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -33,9 +34,10 @@ func CheckGrant(editor Caller, newRole *resource.Role) error {
 	return fault.New(fault.AccessDenied, "you hold the role %q and cannot change what it allows; ask another administrator, or use tctl on the auth host", newRole.GetName())
 }
 
-// CheckUserGrant refuses an update by which editors change their own roles, traits or expiry, and the
-// creation of a user under a name that is taken for the editor's.
-func CheckUserGrant(editor Caller, newUser *resource.User) error {
+// CheckUserGrant refuses an update by which editors change their own roles or traits, make their own account
+// live longer or unlock it, and the creation of a user under a name that is taken for the editor's. account is
+// the editor's as it is now.
+func CheckUserGrant(editor Caller, account, newUser *resource.User) error {
 	if resource.CanonicalUserName(newUser.GetName()) != resource.CanonicalUserName(editor.User) {
 		return nil
 	}
@@ -43,10 +45,16 @@ func CheckUserGrant(editor Caller, newUser *resource.User) error {
 	for i, role := range editor.Roles {
 		names[i] = role.GetName()
 	}
-	if newUser.GetName() == editor.User && sameSet(names, newUser.Spec.Roles) && sameTraits(editor.Traits, newUser.Spec.Traits) {
-		return nil
+	if newUser.GetName() != editor.User || !sameSet(names, newUser.Spec.Roles) || !sameTraits(editor.Traits, newUser.Spec.Traits) {
+		return fault.New(fault.AccessDenied, "you cannot change your own roles or traits; ask another administrator, or use tctl on the auth host")
 	}
-	return fault.New(fault.AccessDenied, "you cannot change your own roles or traits; ask another administrator, or use tctl on the auth host")
+	if later(newUser.Spec.Expires, account.Spec.Expires) || outlives(newUser.Meta(), account.Meta()) {
+		return fault.New(fault.AccessDenied, "you cannot make your own account live longer; ask another administrator, or use tctl on the auth host")
+	}
+	if old := account.Spec.Status; old != (resource.LoginStatus{}) && !equalJSON(old, newUser.Spec.Status) {
+		return fault.New(fault.AccessDenied, "you cannot unlock your own account; ask another administrator, or use tctl on the auth host")
+	}
+	return nil
 }
 
 // CheckDatabaseGrant refuses a change by which a database comes under roles of the editor, or leaves
@@ -81,9 +89,10 @@ func sameEndpoint(a, b *resource.Database) bool {
 		equalJSON([]any{x.AWS, x.GCP, x.Azure, x.MongoAtlas, x.AdminUser}, []any{y.AWS, y.GCP, y.Azure, y.MongoAtlas, y.AdminUser})
 }
 
-func outlives(a, b *resource.Metadata) bool {
-	return b.Expires != nil && (a.Expires == nil || a.Expires.After(*b.Expires))
-}
+func outlives(a, b *resource.Metadata) bool { return later(a.Expires, b.Expires) }
+
+// later reports whether an expiry, nil for never, is after another.
+func later(a, b *time.Time) bool { return b != nil && (a == nil || a.After(*b)) }
 
 func equalJSON(a, b any) bool {
 	x, errX := json.Marshal(a)

@@ -3,7 +3,6 @@ package access
 import (
 	"fmt"
 	"maps"
-	"strings"
 
 	"sallyport/internal/predicate"
 	"sallyport/internal/resource"
@@ -151,16 +150,3 @@ func compileConditions(c *resource.RoleConditions, vars predicate.Values, traits
 	}
 	return out, nil
 }
-
-// matchName compares exactly; a list entry "*" stands for any name. With fold, case is ignored in the
-// way CockroachDB does it, by comparing lower-case forms.
-func matchName(list []string, name string, fold bool) bool {
-	for _, entry := range list {
-		if entry == "*" || entry == name || fold && lower(entry) == lower(name) {
-			return true
-		}
-	}
-	return false
-}
-
-func lower(s string) string { return strings.ToLower(s) }

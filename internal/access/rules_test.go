@@ -91,6 +91,7 @@ func TestNobodyRaisesTheirOwnRights(t *testing.T) {
 		return &resource.User{Header: resource.Header{Metadata: resource.Metadata{Name: name}}, Spec: resource.UserSpec{Roles: roles, Traits: traits}}
 	}
 	same := map[string][]string{"teams": {"blue", "red"}}
+	account := user("Alice", []string{"mine"}, same)
 	for name, tc := range map[string]struct {
 		user *resource.User
 		ok   bool
@@ -103,7 +104,43 @@ func TestNobodyRaisesTheirOwnRights(t *testing.T) {
 		"one's own traits, more":  {user("Alice", []string{"mine"}, map[string][]string{"teams": {"blue", "red"}, "db_users": {"*"}}), false},
 		"a name that looks alike": {user("alice", []string{"mine"}, same), false},
 	} {
-		if err := access.CheckUserGrant(editor, tc.user); (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.AccessDenied) {
+		if err := access.CheckUserGrant(editor, account, tc.user); (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.AccessDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNobodyProlongsOrUnlocksTheirOwnAccount(t *testing.T) {
+	t.Parallel()
+	expires := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	sooner, later := expires.Add(-time.Hour), expires.Add(time.Hour)
+	editor := access.Caller{User: "alice"}
+	endless := &resource.User{Header: resource.Header{Metadata: resource.Metadata{Name: "alice"}}}
+	account := resource.Clone(endless)
+	account.Metadata.Expires, account.Spec.Expires = &expires, &expires
+	account.Spec.Status = resource.LoginStatus{IsLocked: true, LockExpires: &expires}
+	for name, tc := range map[string]struct {
+		before *resource.User
+		change func(*resource.User)
+		ok     bool
+	}{
+		"a new description":        {account, func(u *resource.User) { u.Metadata.Description = "x" }, true},
+		"no expiry":                {account, func(u *resource.User) { u.Spec.Expires = nil }, false},
+		"a later expiry":           {account, func(u *resource.User) { u.Spec.Expires = &later }, false},
+		"an earlier expiry":        {account, func(u *resource.User) { u.Spec.Expires = &sooner }, true},
+		"no end of the resource":   {account, func(u *resource.User) { u.Metadata.Expires = nil }, false},
+		"a later one":              {account, func(u *resource.User) { u.Metadata.Expires = &later }, false},
+		"an earlier one":           {account, func(u *resource.User) { u.Metadata.Expires = &sooner }, true},
+		"an expiry, where is none": {endless, func(u *resource.User) { u.Spec.Expires = &later }, true},
+		"unlocked":                 {account, func(u *resource.User) { u.Spec.Status = resource.LoginStatus{} }, false},
+		"a shorter lock":           {account, func(u *resource.User) { u.Spec.Status.LockExpires = &sooner }, false},
+		"another user, unlocked": {account, func(u *resource.User) {
+			u.Metadata.Name, u.Spec.Expires, u.Spec.Status = "bob", nil, resource.LoginStatus{}
+		}, true},
+	} {
+		after := resource.Clone(tc.before)
+		tc.change(after)
+		if err := access.CheckUserGrant(editor, tc.before, after); (err == nil) != tc.ok || err != nil && !fault.Is(err, fault.AccessDenied) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,9 @@ type Config struct {
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	// DialAWS dials databases in AWS, and refuses addresses where none can be.
 	DialAWS func(ctx context.Context, network, address string) (net.Conn, error)
+	// Resolve and AllowAWS tell checks of databases what a name stands for, and whether DialAWS would dial it.
+	Resolve  func(ctx context.Context, host string) ([]netip.Addr, error)
+	AllowAWS func(netip.Addr) error
 	// Describer asks clouds about databases; nil leaves them as they are written.
 	Describer   describe.Describer
 	MaxSessions int // 0 means 10,000
@@ -148,6 +152,7 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	if a.clouds != nil {
 		parts.Go(func() { a.clouds.Run(ctx) })
 	}
+	parts.Go(func() { a.followChecks(ctx) })
 	if a.Proxies != nil {
 		parts.Go(func() { a.followProxies(ctx, drain) })
 	}

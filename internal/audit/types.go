@@ -12,6 +12,8 @@ func Types() []string {
 		"cert.create",
 		"client.disconnect",
 		"cluster_networking_config.update",
+		"db.check",
+		"db.check.end",
 		"db.create",
 		"db.delete",
 		"db.session.end",

@@ -76,6 +76,30 @@ func contextOf(r resource.Resource) access.RuleContext {
 	return about
 }
 
+// aboutCheck is for checks of a database: about what is stored under its name, and about what agents serve under it.
+func aboutCheck(ctx context.Context, a *Authority, request any) ([]access.RuleContext, error) {
+	req, ok := request.(*sallyportv1.CheckDatabaseRequest)
+	if !ok {
+		return []access.RuleContext{{Knowledge: access.Unknown}}, nil
+	}
+	stored, err := a.aboutStored(ctx, resource.KindDatabase, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	about := []access.RuleContext{stored}
+	servers, err := a.serversOf(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	for _, server := range servers {
+		about = append(about, contextOf(server.Spec.Database))
+	}
+	if len(servers) > 0 && stored.Labels == nil {
+		about = about[1:] // there is no resource of the name
+	}
+	return about, nil
+}
+
 // aboutUser is for requests that name a user.
 func aboutUser(ctx context.Context, a *Authority, request any) ([]access.RuleContext, error) {
 	req, ok := request.(interface{ GetName() string })

@@ -54,6 +54,7 @@ type Authority struct {
 	refusedJoins alarm
 	challenges   challenges
 	hosts        presence
+	checks       checks
 	dummyHash    *passwordHash
 
 	mu          sync.RWMutex

@@ -62,23 +62,21 @@ func (a certAPI) SignDatabaseClientCertificate(ctx context.Context, req *sallypo
 	if err != nil {
 		return nil, err
 	}
-	as, err := a.presentedUser(ctx, req.GetUserCertificate())
-	if err != nil {
-		return nil, err
-	}
-	if as.id.Route == nil || as.id.Route.Service != req.GetDatabaseService() {
-		return nil, fault.New(fault.AccessDenied, "the user's certificate is not for database %q", req.GetDatabaseService())
-	}
 	if req.GetDatabaseUser() == "" {
 		return nil, fault.New(fault.BadParameter, "no database user was named")
 	}
-	if err := as.mayReach(server.Spec.Database, req.GetDatabaseUser()); err != nil {
+	var event *audit.CertificateCreate
+	if id := req.GetCheckId(); id != "" {
+		event, err = a.forCheck(callerOf(ctx).id.Name, req)
+	} else {
+		event, err = a.forSession(ctx, server, req)
+	}
+	if err != nil {
 		return nil, err
 	}
-	expires := earliest(a.Now().Add(clientCertTTL), as.id.Expires, as.accountExpires())
-	if err := a.record(ctx, &audit.CertificateCreate{UserMeta: userMeta(callerOf(ctx)), CertType: "db_client",
-		Identity: audit.CertificateIdentity{User: as.id.Name, Cluster: a.cluster, Expires: expires, Impersonator: as.id.Impersonator,
-			Route: audit.DatabaseRoute{ServiceName: req.GetDatabaseService(), Protocol: as.id.Route.Protocol, Username: req.GetDatabaseUser()}}}); err != nil {
+	event.UserMeta = userMeta(callerOf(ctx))
+	expires := event.Identity.Expires
+	if err := a.record(ctx, event); err != nil {
 		return nil, err
 	}
 	der, err := a.authority(ca.ClientCA).signer.Sign(ca.Request{
@@ -92,6 +90,25 @@ func (a certAPI) SignDatabaseClientCertificate(ctx context.Context, req *sallypo
 	return &sallyportv1.SignDatabaseClientCertificateResponse{
 		Certificate: ca.EncodeCertificate(der), ServerAuthorities: a.trustedPEM(ca.DatabaseCA), Expires: timestamppb.New(expires),
 	}, nil
+}
+
+// forSession returns what is to be recorded of a client certificate for a user's session, if the user may have it.
+func (a *Authority) forSession(ctx context.Context, server *resource.DatabaseServer, req *sallyportv1.SignDatabaseClientCertificateRequest) (*audit.CertificateCreate, error) {
+	as, err := a.presentedUser(ctx, req.GetUserCertificate())
+	if err != nil {
+		return nil, err
+	}
+	if as.id.Route == nil || as.id.Route.Service != req.GetDatabaseService() {
+		return nil, fault.New(fault.AccessDenied, "the user's certificate is not for database %q", req.GetDatabaseService())
+	}
+	if err := as.mayReach(server.Spec.Database, req.GetDatabaseUser()); err != nil {
+		return nil, err
+	}
+	return &audit.CertificateCreate{CertType: "db_client", Identity: audit.CertificateIdentity{
+		User: as.id.Name, Cluster: a.cluster, Impersonator: as.id.Impersonator,
+		Expires: earliest(a.Now().Add(clientCertTTL), as.id.Expires, as.accountExpires()),
+		Route:   audit.DatabaseRoute{ServiceName: req.GetDatabaseService(), Protocol: as.id.Route.Protocol, Username: req.GetDatabaseUser()},
+	}}, nil
 }
 
 // presentedUser verifies a user's certificate that another host has seen, and returns the user as if it

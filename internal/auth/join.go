@@ -143,7 +143,11 @@ func (a *Authority) refuseTaken(ctx context.Context, host, tokenHash string) err
 			return err
 		}
 	}
-	if host == a.HostID || !gone {
+	if host == a.HostID {
+		return &joinRefusal{"host id is taken by this auth server", fault.New(fault.AccessDenied,
+			"another service of this cluster already uses this data directory's host id; give this one another teleport.data_dir")}
+	}
+	if !gone {
 		return refuseJoin("host id is taken")
 	}
 	alive, err := a.hostAlive(ctx, host)

@@ -100,7 +100,7 @@ func TestHostIDsAreNotTakenOver(t *testing.T) {
 	_, err := w.join(w.token("db"), host, "Db")
 	wantKind(t, err, fault.AccessDenied, "")
 	_, err = w.join(w.token("db"), w.auth.HostID, "Db")
-	wantKind(t, err, fault.AccessDenied, "")
+	wantKind(t, err, fault.AccessDenied, "another service of this cluster already uses this data directory's host id; give this one another teleport.data_dir")
 	if n := w.events("instance.join", "host id is taken"); n != 2 {
 		t.Fatalf("%d refusals were recorded", n)
 	}

@@ -44,7 +44,7 @@ func (a *Authority) mayChangeUser(ctx context.Context, user *resource.User) erro
 	if c.user == nil {
 		return nil
 	}
-	if err := access.CheckUserGrant(c.access(), user); err != nil {
+	if err := access.CheckUserGrant(c.access(), c.user, user); err != nil {
 		return err
 	}
 	before := &resource.User{}

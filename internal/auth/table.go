@@ -78,6 +78,10 @@ var table = map[string]rule{
 	rpc.CertificateServiceRenewHostCertificateProcedure:          {hosts: members},
 
 	rpc.DatabaseServiceListDatabasesProcedure: {users: true},
+	// Whoever may change where a database is may have it checked: nothing is asked of it beyond a login.
+	rpc.DatabaseServiceCheckDatabaseProcedure: {needs: grants(resource.KindDatabase, verbUpdate), about: aboutCheck},
+	rpc.DatabaseServiceFollowChecksProcedure:  {hosts: agents},
+	rpc.DatabaseServiceReportCheckProcedure:   {hosts: agents},
 
 	rpc.AuditServiceSubmitEventsProcedure: {hosts: members},
 	rpc.AuditServiceSearchEventsProcedure: {needs: grants(resource.KindEvent, verbList, verbRead)},

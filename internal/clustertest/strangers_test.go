@@ -108,6 +108,29 @@ func TestUnknownDatabaseNamesLeadNowhere(t *testing.T) {
 	}
 }
 
+// TestACertificateOpensItsOwnDatabaseOnly shows the certificate of one database to another one.
+func TestACertificateOpensItsOwnDatabaseOnly(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{})
+	s.StartAgent(t, nil, s.database(t, "billing"))
+	works(t, s.session(t, "orders"))
+	works(t, s.session(t, "billing"))
+	login, err := databaseLogin(t, s.Cluster, s.alice, "orders", "postgres", "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := dialFrom(t, s.Proxy, "127.0.0.1")
+	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	client := tls.Client(conn, mtls.Named(route.ServerName("billing", clustertest.ClusterName), login.Trust.Pool(ca.HostCA), login.Certificate()))
+	if _, err := client.Write(startup(196608, "user\x00postgres\x00database\x00postgres\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(client)
+	if !bytes.Contains(answer, []byte("FATAL")) || !bytes.Contains(answer, []byte(`your certificate is for database "orders", not for "billing"`)) {
+		t.Fatalf("answered %q", answer)
+	}
+}
+
 func TestLoginCertificateOpensNoDatabase(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, clustertest.Options{})

@@ -22,6 +22,7 @@ type Request struct {
 	UserCertificate []byte // the user's verified certificate, PEM
 	DatabaseUser    string
 	DatabaseName    string // logical database; empty where the protocol has none
+	Check           string // id of the check that the credential is for, in place of a user's certificate; empty in sessions
 }
 
 // Credential is shown to a database. Its fields are shared and must not be changed.
@@ -133,7 +134,7 @@ func (s *SelfHosted) sign(ctx context.Context, req Request) (*Credential, time.T
 		return nil, time.Time{}, err
 	}
 	res, err := s.signer.SignDatabaseClientCertificate(ctx, &sallyportv1.SignDatabaseClientCertificateRequest{
-		PublicKey: public, DatabaseService: req.Database.GetName(), DatabaseUser: req.DatabaseUser, UserCertificate: req.UserCertificate,
+		PublicKey: public, DatabaseService: req.Database.GetName(), DatabaseUser: req.DatabaseUser, UserCertificate: req.UserCertificate, CheckId: req.Check,
 	})
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("getting a client certificate for the database: %w", err)

@@ -16,11 +16,19 @@ type Dispatch struct {
 // Credential implements Source. Databases of other clouds are refused: none of them trusts certificates of the
 // cluster, so they are shown none.
 func (d Dispatch) Credential(ctx context.Context, req Request) (*Credential, error) {
-	switch db := req.Database; {
+	source, err := d.of(req.Database)
+	if err != nil {
+		return nil, err
+	}
+	return source.Credential(ctx, req)
+}
+
+func (d Dispatch) of(db *resource.Database) (Source, error) {
+	switch {
 	case db.InAWS():
-		return d.AWS.Credential(ctx, req)
+		return d.AWS, nil
 	case db.Type() == resource.TypeSelfHosted || db.Type() == resource.TypeMongoAtlas:
-		return d.SelfHosted.Credential(ctx, req)
+		return d.SelfHosted, nil
 	default:
 		return nil, fault.New(fault.BadParameter, "database %q is of type %s, which this version cannot log in to", db.GetName(), db.Type())
 	}

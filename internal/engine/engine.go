@@ -26,3 +26,10 @@ type Canceller interface {
 	// Cancel cancels what the session of the key is running. It reports false when it knows no such key.
 	Cancel(ctx context.Context, key cancelkey.Key) bool
 }
+
+// Checker is an engine that can log in to a database without a client, to find out whether that works.
+type Checker interface {
+	// Check opens the probe, logs in, tells the probe what it found, and hangs up. It sends the database nothing
+	// beyond the login. It returns the first thing that went wrong, which it has told. The caller closes the probe.
+	Check(ctx context.Context, p *session.Probe) error
+}

@@ -51,6 +51,23 @@ func (d *Database) InAWS() bool {
 	return ok
 }
 
+// SameUser returns a function that compares two ways to write a user of the database, as endpoint.RoleUser.Same does. It is
+// nil where users are names of the database's own, which are written in one way.
+func (d *Database) SameUser() func(a, b string) (same, maybe bool) {
+	t, ok := d.Spec.awsType()
+	if !ok || t != endpoint.Redshift && !t.UsersAreRoles() {
+		return nil
+	}
+	who := endpoint.RoleUser{Type: t, Region: d.Spec.AWS.Region, Account: d.Spec.AWS.AccountID, AssumeRoleARN: d.Spec.AWS.AssumeRoleARN}
+	if e, err := d.AWSEndpoint(); err == nil && who.Region == "" {
+		who.Region = e.Region
+	}
+	if who.Account == "" {
+		who.Account = d.Status.AWS.AccountID
+	}
+	return who.Same
+}
+
 func (s *DatabaseSpec) awsType() (endpoint.Type, bool) {
 	if t, ok := s.writtenType(); ok {
 		return t, true

@@ -44,10 +44,13 @@ func New(key []byte) (*Sealer, error) {
 	return &Sealer{aead}, nil
 }
 
-// Open reads the root key from a file (base64, mode 0600), making file and key when there is none.
-// Created says that it did.
-func Open(path string) (s *Sealer, created bool, err error) {
+// Open reads the root key from a file (base64, mode 0600), making file and key when there is none and it
+// may: another key than the one that sealed the values opens none of them. Created says that it did.
+func Open(path string, mayMake bool) (s *Sealer, created bool, err error) {
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !mayMake {
+		return nil, false, fmt.Errorf("the key %s is missing, with which the store is sealed; put it back from a backup", path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		key := make([]byte, keySize)
 		if _, err := rand.Read(key); err != nil {

@@ -14,7 +14,7 @@ import (
 func TestSealedValueOpensOnlyWhereItBelongs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "keys", "root.key")
-	s, created, err := seal.Open(path)
+	s, created, err := seal.Open(path, true)
 	if err != nil || !created {
 		t.Fatalf("created %v, %v", created, err)
 	}
@@ -25,7 +25,7 @@ func TestSealedValueOpensOnlyWhereItBelongs(t *testing.T) {
 	if bytes.Contains(sealed, []byte("secret")) {
 		t.Fatal("sealed value shows the secret")
 	}
-	again, created, err := seal.Open(path)
+	again, created, err := seal.Open(path, true)
 	if err != nil || created {
 		t.Fatalf("created %v, %v", created, err)
 	}
@@ -48,16 +48,34 @@ func TestSealedValueOpensOnlyWhereItBelongs(t *testing.T) {
 	}
 }
 
+func TestALostRootKeyIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "root.key")
+	_, created, err := seal.Open(path, false)
+	if err == nil || created || !strings.Contains(err.Error(), path+" is missing") {
+		t.Fatalf("created %v, %v", created, err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("a key was made: %v", err)
+	}
+	if _, created, err = seal.Open(path, true); err != nil || !created {
+		t.Fatalf("created %v, %v", created, err)
+	}
+	if _, created, err = seal.Open(path, false); err != nil || created {
+		t.Fatalf("created %v, %v", created, err)
+	}
+}
+
 func TestRootKeyMustBePrivate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "root.key")
-	if _, _, err := seal.Open(path); err != nil {
+	if _, _, err := seal.Open(path, true); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := seal.Open(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, _, err := seal.Open(path, true); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Fatalf("got %v", err)
 	}
 }

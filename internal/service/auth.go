@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -56,8 +59,18 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	if err != nil {
 		return err
 	}
+	dir := d.cfg.Storage.Path
+	if dir == "" {
+		dir = filepath.Join(d.cfg.DataDir, "backend")
+	}
+	storePath := filepath.Join(dir, "sqlite.db")
+	_, err = os.Stat(storePath)
+	newStore := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !newStore {
+		return fmt.Errorf("looking for the store: %w", err)
+	}
 	rootKey := filepath.Join(d.cfg.DataDir, "keys", "root.key")
-	sealer, created, err := seal.Open(rootKey)
+	sealer, created, err := seal.Open(rootKey, newStore)
 	if err != nil {
 		return err
 	}
@@ -66,11 +79,7 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	} else {
 		logger.Info("secrets in the store are sealed with a key in a file", "path", rootKey)
 	}
-	dir := d.cfg.Storage.Path
-	if dir == "" {
-		dir = filepath.Join(d.cfg.DataDir, "backend")
-	}
-	state, err := sqlite.Open(ctx, filepath.Join(dir, "sqlite.db"), d.cfg.Storage.Sync, d.now)
+	state, err := sqlite.Open(ctx, storePath, d.cfg.Storage.Sync, d.now)
 	if err != nil {
 		return err
 	}

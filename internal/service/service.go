@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
 	"sallyport/internal/authapi"
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/guard"
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
@@ -239,8 +241,12 @@ func (d *daemon) newAgent() error {
 		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: d.cloud.login},
 		Dial:        dialer.DialContext,
 		DialAWS:     guard.Dialer(dialer).DialContext,
-		Describer:   d.cloud.metadata,
-		Logger:      d.logger.With("component", "db"), Now: d.now,
+		Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+		AllowAWS:  endpoint.DialAllowed,
+		Describer: d.cloud.metadata,
+		Logger:    d.logger.With("component", "db"), Now: d.now,
 	}
 	if d.looks = d.agentsOwnLooks(); d.looks != nil {
 		cfg.Found = d.looks

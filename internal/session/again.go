@@ -9,12 +9,12 @@ import (
 // that the protocol wants on a connection of its own. Address, account and TLS settings are those of the
 // first one. The caller closes its Conn. Safe for concurrent use once Open has returned.
 func (s *Session) DialAgain(ctx context.Context) (*Upstream, error) {
-	if s.tls == nil {
+	if s.way.tls == nil {
 		return nil, errors.New("the session has not reached its database")
 	}
-	conn, err := s.dial(ctx)
+	conn, err := s.way.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Upstream{Conn: conn, User: s.account, session: s, tls: s.tls}, nil
+	return &Upstream{Conn: conn, User: s.way.account, way: &s.way}, nil
 }

@@ -2,20 +2,14 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
-	"strings"
-	"time"
 
 	"sallyport/internal/access"
 	"sallyport/internal/audit"
 	"sallyport/internal/cred"
 	"sallyport/internal/fault"
-	"sallyport/internal/resource"
 )
-
-const dialTimeout = 10 * time.Second
 
 // Want is what a client asked for in its protocol.
 type Want struct {
@@ -32,8 +26,7 @@ type Upstream struct {
 	User     string   // account name to send
 	Password string   // empty when the database wants none; only for a connection that TLS has verified
 	Token    bool     // the password is to be sent as it is or not at all
-	session  *Session
-	tls      *tls.Config
+	way      *way
 	advice   func(cred.Refusal) string
 }
 
@@ -134,63 +127,19 @@ func (s *Session) recordStart(ctx context.Context, start *audit.DatabaseSessionS
 
 // connect gets the credential and dials.
 func (s *Session) connect(ctx context.Context, want Want) (*Upstream, error) {
-	db := s.cfg.Database
 	credential, err := s.cfg.Credentials.Credential(ctx, cred.Request{
-		Database: db, User: s.cfg.Identity.Name, UserCertificate: s.cfg.UserCertificate, DatabaseUser: want.User, DatabaseName: want.Name,
+		Database: s.cfg.Database, User: s.cfg.Identity.Name, UserCertificate: s.cfg.UserCertificate, DatabaseUser: want.User, DatabaseName: want.Name,
 	})
 	if err != nil {
 		return nil, fault.Wrap(fault.ConnectionProblem, err, "the agent could not get a credential for the database: %s", fault.Message(err))
 	}
-	if credential.Password != "" && db.Spec.TLS.Mode == resource.TLSInsecure {
-		return nil, fault.New(fault.BadParameter, "database %q has tls.mode insecure, and a password is sent only to a database whose certificate was verified; set tls.mode to verify-full", db.GetName())
+	if err := s.way.use(credential); err != nil {
+		return nil, err
 	}
-	s.address, s.authorities = credential.Address, credential.AuthoritiesFrom
-	if s.address == "" {
-		s.address = db.Spec.URI
-	}
-	config, err := tlsConfig(db, s.address, credential)
+	conn, err := s.way.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := s.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.upstream, s.tls, s.account = conn, config, credential.User
-	return &Upstream{
-		Conn: conn, User: credential.User, Password: credential.Password, Token: credential.Token, session: s, tls: config, advice: credential.Advice,
-	}, nil
-}
-
-func (s *Session) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, err := s.cfg.Dial(ctx, "tcp", s.address)
-	if err != nil {
-		return nil, s.explainDial(err)
-	}
-	return conn, nil
-}
-
-func (s *Session) explainDial(err error) error {
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return err
-	}
-	if !s.cfg.Database.InAWS() {
-		return fault.Wrap(fault.ConnectionProblem, err, "the database at %s cannot be reached from the agent: %s; check that it runs and that a firewall lets the agent in", s.address, dialReason(err))
-	}
-	where := ""
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil {
-		where = " (" + op.Addr.String() + ")"
-	}
-	return fault.Wrap(fault.ConnectionProblem, err,
-		"the database at %s%s cannot be reached from the agent: %s; check that its security group lets the agent in, and that there is a route to its subnets: nc -zv %s",
-		s.address, where, dialReason(err), strings.Replace(s.address, ":", " ", 1))
-}
-
-func dialReason(err error) string {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		return op.Err.Error()
-	}
-	return err.Error()
+	s.upstream = conn
+	return s.way.upstream(conn, credential), nil
 }

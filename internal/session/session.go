@@ -4,7 +4,6 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -67,11 +66,7 @@ type Session struct {
 	opened   bool // by the goroutine that serves
 	started  time.Time
 	upstream net.Conn
-	tls      *tls.Config // of the connection to the database; nil until it was dialled
-	account  string      // in the database
-	address  string      // that is dialled
-	// authorities says in words where the accepted ones are from; may be empty
-	authorities string
+	way      way
 
 	statements   atomic.Int64
 	sent         atomic.Int64 // to the client, bytes
@@ -96,7 +91,7 @@ func New(cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{cfg: cfg, chain: chain}
+	s := &Session{cfg: cfg, chain: chain, way: way{database: db, dialer: cfg.Dial}}
 	s.Active()
 	return s, nil
 }

@@ -52,9 +52,16 @@ func tlsConfig(db *resource.Database, address string, credential *cred.Credentia
 // StartTLS does the TLS handshake on the connection, which both sides must have agreed on already. What
 // goes wrong comes back in words to act on.
 func (u *Upstream) StartTLS(ctx context.Context) (*tls.Conn, error) {
-	conn := tls.Client(u.Conn, u.tls)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, u.session.explainTLS(err)
+	conn := tls.Client(u.Conn, u.way.tls)
+	err := conn.HandshakeContext(ctx)
+	if err != nil {
+		err = u.way.explainTLS(err)
+	}
+	if u.way.shaken != nil {
+		u.way.shaken(conn, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return conn, nil
 }
@@ -63,22 +70,22 @@ func (u *Upstream) StartTLS(ctx context.Context) (*tls.Conn, error) {
 // against our certificate: since TLS 1.3 that comes after the handshake. Other errors come back as they are.
 func (u *Upstream) Explain(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
-		return u.session.explainTLS(err)
+		return u.way.explainTLS(err)
 	}
 	return err
 }
 
-func (s *Session) explainTLS(err error) error {
-	name := s.cfg.Database.GetName()
+func (w *way) explainTLS(err error) error {
+	name := w.database.GetName()
 	text := err.Error()
 	hostname, isHostname := errors.AsType[x509.HostnameError](err)
-	switch db := s.cfg.Database; {
+	switch db := w.database; {
 	case strings.Contains(text, "legacy Common Name") && db.InAWS():
 		return fault.Wrap(fault.ConnectionProblem, err, "x509: certificate relies on legacy Common Name field, use SANs instead: the certificate of database %q is from before July 2020; rotate it to a current authority, in the AWS console under \"Certificate authority\" of the instance", name)
 	case errors.As(err, new(x509.UnknownAuthorityError)) && db.InAWS():
 		from := "the authorities in tls.ca_cert"
-		if s.authorities != "" {
-			from = s.authorities
+		if w.authorities != "" {
+			from = w.authorities
 		}
 		return fault.Wrap(fault.ConnectionProblem, err, "Database service cannot validate database's certificate: x509: certificate signed by unknown authority: it is from none of %s; give a newer bundle in tls.ca_cert_file of database %q, and check that nothing between agent and database ends TLS", from, name)
 	case strings.Contains(text, "legacy Common Name"):

@@ -36,7 +36,7 @@ func (t Table) Write(out io.Writer) error {
 		cells := make([]string, len(t.Header))
 		for i := range cells {
 			if i < len(row) {
-				cells[i] = cell(row[i])
+				cells[i] = Line(row[i])
 			}
 		}
 		rows = append(rows, cells)

@@ -34,8 +34,8 @@ func disturbs(r rune) bool {
 	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r)
 }
 
-// cell returns the text for one line of a table.
-func cell(text string) string {
+// Line is Clean for one line: line ends and tabs become spaces.
+func Line(text string) string {
 	return strings.Join(strings.FieldsFunc(Clean(text), func(r rune) bool { return r == '\n' || r == '\t' }), " ")
 }
 

@@ -472,8 +472,10 @@ type SignDatabaseClientCertificateRequest struct {
 	DatabaseUser    string                 `protobuf:"bytes,3,opt,name=database_user,json=databaseUser,proto3" json:"database_user,omitempty"`
 	// The verified certificate of the user whose session it is, PEM.
 	UserCertificate []byte `protobuf:"bytes,4,opt,name=user_certificate,json=userCertificate,proto3" json:"user_certificate,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The check that the agent is making, in place of a user's session.
+	CheckId       string `protobuf:"bytes,5,opt,name=check_id,json=checkId,proto3" json:"check_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignDatabaseClientCertificateRequest) Reset() {
@@ -532,6 +534,13 @@ func (x *SignDatabaseClientCertificateRequest) GetUserCertificate() []byte {
 		return x.UserCertificate
 	}
 	return nil
+}
+
+func (x *SignDatabaseClientCertificateRequest) GetCheckId() string {
+	if x != nil {
+		return x.CheckId
+	}
+	return ""
 }
 
 type SignDatabaseClientCertificateResponse struct {
@@ -914,13 +923,14 @@ const file_sallyport_v1_certificate_proto_rawDesc = "" +
 	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"x\n" +
 	"%SignDatabaseServerCertificateResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12-\n" +
-	"\x12client_authorities\x18\x02 \x03(\fR\x11clientAuthorities\"\xc0\x01\n" +
+	"\x12client_authorities\x18\x02 \x03(\fR\x11clientAuthorities\"\xdb\x01\n" +
 	"$SignDatabaseClientCertificateRequest\x12\x1d\n" +
 	"\n" +
 	"public_key\x18\x01 \x01(\fR\tpublicKey\x12)\n" +
 	"\x10database_service\x18\x02 \x01(\tR\x0fdatabaseService\x12#\n" +
 	"\rdatabase_user\x18\x03 \x01(\tR\fdatabaseUser\x12)\n" +
-	"\x10user_certificate\x18\x04 \x01(\fR\x0fuserCertificate\"\xae\x01\n" +
+	"\x10user_certificate\x18\x04 \x01(\fR\x0fuserCertificate\x12\x19\n" +
+	"\bcheck_id\x18\x05 \x01(\tR\acheckId\"\xae\x01\n" +
 	"%SignDatabaseClientCertificateResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12-\n" +
 	"\x12server_authorities\x18\x02 \x03(\fR\x11serverAuthorities\x124\n" +

@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type CheckStep_Result int32
+
+const (
+	CheckStep_RESULT_UNSPECIFIED CheckStep_Result = 0
+	CheckStep_RESULT_PASSED      CheckStep_Result = 1
+	// It works, and something about it asks for attention.
+	CheckStep_RESULT_DOUBTFUL CheckStep_Result = 2
+	CheckStep_RESULT_FAILED   CheckStep_Result = 3
+)
+
+// Enum value maps for CheckStep_Result.
+var (
+	CheckStep_Result_name = map[int32]string{
+		0: "RESULT_UNSPECIFIED",
+		1: "RESULT_PASSED",
+		2: "RESULT_DOUBTFUL",
+		3: "RESULT_FAILED",
+	}
+	CheckStep_Result_value = map[string]int32{
+		"RESULT_UNSPECIFIED": 0,
+		"RESULT_PASSED":      1,
+		"RESULT_DOUBTFUL":    2,
+		"RESULT_FAILED":      3,
+	}
+)
+
+func (x CheckStep_Result) Enum() *CheckStep_Result {
+	p := new(CheckStep_Result)
+	*p = x
+	return p
+}
+
+func (x CheckStep_Result) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CheckStep_Result) Descriptor() protoreflect.EnumDescriptor {
+	return file_sallyport_v1_database_proto_enumTypes[0].Descriptor()
+}
+
+func (CheckStep_Result) Type() protoreflect.EnumType {
+	return &file_sallyport_v1_database_proto_enumTypes[0]
+}
+
+func (x CheckStep_Result) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CheckStep_Result.Descriptor instead.
+func (CheckStep_Result) EnumDescriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{5, 0}
+}
+
 type ListDatabasesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty means all that may be seen.
@@ -189,6 +242,436 @@ func (x *ListDatabasesResponse) GetDatabases() []*VisibleDatabase {
 	return nil
 }
 
+type CheckDatabaseRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	DatabaseUser string                 `protobuf:"bytes,2,opt,name=database_user,json=databaseUser,proto3" json:"database_user,omitempty"`
+	// Empty for the engine's choice of a logical database that is always there.
+	DatabaseName string `protobuf:"bytes,3,opt,name=database_name,json=databaseName,proto3" json:"database_name,omitempty"`
+	// Host id or host name of the agent that is to check; empty for any that serves the database.
+	Agent         string `protobuf:"bytes,4,opt,name=agent,proto3" json:"agent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckDatabaseRequest) Reset() {
+	*x = CheckDatabaseRequest{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckDatabaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckDatabaseRequest) ProtoMessage() {}
+
+func (x *CheckDatabaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckDatabaseRequest.ProtoReflect.Descriptor instead.
+func (*CheckDatabaseRequest) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CheckDatabaseRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckDatabaseRequest) GetDatabaseUser() string {
+	if x != nil {
+		return x.DatabaseUser
+	}
+	return ""
+}
+
+func (x *CheckDatabaseRequest) GetDatabaseName() string {
+	if x != nil {
+		return x.DatabaseName
+	}
+	return ""
+}
+
+func (x *CheckDatabaseRequest) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+type CheckDatabaseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order in which they were walked.
+	Steps         []*CheckStep `protobuf:"bytes,1,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckDatabaseResponse) Reset() {
+	*x = CheckDatabaseResponse{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckDatabaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckDatabaseResponse) ProtoMessage() {}
+
+func (x *CheckDatabaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckDatabaseResponse.ProtoReflect.Descriptor instead.
+func (*CheckDatabaseResponse) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CheckDatabaseResponse) GetSteps() []*CheckStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+type CheckStep struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Result CheckStep_Result       `protobuf:"varint,2,opt,name=result,proto3,enum=sallyport.v1.CheckStep_Result" json:"result,omitempty"`
+	// What was found; of a failed step, why it failed and what to do.
+	Detail string `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	// What to do, where the detail does not say it.
+	Advice        string `protobuf:"bytes,4,opt,name=advice,proto3" json:"advice,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckStep) Reset() {
+	*x = CheckStep{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckStep) ProtoMessage() {}
+
+func (x *CheckStep) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckStep.ProtoReflect.Descriptor instead.
+func (*CheckStep) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CheckStep) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckStep) GetResult() CheckStep_Result {
+	if x != nil {
+		return x.Result
+	}
+	return CheckStep_RESULT_UNSPECIFIED
+}
+
+func (x *CheckStep) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *CheckStep) GetAdvice() string {
+	if x != nil {
+		return x.Advice
+	}
+	return ""
+}
+
+type FollowChecksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowChecksRequest) Reset() {
+	*x = FollowChecksRequest{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowChecksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowChecksRequest) ProtoMessage() {}
+
+func (x *FollowChecksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowChecksRequest.ProtoReflect.Descriptor instead.
+func (*FollowChecksRequest) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{6}
+}
+
+type FollowChecksResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         *DatabaseCheck         `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowChecksResponse) Reset() {
+	*x = FollowChecksResponse{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowChecksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowChecksResponse) ProtoMessage() {}
+
+func (x *FollowChecksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowChecksResponse.ProtoReflect.Descriptor instead.
+func (*FollowChecksResponse) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FollowChecksResponse) GetCheck() *DatabaseCheck {
+	if x != nil {
+		return x.Check
+	}
+	return nil
+}
+
+type DatabaseCheck struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	DatabaseService string                 `protobuf:"bytes,2,opt,name=database_service,json=databaseService,proto3" json:"database_service,omitempty"`
+	DatabaseUser    string                 `protobuf:"bytes,3,opt,name=database_user,json=databaseUser,proto3" json:"database_user,omitempty"`
+	DatabaseName    string                 `protobuf:"bytes,4,opt,name=database_name,json=databaseName,proto3" json:"database_name,omitempty"`
+	// The name of who wants to know.
+	User          string `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DatabaseCheck) Reset() {
+	*x = DatabaseCheck{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DatabaseCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DatabaseCheck) ProtoMessage() {}
+
+func (x *DatabaseCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DatabaseCheck.ProtoReflect.Descriptor instead.
+func (*DatabaseCheck) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DatabaseCheck) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DatabaseCheck) GetDatabaseService() string {
+	if x != nil {
+		return x.DatabaseService
+	}
+	return ""
+}
+
+func (x *DatabaseCheck) GetDatabaseUser() string {
+	if x != nil {
+		return x.DatabaseUser
+	}
+	return ""
+}
+
+func (x *DatabaseCheck) GetDatabaseName() string {
+	if x != nil {
+		return x.DatabaseName
+	}
+	return ""
+}
+
+func (x *DatabaseCheck) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+type ReportCheckRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CheckId       string                 `protobuf:"bytes,1,opt,name=check_id,json=checkId,proto3" json:"check_id,omitempty"`
+	Steps         []*CheckStep           `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportCheckRequest) Reset() {
+	*x = ReportCheckRequest{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportCheckRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportCheckRequest) ProtoMessage() {}
+
+func (x *ReportCheckRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportCheckRequest.ProtoReflect.Descriptor instead.
+func (*ReportCheckRequest) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReportCheckRequest) GetCheckId() string {
+	if x != nil {
+		return x.CheckId
+	}
+	return ""
+}
+
+func (x *ReportCheckRequest) GetSteps() []*CheckStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+type ReportCheckResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportCheckResponse) Reset() {
+	*x = ReportCheckResponse{}
+	mi := &file_sallyport_v1_database_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportCheckResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportCheckResponse) ProtoMessage() {}
+
+func (x *ReportCheckResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_database_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportCheckResponse.ProtoReflect.Descriptor instead.
+func (*ReportCheckResponse) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_database_proto_rawDescGZIP(), []int{10}
+}
+
 var File_sallyport_v1_database_proto protoreflect.FileDescriptor
 
 const file_sallyport_v1_database_proto_rawDesc = "" +
@@ -203,9 +686,42 @@ const file_sallyport_v1_database_proto_rawDesc = "" +
 	"\rallowed_names\x18\x04 \x03(\tR\fallowedNames\x12!\n" +
 	"\fdenied_names\x18\x05 \x03(\tR\vdeniedNames\"T\n" +
 	"\x15ListDatabasesResponse\x12;\n" +
-	"\tdatabases\x18\x01 \x03(\v2\x1d.sallyport.v1.VisibleDatabaseR\tdatabases2k\n" +
+	"\tdatabases\x18\x01 \x03(\v2\x1d.sallyport.v1.VisibleDatabaseR\tdatabases\"\x8a\x01\n" +
+	"\x14CheckDatabaseRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
+	"\rdatabase_user\x18\x02 \x01(\tR\fdatabaseUser\x12#\n" +
+	"\rdatabase_name\x18\x03 \x01(\tR\fdatabaseName\x12\x14\n" +
+	"\x05agent\x18\x04 \x01(\tR\x05agent\"F\n" +
+	"\x15CheckDatabaseResponse\x12-\n" +
+	"\x05steps\x18\x01 \x03(\v2\x17.sallyport.v1.CheckStepR\x05steps\"\xe4\x01\n" +
+	"\tCheckStep\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
+	"\x06result\x18\x02 \x01(\x0e2\x1e.sallyport.v1.CheckStep.ResultR\x06result\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x16\n" +
+	"\x06advice\x18\x04 \x01(\tR\x06advice\"[\n" +
+	"\x06Result\x12\x16\n" +
+	"\x12RESULT_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rRESULT_PASSED\x10\x01\x12\x13\n" +
+	"\x0fRESULT_DOUBTFUL\x10\x02\x12\x11\n" +
+	"\rRESULT_FAILED\x10\x03\"\x15\n" +
+	"\x13FollowChecksRequest\"I\n" +
+	"\x14FollowChecksResponse\x121\n" +
+	"\x05check\x18\x01 \x01(\v2\x1b.sallyport.v1.DatabaseCheckR\x05check\"\xa8\x01\n" +
+	"\rDatabaseCheck\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
+	"\x10database_service\x18\x02 \x01(\tR\x0fdatabaseService\x12#\n" +
+	"\rdatabase_user\x18\x03 \x01(\tR\fdatabaseUser\x12#\n" +
+	"\rdatabase_name\x18\x04 \x01(\tR\fdatabaseName\x12\x12\n" +
+	"\x04user\x18\x05 \x01(\tR\x04user\"^\n" +
+	"\x12ReportCheckRequest\x12\x19\n" +
+	"\bcheck_id\x18\x01 \x01(\tR\acheckId\x12-\n" +
+	"\x05steps\x18\x02 \x03(\v2\x17.sallyport.v1.CheckStepR\x05steps\"\x15\n" +
+	"\x13ReportCheckResponse2\xf2\x02\n" +
 	"\x0fDatabaseService\x12X\n" +
-	"\rListDatabases\x12\".sallyport.v1.ListDatabasesRequest\x1a#.sallyport.v1.ListDatabasesResponseB(Z&sallyport/internal/authapi/sallyportv1b\x06proto3"
+	"\rListDatabases\x12\".sallyport.v1.ListDatabasesRequest\x1a#.sallyport.v1.ListDatabasesResponse\x12X\n" +
+	"\rCheckDatabase\x12\".sallyport.v1.CheckDatabaseRequest\x1a#.sallyport.v1.CheckDatabaseResponse\x12W\n" +
+	"\fFollowChecks\x12!.sallyport.v1.FollowChecksRequest\x1a\".sallyport.v1.FollowChecksResponse0\x01\x12R\n" +
+	"\vReportCheck\x12 .sallyport.v1.ReportCheckRequest\x1a!.sallyport.v1.ReportCheckResponseB(Z&sallyport/internal/authapi/sallyportv1b\x06proto3"
 
 var (
 	file_sallyport_v1_database_proto_rawDescOnce sync.Once
@@ -219,21 +735,41 @@ func file_sallyport_v1_database_proto_rawDescGZIP() []byte {
 	return file_sallyport_v1_database_proto_rawDescData
 }
 
-var file_sallyport_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_sallyport_v1_database_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_sallyport_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_sallyport_v1_database_proto_goTypes = []any{
-	(*ListDatabasesRequest)(nil),  // 0: sallyport.v1.ListDatabasesRequest
-	(*VisibleDatabase)(nil),       // 1: sallyport.v1.VisibleDatabase
-	(*ListDatabasesResponse)(nil), // 2: sallyport.v1.ListDatabasesResponse
+	(CheckStep_Result)(0),         // 0: sallyport.v1.CheckStep.Result
+	(*ListDatabasesRequest)(nil),  // 1: sallyport.v1.ListDatabasesRequest
+	(*VisibleDatabase)(nil),       // 2: sallyport.v1.VisibleDatabase
+	(*ListDatabasesResponse)(nil), // 3: sallyport.v1.ListDatabasesResponse
+	(*CheckDatabaseRequest)(nil),  // 4: sallyport.v1.CheckDatabaseRequest
+	(*CheckDatabaseResponse)(nil), // 5: sallyport.v1.CheckDatabaseResponse
+	(*CheckStep)(nil),             // 6: sallyport.v1.CheckStep
+	(*FollowChecksRequest)(nil),   // 7: sallyport.v1.FollowChecksRequest
+	(*FollowChecksResponse)(nil),  // 8: sallyport.v1.FollowChecksResponse
+	(*DatabaseCheck)(nil),         // 9: sallyport.v1.DatabaseCheck
+	(*ReportCheckRequest)(nil),    // 10: sallyport.v1.ReportCheckRequest
+	(*ReportCheckResponse)(nil),   // 11: sallyport.v1.ReportCheckResponse
 }
 var file_sallyport_v1_database_proto_depIdxs = []int32{
-	1, // 0: sallyport.v1.ListDatabasesResponse.databases:type_name -> sallyport.v1.VisibleDatabase
-	0, // 1: sallyport.v1.DatabaseService.ListDatabases:input_type -> sallyport.v1.ListDatabasesRequest
-	2, // 2: sallyport.v1.DatabaseService.ListDatabases:output_type -> sallyport.v1.ListDatabasesResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2,  // 0: sallyport.v1.ListDatabasesResponse.databases:type_name -> sallyport.v1.VisibleDatabase
+	6,  // 1: sallyport.v1.CheckDatabaseResponse.steps:type_name -> sallyport.v1.CheckStep
+	0,  // 2: sallyport.v1.CheckStep.result:type_name -> sallyport.v1.CheckStep.Result
+	9,  // 3: sallyport.v1.FollowChecksResponse.check:type_name -> sallyport.v1.DatabaseCheck
+	6,  // 4: sallyport.v1.ReportCheckRequest.steps:type_name -> sallyport.v1.CheckStep
+	1,  // 5: sallyport.v1.DatabaseService.ListDatabases:input_type -> sallyport.v1.ListDatabasesRequest
+	4,  // 6: sallyport.v1.DatabaseService.CheckDatabase:input_type -> sallyport.v1.CheckDatabaseRequest
+	7,  // 7: sallyport.v1.DatabaseService.FollowChecks:input_type -> sallyport.v1.FollowChecksRequest
+	10, // 8: sallyport.v1.DatabaseService.ReportCheck:input_type -> sallyport.v1.ReportCheckRequest
+	3,  // 9: sallyport.v1.DatabaseService.ListDatabases:output_type -> sallyport.v1.ListDatabasesResponse
+	5,  // 10: sallyport.v1.DatabaseService.CheckDatabase:output_type -> sallyport.v1.CheckDatabaseResponse
+	8,  // 11: sallyport.v1.DatabaseService.FollowChecks:output_type -> sallyport.v1.FollowChecksResponse
+	11, // 12: sallyport.v1.DatabaseService.ReportCheck:output_type -> sallyport.v1.ReportCheckResponse
+	9,  // [9:13] is the sub-list for method output_type
+	5,  // [5:9] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_sallyport_v1_database_proto_init() }
@@ -246,13 +782,14 @@ func file_sallyport_v1_database_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sallyport_v1_database_proto_rawDesc), len(file_sallyport_v1_database_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   3,
+			NumEnums:      1,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_sallyport_v1_database_proto_goTypes,
 		DependencyIndexes: file_sallyport_v1_database_proto_depIdxs,
+		EnumInfos:         file_sallyport_v1_database_proto_enumTypes,
 		MessageInfos:      file_sallyport_v1_database_proto_msgTypes,
 	}.Build()
 	File_sallyport_v1_database_proto = out.File

@@ -168,17 +168,34 @@ func (u RoleUser) account() (string, error) {
 	}
 }
 
-// Names returns every way to write the database user: for a role its ARN, role/name and, where that
-// means the role too, the bare name. Rules that allow or deny one of them mean all.
-func (u RoleUser) Names(user string) []string {
-	role, isRole, err := u.Resolve(user)
-	if err != nil || !isRole {
-		return []string{user}
+// Same compares two ways to write a database user. Same is that both mean one role for sure, as its ARN, role/name and,
+// where that means the role too, the bare name do. Maybe is that they mean one role unless it is one of another account,
+// which cannot be told because the database's is not known: rules that deny must then take it for the same, and rules
+// that allow must not.
+func (u RoleUser) Same(a, b string) (same, maybe bool) {
+	if a == b {
+		return true, true
 	}
-	short := strings.TrimPrefix(role.Path, "/") + role.Name
-	names := []string{role.String(), "role/" + short}
-	if u.Type != Redshift {
-		names = append(names, short)
+	x, isX, errX := u.Resolve(a)
+	y, isY, errY := u.Resolve(b)
+	if !isX || !isY {
+		return false, false
 	}
-	return names
+	if errX == nil && errY == nil {
+		return x == y, x == y
+	}
+	if errX != nil && !errors.Is(errX, ErrNoAccount) || errY != nil && !errors.Is(errY, ErrNoAccount) {
+		return false, false
+	}
+	maybe = shortOf(a, x) == shortOf(b, y)
+	return maybe && errX != nil && errY != nil, maybe
+}
+
+// shortOf returns path and name of the role that a user stands for, which is the zero Role if it was written without its
+// account and that is not known.
+func shortOf(user string, role Role) string {
+	if role != (Role{}) {
+		return strings.TrimPrefix(role.Path, "/") + role.Name
+	}
+	return strings.TrimPrefix(user, "role/")
 }

@@ -2,7 +2,6 @@ package endpoint_test
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -91,20 +90,41 @@ func TestDatabaseUsersThatAreRoles(t *testing.T) {
 	}
 }
 
-func TestEveryWayToWriteARole(t *testing.T) {
+func TestWaysToWriteARole(t *testing.T) {
 	t.Parallel()
-	u := endpoint.RoleUser{Type: endpoint.DocumentDB, Region: "us-east-1", Account: "123456789012"}
-	all := []string{"arn:aws:iam::123456789012:role/team/reader", "role/team/reader", "team/reader"}
-	for _, user := range all {
-		if got := u.Names(user); !slices.Equal(got, all) {
-			t.Errorf("Names(%q) = %q, want %q", user, got, all)
+	known := endpoint.RoleUser{Type: endpoint.DocumentDB, Region: "us-east-1", Account: "123456789012"}
+	unknown := endpoint.RoleUser{Type: endpoint.DocumentDB, Region: "us-east-1"}
+	redshift, redshiftUnknown, rds := known, unknown, known
+	redshift.Type, redshiftUnknown.Type, rds.Type = endpoint.Redshift, endpoint.Redshift, endpoint.RDS
+	const arn, other = "arn:aws:iam::123456789012:role/team/reader", "arn:aws:iam::210987654321:role/team/reader"
+	for name, c := range map[string]struct {
+		who         endpoint.RoleUser
+		a, b        string
+		same, maybe bool
+	}{
+		"the same words":                             {rds, "reader", "reader", true, true},
+		"the ARN and the bare name":                  {known, arn, "team/reader", true, true},
+		"the ARN and role/":                          {known, arn, "role/team/reader", true, true},
+		"role/ and the bare name":                    {known, "role/team/reader", "team/reader", true, true},
+		"another path":                               {known, arn, "reader", false, false},
+		"another name":                               {known, arn, "team/writer", false, false},
+		"another account":                            {known, other, "team/reader", false, false},
+		"ARNs of two accounts":                       {unknown, arn, other, false, false},
+		"Redshift: a bare name is no role":           {redshift, arn, "team/reader", false, false},
+		"Redshift: role/ is one":                     {redshift, arn, "role/team/reader", true, true},
+		"RDS: users are names of the database's own": {rds, arn, "team/reader", false, false},
+		"no account known: it may be another's":      {unknown, arn, "team/reader", false, true},
+		"no account known: role/ may be too":         {unknown, other, "role/team/reader", false, true},
+		"no account known: another name":             {unknown, arn, "team/writer", false, false},
+		"no account known: both without":             {unknown, "role/team/reader", "team/reader", true, true},
+		"no account known: Redshift's bare name":     {redshiftUnknown, arn, "team/reader", false, false},
+		"a name that no role can have":               {known, "read er", arn, false, false},
+		"any account's":                              {known, "*", arn, false, false},
+	} {
+		for _, pair := range [][2]string{{c.a, c.b}, {c.b, c.a}} {
+			if same, maybe := c.who.Same(pair[0], pair[1]); same != c.same || maybe != c.maybe {
+				t.Errorf("%s: Same(%q, %q) = %t, %t", name, pair[0], pair[1], same, maybe)
+			}
 		}
-	}
-	u.Type = endpoint.Redshift
-	if got := u.Names("role/team/reader"); !slices.Equal(got, all[:2]) {
-		t.Errorf("for Redshift, where a bare name is another user: %q", got)
-	}
-	if got := u.Names("reader"); !slices.Equal(got, []string{"reader"}) {
-		t.Errorf("a user of the database itself: %q", got)
 	}
 }

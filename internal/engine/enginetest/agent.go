@@ -188,7 +188,7 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 		Decide: func(target access.Target) access.Decision {
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
 		},
-		Options: a.cfg.Options, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
+		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
 		ClientAddr: client.String(), LocalAddr: local.String(),
 		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: time.Now, End: v.end,
 	}

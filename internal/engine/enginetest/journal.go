@@ -16,6 +16,9 @@ type Journal struct {
 	fail  error    // guarded by mu
 	deaf  bool     // guarded by mu
 	burst bool     // guarded by mu
+
+	synced   spool.Pos // guarded by mu
+	failSync error     // guarded by mu
 }
 
 // Append implements session.Journal.
@@ -37,7 +40,29 @@ func (j *Journal) Append(line []byte) (spool.Pos, error) {
 }
 
 // Sync implements session.Journal.
-func (j *Journal) Sync(ctx context.Context, _ spool.Pos) error { return ctx.Err() }
+func (j *Journal) Sync(ctx context.Context, upTo spool.Pos) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.failSync != nil {
+		return j.failSync
+	}
+	j.synced = max(j.synced, upTo)
+	return ctx.Err()
+}
+
+// Synced returns how many events would survive the loss of power.
+func (j *Journal) Synced() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int(j.synced)
+}
+
+// FailSync makes events kept, and none durable, as a broken disk would.
+func (j *Journal) FailSync(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failSync = err
+}
 
 // Fail makes all that follows fail, as a full disk would.
 func (j *Journal) Fail(err error) {

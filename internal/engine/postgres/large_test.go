@@ -93,7 +93,7 @@ func TestAMessageOverTheLimitThatBreaksOff(t *testing.T) {
 // TestALargeStatementTakesLittleMoreThanItself counts all that is allocated while one is on its way, also when
 // every character of it has to be escaped in the record. It runs alone: the count is the whole process's.
 func TestALargeStatementTakesLittleMoreThanItself(t *testing.T) {
-	const size = 60 << 20
+	const size = 16 << 20
 	for name, text := range map[string]string{"plain": "x", "escaped": "\x01", "not UTF-8": "\xff"} {
 		t.Run(name, func(t *testing.T) {
 			read := make(chan struct{})

@@ -34,7 +34,7 @@ func TestTrace(t *testing.T) {
 	if err := agent.Visit(t, 0).Wait(t); err != nil {
 		t.Fatal(err)
 	}
-	small.Stop()
+	small.Finish() // the last message may be on its way still
 	var got strings.Builder
 	fmt.Fprintf(&got, "client and engine\n%s\nengine and database\n%s\nrecorded\n", client.String(), server.String())
 	for _, event := range agent.Visit(t, 0).Journal.Events() {

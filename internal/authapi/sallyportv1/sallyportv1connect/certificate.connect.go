@@ -65,7 +65,7 @@ type CertificateServiceClient interface {
 	SignUserCertificate(context.Context, *sallyportv1.SignUserCertificateRequest) (*sallyportv1.SignUserCertificateResponse, error)
 	// SignDatabaseServerCertificate signs what a self-hosted database presents.
 	SignDatabaseServerCertificate(context.Context, *sallyportv1.SignDatabaseServerCertificateRequest) (*sallyportv1.SignDatabaseServerCertificateResponse, error)
-	// SignDatabaseClientCertificate signs what an agent presents to a database in a user's session.
+	// SignDatabaseClientCertificate signs what an agent presents to a database in a user's session, or in a check.
 	SignDatabaseClientCertificate(context.Context, *sallyportv1.SignDatabaseClientCertificateRequest) (*sallyportv1.SignDatabaseClientCertificateResponse, error)
 	// SignListenerCertificate signs what an agent presents to clients, for databases it may serve.
 	SignListenerCertificate(context.Context, *sallyportv1.SignListenerCertificateRequest) (*sallyportv1.SignListenerCertificateResponse, error)
@@ -215,7 +215,7 @@ type CertificateServiceHandler interface {
 	SignUserCertificate(context.Context, *sallyportv1.SignUserCertificateRequest) (*sallyportv1.SignUserCertificateResponse, error)
 	// SignDatabaseServerCertificate signs what a self-hosted database presents.
 	SignDatabaseServerCertificate(context.Context, *sallyportv1.SignDatabaseServerCertificateRequest) (*sallyportv1.SignDatabaseServerCertificateResponse, error)
-	// SignDatabaseClientCertificate signs what an agent presents to a database in a user's session.
+	// SignDatabaseClientCertificate signs what an agent presents to a database in a user's session, or in a check.
 	SignDatabaseClientCertificate(context.Context, *sallyportv1.SignDatabaseClientCertificateRequest) (*sallyportv1.SignDatabaseClientCertificateResponse, error)
 	// SignListenerCertificate signs what an agent presents to clients, for databases it may serve.
 	SignListenerCertificate(context.Context, *sallyportv1.SignListenerCertificateRequest) (*sallyportv1.SignListenerCertificateResponse, error)

@@ -37,12 +37,28 @@ const (
 	// DatabaseServiceListDatabasesProcedure is the fully-qualified name of the DatabaseService's
 	// ListDatabases RPC.
 	DatabaseServiceListDatabasesProcedure = "/sallyport.v1.DatabaseService/ListDatabases"
+	// DatabaseServiceCheckDatabaseProcedure is the fully-qualified name of the DatabaseService's
+	// CheckDatabase RPC.
+	DatabaseServiceCheckDatabaseProcedure = "/sallyport.v1.DatabaseService/CheckDatabase"
+	// DatabaseServiceFollowChecksProcedure is the fully-qualified name of the DatabaseService's
+	// FollowChecks RPC.
+	DatabaseServiceFollowChecksProcedure = "/sallyport.v1.DatabaseService/FollowChecks"
+	// DatabaseServiceReportCheckProcedure is the fully-qualified name of the DatabaseService's
+	// ReportCheck RPC.
+	DatabaseServiceReportCheckProcedure = "/sallyport.v1.DatabaseService/ReportCheck"
 )
 
 // DatabaseServiceClient is a client for the sallyport.v1.DatabaseService service.
 type DatabaseServiceClient interface {
 	// ListDatabases returns the databases that the caller's roles let it see, by name.
 	ListDatabases(context.Context, *sallyportv1.ListDatabasesRequest) (*sallyportv1.ListDatabasesResponse, error)
+	// CheckDatabase has an agent walk the whole way to a database, from resolving its name to logging in, and
+	// returns what each step gave. Nothing is asked of the database beyond the login.
+	CheckDatabase(context.Context, *sallyportv1.CheckDatabaseRequest) (*sallyportv1.CheckDatabaseResponse, error)
+	// FollowChecks tells an agent of the checks that it is to make. Messages without a check are signs of life.
+	FollowChecks(context.Context, *sallyportv1.FollowChecksRequest) (*connect.ServerStreamForClient[sallyportv1.FollowChecksResponse], error)
+	// ReportCheck answers a check.
+	ReportCheck(context.Context, *sallyportv1.ReportCheckRequest) (*sallyportv1.ReportCheckResponse, error)
 }
 
 // NewDatabaseServiceClient constructs a client for the sallyport.v1.DatabaseService service. By
@@ -62,12 +78,33 @@ func NewDatabaseServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(databaseServiceMethods.ByName("ListDatabases")),
 			connect.WithClientOptions(opts...),
 		),
+		checkDatabase: connect.NewClient[sallyportv1.CheckDatabaseRequest, sallyportv1.CheckDatabaseResponse](
+			httpClient,
+			baseURL+DatabaseServiceCheckDatabaseProcedure,
+			connect.WithSchema(databaseServiceMethods.ByName("CheckDatabase")),
+			connect.WithClientOptions(opts...),
+		),
+		followChecks: connect.NewClient[sallyportv1.FollowChecksRequest, sallyportv1.FollowChecksResponse](
+			httpClient,
+			baseURL+DatabaseServiceFollowChecksProcedure,
+			connect.WithSchema(databaseServiceMethods.ByName("FollowChecks")),
+			connect.WithClientOptions(opts...),
+		),
+		reportCheck: connect.NewClient[sallyportv1.ReportCheckRequest, sallyportv1.ReportCheckResponse](
+			httpClient,
+			baseURL+DatabaseServiceReportCheckProcedure,
+			connect.WithSchema(databaseServiceMethods.ByName("ReportCheck")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // databaseServiceClient implements DatabaseServiceClient.
 type databaseServiceClient struct {
 	listDatabases *connect.Client[sallyportv1.ListDatabasesRequest, sallyportv1.ListDatabasesResponse]
+	checkDatabase *connect.Client[sallyportv1.CheckDatabaseRequest, sallyportv1.CheckDatabaseResponse]
+	followChecks  *connect.Client[sallyportv1.FollowChecksRequest, sallyportv1.FollowChecksResponse]
+	reportCheck   *connect.Client[sallyportv1.ReportCheckRequest, sallyportv1.ReportCheckResponse]
 }
 
 // ListDatabases calls sallyport.v1.DatabaseService.ListDatabases.
@@ -79,10 +116,40 @@ func (c *databaseServiceClient) ListDatabases(ctx context.Context, req *sallypor
 	return nil, err
 }
 
+// CheckDatabase calls sallyport.v1.DatabaseService.CheckDatabase.
+func (c *databaseServiceClient) CheckDatabase(ctx context.Context, req *sallyportv1.CheckDatabaseRequest) (*sallyportv1.CheckDatabaseResponse, error) {
+	response, err := c.checkDatabase.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FollowChecks calls sallyport.v1.DatabaseService.FollowChecks.
+func (c *databaseServiceClient) FollowChecks(ctx context.Context, req *sallyportv1.FollowChecksRequest) (*connect.ServerStreamForClient[sallyportv1.FollowChecksResponse], error) {
+	return c.followChecks.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ReportCheck calls sallyport.v1.DatabaseService.ReportCheck.
+func (c *databaseServiceClient) ReportCheck(ctx context.Context, req *sallyportv1.ReportCheckRequest) (*sallyportv1.ReportCheckResponse, error) {
+	response, err := c.reportCheck.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DatabaseServiceHandler is an implementation of the sallyport.v1.DatabaseService service.
 type DatabaseServiceHandler interface {
 	// ListDatabases returns the databases that the caller's roles let it see, by name.
 	ListDatabases(context.Context, *sallyportv1.ListDatabasesRequest) (*sallyportv1.ListDatabasesResponse, error)
+	// CheckDatabase has an agent walk the whole way to a database, from resolving its name to logging in, and
+	// returns what each step gave. Nothing is asked of the database beyond the login.
+	CheckDatabase(context.Context, *sallyportv1.CheckDatabaseRequest) (*sallyportv1.CheckDatabaseResponse, error)
+	// FollowChecks tells an agent of the checks that it is to make. Messages without a check are signs of life.
+	FollowChecks(context.Context, *sallyportv1.FollowChecksRequest, *connect.ServerStream[sallyportv1.FollowChecksResponse]) error
+	// ReportCheck answers a check.
+	ReportCheck(context.Context, *sallyportv1.ReportCheckRequest) (*sallyportv1.ReportCheckResponse, error)
 }
 
 // NewDatabaseServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -98,10 +165,34 @@ func NewDatabaseServiceHandler(svc DatabaseServiceHandler, opts ...connect.Handl
 		connect.WithSchema(databaseServiceMethods.ByName("ListDatabases")),
 		connect.WithHandlerOptions(opts...),
 	)
+	databaseServiceCheckDatabaseHandler := connect.NewUnaryHandlerSimple(
+		DatabaseServiceCheckDatabaseProcedure,
+		svc.CheckDatabase,
+		connect.WithSchema(databaseServiceMethods.ByName("CheckDatabase")),
+		connect.WithHandlerOptions(opts...),
+	)
+	databaseServiceFollowChecksHandler := connect.NewServerStreamHandlerSimple(
+		DatabaseServiceFollowChecksProcedure,
+		svc.FollowChecks,
+		connect.WithSchema(databaseServiceMethods.ByName("FollowChecks")),
+		connect.WithHandlerOptions(opts...),
+	)
+	databaseServiceReportCheckHandler := connect.NewUnaryHandlerSimple(
+		DatabaseServiceReportCheckProcedure,
+		svc.ReportCheck,
+		connect.WithSchema(databaseServiceMethods.ByName("ReportCheck")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/sallyport.v1.DatabaseService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DatabaseServiceListDatabasesProcedure:
 			databaseServiceListDatabasesHandler.ServeHTTP(w, r)
+		case DatabaseServiceCheckDatabaseProcedure:
+			databaseServiceCheckDatabaseHandler.ServeHTTP(w, r)
+		case DatabaseServiceFollowChecksProcedure:
+			databaseServiceFollowChecksHandler.ServeHTTP(w, r)
+		case DatabaseServiceReportCheckProcedure:
+			databaseServiceReportCheckHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -113,4 +204,16 @@ type UnimplementedDatabaseServiceHandler struct{}
 
 func (UnimplementedDatabaseServiceHandler) ListDatabases(context.Context, *sallyportv1.ListDatabasesRequest) (*sallyportv1.ListDatabasesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sallyport.v1.DatabaseService.ListDatabases is not implemented"))
+}
+
+func (UnimplementedDatabaseServiceHandler) CheckDatabase(context.Context, *sallyportv1.CheckDatabaseRequest) (*sallyportv1.CheckDatabaseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sallyport.v1.DatabaseService.CheckDatabase is not implemented"))
+}
+
+func (UnimplementedDatabaseServiceHandler) FollowChecks(context.Context, *sallyportv1.FollowChecksRequest, *connect.ServerStream[sallyportv1.FollowChecksResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("sallyport.v1.DatabaseService.FollowChecks is not implemented"))
+}
+
+func (UnimplementedDatabaseServiceHandler) ReportCheck(context.Context, *sallyportv1.ReportCheckRequest) (*sallyportv1.ReportCheckResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("sallyport.v1.DatabaseService.ReportCheck is not implemented"))
 }

@@ -131,6 +131,12 @@ func (s *Server) Stop() {
 	s.running.Wait()
 }
 
+// Finish takes no more connections and returns when those that are open have come to their end.
+func (s *Server) Finish() {
+	_ = s.listener.Close()
+	s.running.Wait()
+}
+
 // Drop closes all connections without a word.
 func (s *Server) Drop() {
 	s.mu.Lock()

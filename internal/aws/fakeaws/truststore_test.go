@@ -1,0 +1,30 @@
+package fakeaws_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"testing"
+)
+
+func TestTrustStore(t *testing.T) {
+	world, client, _ := realNames(t)
+	for path, status := range map[string]int{
+		"/us-west-1/us-west-1-bundle.pem": http.StatusOK,
+		"/us-west-1/us-west-2-bundle.pem": http.StatusNotFound,
+		"/":                               http.StatusNotFound,
+	} {
+		answer, err := client.Get("https://truststore.pki.rds.amazonaws.com" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != status {
+			t.Errorf("%s: %s, %v", path, answer.Status, err)
+		}
+		if found := bytes.Equal(body, world.Authority().PEM()); found != (status == http.StatusOK) {
+			t.Errorf("%s: got %q", path, body)
+		}
+	}
+}
