@@ -17,6 +17,19 @@
 //	… w.Inject(fakeaws.Fault{Service: "rds", Operation: "DescribeDBInstances", Kind: fakeaws.Throttle, Times: 2})
 //	… w.Calls("sts", "AssumeRole")                     // who called with what, and which statement decided
 //
+// # What is there
+//
+// STS and IAM are in every world. Below this package are rds (with DocumentDB), redshift, redshiftserverless, elasticache,
+// memorydb, opensearch, secretsmanager (with kms behind it), ec2, organizations and accountservice. Each has New, Service,
+// and Add for its resources, of which only account, region and name must be given; later they are changed through the
+// same pointers inside World.Update. Add makes endpoints known to the verifier by itself. rds.Many makes thousands.
+//
+// Package cloudtest starts a world for a test, with clients of the SDK and of Debian's command line. Package dataplane
+// runs real PostgreSQL servers behind the verifier, and fronts that are Redshift and RDS Proxy at login. Package realnames
+// runs tests in a network of their own under AWS's names; the command does the same for other commands:
+//
+//	fakeaws run world.yaml sh -c 'psql "host=orders.cluster-….us-west-1.rds.amazonaws.com …"'
+//
 // # Adding a service
 //
 // A service is a value of type Service with a table of Operations, made by a function in a package of its own below this
@@ -54,12 +67,16 @@
 //
 // A database server asks the verifier: World.Verify, its unix socket (ListenVerifier), or "fakeaws verify" from a PAM
 // script. It must be known as a Target, by exactly the host that tokens are signed for; AddTarget is for set-up, not for
-// handlers, which change the Target that it returned. Handlers that issue passwords use Call.IssuePassword.
+// handlers, which change the Target that it returned. Handlers that issue passwords use Call.IssuePassword. A server with
+// several endpoints needs to know which one a client dialled: see package dataplane.
 //
 // # Where it differs from AWS
 //
 //   - Policies about principals with a star ask for an identity policy too, within one account.
 //   - /pkcs7 of the instance identity is signed with RSA and SHA-256, as /rsa2048 is; AWS uses DSA and SHA-1 for it.
 //   - Web identity tokens are checked with the keys of this world's issuers; nothing is fetched.
+//   - ModifyDBInstance and ModifyDBCluster change nothing but IAM authentication, and refuse anything else.
+//   - A name that Redshift maps to IAM:user must exist in the database as user or as IAM:user; AWS makes the latter.
+//   - DescribeDBProxyEndpoints lists default endpoints too, marked as such. Whether AWS does is not documented.
 //   - There are no service control policies, no groups of users, and no policies managed by AWS.
 package fakeaws

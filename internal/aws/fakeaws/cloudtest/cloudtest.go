@@ -81,7 +81,7 @@ func (c *Cloud) User(t testing.TB, name, policy string) fakeaws.Keys {
 
 // Config points a client of the SDK at the cloud. It makes one attempt only.
 func (c *Cloud) Config(keys fakeaws.Keys, region string) aws.Config {
-	return aws.Config{Region: region, BaseEndpoint: aws.String(c.URL), RetryMaxAttempts: 1,
+	return aws.Config{Region: region, BaseEndpoint: aws.String(c.URL), RetryMaxAttempts: 1, HTTPClient: HTTPClient(),
 		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken)}
 }
 

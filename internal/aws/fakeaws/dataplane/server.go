@@ -170,12 +170,14 @@ func (s *Server) run(ctx context.Context, config serverConfig) error {
 	if err != nil {
 		return err
 	}
-	if s.alive, err = cmd.StdinPipe(); err != nil {
+	alive, err := cmd.StdinPipe()
+	if err != nil {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting PostgreSQL: %w", err)
 	}
+	s.alive = alive
 	ready := make(chan struct{})
 	go func() { // ends with the server; stop waits for it
 		defer close(s.exited)

@@ -1,6 +1,7 @@
 package rds_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -149,6 +150,32 @@ func TestManyInstances(t *testing.T) {
 		if names, err := describe(t, c, c.Admin, region, "mysql"); err != nil || len(names) != 100 {
 			t.Errorf("%s: got %d, %v", region, len(names), err)
 		}
+	}
+}
+
+func TestTenThousandInstances(t *testing.T) {
+	c, r := newCloud(t)
+	var regions []string
+	for _, area := range []string{"us-east", "us-west", "eu-west", "eu-central", "ap-south"} {
+		for number := range 4 {
+			regions = append(regions, fmt.Sprintf("%s-%d", area, number+1))
+		}
+	}
+	if err := r.Add(rds.Many{Count: 10000, Account: cloudtest.AccountID, Regions: regions}.Make()...); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, region := range regions {
+		names, err := describe(t, c, c.Admin, region)
+		if err != nil || len(names) != 500 {
+			t.Errorf("%s: got %d, %v", region, len(names), err)
+		}
+		for _, name := range names {
+			seen[name] = true
+		}
+	}
+	if calls := len(c.Calls("rds", "DescribeDBInstances")); len(seen) != 10000 || calls != 100 {
+		t.Errorf("got %d in %d pages", len(seen), calls)
 	}
 }
 
