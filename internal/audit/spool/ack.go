@@ -6,34 +6,42 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Ack records that everything before the cursor is in the audit log, and deletes the segments that are
-// needed no more. Damaged segments are set aside in the spool's directory instead.
+// needed no more. Damaged segments are set aside in the spool's directory instead. What could not be deleted
+// is tried again by the next call and by Pending.
 func (q *Queue) Ack(c Cursor) error {
-	before := q.acked
-	if c == before {
-		return nil
+	if c != q.acked {
+		if err := q.write(func() error { return c.save(q.path) }); err != nil {
+			return fmt.Errorf("acknowledging audit records: %w", err)
+		}
+		q.behind = q.behind || c.file != q.acked.file
+		q.acked = c
 	}
-	if err := c.save(q.path); err != nil {
-		return fmt.Errorf("acknowledging audit records: %w", err)
+	if err := q.trim(); err != nil {
+		return fmt.Errorf("deleting an acknowledged segment: %w", err)
 	}
-	q.acked = c
-	if c.file == before.file {
+	return nil
+}
+
+// trim deletes the segments before the acknowledged one.
+func (q *Queue) trim() error {
+	if !q.behind {
 		return nil
 	}
 	segments, _, err := listSegments(q.path)
 	if err != nil {
-		return fmt.Errorf("acknowledging audit records: %w", err)
+		return err
 	}
-	for _, segment := range segments {
-		if segment.name == c.file {
-			break
-		}
+	reached := slices.IndexFunc(segments, func(s segmentInfo) bool { return s.name == q.acked.file })
+	for _, segment := range segments[:max(reached, 0)] {
 		if err := q.drop(segment.name); err != nil {
-			return fmt.Errorf("deleting an acknowledged segment: %w", err)
+			return err
 		}
 	}
+	q.behind = false
 	return nil
 }
 
@@ -43,7 +51,7 @@ func (q *Queue) drop(name string) error {
 	if err := q.sessions.read(path); err != nil {
 		return err
 	}
-	if err := q.sessions.save(q.path); err != nil {
+	if err := q.write(func() error { return q.sessions.save(q.path) }); err != nil {
 		return err
 	}
 	if q.damaged[name] {

@@ -18,8 +18,10 @@ func (s *Spool) Pending() ([]*Queue, error) {
 		return nil, fmt.Errorf("adopting audit records: %w", err)
 	}
 	queues := []*Queue{s.own}
+	s.own.trim() //nolint:errcheck // the next Ack reports it
 	for _, stream := range s.adoptedStreams() {
 		q := s.adopted[stream]
+		q.trim() //nolint:errcheck // the next Ack reports it
 		if !q.drained() || !q.recovered {
 			queues = append(queues, q)
 			continue

@@ -246,3 +246,74 @@ func TestStartIsNotDurableInADeletedDirectory(t *testing.T) {
 		t.Errorf("%v, want that the file does not exist", err)
 	}
 }
+
+// leaveFull leaves the full spool of a dead process.
+func leaveFull(t *testing.T, config spool.Config) {
+	t.Helper()
+	s, err := spool.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, spool.ErrFull)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFullSpoolOfADeadProcessIsDeliveredByTheNext(t *testing.T) {
+	t.Parallel()
+	config := spool.Config{Dir: t.TempDir(), SegmentSize: 8 << 10, Limit: 24 << 10, SyncDelay: time.Millisecond}
+	leaveFull(t, config)
+	s := open(t, config)
+	if _, err := s.Append(record(1)); !errors.Is(err, spool.ErrFull) {
+		t.Fatalf("%v, want %v", err, spool.ErrFull)
+	}
+	queues, err := s.Pending()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(queues) != 2 {
+		t.Fatalf("%d queues, want the own one and that of the dead process", len(queues))
+	}
+	if lines, damage := drain(t, queues[1]); len(lines) == 0 || len(damage) > 0 {
+		t.Errorf("%d records, damage %v", len(lines), damage)
+	}
+	eventually(t, "the repair", func() bool { return s.Err() == nil })
+	appendRecord(t, s, record(1))
+	if lines, damage := drain(t, own(t, s)); len(lines) != 1 || len(damage) > 0 {
+		t.Errorf("%d records, damage %v", len(lines), damage)
+	}
+}
+
+func TestFullSpoolThatNeverHadASegmentCloses(t *testing.T) {
+	t.Parallel()
+	config := spool.Config{Dir: t.TempDir(), SegmentSize: 8 << 10, Limit: 24 << 10}
+	leaveFull(t, config)
+	s, err := spool.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFullSpoolStillSyncsWhatItHas(t *testing.T) {
+	t.Parallel()
+	s, err := spool.Open(spool.Config{Dir: t.TempDir(), SegmentSize: 8 << 10, Limit: 24 << 10, SyncDelay: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, spool.ErrFull)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	var wait sync.WaitGroup
+	wait.Go(func() { s.Run(ctx) }) //nolint:errcheck // always nil
+	if err := own(t, s).Wait(ctx); err != nil {
+		t.Errorf("%v: what is not synced is not delivered, and makes no space", err)
+	}
+	cancel()
+	wait.Wait()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -43,6 +43,7 @@ type Queue struct {
 	buffer []byte
 
 	damaged   map[string]bool // segments that are set aside instead of deleted
+	behind    bool            // acknowledged segments are still to be deleted
 	sessions  openSessions    // left open by the segments that were deleted
 	recovered bool            // the ends of its open sessions are written
 }
@@ -116,7 +117,7 @@ func (q *Queue) load() (err error) {
 	if q.sessions, err = loadSessions(q.path); err != nil {
 		return err
 	}
-	q.read, q.loaded = q.acked, true
+	q.read, q.loaded, q.behind = q.acked, true, true
 	return nil
 }
 

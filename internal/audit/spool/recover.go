@@ -36,7 +36,8 @@ func (s *Spool) Recover(ctx context.Context, end func(OpenSession) error) error 
 		return err
 	}
 	for _, q := range todo {
-		if err := durable.WriteFile(filepath.Join(q.path, recoveredName), nil, 0o600); err != nil {
+		note := func() error { return durable.WriteFile(filepath.Join(q.path, recoveredName), nil, 0o600) }
+		if err := q.write(note); err != nil {
 			return fmt.Errorf("noting the end of lost sessions: %w", err)
 		}
 		q.recovered = true

@@ -49,7 +49,7 @@ type Spool struct {
 	dir    *os.File // holds the lock
 
 	mu      sync.Mutex
-	current *segment      // nil while the spool is poisoned
+	current *segment      // nil while the spool is poisoned, or could not make its first one
 	spare   *segment      // the next one, made ahead of time
 	sealed  []*segment    // full, and not synced yet
 	number  int           // of the next segment's file
@@ -60,6 +60,8 @@ type Spool struct {
 	failed  error         // why nothing can be appended
 	syncing chan struct{} // closed when the sync that is under way ends
 	changed chan struct{} // closed and replaced after each sync
+
+	reserve sync.Mutex // held while the reserve is made or used; taken after mu
 
 	own     *Queue            // like all that follows owned by the goroutine that delivers
 	adopted map[string]*Queue // of dead processes, by stream
@@ -80,7 +82,9 @@ type span struct {
 	cause    error
 }
 
-// Open makes this process's directory and its first segment. Run must run for as long as it is used.
+// Open makes this process's directory and its first segment. Run must run for as long as it is used. Without
+// space for the segment the spool opens all the same and refuses events: only delivering what earlier
+// processes left may make that space.
 func Open(config Config) (*Spool, error) {
 	if config.SegmentSize == 0 {
 		config.SegmentSize = 16 << 20
@@ -114,7 +118,7 @@ func Open(config Config) (*Spool, error) {
 	s.own = &Queue{spool: s, stream: s.stream, path: s.path}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.rotate(config.SegmentSize); err != nil {
+	if err := s.rotate(config.SegmentSize); err != nil && !noSpace(err) {
 		return nil, errors.Join(err, s.dir.Close())
 	}
 	return s, nil
@@ -195,6 +199,9 @@ func (s *Spool) rotate(size int64) error {
 
 // create makes the file of a segment whose name is durable.
 func (s *Spool) create(number int, size int64) (*segment, error) {
+	if err := s.keepReserve(); err != nil {
+		return nil, err
+	}
 	total, err := usage(s.config.Dir)
 	if err != nil {
 		return nil, err
@@ -213,12 +220,17 @@ func (s *Spool) create(number int, size int64) (*segment, error) {
 	return &segment{file: file, number: number, size: size, end: headerSize}, nil
 }
 
+// noSpace reports whether an error ends once something is delivered or deleted.
+func noSpace(err error) bool {
+	return errors.Is(err, ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
 // refusal words the reason why nothing can be stored for the user.
 func (s *Spool) refusal(cause error) error {
 	switch {
 	case errors.Is(cause, ErrFull):
 		return ErrFull
-	case errors.Is(cause, syscall.ENOSPC), errors.Is(cause, syscall.EDQUOT):
+	case noSpace(cause):
 		return fault.Wrap(fault.LimitExceeded, cause,
 			"the database service cannot store audit events because its disk is full; ask an administrator to free space")
 	case errors.Is(cause, fs.ErrNotExist):

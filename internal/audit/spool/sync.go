@@ -107,11 +107,15 @@ func (s *Spool) Run(ctx context.Context) error {
 func (s *Spool) tend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	unsynced := s.synced < Pos(s.next) && s.syncing == nil
 	if s.failed != nil {
+		if unsynced { // a segment that is not synced keeps its space, even deleted
+			s.commit()
+		}
 		s.heal()
 		return
 	}
-	if s.synced < Pos(s.next) && s.syncing == nil {
+	if unsynced {
 		s.commit()
 	} else if err := s.current.file.Check(); err != nil {
 		s.poison(err)
