@@ -90,6 +90,7 @@ type Agent struct {
 	delivered delivery
 	refused   refusals
 	counters  counters
+	late      late
 	draining  atomic.Bool
 	encoder   *audit.Encoder
 
@@ -137,6 +138,7 @@ func (a *Agent) Run(ctx, drain context.Context) error {
 	a.sessions.wait(drain)
 	a.leaving.Wait()
 	stopMonitor()
+	a.writeLate()
 	a.flush(ctx)
 	stopSpool()
 	<-uploaded

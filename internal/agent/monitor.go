@@ -108,6 +108,7 @@ func (a *Agent) monitor(ctx context.Context) {
 				l.end(cause)
 			}
 		}
+		a.writeLate()
 		for _, event := range a.refused.dueEvents(a.Now()) {
 			a.record(event)
 		}
@@ -157,8 +158,8 @@ func (a *Agent) overdue(l *live) error {
 	return nil
 }
 
-// recordDisconnect records that we ended a session that the user would have gone on with.
-func (a *Agent) recordDisconnect(ctx context.Context, l *live, v *visit) {
+// recordDisconnect records that we ended a session that the user would have gone on with, late if its end is.
+func (a *Agent) recordDisconnect(ctx context.Context, l *live, v *visit, isLate bool) {
 	cause := context.Cause(ctx)
 	if cause == nil || fault.KindOf(cause) == fault.Internal {
 		return
@@ -168,6 +169,12 @@ func (a *Agent) recordDisconnect(ctx context.Context, l *live, v *visit) {
 		ServerMeta:     a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
 		Reason:         fault.Message(cause),
+	}
+	if isLate {
+		if line, err := a.encoder.Append(nil, event, a.Now()); err == nil {
+			a.late.keep(line)
+			return
+		}
 	}
 	a.record(event)
 }

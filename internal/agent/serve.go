@@ -195,10 +195,15 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	reason := endReason(ctx, err)
 	a.counters.end(v.db.Spec.Protocol, result(ctx, v, err))
 	logger.Info("session ended", "reason", reason, "error", err)
-	if closeErr := s.Close(reason, realCause(err)); closeErr != nil {
+	closeErr := s.Close(reason, realCause(err))
+	if closeErr != nil {
 		logger.Error("end of session was not recorded", "error", closeErr)
 	}
-	a.recordDisconnect(ctx, live, v)
+	var unrecorded *session.Unrecorded
+	if errors.As(closeErr, &unrecorded) {
+		a.late.keep(unrecorded.Line)
+	}
+	a.recordDisconnect(ctx, live, v, unrecorded != nil)
 }
 
 // serve runs the engine; a panic ends this session only.

@@ -71,6 +71,14 @@ func TestFullDiskStopsSessionsAndEndsWithThem(t *testing.T) {
 		}
 		return nil
 	})
+	clustertest.Eventually(t, "the end of the session that was cut off is in the log, with the reason", func() error {
+		ends := s.Events(t, []string{"db.session.end"}, "audit is unavailable")
+		cuts := s.Events(t, []string{"client.disconnect"}, "audit is unavailable")
+		if len(ends) != 1 || len(cuts) != 1 {
+			return fmt.Errorf("%d ends, %d disconnects, want one of each", len(ends), len(cuts))
+		}
+		return nil
+	})
 	if executed := strings.Count(s.pg.Log(t), "statement: select 1 -- xxx"); executed > recorded {
 		t.Fatalf("%d statements were executed and %d were recorded", executed, recorded)
 	}

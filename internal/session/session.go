@@ -213,8 +213,31 @@ func (s *Session) Close(reason string, cause error) error {
 	if cause != nil {
 		event.Error = cause.Error()
 	}
-	_, _, appendErr := s.append(event)
-	return errors.Join(err, appendErr)
+	return errors.Join(err, s.appendEnd(event))
+}
+
+// Unrecorded is the error of Close when the journal does not take the session's end now. Nothing follows an end, so
+// that the line may be appended as it is later.
+type Unrecorded struct {
+	Line []byte
+	Err  error
+}
+
+func (e *Unrecorded) Error() string { return e.Err.Error() }
+
+func (e *Unrecorded) Unwrap() error { return e.Err }
+
+func (s *Session) appendEnd(event *audit.DatabaseSessionEnd) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	line, err := s.chain.Append(nil, event, s.cfg.Now())
+	if err != nil {
+		return err
+	}
+	if _, err = s.cfg.Journal.Append(line); err != nil {
+		return &Unrecorded{Line: line, Err: err}
+	}
+	return nil
 }
 
 // errAudit tells a client that nothing goes on because it could not be recorded.
