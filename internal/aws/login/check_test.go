@@ -25,7 +25,7 @@ import (
 func TestChecks(t *testing.T) {
 	const workgroup = "etl.222222222222.us-west-1.redshift-serverless.amazonaws.com:5439"
 	rds := func(role string) *resource.Database {
-		return database(t, instance, func(a *resource.AWS) {
+		return database(t, strings.ToUpper(instance), func(a *resource.AWS) {
 			a.AssumeRoleARN, a.ExternalID, a.RDS.InstanceID, a.RDS.ResourceID = role, "right", "orders", "db-ID"
 		})
 	}
