@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind says what a caller can do about an error. Programs act on the kind, never on the text.
@@ -59,7 +60,11 @@ func (e *Error) Error() string {
 	if e.Cause == nil {
 		return e.Message
 	}
-	return e.Message + ": " + e.Cause.Error()
+	cause := e.Cause.Error()
+	if inner, ok := errors.AsType[*Error](e.Cause); ok && strings.HasPrefix(cause, inner.Message) && strings.HasSuffix(e.Message, inner.Message) {
+		return strings.TrimSuffix(e.Message, inner.Message) + cause // it is said already
+	}
+	return e.Message + ": " + cause
 }
 
 // Unwrap returns the cause.

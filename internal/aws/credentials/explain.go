@@ -64,6 +64,13 @@ func explainCommon(err error) error {
 	case code == "RegionDisabledException":
 		return fault.Wrap(fault.ConnectionProblem, err,
 			"STS is not activated in this region for the account (%s); activate it in the account settings of IAM", text)
+	case strings.HasPrefix(code, "LimitExceeded") && strings.Contains(api.ErrorMessage(), "Maximum policy size"):
+		return fault.Wrap(fault.LimitExceeded, err,
+			"%s; IAM allows 2048 characters of inline policies for a user (about 20 databases of RDS or 6 of Redshift) and 10240 for a role (about 100 or 30): "+
+				"divide the databases among several roles with assume_role_arn, use a role in place of a user, or allow them by wildcards in a managed policy", text)
+	case code == "UnmodifiableEntity":
+		return fault.Wrap(fault.AccessDenied, err,
+			"%s; IAM Identity Center manages that role: put the permissions into its permission set, or run as another role", text)
 	case throttled(code):
 		return fault.Wrap(fault.LimitExceeded, err, "AWS is being asked too often (%s); try again in a minute", text)
 	default:

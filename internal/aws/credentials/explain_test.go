@@ -48,6 +48,9 @@ func TestRefusedRoles(t *testing.T) {
 		{"a region without STS", chain, "RegionDisabledException", "STS is not activated", fault.ConnectionProblem, []string{"activate it"}, ""},
 		{"throttling", chain, "Throttling", "Rate exceeded", fault.LimitExceeded, []string{"too often"}, ""},
 		{"a short role", chain, "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", fault.ConnectionProblem, []string{"maximum session duration"}, ""},
+		{"a policy that is too large for a role", chain, "LimitExceeded", "Maximum policy size of 10240 bytes exceeded for role agent", fault.LimitExceeded, []string{"LimitExceeded: Maximum policy size of 10240 bytes exceeded for role agent", "assume_role_arn", "about 100"}, ""},
+		{"a policy that is too large for a user", chain, "LimitExceeded", "Maximum policy size of 2048 bytes exceeded for user agent", fault.LimitExceeded, []string{"2048", "a role in place of a user"}, ""},
+		{"a role that nobody may change", chain, "UnmodifiableEntity", "Cannot perform the operation on the protected role 'AWSReservedSSO_x'", fault.AccessDenied, []string{"AWSReservedSSO_x", "permission set"}, ""},
 		{"anything else", chain, "Unheard", "of", fault.ConnectionProblem, []string{"Unheard: of", roleOne}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -67,13 +67,21 @@ func proxyAdvice(t *target.Target, user string, r cred.Refusal) string {
 	if r.Method != "" {
 		return secret + ": set it in the authentication settings of the proxy"
 	}
+	// The messages are those of "Troubleshooting for RDS Proxy" in the RDS user guide.
 	text := strings.ToLower(r.Message)
+	says := func(part string) bool { return strings.Contains(text, part) }
 	switch {
-	case strings.Contains(text, "requires tls"):
+	case says("requires tls"), says("only with ssl connections"):
 		return "" // cannot be: TLS was on before anything was sent
-	case strings.Contains(text, "credentials couldn't be retrieved"):
+	case says("has no credentials for the role"):
+		return fmt.Sprintf("no secret of the proxy has the username %q: make a secret in Secrets Manager with that username and its password, add it to the authentication settings of the proxy with IAM authentication REQUIRED, and let the role of the proxy read it", user)
+	case says("credentials couldn't be retrieved"):
 		return "the proxy cannot read the secret: check that the role of the proxy may read it and use its KMS key, and that its username is " + quoted(user)
-	case !refusesUser(r.Code) && !strings.Contains(text, "iam authentication failed"):
+	case says("the password that was provided for the role"):
+		return fmt.Sprintf("IAM authentication is not REQUIRED for the secret of %q: the proxy takes the token for a password; change that in its authentication settings", user)
+	case says("timed-out waiting to acquire database connection"), says("request returned an error"):
+		return "the proxy lets the account in, and does not get through to the database: check that its target is available, that the security group of the database lets the proxy in, and that the password in the secret is the account's"
+	case !refusesUser(r.Code) && !says("iam authentication failed"):
 		return ""
 	}
 	id, known := t.AWS.RDSProxy.ResourceID, ""

@@ -350,6 +350,12 @@ func TestAdvice(t *testing.T) {
 		{"RDS lacks the logical database", instance, func(a *resource.AWS) { a.RDS.InstanceID = "orders" }, cred.Refusal{Code: "3D000"}, nil},
 		{"a proxy does not believe the token", proxy, func(a *resource.AWS) { a.RDSProxy.Name, a.RDSProxy.ResourceID = "pool", "prx-1" }, cred.Refusal{Code: "28000"}, []string{"Secrets Manager", "REQUIRED", "dbuser:prx-1/reader"}},
 		{"a proxy cannot read its secret", proxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" }, cred.Refusal{Code: "XX000", Message: "Credentials couldn't be retrieved"}, []string{"the role of the proxy", "KMS"}},
+		{"a proxy has no secret of the account", proxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Code: "28000", Message: "This RDS proxy has no credentials for the role reader. Check the credentials for this role and try again."}, []string{`username "reader"`, "Secrets Manager", "REQUIRED"}},
+		{"a proxy takes the token for a password", proxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Code: "28P01", Message: "The password that was provided for the role reader is wrong."}, []string{"not REQUIRED"}},
+		{"a proxy does not reach its database", proxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Code: "08006", Message: "Timed-out waiting to acquire database connection."}, []string{"security group of the database", "password in the secret"}},
 		{"Redshift does not know the account", "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse" }, cred.Refusal{Code: "28000"}, []string{`CREATE USER "reader" PASSWORD DISABLE`}},
 	} {
 		got, err := source.Credential(t.Context(), request(database(t, test.host, test.change), "reader"))

@@ -30,6 +30,8 @@ const (
 // Options replace what the server does by itself. The zero value is a server that logs everybody in and
 // answers every statement with one row.
 type Options struct {
+	// NoNames has the server's certificate say its name in the common name only, as those of RDS once did.
+	NoNames bool
 	// BeforeTLS is called in place of the answer to the request for TLS; TLS follows if it returns true.
 	BeforeTLS func(net.Conn) bool
 	// Login is called in place of the answer to the startup message; commands follow if it returns true.
@@ -74,7 +76,7 @@ func Start(t testing.TB, options Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := issue(authority)
+	cert, err := issue(authority, options.NoNames)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +89,17 @@ func Start(t testing.TB, options Options) *Server {
 	return s
 }
 
-func issue(authority *ca.Authority) (tls.Certificate, error) {
+func issue(authority *ca.Authority, noNames bool) (tls.Certificate, error) {
 	key, err := ca.GenerateKey()
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	name, hosts := "pgtest", []string{"127.0.0.1", "localhost"}
+	if noNames {
+		name, hosts = "localhost", nil
+	}
 	der, err := authority.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "pgtest"}, Hosts: []string{"127.0.0.1", "localhost"},
+		PublicKey: key.Public(), Subject: pkix.Name{CommonName: name}, Hosts: hosts,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: time.Now().Add(time.Hour),
 	}, time.Now())
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
