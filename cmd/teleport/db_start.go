@@ -19,6 +19,7 @@ flags describe. Signals do what they do for teleport start.`,
 		Example: `  teleport db start --auth-server=teleport.example.com:443 --token=/tmp/token \
     --name=orders --protocol=postgres --uri=orders.internal.example.com:5432 --labels=env=prod`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			beforeServing()
 			f.Roles = []string{"db"}
 			f.Database = database
 			cfg, err := f.load(cmd)

@@ -8,9 +8,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/terminal"
+	"sallyport/internal/timerslack"
 )
 
-func main() { os.Exit(command(os.Args[1:])) }
+func main() {
+	beforeServing = timerslack.Raise
+	os.Exit(command(os.Args[1:]))
+}
+
+// beforeServing comes first in the commands that serve connections. It may start the program anew, which tests that
+// call these commands must not.
+var beforeServing = func() {}
 
 // command is main for tests too: it returns the exit code.
 func command(args []string) int {

@@ -94,6 +94,7 @@ certificates again, which happens within a minute anyway; other changes of the c
   teleport start --config=/etc/teleport.yaml
   teleport start --roles=db --auth-server=teleport.example.com:443 --token=/tmp/token --config=/etc/teleport.yaml`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			beforeServing()
 			if plain {
 				return fault.New(fault.BadParameter, "--insecure-no-tls is not available: the proxy always speaks TLS; let what stands before it pass connections on, or connect to it with TLS")
 			}

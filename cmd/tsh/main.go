@@ -8,9 +8,17 @@ import (
 	"syscall"
 
 	"sallyport/internal/terminal"
+	"sallyport/internal/timerslack"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	beforeServing = timerslack.Raise
+	os.Exit(run(os.Args[1:]))
+}
+
+// beforeServing comes first in the commands that serve connections. It may start the program anew, which tests that
+// call these commands must not.
+var beforeServing = func() {}
 
 // run is main for tests too: it returns the exit code.
 func run(args []string) int {

@@ -46,6 +46,7 @@ need be: give them "localhost", the port, and the three files that are printed.`
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeDatabases,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			beforeServing()
 			who, err := g.account(cmd.Context())
 			if err != nil {
 				return err
