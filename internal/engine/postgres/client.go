@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
 )
 
 // maxPayload is how much of a message that cannot be read is recorded.
@@ -16,7 +17,7 @@ const maxPayload = 64 << 10
 
 // reader is the state of the direction from the client.
 type reader struct {
-	inbox  inbox
+	inbox  *inbox.Inbox
 	skip   int64 // bytes of COPY data that are still to come of the message
 	failed bool  // a write to the database went wrong
 	query  audit.DatabaseQuery
@@ -40,8 +41,8 @@ func (c *reader) atBoundary() bool { return (c.skip == 0 || c.oversize != nil) &
 func (r *relay) readClient() error {
 	c := &r.fromClient
 	for {
-		underWay := c.skip > 0 || c.inbox.scanned < c.inbox.end
-		n, err := c.inbox.fill(r.client, underWay)
+		underWay := c.skip > 0 || c.inbox.Scanned < c.inbox.End
+		n, err := c.inbox.Fill(r.client, underWay)
 		if n > 0 {
 			r.session.Count(0, n)
 			if scanErr := r.scanClient(); scanErr != nil {
@@ -77,11 +78,11 @@ func (r *relay) clientGone(err error) error {
 // scanClient looks at what has arrived, and sends on what is complete.
 func (r *relay) scanClient() error {
 	c := &r.fromClient
-	in := &c.inbox
-	for in.scanned < in.end {
+	in := c.inbox
+	for in.Scanned < in.End {
 		if c.skip > 0 {
-			n := min(c.skip, int64(in.end-in.scanned))
-			in.scanned += int(n)
+			n := min(c.skip, int64(in.End-in.Scanned))
+			in.Scanned += int(n)
 			c.skip -= n
 			if c.oversize != nil {
 				if err := r.skipOversize(int(n)); err != nil {
@@ -90,7 +91,7 @@ func (r *relay) scanClient() error {
 			}
 			continue
 		}
-		frame := in.buf[in.scanned:in.end]
+		frame := in.Buf[in.Scanned:in.End]
 		if len(frame) < headerSize {
 			if err := r.checkType(frame); err != nil {
 				return err
@@ -107,9 +108,9 @@ func (r *relay) scanClient() error {
 		if consumed == 0 {
 			break
 		}
-		in.scanned += consumed
+		in.Scanned += consumed
 	}
-	if in.brimful() && (c.skip > 0 || in.scanned < in.end) {
+	if in.Brimful() && (c.skip > 0 || in.Scanned < in.End) {
 		return nil // one write for all of it
 	}
 	return r.sendToServer()
@@ -140,7 +141,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	}
 	total := int(size) + headerSize - lengthSize
 	if len(frame) < total {
-		r.fromClient.inbox.expect(total)
+		r.fromClient.inbox.Expect(total)
 		if len(frame) >= largeMessage {
 			return 0, r.reserve(total)
 		}
@@ -156,7 +157,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 		return 0, err
 	}
 	if typ == feTerminate {
-		r.fromClient.inbox.scanned += total
+		r.fromClient.inbox.Scanned += total
 		r.setGoodbye()
 		return 0, errGoodbye
 	}
@@ -202,7 +203,7 @@ func (r *relay) await(condition func() bool) error {
 
 func (r *relay) sendToServer() error {
 	c := &r.fromClient
-	pending := c.inbox.pending()
+	pending := c.inbox.Pending()
 	if len(pending) == 0 {
 		return nil
 	}
@@ -217,7 +218,7 @@ func (r *relay) sendToServer() error {
 		r.lastWords()
 		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
 	}
-	c.inbox.sent()
+	c.inbox.Sent()
 	r.release()
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
 	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
@@ -53,7 +54,7 @@ const defaultMaxKept = 128 << 20
 // concurrent use.
 type Engine struct {
 	cfg     Config
-	buffers buffers
+	buffers inbox.Pool
 	cancels cancels
 	large   *semaphore.Weighted
 }

@@ -92,17 +92,17 @@ func (r *relay) beginOversize(typ byte, size int64) error {
 	}
 	c.oversize = &oversize{typ: typ, size: size, hash: sha256.New()}
 	c.skip = size - lengthSize
-	c.inbox.scanned += headerSize
-	c.inbox.start = c.inbox.scanned
+	c.inbox.Scanned += headerSize
+	c.inbox.Start = c.inbox.Scanned
 	return nil
 }
 
 // skipOversize takes n more bytes of such a message, and ends the session with the last of them.
 func (r *relay) skipOversize(n int) error {
 	c := &r.fromClient
-	in := &c.inbox
-	c.oversize.add(in.buf[in.scanned-n : in.scanned])
-	in.start = in.scanned
+	in := c.inbox
+	c.oversize.add(in.Buf[in.Scanned-n : in.Scanned])
+	in.Start = in.Scanned
 	if c.skip > 0 {
 		return nil
 	}

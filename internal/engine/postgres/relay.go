@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
 	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
@@ -66,10 +67,7 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
-	r.fromClient.inbox = inbox{buffers: &e.buffers}
-	r.fromServer.inbox = inbox{buffers: &e.buffers}
-	r.fromClient.inbox.release()
-	r.fromServer.inbox.release()
+	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	r.firstPID.Store(b.key.processID)
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/inbox"
 )
 
 // next makes the request that a message answers the current one. It reports false if there is none.
@@ -163,7 +164,7 @@ func (r *relay) recycle(p *portal) {
 		return
 	}
 	r.held -= p.size()
-	if cap(p.values)+cap(p.converted) <= smallBuffer && cap(p.parameters) <= keptRequests {
+	if cap(p.values)+cap(p.converted) <= inbox.Small && cap(p.parameters) <= keptRequests {
 		r.spare = p
 	}
 }

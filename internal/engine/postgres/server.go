@@ -6,11 +6,12 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
 )
 
 // answers is the state of the direction from the database.
 type answers struct {
-	inbox   inbox
+	inbox   *inbox.Inbox
 	skip    int64 // bytes of a message that are still to come and need no look
 	failed  bool  // a write to the client went wrong
 	current request
@@ -53,8 +54,8 @@ func (r *relay) readServer() error {
 	a := &r.fromServer
 	a.last = -1
 	for {
-		underWay := a.skip > 0 || a.inbox.scanned < a.inbox.end
-		n, err := a.inbox.fill(r.server, underWay)
+		underWay := a.skip > 0 || a.inbox.Scanned < a.inbox.End
+		n, err := a.inbox.Fill(r.server, underWay)
 		if n > 0 {
 			if scanErr := r.scanServer(); scanErr != nil {
 				_ = r.sendToClient() // what came before is in order
@@ -84,15 +85,15 @@ func (r *relay) serverGone(err error) error {
 // scanServer looks at what has arrived.
 func (r *relay) scanServer() error {
 	a := &r.fromServer
-	in := &a.inbox
-	for in.scanned < in.end {
+	in := a.inbox
+	for in.Scanned < in.End {
 		if a.skip > 0 {
-			n := min(a.skip, int64(in.end-in.scanned))
-			in.scanned += int(n)
+			n := min(a.skip, int64(in.End-in.Scanned))
+			in.Scanned += int(n)
 			a.skip -= n
 			continue
 		}
-		frame := in.buf[in.scanned:in.end]
+		frame := in.Buf[in.Scanned:in.End]
 		if len(frame) < headerSize {
 			break
 		}
@@ -105,7 +106,7 @@ func (r *relay) scanServer() error {
 		var body []byte
 		if look == lookWhole {
 			// Of one larger than the buffer the beginning has to do.
-			need := min(total, largeBuffer)
+			need := min(total, inbox.Large)
 			if int64(len(frame)) < need {
 				break
 			}
@@ -119,7 +120,7 @@ func (r *relay) scanServer() error {
 		}
 		a.skip = total
 	}
-	if in.brimful() && (a.skip > 0 || in.scanned < in.end) {
+	if in.Brimful() && (a.skip > 0 || in.Scanned < in.End) {
 		return nil // one write for all of it
 	}
 	return r.sendToClient()
@@ -127,11 +128,11 @@ func (r *relay) scanServer() error {
 
 func (r *relay) sendToClient() error {
 	a := &r.fromServer
-	pending := a.inbox.pending()
+	pending := a.inbox.Pending()
 	if len(pending) == 0 {
 		return nil
 	}
-	a.inbox.sent()
+	a.inbox.Sent()
 	if a.failed {
 		return nil
 	}
