@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -39,7 +38,11 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 			if err != nil {
 				return err
 			}
-			binary, err := clientOf(r.Protocol)
+			program, ok := programOf(r.Protocol)
+			if !ok {
+				return fault.New(fault.BadParameter, "tsh db connect does not know a client for %s; use tsh proxy db --tunnel and your own client", r.Protocol)
+			}
+			binary, err := program.find()
 			if err != nil {
 				return err
 			}
@@ -49,7 +52,7 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 			}
 			// Clients are told why a connection fails; a log would write over what they show.
 			proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: slog.New(slog.DiscardHandler)})
-			return runClient(cmd, binary, proxy, listener, r)
+			return runClient(cmd, binary, program.arguments(binary, listener.Addr(), r), proxy, listener)
 		},
 	}
 	c.addFlags(cmd, g)
@@ -57,27 +60,15 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 	return cmd
 }
 
-// clientOf returns the path of the program that speaks the protocol.
-func clientOf(protocol string) (string, error) {
-	if !speaksPostgres(protocol) {
-		return "", fault.New(fault.BadParameter, "tsh db connect does not know a client for %s; use tsh proxy db --tunnel and your own client", protocol)
-	}
-	path, err := exec.LookPath("psql")
-	if err != nil {
-		return "", fault.New(fault.NotFound, "psql was not found; install PostgreSQL's client, or use tsh proxy db --tunnel with another one")
-	}
-	return path, nil
-}
-
 // runClient serves the client's connections while it runs, and ends with its exit code.
-func runClient(cmd *cobra.Command, binary string, proxy *localproxy.Proxy, listener net.Listener, r client.Route) error {
+func runClient(cmd *cobra.Command, binary string, arguments []string, proxy *localproxy.Proxy, listener net.Listener) error {
 	// Ctrl-C is the client's: the terminal sends it to the client too, and main catches ours. Only an order
 	// to end ends the session.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(cmd.Context()), syscall.SIGTERM)
 	defer stop()
 	served := make(chan error, 1)
 	go func() { served <- proxy.Serve(ctx, listener) }()
-	child := exec.CommandContext(ctx, binary, localURL(listener.Addr(), r))
+	child := exec.CommandContext(ctx, binary, arguments...)
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	child.Env = os.Environ()
 	err := child.Run()
@@ -90,11 +81,4 @@ func runClient(cmd *cobra.Command, binary string, proxy *localproxy.Proxy, liste
 		return fault.Wrap(fault.Internal, err, "%s could not be run: %s", binary, err)
 	}
 	return serveErr
-}
-
-// localURL is the connection URL of the local proxy: no TLS, which the proxy adds.
-func localURL(address net.Addr, r client.Route) string {
-	u := url.URL{Scheme: "postgres", User: url.User(r.User), Host: address.String(), Path: "/" + r.Name,
-		RawQuery: url.Values{"sslmode": {"disable"}, "gssencmode": {"disable"}}.Encode()}
-	return u.String()
 }

@@ -76,7 +76,9 @@ func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) 
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "Started authenticated tunnel for the %s database %q in cluster %q on %s.\n", r.Protocol, r.Service, who.credentials.Identity.Cluster, listener.Addr())
 	f.printPortHint(out)
-	fmt.Fprintf(out, "\nConnect with:\n\n  psql %s\n", shellQuote(localURL(listener.Addr(), r)))
+	if program, ok := programOf(r.Protocol); ok {
+		fmt.Fprintf(out, "\nConnect with:\n\n  %s\n", program.line(listener.Addr(), r))
+	}
 	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: proxyLog(cmd)})
 	return proxy.Serve(cmd.Context(), listener)
 }
