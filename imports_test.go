@@ -27,6 +27,8 @@ var beside = map[string]string{
 	"aws":            "aws cred durable",
 	"engine":         "session",
 	"service":        "config",
+	"pgserver":       "realserver",
+	"mariaserver":    "realserver",
 	"clustertest":    "config service",
 }
 
@@ -58,7 +60,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

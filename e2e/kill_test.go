@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/pgserver"
+	"sallyport/internal/realserver"
 )
 
 const killRole = `
@@ -57,7 +58,7 @@ func TestKilledAgentLosesNoEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pg := pgserver.Start(t, pgserver.Options{ClientCA: &ca.Authority{Type: ca.ClientCA, Cert: clientCA}})
+	pg := pgserver.Start(t, pgserver.Options{Certificates: realserver.Certificates{ClientCA: &ca.Authority{Type: ca.ClientCA, Cert: clientCA}}})
 	c.Apply(t, killRole)
 	alice := c.User(t, "alice", "db")
 	dir := t.TempDir()

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sallyport/internal/pgserver"
+	"sallyport/internal/realserver"
 )
 
 type server = pgserver.Server
@@ -24,7 +25,7 @@ func (s *story) postgres(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: postgres NAME PREFIX")
 	}
 	prefix := ts.MkAbs(args[1])
-	started := pgserver.Start(s.tb, pgserver.Options{CertFile: prefix + ".crt", KeyFile: prefix + ".key", TrustFile: prefix + ".cas"})
+	started := pgserver.Start(s.tb, pgserver.Options{Certificates: realserver.Certificates{CertFile: prefix + ".crt", KeyFile: prefix + ".key", TrustFile: prefix + ".cas"}})
 	if s.servers == nil {
 		s.servers = map[string]*server{}
 	}

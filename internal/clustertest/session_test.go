@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/pgserver"
+	"sallyport/internal/realserver"
 )
 
 // authorities returns two authorities of a cluster as a database server needs them. Only their
@@ -21,7 +22,7 @@ import (
 // database resource names.
 func startPostgres(t *testing.T, c *clustertest.Cluster) *pgserver.Server {
 	t.Helper()
-	return pgserver.Start(t, pgserver.Options{ClientCA: clientAuthority(t, c)})
+	return pgserver.Start(t, pgserver.Options{Certificates: realserver.Certificates{ClientCA: clientAuthority(t, c)}})
 }
 
 func clientAuthority(t *testing.T, c *clustertest.Cluster) *ca.Authority {

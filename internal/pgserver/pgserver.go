@@ -9,12 +9,8 @@ package pgserver
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -23,16 +19,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/realserver"
 )
 
-const (
-	superuser    = "postgres"
-	startTimeout = 30 * time.Second
-	poll         = 5 * time.Millisecond
-)
+const superuser = "postgres"
 
 // Options say what is special about a server. The zero value is a good one.
 type Options struct {
@@ -41,13 +33,7 @@ type Options struct {
 	HBA []string
 	// Settings are lines of postgresql.conf.
 	Settings []string
-	// DatabaseCA signs the server's certificate, ClientCA is whom it trusts; default: new ones.
-	DatabaseCA, ClientCA *ca.Authority
-	// ServerNames are what the server's certificate is for; default "localhost" and 127.0.0.1.
-	ServerNames []string
-	// CertFile, KeyFile and TrustFile are files to copy instead of making certificates: what the server
-	// presents, and whose clients it accepts. All or none of them are set.
-	CertFile, KeyFile, TrustFile string
+	realserver.Certificates
 }
 
 // Server is a running PostgreSQL.
@@ -59,9 +45,8 @@ type Server struct {
 	dir     string
 	socket  string
 	bin     string
-	account *account
-	alive   io.Closer // the server ends when it is closed
-	exited  chan struct{}
+	account *realserver.Account
+	process *realserver.Process // nil while it is stopped
 }
 
 // Start starts a server and stops it when the test is over. Its log is shown if the test failed.
@@ -74,7 +59,7 @@ func Start(t testing.TB, options Options) *Server {
 	t.Cleanup(func() {
 		s.Stop(t)
 		if t.Failed() {
-			t.Logf("end of the log of PostgreSQL at %s:\n%s", s.Addr, tail(s.Log(t)))
+			t.Logf("end of the log of PostgreSQL at %s:\n%s", s.Addr, realserver.Tail(s.Log(t)))
 		}
 		if err := os.RemoveAll(s.dir); err != nil {
 			t.Errorf("removing PostgreSQL: %v", err)
@@ -85,12 +70,12 @@ func Start(t testing.TB, options Options) *Server {
 }
 
 func newServer(options *Options) (*Server, error) {
-	s := &Server{DatabaseCA: options.DatabaseCA, ClientCA: options.ClientCA}
+	s := &Server{}
 	var err error
 	if s.bin, err = findBinaries(); err != nil {
 		return nil, err
 	}
-	if s.account, err = findAccount(); err != nil {
+	if s.account, err = realserver.FindAccount(superuser); err != nil {
 		return nil, err
 	}
 	template, err := s.template()
@@ -110,16 +95,17 @@ func newServer(options *Options) (*Server, error) {
 }
 
 func (s *Server) prepare(template string, options *Options) error {
-	if out, err := exec.Command("cp", "-a", "--reflink=auto", template, s.data()).CombinedOutput(); err != nil {
-		return fmt.Errorf("copying the template: %w: %s", err, out)
+	if err := realserver.Copy(template, s.data()); err != nil {
+		return err
 	}
 	if err := os.Mkdir(s.socket, 0o755); err != nil {
 		return err
 	}
-	if err := s.writeCertificates(options); err != nil {
+	if err := options.Certificates.Write("postgres", s.write); err != nil {
 		return err
 	}
-	port, err := freePort()
+	s.DatabaseCA, s.ClientCA = options.DatabaseCA, options.ClientCA
+	port, err := realserver.FreePort()
 	if err != nil {
 		return err
 	}
@@ -142,7 +128,7 @@ func (s *Server) prepare(template string, options *Options) error {
 	if err := s.write("postgresql.conf", []byte(strings.Join(settings, "\n")+"\n")); err != nil {
 		return err
 	}
-	return s.account.own(s.dir, s.socket)
+	return s.account.Own(s.dir, s.socket)
 }
 
 // Socket returns the directory of the server's Unix socket, by which anybody is whom they say they are.
@@ -157,132 +143,26 @@ func (s *Server) write(name string, content []byte) error {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		return err
 	}
-	return s.account.own(path)
-}
-
-func (s *Server) writeCertificates(options *Options) error {
-	if options.CertFile != "" {
-		return s.copyCertificates(options)
-	}
-	var err error
-	now := time.Now()
-	if s.DatabaseCA == nil {
-		if s.DatabaseCA, err = ca.New(ca.DatabaseCA, "test", now); err != nil {
-			return err
-		}
-	}
-	if s.ClientCA == nil {
-		if s.ClientCA, err = ca.New(ca.ClientCA, "test", now); err != nil {
-			return err
-		}
-	}
-	names := options.ServerNames
-	if names == nil {
-		names = []string{"localhost", "127.0.0.1"}
-	}
-	cert, err := issue(s.DatabaseCA, "postgres", names, x509.ExtKeyUsageServerAuth)
-	if err != nil {
-		return err
-	}
-	key, err := ca.EncodeKey(cert.PrivateKey.(crypto.Signer))
-	if err != nil {
-		return err
-	}
-	if err := s.write("server.key", key); err != nil {
-		return err
-	}
-	if err := s.write("server.crt", ca.EncodeCertificate(cert.Certificate[0])); err != nil {
-		return err
-	}
-	return s.write("clients.crt", s.ClientCA.CertPEM())
-}
-
-func (s *Server) copyCertificates(options *Options) error {
-	for name, path := range map[string]string{"server.crt": options.CertFile, "server.key": options.KeyFile, "clients.crt": options.TrustFile} {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if err := s.write(name, content); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.account.Own(path)
 }
 
 // ClientCertificate returns a certificate that opens the account, of a server that made its certificates itself.
 func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
 	t.Helper()
-	cert, err := issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
+	cert, err := realserver.Issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		t.Fatalf("signing a client certificate: %v", err)
 	}
 	return cert
 }
 
-func issue(authority *ca.Authority, name string, hosts []string, usage x509.ExtKeyUsage) (*tls.Certificate, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return nil, err
-	}
-	der, err := authority.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: name}, Hosts: hosts,
-		ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotAfter: time.Now().Add(24 * time.Hour),
-	}, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-// watchdog runs the server until that ends, or ends it when the input ends, which happens even when the test
-// process is killed.
-const watchdog = `exec 3<&0
-"$@" </dev/null 3<&- & server=$!
-{ read _ <&3; kill -INT $server; } 2>/dev/null & reader=$!
-wait $server
-kill $reader 2>/dev/null`
-
 // Start starts a stopped server and returns when it accepts connections.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command("sh", "-c", watchdog, "sh", filepath.Join(s.bin, "postgres"), "-D", s.data())
-	cmd.Dir = s.dir
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = s.account.attributes()
-	if s.alive, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting PostgreSQL: %v", err)
-	}
-	exited := make(chan struct{})
-	s.exited = exited
-	go func() {
-		_ = cmd.Wait()
-		close(exited)
-	}()
-	deadline := time.Now().Add(startTimeout)
-	for !s.ready() {
-		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL does not start; its log:\n%s", s.Log(t))
-		}
-		time.Sleep(poll)
-	}
+	s.process = realserver.Start(t, realserver.Command{
+		Name: "PostgreSQL", Account: s.account, Dir: s.dir, Log: s.logFile(), Signal: "INT",
+		Args: []string{filepath.Join(s.bin, "postgres"), "-D", s.data()}, Ready: s.ready,
+	})
 }
 
 // ready reads the last line of the server's own file about itself.
@@ -295,20 +175,9 @@ func (s *Server) ready() bool {
 // Stop ends the server at once, with all its sessions, as an administrator would. A stopped one stays so.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if s.alive == nil {
-		return
-	}
-	_ = s.alive.Close()
-	s.wait(t)
-}
-
-func (s *Server) wait(t testing.TB) {
-	t.Helper()
-	s.alive = nil
-	select {
-	case <-s.exited:
-	case <-time.After(startTimeout):
-		t.Errorf("PostgreSQL at %s does not stop", s.Addr)
+	if s.process != nil {
+		s.process.Stop(t)
+		s.process = nil
 	}
 }
 
@@ -331,12 +200,8 @@ func (s *Server) Kill(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
-		t.Fatal(err)
-	}
-	alive := s.alive
-	s.wait(t)
-	_ = alive.Close()
+	s.process.Kill(t, pid, syscall.SIGQUIT)
+	s.process = nil
 }
 
 // Exec runs SQL as the superuser and returns what it prints: values without decoration, one row a line.
@@ -348,7 +213,7 @@ func (s *Server) Exec(t testing.TB, sql string) string {
 // ExecIn is Exec in another database than "postgres".
 func (s *Server) ExecIn(t testing.TB, database, sql string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), realserver.StartTimeout)
 	defer cancel()
 	_, port, _ := net.SplitHostPort(s.Addr)
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
@@ -359,17 +224,6 @@ func (s *Server) ExecIn(t testing.TB, database, sql string) string {
 		t.Fatalf("running %q: %v: %s", sql, err, out)
 	}
 	return strings.TrimSuffix(string(out), "\n")
-}
-
-// tail returns the last lines of a log, none of them long.
-func tail(log string) string {
-	const lines, width = 60, 200
-	all := strings.Split(strings.TrimSuffix(log, "\n"), "\n")
-	all = all[max(0, len(all)-lines):]
-	for i, line := range all {
-		all[i] = line[:min(len(line), width)]
-	}
-	return strings.Join(all, "\n")
 }
 
 // Log returns what the server has logged. It logs every statement.
