@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -90,6 +91,7 @@ type visit struct {
 	protocol Protocol
 	dispatch tunnel.Dispatch
 	refusal  error       // why it cannot go on, to be told in the protocol
+	first    sync.Once   // the decision that denied is of: about the session, not about one command in it
 	denied   atomic.Bool // the rules said no
 }
 
@@ -229,7 +231,7 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 		Decide: func(t access.Target) access.Decision {
 			caller.Roles = a.roles(v.id)
 			decision := access.Check(caller, t)
-			v.denied.Store(!decision.Allowed)
+			v.first.Do(func() { v.denied.Store(!decision.Allowed) })
 			return decision
 		},
 		Options: options, Refusal: v.refusal,

@@ -64,6 +64,7 @@ type Chain struct {
 	session  SessionMeta
 	database DatabaseMeta
 
+	name   string // logical database of events that name none themselves
 	base   []byte // the encoded groups that all events share, beginning with '{'
 	hasher hasher
 	enc    encoder
@@ -84,7 +85,7 @@ func NewChain(config ChainConfig) (*Chain, error) {
 	c := &Chain{
 		cluster: config.ClusterName, uids: config.UIDs,
 		user: config.User, session: config.Session, database: config.Database,
-		hasher: newHasher(), next: config.Next, prev: config.Prev,
+		hasher: newHasher(), next: config.Next, prev: config.Prev, name: config.Database.Name,
 	}
 	c.encodeBase()
 	return c, nil
@@ -92,6 +93,14 @@ func NewChain(config ChainConfig) (*Chain, error) {
 
 // SetDatabase changes the database account and the logical database of the events to come.
 func (c *Chain) SetDatabase(user, name string) {
+	c.name = name
+	c.use(user, name)
+}
+
+// inDatabase is an event that may name its logical database itself, where that differs from one event to the next.
+type inDatabase interface{ logicalDatabase() string }
+
+func (c *Chain) use(user, name string) {
 	if user == c.database.User && name == c.database.Name {
 		return
 	}
@@ -119,6 +128,11 @@ func (c *Chain) Append(dst []byte, event SessionEvent, now time.Time) ([]byte, e
 	if err != nil {
 		return dst, err
 	}
+	name := c.name
+	if in, ok := event.(inDatabase); ok && in.logicalDatabase() != "" {
+		name = in.logicalDatabase()
+	}
+	c.use(c.database.User, name)
 	h := header{index: c.next, uid: uid, time: now, cluster: c.cluster}
 	if c.next > 0 {
 		h.prev = &c.prev

@@ -12,7 +12,12 @@ type DatabaseQuery struct {
 	StatementName string // of the prepared statement, if it has a name
 	PortalName    string
 	Uncertain     bool // SQL may have given the name another meaning: Query is the last known text, or empty
+
+	// Database is the logical database that it is for, where a session may use several; empty for the session's.
+	Database string
 }
+
+func (v *DatabaseQuery) logicalDatabase() string { return v.Database }
 
 // Type implements Event.
 func (*DatabaseQuery) Type() string { return "db.session.query" }
@@ -93,7 +98,10 @@ type DatabaseResult struct {
 	CopyDirection string // CopyIn, CopyOut or empty
 	CopyBytes     int64
 	PostgresPID   uint32 // printed with the session's first result
+	Database      string // as in the statement's event
 }
+
+func (v *DatabaseResult) logicalDatabase() string { return v.Database }
 
 // Type implements Event.
 func (*DatabaseResult) Type() string { return "db.session.result" }

@@ -16,6 +16,12 @@ type Want struct {
 	User      string // database account
 	Name      string // logical database; the protocol's default is filled in by the engine
 	UserAgent string // what the client says it is
+	// AnyName says that the client has named no logical database, in a protocol whose commands name theirs: each is
+	// to be allowed by Allow.
+	AnyName bool
+	// Seeds finds out where the database can be reached, as host:port, where its URI is no single address. They are
+	// tried in order. Nil for the URI.
+	Seeds func(ctx context.Context) ([]string, error)
 	// Settings are parameters of the database's session that the client asked for, by name, for the record.
 	Settings map[string]string
 }
@@ -44,7 +50,7 @@ func (s *Session) Open(ctx context.Context, want Want) (*Upstream, error) {
 	if s.opened {
 		return nil, errors.New("session was opened before")
 	}
-	s.opened = true
+	s.opened, s.account = true, want.User
 	start := s.startOf(want)
 	if err := s.decide(want); err != nil {
 		return nil, errors.Join(err, s.recordRefusal(start, err))
@@ -83,14 +89,16 @@ func (s *Session) decide(want Want) error {
 	if want.User == "" {
 		return fault.New(fault.BadParameter, "user name must not be empty; name a database user with --db-user")
 	}
-	db := s.cfg.Database
-	decision := s.cfg.Decide(access.Target{
-		Database: db, Labels: db.Metadata.Labels, User: want.User, Name: want.Name, CheckName: s.cfg.CheckName,
-	})
+	decision := s.cfg.Decide(s.target(want.User, want.Name, s.cfg.CheckName && !want.AnyName))
 	if !decision.Allowed {
 		return &refusal{decision.Err(), decision}
 	}
 	return nil
+}
+
+func (s *Session) target(user, name string, checkName bool) access.Target {
+	db := s.cfg.Database
+	return access.Target{Database: db, Labels: db.Metadata.Labels, User: user, Name: name, CheckName: checkName}
 }
 
 // refusal is a denial with the rule that decided, which only the log sees.
@@ -102,10 +110,7 @@ type refusal struct {
 func (r *refusal) Unwrap() error { return r.error }
 
 func (s *Session) recordRefusal(start *audit.DatabaseSessionStart, cause error) error {
-	start.Message, start.Error = fault.Message(cause), fault.Message(cause)
-	if denied, ok := errors.AsType[*refusal](cause); ok && denied.decision.Reason != "" {
-		start.Error = denied.decision.Reason
-	}
+	start.Message, start.Error = fault.Message(cause), Reason(cause)
 	_, _, err := s.append(start)
 	return err
 }
@@ -133,13 +138,44 @@ func (s *Session) connect(ctx context.Context, want Want) (*Upstream, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.ConnectionProblem, err, "the agent could not get a credential for the database: %s", fault.Message(err))
 	}
-	if err := s.way.use(credential); err != nil {
-		return nil, err
+	seeds := []string{""}
+	if want.Seeds != nil && credential.Address == "" {
+		if seeds, err = want.Seeds(ctx); err != nil {
+			return nil, err
+		}
 	}
-	conn, err := s.way.dial(ctx)
-	if err != nil {
-		return nil, err
+	return s.dialFirst(ctx, credential, seeds)
+}
+
+// dialFirst opens the way to the first of the addresses that answers, of which there is at least one.
+func (s *Session) dialFirst(ctx context.Context, credential *cred.Credential, addresses []string) (*Upstream, error) {
+	var failures []error
+	for _, address := range addresses {
+		if err := s.way.use(credential, address); err != nil {
+			return nil, err
+		}
+		conn, err := s.way.dial(ctx)
+		if err == nil {
+			s.upstream = conn
+			return s.way.upstream(conn, credential), nil
+		}
+		if failures = append(failures, err); ctx.Err() != nil {
+			break
+		}
 	}
-	s.upstream = conn
-	return s.way.upstream(conn, credential), nil
+	return nil, errors.Join(failures...)
+}
+
+// Move leaves the member of a database that Open has reached, before anything was done there, for another member at
+// host:port. What it shows is verified for that host. It is called by the goroutine that called Open, and before
+// anything else uses the session.
+func (s *Session) Move(ctx context.Context, address string) (*Upstream, error) {
+	if s.upstream == nil {
+		return nil, errors.New("the session has not reached its database")
+	}
+	if s.way.credential.Address != "" {
+		return nil, fault.New(fault.ConnectionProblem, "the database at %s refers to %s, and the credential is for the former only", s.way.address, address)
+	}
+	_ = s.upstream.Close()
+	return s.dialFirst(ctx, s.way.credential, []string{address})
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,8 +47,9 @@ type ProbeConfig struct {
 // as Session is the one for users. Nobody but the engine gets the connection, and that sends nothing on it beyond a
 // login. What is told is what sessions would be told.
 type Probe struct {
-	cfg ProbeConfig
-	way way
+	cfg  ProbeConfig
+	way  way
+	seed string // dialled in place of the URI; empty for that
 
 	mu    sync.Mutex
 	steps []cred.Step // guarded by mu
@@ -69,6 +71,9 @@ func (p *Probe) Database() *resource.Database { return p.cfg.Request.Database }
 
 // DatabaseName returns the logical database to log in to.
 func (p *Probe) DatabaseName() string { return p.cfg.Request.DatabaseName }
+
+// At has the probe go to an address, host:port, where the URI of the database is none. It is called before Open.
+func (p *Probe) At(address string) { p.seed = address }
 
 // Tell adds a step to what was found. Safe for concurrent use.
 func (p *Probe) Tell(step cred.Step) {
@@ -118,7 +123,7 @@ func (p *Probe) Open(ctx context.Context, otherwise string) (*Upstream, error) {
 		return nil, err
 	}
 	dialled := p.way.address
-	if useErr := p.way.use(credential); useErr != nil {
+	if useErr := p.way.use(credential, dialled); useErr != nil {
 		p.Tell(cred.Failure("credential", useErr))
 		return nil, errors.Join(err, useErr)
 	}
@@ -150,7 +155,7 @@ func (p *Probe) reach(ctx context.Context) (net.Conn, error) {
 // resolve finds out the address that sessions dial, and what its name stands for.
 func (p *Probe) resolve(ctx context.Context) error {
 	db := p.Database()
-	p.way.address = db.Spec.URI
+	p.way.address = cmp.Or(p.seed, db.Spec.URI)
 	if db.InAWS() {
 		e, err := db.AWSEndpoint()
 		if err != nil {

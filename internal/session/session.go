@@ -63,6 +63,8 @@ type Session struct {
 	line  []byte       // guarded by mu
 	last  spool.Pos    // guarded by mu
 
+	account  string // in the database; set by Open
+	allowed  allowed
 	opened   bool // by the goroutine that serves
 	started  time.Time
 	upstream net.Conn

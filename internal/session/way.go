@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,24 +21,23 @@ type way struct {
 	database *resource.Database
 	dialer   func(ctx context.Context, network, address string) (net.Conn, error)
 
-	tls     *tls.Config // nil until a credential is used
-	account string      // in the database
-	address string      // that is dialled
+	tls        *tls.Config // nil until a credential is used
+	credential *cred.Credential
+	account    string // in the database
+	address    string // that is dialled
 	// authorities says in words where the accepted ones are from; may be empty
 	authorities string
 	// shaken is told of each TLS handshake; may be nil.
 	shaken func(conn *tls.Conn, err error)
 }
 
-// use has the way lead where the credential is for.
-func (w *way) use(credential *cred.Credential) error {
+// use has the way lead where the credential is for, or else to the address, or else to the database's URI.
+func (w *way) use(credential *cred.Credential, address string) error {
 	if credential.Password != "" && w.database.Spec.TLS.Mode == resource.TLSInsecure {
 		return fault.New(fault.BadParameter, "database %q has tls.mode insecure, and a password is sent only to a database whose certificate was verified; set tls.mode to verify-full", w.database.GetName())
 	}
-	w.address, w.authorities, w.account = credential.Address, credential.AuthoritiesFrom, credential.User
-	if w.address == "" {
-		w.address = w.database.Spec.URI
-	}
+	w.credential, w.authorities, w.account = credential, credential.AuthoritiesFrom, credential.User
+	w.address = cmp.Or(credential.Address, address, w.database.Spec.URI)
 	var err error
 	w.tls, err = tlsConfig(w.database, w.address, credential)
 	return err

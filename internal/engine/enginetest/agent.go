@@ -57,8 +57,9 @@ type Agent struct {
 	running  sync.WaitGroup
 
 	mu     sync.Mutex
-	visits []*Visit      // guarded by mu
-	more   chan struct{} // closed and replaced when a visit is added; guarded by mu
+	route  *identity.Route // of clients to come, in place of their identity's; guarded by mu
+	visits []*Visit        // guarded by mu
+	more   chan struct{}   // closed and replaced when a visit is added; guarded by mu
 }
 
 // Visit is one session of an Agent.
@@ -180,10 +181,28 @@ func (a *Agent) add(v *Visit) {
 	a.more = make(chan struct{})
 }
 
-func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
+// Expect has the certificates of the clients to come name the account and the logical database.
+func (a *Agent) Expect(account, name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.route = &identity.Route{Service: a.cfg.Database.GetName(), Protocol: a.cfg.Database.Spec.Protocol, User: account, Database: name}
+}
+
+// identity returns who the next client is.
+func (a *Agent) identity() *identity.Identity {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	id := *a.cfg.Identity
+	if a.route != nil {
+		id.Route = a.route
+	}
+	return &id
+}
+
+func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
+	id := a.identity()
 	return session.Config{
-		ID: v.id, Cluster: "test", Identity: &id, UserCertificate: []byte("certificate"),
+		ID: v.id, Cluster: "test", Identity: id, UserCertificate: []byte("certificate"),
 		Database: a.cfg.Database, CheckName: resource.EnforcesNames(a.cfg.Database.Spec.Protocol),
 		Decide: func(target access.Target) access.Decision {
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)

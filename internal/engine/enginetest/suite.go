@@ -27,6 +27,10 @@ type Harness struct {
 	// Refusal returns what the protocol's own error message says in an error of the client; false if the error
 	// is of another kind, such as a broken connection.
 	Refusal func(err error) (text string, ok bool)
+	// Routed says that clients name account and logical database in their certificates, not in the protocol.
+	Routed bool
+	// Command returns the text of a client's Do in the record of a command; nil where the record is that text.
+	Command func(recorded string) string
 	// Bad are first packets that no client sends: garbage and absurd lengths.
 	Bad map[string][]byte
 }
@@ -135,9 +139,18 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
+// try logs a client in.
+func (s *stage) try(t *testing.T, a *Agent, account, name string) (Client, error) {
+	t.Helper()
+	if s.Routed {
+		a.Expect(account, name)
+	}
+	return s.Connect(patience(t), a.Addr(), account, name)
+}
+
 func (s *stage) connect(t *testing.T, a *Agent) Client {
 	t.Helper()
-	c, err := s.Connect(patience(t), a.Addr(), account, name)
+	c, err := s.try(t, a, account, name)
 	if err != nil {
 		t.Fatalf("logging in: %v", err)
 	}
@@ -166,10 +179,14 @@ func ends(t *testing.T, v *Visit) Event {
 	return events[0]
 }
 
-func commands(v *Visit) []string {
+func (s *stage) commands(v *Visit) []string {
 	var texts []string
 	for _, event := range v.Journal.Events("db.session.query") {
-		texts = append(texts, event.Text("db_query"))
+		text := event.Text("db_query")
+		if s.Command != nil {
+			text = s.Command(text)
+		}
+		texts = append(texts, text)
 	}
 	return texts
 }
@@ -201,7 +218,7 @@ func allowed(t *testing.T, s *stage) {
 // refused checks a visit that the rules refuse.
 func (s *stage) refused(t *testing.T, a *Agent, account, name, text string) {
 	t.Helper()
-	_, err := s.Connect(patience(t), a.Addr(), account, name)
+	_, err := s.try(t, a, account, name)
 	s.wantRefusal(t, err, text)
 	v := a.Visit(t, len(a.Visits())-1)
 	if err := v.Wait(t); !fault.Is(err, fault.AccessDenied) {
@@ -234,7 +251,7 @@ func decidedBefore(t *testing.T, s *stage) {
 func down(t *testing.T, s *stage) {
 	a := s.agent(t)
 	s.server.Stop()
-	_, err := s.Connect(patience(t), a.Addr(), account, name)
+	_, err := s.try(t, a, account, name)
 	s.wantRefusal(t, err, "cannot be reached")
 	v := a.Visit(t, 0)
 	if err := v.Wait(t); !fault.Is(err, fault.ConnectionProblem) {
@@ -248,7 +265,7 @@ func down(t *testing.T, s *stage) {
 func rejected(t *testing.T, s *stage) {
 	a := s.agent(t)
 	s.server.Reject("no such account here")
-	_, err := s.Connect(patience(t), a.Addr(), account, name)
+	_, err := s.try(t, a, account, name)
 	s.wantRefusal(t, err, "no such account here")
 	v := a.Visit(t, 0)
 	if err := v.Wait(t); err == nil {
@@ -266,7 +283,7 @@ func recordedFirst(t *testing.T, s *stage) {
 	var seen []string
 	s.server.Watch(func(command string) {
 		seen = append(seen, command)
-		if recorded := commands(v); !slices.Equal(recorded, seen) {
+		if recorded := s.commands(v); !slices.Equal(recorded, seen) {
 			t.Errorf("when the server saw %q, recorded were %q", seen, recorded)
 		}
 	})

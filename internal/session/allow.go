@@ -1,0 +1,49 @@
+package session
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"sallyport/internal/fault"
+)
+
+const (
+	allowedFor = time.Second // after which the rules, which may have changed, are asked again
+	maxAllowed = 64          // logical databases remembered
+)
+
+// allowed are the logical databases that the rules have let the session use a moment ago. It is safe for concurrent use.
+type allowed struct {
+	mu    sync.Mutex
+	until map[string]time.Time // guarded by mu
+}
+
+// Allow asks whether an open session may use another logical database, for protocols whose commands name theirs. A
+// refusal comes back as a fault for the client; it is for the caller to record. The rules are those of now, or of a
+// second ago. Safe for concurrent use once Open has returned.
+func (s *Session) Allow(name string) error {
+	a, now := &s.allowed, s.cfg.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if until, ok := a.until[name]; ok && now.Before(until) {
+		return nil
+	}
+	if decision := s.cfg.Decide(s.target(s.account, name, s.cfg.CheckName)); !decision.Allowed {
+		delete(a.until, name)
+		return &refusal{decision.Err(), decision}
+	}
+	if a.until == nil || len(a.until) >= maxAllowed {
+		a.until = make(map[string]time.Time)
+	}
+	a.until[name] = now.Add(allowedFor)
+	return nil
+}
+
+// Reason returns why something was refused, for the record: the deciding rule, which the client is not told.
+func Reason(refused error) string {
+	if denied, ok := errors.AsType[*refusal](refused); ok && denied.decision.Reason != "" {
+		return denied.decision.Reason
+	}
+	return fault.Message(refused)
+}
