@@ -2,11 +2,10 @@ package auth
 
 import (
 	"context"
-	"net"
-	"net/netip"
 	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/peer"
 	"sallyport/internal/quota"
 )
 
@@ -28,23 +27,10 @@ func newQuotas(now func() time.Time) quotas {
 
 // allowStranger counts a call of somebody who has shown no certificate.
 func (a *Authority) allowStranger(source string) error {
-	if !a.quotas.strangers.Take(sourcePrefix(source)) {
+	if !a.quotas.strangers.Take(peer.Source(source)) {
 		return fault.New(fault.LimitExceeded, "too many attempts from your address; wait a minute and try again")
 	}
 	return nil
-}
-
-// sourcePrefix returns what is counted as one source: an IPv4 address or an IPv6 /64.
-func sourcePrefix(source string) string {
-	if host, _, err := net.SplitHostPort(source); err == nil {
-		source = host
-	}
-	addr, err := netip.ParseAddr(source)
-	if err != nil || addr.Unmap().Is4() {
-		return source
-	}
-	prefix, _ := addr.Prefix(64)
-	return prefix.String()
 }
 
 type peerKey struct{}
@@ -60,6 +46,6 @@ func sourceOf(ctx context.Context, stated string) string {
 	if c := callerOf(ctx); stated != "" && c != nil && c.id != nil && c.id.HasSystemRole("Proxy") {
 		return stated
 	}
-	peer, _ := ctx.Value(peerKey{}).(string)
-	return peer
+	address, _ := ctx.Value(peerKey{}).(string)
+	return address
 }

@@ -144,7 +144,7 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 
 // handle finds out what a connection wants and gives it to whom it concerns.
 func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
-	visitor, err := p.gate.Enter(conn.RemoteAddr())
+	visitor, err := p.gate.Enter(conn)
 	if err != nil {
 		_ = conn.Close()
 		return

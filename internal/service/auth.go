@@ -269,7 +269,7 @@ func (s *authService) accept(ctx context.Context, listener net.Listener, gate *a
 			}
 			continue
 		}
-		visitor, err := gate.Enter(conn.RemoteAddr())
+		visitor, err := gate.Enter(conn)
 		if err != nil {
 			_ = conn.Close()
 			continue
