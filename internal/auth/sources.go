@@ -35,17 +35,23 @@ func (a *Authority) allowStranger(source string) error {
 
 type peerKey struct{}
 
-// WithPeer returns a context that carries the address of the TCP peer of a call.
+// WithPeer returns a context that carries the address from which a call comes: of the TCP peer, or of the client whom a
+// proxy has introduced.
 func WithPeer(ctx context.Context, addr string) context.Context {
 	return context.WithValue(ctx, peerKey{}, addr)
 }
 
-// sourceOf returns the client's address of a call: as stated by a proxy, whom the table lets state it,
-// or else the TCP peer.
+// peerOf returns the address from which a call comes, "host:port", or "" when it is made within the process.
+func peerOf(ctx context.Context) string {
+	address, _ := ctx.Value(peerKey{}).(string)
+	return address
+}
+
+// sourceOf returns the address of the person or host for whom a call is made: as stated by a proxy, whom the table lets
+// state it, or else that of the call.
 func sourceOf(ctx context.Context, stated string) string {
 	if c := callerOf(ctx); stated != "" && c != nil && c.id != nil && c.id.HasSystemRole("Proxy") {
 		return stated
 	}
-	address, _ := ctx.Value(peerKey{}).(string)
-	return address
+	return peerOf(ctx)
 }
