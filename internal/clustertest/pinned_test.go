@@ -97,19 +97,24 @@ func TestABoundCertificateCallsFromItsAddressOnly(t *testing.T) {
 		"through a proxy of its own":        apart,
 		"through a proxy behind that proxy": behind,
 	} {
-		call := func(from string) error {
+		call := func(from string, newest uint16) error {
 			cfg := mtls.Client(func(string) (*tls.Certificate, error) { return alice.Certificate(), nil }, func() *mtls.Trust { return alice.Trust },
 				"Auth", "auth."+clustertest.ClusterName, mtls.ProtocolAuth, mtls.ProtocolHTTP2)
+			cfg.MaxVersion = newest
 			api := authapi.NewTLS(dialerFrom(from, address), cfg)
 			defer api.Close()
 			_, err := api.Cluster.WhoAmI(t.Context(), &sallyportv1.WhoAmIRequest{})
 			return err
 		}
-		if err := call(here); err != nil {
+		if err := call(here, tls.VersionTLS13); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := call(elsewhere); !fault.Is(err, fault.AccessDenied) || !strings.Contains(err.Error(), "bound to another address") {
+		if err := call(elsewhere, tls.VersionTLS13); !fault.Is(err, fault.AccessDenied) || !strings.Contains(err.Error(), "bound to another address") {
 			t.Errorf("%s, stolen: %v", name, err)
+		}
+		// With TLS 1.2 the first message of a client says nothing about who can go on with it.
+		if err := call(here, tls.VersionTLS12); err == nil || !strings.Contains(err.Error(), "protocol version") {
+			t.Errorf("%s, by TLS 1.2: %v", name, err)
 		}
 	}
 }
