@@ -11,17 +11,19 @@ import (
 
 // quotas bounds what callers may do.
 type quotas struct {
-	strangers    *quota.Quota // by source
+	strangers    *quota.Quota // attempts, by source
+	questions    *quota.Quota // of strangers who ask what anyone may know, by source
 	certificates *quota.Quota // by user
 	searches     *quota.Quota // of the audit log, by user
 }
 
-func newQuotas(now func() time.Time) quotas {
+func newQuotas(strangers quota.Rate, now func() time.Time) quotas {
 	const sources, users = 100_000, 10_000
 	return quotas{
-		strangers:    quota.New(quota.Config{PerMinute: 20, Burst: 40, Keys: sources, Now: now}),
-		certificates: quota.New(quota.Config{PerMinute: 60, Burst: 60, Keys: users, Now: now}),
-		searches:     quota.New(quota.Config{PerMinute: 10 * 60, Burst: 20, Keys: users, Now: now}),
+		strangers:    quota.New(quota.Config{Rate: strangers, Keys: sources, Now: now}),
+		questions:    quota.New(quota.Config{Rate: strangers, Keys: sources, Now: now}),
+		certificates: quota.New(quota.Config{Rate: quota.Rate{PerMinute: 60, Burst: 60}, Keys: users, Now: now}),
+		searches:     quota.New(quota.Config{Rate: quota.Rate{PerMinute: 10 * 60, Burst: 20}, Keys: users, Now: now}),
 	}
 }
 
@@ -29,6 +31,15 @@ func newQuotas(now func() time.Time) quotas {
 func (a *Authority) allowStranger(source string) error {
 	if !a.quotas.strangers.Take(peer.Source(source)) {
 		return fault.New(fault.LimitExceeded, "too many attempts from your address; wait a minute and try again")
+	}
+	return nil
+}
+
+// allowQuestion counts a call that anyone may make, if it is a stranger's. It is apart from attempts, so that programs
+// which ask often keep nobody behind the same address from logging in.
+func (a *Authority) allowQuestion(ctx context.Context) error {
+	if callerOf(ctx).id == nil && !a.quotas.questions.Take(peer.Source(peerOf(ctx))) {
+		return fault.New(fault.LimitExceeded, "too many calls from your address; wait a few seconds and try again")
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	authority, err := auth.New(ctx, auth.Config{
 		Store: state, Sealer: sealer, Log: log, ClusterName: cluster, HostID: d.hostID, Version: version.Version,
 		Now: d.now, Logger: logger, Settings: d.cfg.Auth.Settings, StaticTokens: d.cfg.Auth.StaticTokens,
-		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup, AWS: aws,
+		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup, Strangers: d.cfg.StrangerCalls, AWS: aws,
 	})
 	if err != nil {
 		return errors.Join(err, log.Close(), state.Close())

@@ -26,7 +26,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 		return errors.Join(err, listener.Close())
 	}
 	logger := d.logger.With("component", "proxy")
-	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Logger: logger})
+	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Strangers: d.cfg.StrangerCalls, Now: d.now, Logger: logger})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
