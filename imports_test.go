@@ -15,12 +15,13 @@ import (
 // beside are imports within a level, apart from those between a package and one inside it.
 var beside = map[string]string{
 	"resource":       "fault predicate yamlnode aws/endpoint",
-	"access":         "fault predicate resource",
+	"access":         "fault peer predicate resource",
 	"mtls":           "ca",
 	"seal":           "durable",
 	"store/sqlite":   "sqlitedb",
 	"audit/spool":    "durable",
 	"audit/eventlog": "durable sqlitedb",
+	"introduction":   "mtls mux",
 	"authapi":        "mux ca mtls",
 	"cache":          "authapi",
 	"cred":           "authapi ca",

@@ -1,19 +1,23 @@
 // Package admission bounds the connections that a listener holds open: all of one source, and, far more
-// tightly, those whose clients have not shown who they are.
+// tightly, those whose clients have not shown who they are. When there are too many of the latter, the oldest
+// of them is closed, so that whoever opens many cannot keep others out.
 package admission
 
 import (
+	"container/list"
 	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"sallyport/internal/peer"
 )
 
 // Limits of a Gate. Each must be positive.
 type Limits struct {
 	Strangers          int // connections whose clients have not authenticated
 	StrangersPerSource int
-	PerSource          int // all connections of one source address
+	PerSource          int // all connections of one source (peer.Source)
 }
 
 // Defaults are the limits of every listener, but for the configurable one of all connections of a source.
@@ -29,11 +33,15 @@ type Gate struct {
 	limits Limits
 
 	mu        sync.Mutex
-	strangers int                // guarded by mu
+	strangers list.List          // of *Visitor, the oldest first; guarded by mu
 	sources   map[string]*source // guarded by mu
 }
 
-type source struct{ strangers, all int }
+// source is guarded by Gate.mu.
+type source struct {
+	strangers list.List // of *Visitor, the oldest first
+	all       int
+}
 
 // NewGate returns a gate through which nobody has come.
 func NewGate(limits Limits) *Gate { return &Gate{limits: limits, sources: make(map[string]*source)} }
@@ -41,95 +49,109 @@ func NewGate(limits Limits) *Gate { return &Gate{limits: limits, sources: make(m
 // Visitor is one connection. Safe for concurrent use.
 type Visitor struct {
 	gate   *Gate
+	conn   net.Conn
 	source string
 
-	mu    sync.Mutex
-	known bool // guarded by mu
-	gone  bool // guarded by mu
-	owned bool // by a connection from Own, whose end is the visitor's; guarded by mu
+	// A stranger's places in the lists of all and of its source; nil for others. Guarded by gate.mu.
+	ofAll, ofSource *list.Element
+	gone            bool // guarded by gate.mu
+	owned           bool // by a connection from Own, whose end is the visitor's; guarded by gate.mu
 }
 
-// Enter counts a connection from an address, as a stranger's. The caller ends the visit with Release.
-func (g *Gate) Enter(addr net.Addr) (*Visitor, error) {
-	host := addr.String()
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+// Enter counts a connection as a stranger's, by the address of its peer. It closes the oldest stranger's when that
+// makes one too many, and returns ErrFull when those of the source are too many without strangers. The caller ends the
+// visit with Release, and closes the connection itself.
+func (g *Gate) Enter(conn net.Conn) (*Visitor, error) {
+	v := &Visitor{gate: g, conn: conn, source: peer.Source(conn.RemoteAddr().String())}
+	crowded, err := g.enter(v)
+	if err != nil {
+		return nil, err
 	}
+	for _, other := range crowded {
+		_ = other.conn.Close()
+	}
+	return v, nil
+}
+
+// enter counts a visitor and returns those who have to go for it.
+func (g *Gate) enter(v *Visitor) (crowded []*Visitor, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	src := g.sources[host]
+	if src := g.sources[v.source]; src != nil && (src.all >= g.limits.PerSource || src.strangers.Len() >= g.limits.StrangersPerSource) {
+		if src.strangers.Len() == 0 {
+			return nil, ErrFull
+		}
+		crowded = append(crowded, g.dropOldest(&src.strangers))
+	}
+	if g.strangers.Len() >= g.limits.Strangers {
+		crowded = append(crowded, g.dropOldest(&g.strangers))
+	}
+	src := g.sources[v.source]
 	if src == nil {
 		src = &source{}
+		g.sources[v.source] = src
 	}
-	if g.strangers >= g.limits.Strangers || src.strangers >= g.limits.StrangersPerSource || src.all >= g.limits.PerSource {
-		return nil, ErrFull
-	}
-	g.sources[host] = src
-	g.strangers++
-	src.strangers++
 	src.all++
-	return &Visitor{gate: g, source: host}, nil
+	v.ofAll, v.ofSource = g.strangers.PushBack(v), src.strangers.PushBack(v)
+	return crowded, nil
+}
+
+// dropOldest ends the visit of the first of some strangers and returns it. The caller holds mu.
+func (g *Gate) dropOldest(strangers *list.List) *Visitor {
+	v := strangers.Front().Value.(*Visitor)
+	g.leave(v)
+	return v
 }
 
 // Known notes that the client has shown who it is. More than once is fine.
 func (v *Visitor) Known() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.known || v.gone {
+	v.gate.mu.Lock()
+	defer v.gate.mu.Unlock()
+	v.gate.recognise(v)
+}
+
+// recognise counts a visitor as a stranger no more. The caller holds mu.
+func (g *Gate) recognise(v *Visitor) {
+	if v.ofAll == nil {
 		return
 	}
-	v.known = true
-	v.gate.recognise(v.source)
+	g.strangers.Remove(v.ofAll)
+	g.sources[v.source].strangers.Remove(v.ofSource)
+	v.ofAll, v.ofSource = nil, nil
 }
 
 // Release ends the visit, unless a connection from Own does that. More than once is fine.
 func (v *Visitor) Release() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v.gate.mu.Lock()
+	defer v.gate.mu.Unlock()
 	if !v.owned {
-		v.leave()
+		v.gate.leave(v)
 	}
 }
 
-// leave ends the visit. The caller holds mu.
-func (v *Visitor) leave() {
+// leave ends a visit. The caller holds mu.
+func (g *Gate) leave(v *Visitor) {
 	if v.gone {
 		return
 	}
+	g.recognise(v)
 	v.gone = true
-	if !v.known {
-		v.gate.recognise(v.source)
+	src := g.sources[v.source]
+	if src.all--; src.all == 0 {
+		delete(g.sources, v.source)
 	}
-	v.gate.forget(v.source)
-}
-
-func (g *Gate) recognise(host string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.strangers--
-	g.sources[host].strangers--
-}
-
-func (g *Gate) forget(host string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if src := g.sources[host]; src.all > 1 {
-		src.all--
-		return
-	}
-	delete(g.sources, host)
 }
 
 // Own returns the connection with a Close that ends the visit; Release does nothing from then on. When
 // patience is not 0, the connection is closed unless the client has become known by then.
 func (v *Visitor) Own(conn net.Conn, patience time.Duration) net.Conn {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	v.gate.mu.Lock()
+	defer v.gate.mu.Unlock()
 	v.owned = true
 	owned := &ownedConn{Conn: conn, visitor: v}
 	if patience > 0 {
 		owned.impatient = time.AfterFunc(patience, func() {
-			if !v.isKnown() {
+			if v.isStranger() {
 				_ = conn.Close()
 			}
 		})
@@ -137,10 +159,10 @@ func (v *Visitor) Own(conn net.Conn, patience time.Duration) net.Conn {
 	return owned
 }
 
-func (v *Visitor) isKnown() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.known
+func (v *Visitor) isStranger() bool {
+	v.gate.mu.Lock()
+	defer v.gate.mu.Unlock()
+	return v.ofAll != nil
 }
 
 type ownedConn struct {
@@ -154,8 +176,8 @@ func (c *ownedConn) Close() error {
 	if c.impatient != nil {
 		c.impatient.Stop()
 	}
-	c.visitor.mu.Lock()
-	c.visitor.leave()
-	c.visitor.mu.Unlock()
+	c.visitor.gate.mu.Lock()
+	c.visitor.gate.leave(c.visitor)
+	c.visitor.gate.mu.Unlock()
 	return c.Conn.Close()
 }

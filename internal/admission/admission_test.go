@@ -3,6 +3,10 @@ package admission_test
 import (
 	"errors"
 	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,62 +14,126 @@ import (
 	"sallyport/internal/admission"
 )
 
-type addr string
+// visiting is a connection from an address, and whether it was closed.
+type visiting struct {
+	net.Conn
+	from   string
+	closed atomic.Bool
+}
 
-func (a addr) Network() string { return "tcp" }
-func (a addr) String() string  { return string(a) }
+func from(address string) *visiting { return &visiting{from: address} }
 
-func TestGate(t *testing.T) {
+func (v *visiting) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(v.from))
+}
+
+func (v *visiting) Close() error {
+	v.closed.Store(true)
+	return nil
+}
+
+// TestWhoIsClosedForWhom lets visitors come in order; "+" before an address marks one who has become known.
+func TestWhoIsClosedForWhom(t *testing.T) {
 	t.Parallel()
-	g := admission.NewGate(admission.Limits{Strangers: 3, StrangersPerSource: 2, PerSource: 3})
-	enter := func(a addr) *admission.Visitor {
+	limits := admission.Limits{Strangers: 4, StrangersPerSource: 2, PerSource: 3}
+	const a, b, c, d = "192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.4:1"
+	for name, s := range map[string]struct {
+		come   []string
+		closed []int // of those before the last
+		full   bool  // the last is refused
+	}{
+		"within the limits nobody":                       {[]string{a, a, b}, nil, false},
+		"the oldest stranger of the same source":         {[]string{b, a, a, a}, []int{1}, false},
+		"not one who is known":                           {[]string{"+" + a, a, a}, nil, false},
+		"the oldest stranger when a source has too many": {[]string{"+" + a, a, "+" + a, a}, []int{1}, false},
+		"nobody when all of them are known":              {[]string{"+" + a, "+" + a, "+" + a, a}, nil, true},
+		"the oldest stranger of all":                     {[]string{"+" + a, b, c, d, a, b}, []int{1}, false},
+		"one place is enough":                            {[]string{a, b, a, c, a}, []int{0}, false},
+		"one /64 of IPv6 is one source":                  {[]string{"[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1"}, []int{0}, false},
+		"another /64 is another":                         {[]string{"[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8:0:1::3]:1"}, nil, false},
+		"the same address within IPv6 is the same":       {[]string{a, a, "[::ffff:192.0.2.1]:1"}, []int{0}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := admission.NewGate(limits)
+			var all []*visiting
+			for i, address := range s.come {
+				address, known := strings.CutPrefix(address, "+")
+				all = append(all, from(address))
+				v, err := g.Enter(all[i])
+				if last := i == len(s.come)-1; errors.Is(err, admission.ErrFull) != (last && s.full) {
+					t.Fatalf("visitor %d: %v", i, err)
+				}
+				if known {
+					v.Known()
+				}
+			}
+			for i, v := range all {
+				if got, want := v.closed.Load(), slices.Contains(s.closed, i); got != want {
+					t.Errorf("visitor %d is closed: %t, want %t", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestCountsAreGivenBack has visitors leave in every way, some more than once, and then fills the gate again.
+func TestCountsAreGivenBack(t *testing.T) {
+	t.Parallel()
+	g := admission.NewGate(admission.Limits{Strangers: 2, StrangersPerSource: 2, PerSource: 2})
+	enter := func(address string) (*visiting, *admission.Visitor) {
 		t.Helper()
-		v, err := g.Enter(a)
+		conn := from(address)
+		v, err := g.Enter(conn)
 		if err != nil {
-			t.Fatalf("%s: %v", a, err)
+			t.Fatalf("%s: %v", address, err)
 		}
-		return v
+		return conn, v
 	}
-	full := func(why string, a addr) {
-		t.Helper()
-		if _, err := g.Enter(a); !errors.Is(err, admission.ErrFull) {
-			t.Errorf("%s: got %v", why, err)
-		}
+	const a, b = "192.0.2.1:1", "192.0.2.2:1"
+	_, crowded := enter(a)
+	_, known := enter(a)
+	known.Known()
+	known.Known()
+	third, _ := enter(a) // in the place of the first
+	crowded.Release()
+	crowded.Known()
+	if third.closed.Load() {
+		t.Error("who came last was closed")
 	}
-	first, second := enter("192.0.2.1:1"), enter("192.0.2.1:2")
-	full("strangers of one source", "192.0.2.1:3")
-	first.Known()
-	first.Known()
-	third := enter("192.0.2.1:3")
-	full("all connections of one source", "192.0.2.1:4")
-	enter("[2001:db8::1]:1")
-	full("strangers of all sources", "192.0.2.9:1")
-	first.Release()
-	first.Release()
-	second.Release()
-	third.Release()
-	enter("192.0.2.1:5")
-	enter("192.0.2.9:1")
-	full("strangers of all sources again", "192.0.2.9:2")
+	if _, err := g.Enter(from(a)); err != nil { // in the place of the third
+		t.Error(err)
+	}
+	if !third.closed.Load() {
+		t.Error("the source has three connections")
+	}
+	known.Release()
+	known.Release()
+	last, _ := enter(a)
+	other, _ := enter(b) // in the place of the oldest stranger, which is not the last
+	if last.closed.Load() || other.closed.Load() {
+		t.Error("the newest were closed")
+	}
 }
 
 func TestOwnedConnectionEndsTheVisit(t *testing.T) {
 	t.Parallel()
 	g := admission.NewGate(admission.Limits{Strangers: 1, StrangersPerSource: 1, PerSource: 1})
-	v, err := g.Enter(addr("192.0.2.1:1"))
+	visitor := from("192.0.2.1:1")
+	v, err := g.Enter(visitor)
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, _ := net.Pipe()
-	conn := v.Own(near, 0)
+	v.Known()
+	conn := v.Own(visitor, 0)
 	v.Release()
-	if _, err := g.Enter(addr("192.0.2.1:2")); err == nil {
+	if _, err := g.Enter(from("192.0.2.1:2")); !errors.Is(err, admission.ErrFull) {
 		t.Fatal("the visit ended before the connection")
 	}
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Enter(addr("192.0.2.1:2")); err != nil {
+	if _, err := g.Enter(from("192.0.2.1:2")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -75,7 +143,7 @@ func TestStrangersAreNotWaitedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := admission.NewGate(admission.Defaults(10))
 		open := func(known bool) net.Conn {
-			v, err := g.Enter(addr("192.0.2.1:1"))
+			v, err := g.Enter(from("192.0.2.1:1"))
 			if err != nil {
 				t.Fatal(err)
 			}

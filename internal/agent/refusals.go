@@ -3,12 +3,12 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/mtls"
+	"sallyport/internal/peer"
 	"sallyport/internal/tunnel"
 )
 
@@ -23,7 +23,7 @@ const (
 // log and yet none is unaccounted for. The zero value is ready for use; safe for concurrent use.
 type refusals struct {
 	mu       sync.Mutex
-	bySource map[string]*refused // by host; "" for all beyond the limit; guarded by mu
+	bySource map[string]*refused // by source; "" for all beyond the limit; guarded by mu
 }
 
 type refused struct {
@@ -89,17 +89,13 @@ func (a *Agent) refuseConnection(d tunnel.Dispatch, err error) {
 	if !ok {
 		return
 	}
-	source, _, splitErr := net.SplitHostPort(d.ClientAddress)
-	if splitErr != nil {
-		source = d.ClientAddress
-	}
 	event := &audit.AuthFailure{
 		UserMeta:       audit.UserMeta{User: stranger.Name},
 		ServerMeta:     a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: d.ListenerAddress, RemoteAddr: d.ClientAddress},
 		Error:          err.Error(),
 	}
-	if due := a.refused.note(source, event, a.Now()); due != nil {
+	if due := a.refused.note(peer.Source(d.ClientAddress), event, a.Now()); due != nil {
 		a.record(due)
 	}
 }

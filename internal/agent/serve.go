@@ -127,14 +127,8 @@ func (a *Agent) refusal(v *visit) error {
 	case v.id.Route.Service != v.db.GetName():
 		return fault.New(fault.AccessDenied, "your certificate is for database %q, not for %q; run tsh db login %s", v.id.Route.Service, v.db.GetName(), v.db.GetName())
 	}
-	pinned := v.id.PinnedIP
-	if pinned == "" && a.options(v.id).PinSourceIP {
-		return fault.New(fault.AccessDenied, "your roles bind certificates to the address of their user and yours is bound to none; log in again with tsh login")
-	}
-	if pinned != "" {
-		if host, _, err := net.SplitHostPort(v.dispatch.ClientAddress); err != nil || host != pinned {
-			return fault.New(fault.AccessDenied, "your certificate is bound to another address; log in again with tsh login from here")
-		}
+	if err := access.CheckAddress(v.id.PinnedIP, a.options(v.id), v.dispatch.ClientAddress); err != nil {
+		return err
 	}
 	if err := a.lockedOut(v.id); err != nil {
 		return err

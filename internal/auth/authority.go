@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/ca"
 	"sallyport/internal/identity"
+	"sallyport/internal/quota"
 	"sallyport/internal/resource"
 	"sallyport/internal/seal"
 	"sallyport/internal/store"
@@ -41,6 +42,8 @@ type Config struct {
 	Bootstrap []resource.Resource
 	// Resources that are written at every start. May be empty.
 	Startup []resource.Resource
+	// Strangers is how often one address may call without a certificate. May be zero: then as quota.ForStrangers says.
+	Strangers quota.Rate
 	// AWS checks what hosts in AWS show that join. May be zero: none of them joins so.
 	AWS AWS
 }
@@ -64,7 +67,10 @@ type Authority struct {
 // New opens the cluster in the store, or makes a new one: its name, its authorities, the preset roles
 // and the default settings.
 func New(ctx context.Context, cfg Config) (*Authority, error) {
-	a := &Authority{Config: cfg, quotas: newQuotas(cfg.Now), hashing: make(chan struct{}, 2)}
+	if cfg.Strangers == (quota.Rate{}) {
+		cfg.Strangers = quota.ForStrangers()
+	}
+	a := &Authority{Config: cfg, quotas: newQuotas(cfg.Strangers, cfg.Now), hashing: make(chan struct{}, 2)}
 	var err error
 	if a.dummyHash, err = hashPassword("nobody has this password"); err != nil {
 		return nil, err

@@ -14,6 +14,9 @@ type clusterAPI struct{ *Authority }
 
 // Ping implements the API.
 func (a clusterAPI) Ping(ctx context.Context, _ *sallyportv1.PingRequest) (*sallyportv1.PingResponse, error) {
+	if err := a.allowQuestion(ctx); err != nil {
+		return nil, err
+	}
 	preference, err := a.preference(ctx)
 	if err != nil {
 		return nil, err
@@ -30,7 +33,10 @@ func (a clusterAPI) Ping(ctx context.Context, _ *sallyportv1.PingRequest) (*sall
 }
 
 // GetAuthorities implements the API.
-func (a clusterAPI) GetAuthorities(context.Context, *sallyportv1.GetAuthoritiesRequest) (*sallyportv1.GetAuthoritiesResponse, error) {
+func (a clusterAPI) GetAuthorities(ctx context.Context, _ *sallyportv1.GetAuthoritiesRequest) (*sallyportv1.GetAuthoritiesResponse, error) {
+	if err := a.allowQuestion(ctx); err != nil {
+		return nil, err
+	}
 	res := &sallyportv1.GetAuthoritiesResponse{Authorities: a.publicAuthorities()}
 	for _, cert := range a.authority(ca.HostCA).trusted {
 		res.Pins = append(res.Pins, ca.Pin(cert))

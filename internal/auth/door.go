@@ -67,6 +67,9 @@ func (a *Authority) identify(ctx context.Context) (*caller, error) {
 		if err := a.loadUser(ctx, c); err != nil {
 			return nil, err
 		}
+		if err := access.CheckAddress(c.id.PinnedIP, access.Options(c.roles, access.Defaults{}), peerOf(ctx)); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.refuseLocked(ctx, c); err != nil {
 		return nil, err

@@ -203,7 +203,7 @@ func TestReissueNeverWidens(t *testing.T) {
 	route := &sallyportv1.DatabaseRoute{Service: "orders"}
 	pinned := w.user("alice")
 	pinned.PinnedIP, pinned.MFADevice = "192.0.2.7", "device"
-	res, err := w.as(pinned).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public, Route: route})
+	res, err := w.from("192.0.2.7:1000", pinned).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public, Route: route})
 	if err != nil {
 		t.Fatal(err)
 	}

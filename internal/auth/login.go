@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"net"
 	"net/url"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/fault"
+	"sallyport/internal/peer"
 	"sallyport/internal/resource"
 	"sallyport/internal/store"
 )
@@ -173,7 +173,7 @@ func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sa
 	if err := a.record(ctx, event); err != nil {
 		return nil, err
 	}
-	if host, _, err := net.SplitHostPort(source); err == nil {
+	if host, ok := peer.Host(source); ok {
 		as.id.LoginIP = host
 		if access.Options(as.roles, access.Defaults{}).PinSourceIP {
 			as.id.PinnedIP = host

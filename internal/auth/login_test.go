@@ -1,12 +1,17 @@
 package auth_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
+	"sallyport/internal/auth"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
+	"sallyport/internal/identity"
+	"sallyport/internal/quota"
+	"sallyport/internal/resource"
 )
 
 func TestLoginGivesACertificateOfTheUser(t *testing.T) {
@@ -165,6 +170,52 @@ func TestStrangersAreLimitedByTheirAddress(t *testing.T) {
 	wantKind(t, guess("198.51.100.8:1"), fault.NotFound, "")
 	w.clock.Advance(3 * time.Second)
 	wantKind(t, guess("198.51.100.7:3"), fault.NotFound, "")
+}
+
+func TestStrangersOfOneNetworkAreLimitedTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(cfg *auth.Config) { cfg.Strangers = quota.Rate{PerMinute: 1, Burst: 5} })
+	for i := range 6 {
+		_, err := w.proxy.Login.GetInvite(t.Context(), &sallyportv1.GetInviteRequest{Token: "guess", ClientAddress: fmt.Sprintf("[2001:db8::%d]:1", i+1)})
+		if fault.Is(err, fault.LimitExceeded) != (i == 5) {
+			t.Errorf("guess %d: %v", i, err)
+		}
+	}
+}
+
+func TestStrangersAskSoOften(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(cfg *auth.Config) { cfg.Strangers = quota.Rate{PerMinute: 20, Burst: 5} })
+	ask := func(from string, id *identity.Identity) (ping, authorities error) {
+		api := w.from(from, id)
+		_, ping = api.Cluster.Ping(t.Context(), &sallyportv1.PingRequest{})
+		_, authorities = api.Cluster.GetAuthorities(t.Context(), &sallyportv1.GetAuthoritiesRequest{})
+		return ping, authorities
+	}
+	for range 2 {
+		if ping, authorities := ask("192.0.2.1:1", nil); ping != nil || authorities != nil {
+			t.Fatal(ping, authorities)
+		}
+	}
+	ping, authorities := ask("192.0.2.1:2", nil)
+	wantKind(t, authorities, fault.LimitExceeded, "too many calls from your address")
+	if ping != nil {
+		t.Errorf("the fifth: %v", ping)
+	}
+	ping, _ = ask("192.0.2.1:2", nil)
+	wantKind(t, ping, fault.LimitExceeded, "too many calls from your address")
+	if ping, authorities := ask("192.0.2.2:1", nil); ping != nil || authorities != nil {
+		t.Error("another address:", ping, authorities)
+	}
+	for range 5 { // a member of the cluster, and attempts, are counted apart
+		if ping, authorities := ask("192.0.2.1:1", w.host(resource.RoleDb)); ping != nil || authorities != nil {
+			t.Error("a member:", ping, authorities)
+		}
+		_, err := w.from("192.0.2.1:1", nil).Join.GetJoinChallenge(t.Context(), &sallyportv1.GetJoinChallengeRequest{})
+		if fault.Is(err, fault.LimitExceeded) {
+			t.Error("an attempt:", err)
+		}
+	}
 }
 
 func TestPasswordsAreRefusedWhereTheClusterWantsNone(t *testing.T) {

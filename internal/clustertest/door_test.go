@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 // TestUnfinishedCallsCountAsStrangers opens far more web and API connections than one source may, each with
-// a call whose body never comes.
+// a call whose body does not come. The oldest are closed for the newest.
 func TestUnfinishedCallsCountAsStrangers(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, clustertest.Options{})
@@ -34,21 +35,31 @@ func TestUnfinishedCallsCountAsStrangers(t *testing.T) {
 		{"auth", s.Auth, []string{mtls.ProtocolHTTP}},
 	} {
 		t.Run(door.name, func(t *testing.T) {
-			open := 0
+			var conns []*tls.Conn
 			for range tried {
 				conn := dialFrom(t, door.address, fmt.Sprintf("127.0.0.%d", 80+i))
 				client := tls.Client(conn, mtls.Insecure("x", door.protocols...))
 				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				if client.HandshakeContext(t.Context()) != nil {
-					continue
+				if err := client.HandshakeContext(t.Context()); err != nil {
+					t.Fatalf("who comes later is kept out: %v", err)
 				}
-				_, err := client.Write([]byte("POST /sallyport.v1.JoinService/Join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"))
-				if err == nil {
-					open++
+				if _, err := client.Write([]byte("POST /sallyport.v1.JoinService/Join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")); err != nil {
+					t.Fatalf("who comes later is kept out: %v", err)
+				}
+				conns = append(conns, client)
+			}
+			for i, conn := range conns[:tried-allowed] {
+				if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("connection %d is still open: %v", i, err)
 				}
 			}
-			if open > allowed || open == 0 {
-				t.Errorf("%d connections are open", open)
+			// The newest are served: the call is complete with this.
+			last := conns[tried-1]
+			if _, err := last.Write(make([]byte, 99)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := last.Read(make([]byte, 1)); err != nil {
+				t.Errorf("the newest connection: %v", err)
 			}
 		})
 	}

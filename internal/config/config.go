@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"sallyport/internal/quota"
 	"sallyport/internal/resource"
 )
 
@@ -34,7 +35,8 @@ type Config struct {
 
 	ShutdownDelay  time.Duration
 	Log            Log
-	MaxConnections int // of one client address, for each service
+	MaxConnections int        // of one client address, for each service
+	StrangerCalls  quota.Rate // of one client address without a certificate, of each kind
 	Storage        Storage
 
 	Auth      Auth
@@ -173,6 +175,7 @@ func defaults() *Config {
 		JoinMethod:     resource.JoinToken,
 		Log:            Log{Output: "stderr", Severity: "INFO", Format: "text"},
 		MaxConnections: defaultMaxConnections,
+		StrangerCalls:  quota.ForStrangers(),
 		Storage:        Storage{Type: "sqlite", Sync: "FULL"},
 		Auth:           Auth{Enabled: true, ListenAddr: "0.0.0.0:" + defaultAuthPort},
 		Proxy:          Proxy{Enabled: true, ListenAddr: "0.0.0.0:" + defaultProxyPort, KeyPairsReload: defaultReload},

@@ -69,9 +69,15 @@ type teleportSection struct {
 	// ConnectionLimits bound what one client may take.
 	ConnectionLimits struct {
 		// MaxConnections of one client address, for each service. Default 15000.
-		MaxConnections *int     `yaml:"max_connections"`
-		MaxUsers       noEffect `yaml:"max_users"`
-		Rates          noEffect `yaml:"rates"`
+		MaxConnections *int `yaml:"max_connections"`
+		// CallsPerMinute of one client address that shows no certificate, at proxies and at the auth service: questions
+		// such as /webapi/ping, and apart from these attempts to log in or join. Many people or hosts behind one address
+		// count as one. Default 20.
+		CallsPerMinute *int `yaml:"calls_per_minute"`
+		// CallsBurst is how many of them may come at once. Default 40.
+		CallsBurst *int     `yaml:"calls_burst"`
+		MaxUsers   noEffect `yaml:"max_users"`
+		Rates      noEffect `yaml:"rates"`
 	} `yaml:"connection_limits"`
 	// Log says what is logged and where.
 	Log logSection `yaml:"log"`
@@ -222,10 +228,21 @@ func (t *teleportSection) apply(p *problems, c *Config) {
 	if t.DiagAddr != "" {
 		c.DiagAddr = p.address("teleport.diag_addr", t.DiagAddr, "", true)
 	}
-	if limit := t.ConnectionLimits.MaxConnections; limit != nil {
-		c.MaxConnections = *limit
-		if *limit < 1 {
-			p.add("teleport.connection_limits.max_connections", "must be at least 1")
+	for _, limit := range []struct {
+		key string
+		set *int
+		to  *int
+	}{
+		{"max_connections", t.ConnectionLimits.MaxConnections, &c.MaxConnections},
+		{"calls_per_minute", t.ConnectionLimits.CallsPerMinute, &c.StrangerCalls.PerMinute},
+		{"calls_burst", t.ConnectionLimits.CallsBurst, &c.StrangerCalls.Burst},
+	} {
+		if limit.set == nil {
+			continue
+		}
+		*limit.to = *limit.set
+		if *limit.set < 1 {
+			p.add("teleport.connection_limits."+limit.key, "must be at least 1")
 		}
 	}
 	for i, pin := range t.CAPin {

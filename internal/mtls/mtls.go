@@ -92,6 +92,13 @@ func At(now func() time.Time, cfg *tls.Config) *tls.Config {
 	return cfg
 }
 
+// Newest makes a configuration of this package take TLS 1.3 only, and returns it. Call it before the configuration is
+// used. It is for listeners to which only programs of ours come.
+func Newest(cfg *tls.Config) *tls.Config {
+	cfg.MinVersion = tls.VersionTLS13
+	return cfg
+}
+
 // now returns the time by the configuration's clock.
 func now(cfg *tls.Config) time.Time {
 	if cfg.Time != nil {

@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/identity"
+	"sallyport/internal/introduction"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
 	"sallyport/internal/tunnel"
@@ -144,7 +145,7 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 
 // handle finds out what a connection wants and gives it to whom it concerns.
 func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
-	visitor, err := p.gate.Enter(conn.RemoteAddr())
+	visitor, err := p.gate.Enter(conn)
 	if err != nil {
 		_ = conn.Close()
 		return
@@ -172,6 +173,10 @@ func (p *Proxy) route(ctx context.Context, conn net.Conn, visitor *admission.Vis
 		return p.routePostgres(ctx, conn, first[:], visitor)
 	case first[0] == tunnel.Magic[0]:
 		return p.hub.Park(conn, first[:]) // whoever shows a ticket is no visitor; the rest is closed
+	case first[0] == introduction.Magic[0]: // from another proxy, which reaches the auth server through this one
+		_ = conn.SetDeadline(time.Time{})
+		p.cfg.PassToAuth(ctx, mux.Unread(conn, first[:]), visitor)
+		return nil
 	case first[0] >= 'A' && first[0] <= 'Z':
 		_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use an https:// address.\n"))
 		return errors.Join(errors.New("plain HTTP"), err)

@@ -8,12 +8,20 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Config says how much is allowed. All fields must be set.
-type Config struct {
-	PerMinute int // for each key, in the long run
+// Rate is how often something may be done.
+type Rate struct {
+	PerMinute int // in the long run
 	Burst     int // at once
-	Keys      int // that are kept at once; what comes under more of them shares one quota
-	Now       func() time.Time
+}
+
+// ForStrangers is how often those who have shown no certificate may call, where nothing else is configured.
+func ForStrangers() Rate { return Rate{PerMinute: 20, Burst: 40} }
+
+// Config says how much is allowed. All fields must be set: with a rate of zero nothing is.
+type Config struct {
+	Rate Rate // for each key
+	Keys int  // that are kept at once; what comes under more of them shares one quota
+	Now  func() time.Time
 }
 
 // Quota counts by key. Safe for concurrent use.
@@ -34,7 +42,7 @@ func New(cfg Config) *Quota {
 }
 
 func (q *Quota) limiter() *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(float64(q.cfg.PerMinute)/60), q.cfg.Burst)
+	return rate.NewLimiter(rate.Limit(float64(q.cfg.Rate.PerMinute)/60), q.cfg.Rate.Burst)
 }
 
 // Take counts one under the key and reports whether it is allowed.
@@ -70,7 +78,7 @@ func (q *Quota) sweep(now time.Time) {
 	}
 	q.swept = now
 	for key, l := range q.keys {
-		if l.TokensAt(now) >= float64(q.cfg.Burst) {
+		if l.TokensAt(now) >= float64(q.cfg.Rate.Burst) {
 			delete(q.keys, key)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func TestEachKeyHasItsQuota(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
-	q := quota.New(quota.Config{PerMinute: 60, Burst: 3, Keys: 10, Now: clock.Now})
+	q := quota.New(quota.Config{Rate: quota.Rate{PerMinute: 60, Burst: 3}, Keys: 10, Now: clock.Now})
 	take := func(key string) (n int) {
 		for q.Take(key) {
 			n++
@@ -31,7 +31,7 @@ func TestEachKeyHasItsQuota(t *testing.T) {
 func TestMemoryIsBoundedAndSoIsWhatItDoesNotHold(t *testing.T) {
 	t.Parallel()
 	clock := storetest.NewClock()
-	q := quota.New(quota.Config{PerMinute: 60, Burst: 3, Keys: 10, Now: clock.Now})
+	q := quota.New(quota.Config{Rate: quota.Rate{PerMinute: 60, Burst: 3}, Keys: 10, Now: clock.Now})
 	allowed := 0
 	for i := range 1000 {
 		if q.Take(strconv.Itoa(i)) {

@@ -97,7 +97,7 @@ func (d *daemon) openAuth(ctx, base context.Context, group *errgroup.Group) erro
 	authority, err := auth.New(ctx, auth.Config{
 		Store: state, Sealer: sealer, Log: log, ClusterName: cluster, HostID: d.hostID, Version: version.Version,
 		Now: d.now, Logger: logger, Settings: d.cfg.Auth.Settings, StaticTokens: d.cfg.Auth.StaticTokens,
-		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup, AWS: aws,
+		Bootstrap: d.cfg.Auth.Bootstrap, Startup: d.cfg.Auth.Startup, Strangers: d.cfg.StrangerCalls, AWS: aws,
 	})
 	if err != nil {
 		return errors.Join(err, log.Close(), state.Close())
@@ -206,7 +206,7 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 	}
 	s.listening, s.address = listener, listener.Addr().String()
 	s.accepted = mux.NewListener(listener.Addr())
-	config := mtls.At(d.now, mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP))
+	config := mtls.Newest(mtls.At(d.now, mtls.Server(d.member.Certificate, d.member.Trust, false, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)))
 	server := &http.Server{
 		Handler: admission.Recognise(endWatches(ctx, auth.TLSHandler(s.handler))), ConnContext: admission.ConnContext,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -221,7 +221,7 @@ func (s *authService) listen(ctx context.Context, group *errgroup.Group, d *daem
 		return err
 	})
 	gate := admission.NewGate(admission.Defaults(d.cfg.MaxConnections))
-	group.Go(func() error { return s.accept(ctx, listener, gate) })
+	group.Go(func() error { return s.accept(ctx, listener, gate, d.logger.With("component", "auth")) })
 	group.Go(func() error {
 		<-ctx.Done()
 		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -251,7 +251,7 @@ func endWatches(stopping context.Context, next http.Handler) http.Handler {
 }
 
 // accept hands on what comes to the API's own port, until the listener is closed.
-func (s *authService) accept(ctx context.Context, listener net.Listener, gate *admission.Gate) error {
+func (s *authService) accept(ctx context.Context, listener net.Listener, gate *admission.Gate, logger *slog.Logger) error {
 	var handing sync.WaitGroup
 	defer handing.Wait()
 	for {
@@ -269,13 +269,36 @@ func (s *authService) accept(ctx context.Context, listener net.Listener, gate *a
 			}
 			continue
 		}
-		visitor, err := gate.Enter(conn.RemoteAddr())
+		visitor, err := gate.Enter(conn)
 		if err != nil {
 			_ = conn.Close()
 			continue
 		}
-		handing.Go(func() { s.accepted.Hand(visitor.Own(conn, strangersStay)) })
+		handing.Go(func() {
+			if err := s.take(ctx, conn, gate, visitor); err != nil {
+				logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
+				visitor.Release()
+				_ = conn.Close()
+			}
+		})
 	}
+}
+
+// take gives a connection of the API's own port to the API. A client whom a proxy introduces is counted by its own
+// address from then on. It owns the connection unless it returns an error.
+func (s *authService) take(ctx context.Context, conn net.Conn, gate *admission.Gate, visitor *admission.Visitor) error {
+	client, err := s.authority.Introduced(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if client.RemoteAddr().String() != conn.RemoteAddr().String() {
+		visitor.Release()
+		if visitor, err = gate.Enter(client); err != nil {
+			return err
+		}
+	}
+	s.accepted.Hand(visitor.Own(client, strangersStay))
+	return nil
 }
 
 // tlsListener starts TLS on each accepted connection.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"sallyport/internal/ca"
 	"sallyport/internal/config"
 	"sallyport/internal/fault"
+	"sallyport/internal/introduction"
 	"sallyport/internal/membership"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
@@ -204,7 +206,7 @@ func (d *daemon) joinClient(address string) (*authapi.Client, error) {
 	return authapi.New(&http.Client{Transport: transport}, "https://"+address), nil
 }
 
-// spliceToAuth copies a connection to the auth server elsewhere.
+// spliceToAuth introduces a client to the auth server elsewhere and copies its connection.
 func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
 	defer conn.Close()
 	upstream, _, err := d.reach.dial(ctx)
@@ -216,7 +218,9 @@ func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = upstream.Close() })
 	defer stop()
 	raw, prefix := conn.Split()
-	if _, err := upstream.Write(prefix); err != nil {
+	if err := d.introduce(upstream, raw, prefix); err != nil {
+		d.logger.Warn("a client was not introduced to the auth server", "client", raw.RemoteAddr().String(), "error", err)
+		_ = raw.Close()
 		return
 	}
 	a, ok1 := raw.(splice.Conn)
@@ -224,6 +228,19 @@ func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
 	if ok1 && ok2 {
 		_, _, _ = splice.Join(a, b) // either side may leave at any time
 	}
+}
+
+// introduce sends what a client has sent so far, behind a word on who it is, unless another proxy has said it already.
+func (d *daemon) introduce(upstream io.Writer, client net.Conn, prefix []byte) error {
+	if strings.HasPrefix(string(prefix), introduction.Magic[:1]) {
+		_, err := upstream.Write(prefix)
+		return err
+	}
+	cert, err := d.member.Certificate("")
+	if err != nil {
+		return err
+	}
+	return introduction.Send(upstream, cert, client.RemoteAddr().String(), prefix)
 }
 
 func x509Key(cert *tls.Certificate) ([]byte, error) {

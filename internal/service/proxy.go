@@ -26,7 +26,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 		return errors.Join(err, listener.Close())
 	}
 	logger := d.logger.With("component", "proxy")
-	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Logger: logger})
+	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Strangers: d.cfg.StrangerCalls, Now: d.now, Logger: logger})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -49,7 +49,13 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 // passToAuth gives a connection to the auth server, here or elsewhere.
 func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn, visitor *admission.Visitor) {
 	if d.auth != nil {
-		d.auth.accepted.Hand(visitor.Own(conn, strangersStay))
+		client, err := d.auth.authority.Introduced(ctx, conn) // by another proxy that comes through this one
+		if err != nil {
+			d.logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
+			_ = conn.Close()
+			return
+		}
+		d.auth.accepted.Hand(visitor.Own(client, strangersStay))
 		return
 	}
 	// The handshake is not seen here; auth has closed the connections of strangers by then.

@@ -59,17 +59,24 @@ func (p publicJoin) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sa
 // publicCluster says what anyone may know.
 type publicCluster struct {
 	sallyportv1connect.UnimplementedClusterServiceHandler
-	auth *authapi.Client
+	auth  *authapi.Client
+	allow func(address string) error
 }
 
 // Ping implements the API.
 func (p publicCluster) Ping(ctx context.Context, req *sallyportv1.PingRequest) (*sallyportv1.PingResponse, error) {
+	if err := p.allow(clientOf(ctx).address); err != nil {
+		return nil, authapi.ToWire(err)
+	}
 	res, err := p.auth.Cluster.Ping(ctx, req)
 	return res, authapi.ToWire(err)
 }
 
 // GetAuthorities implements the API.
 func (p publicCluster) GetAuthorities(ctx context.Context, req *sallyportv1.GetAuthoritiesRequest) (*sallyportv1.GetAuthoritiesResponse, error) {
+	if err := p.allow(clientOf(ctx).address); err != nil {
+		return nil, authapi.ToWire(err)
+	}
 	res, err := p.auth.Cluster.GetAuthorities(ctx, req)
 	return res, authapi.ToWire(err)
 }

@@ -8,7 +8,9 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,6 +20,8 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/fault"
+	"sallyport/internal/peer"
+	"sallyport/internal/quota"
 )
 
 //go:embed templates/*.html static/*
@@ -28,12 +32,16 @@ type Config struct {
 	Auth       *authapi.Client // as the proxy
 	PublicAddr string          // host:port
 	Version    string
-	Logger     *slog.Logger
+	// Strangers is how often one address may ask what anyone may know. How often it may try to get in is for auth to say.
+	Strangers quota.Rate
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // Handler serves pages and the public part of the API.
 type Handler struct {
 	cfg       Config
+	questions *quota.Quota // by source
 	templates *template.Template
 	mux       *http.ServeMux
 }
@@ -44,7 +52,11 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{cfg: cfg, templates: templates, mux: http.NewServeMux()}
+	const sources = 100_000
+	h := &Handler{
+		cfg: cfg, questions: quota.New(quota.Config{Rate: cfg.Strangers, Keys: sources, Now: cfg.Now}),
+		templates: templates, mux: http.NewServeMux(),
+	}
 	h.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/web/", http.StatusFound) })
 	h.mux.HandleFunc("GET /web/{$}", h.home)
 	h.mux.Handle("GET /web/static/", http.StripPrefix("/web/", http.FileServerFS(files)))
@@ -58,7 +70,7 @@ func New(cfg Config) (*Handler, error) {
 	limit := connect.WithReadMaxBytes(1 << 20)
 	h.mux.Handle(sallyportv1connect.NewLoginServiceHandler(publicLogin{auth: cfg.Auth}, limit))
 	h.mux.Handle(sallyportv1connect.NewJoinServiceHandler(publicJoin{auth: cfg.Auth}, limit))
-	h.mux.Handle(sallyportv1connect.NewClusterServiceHandler(publicCluster{auth: cfg.Auth}, limit))
+	h.mux.Handle(sallyportv1connect.NewClusterServiceHandler(publicCluster{auth: cfg.Auth, allow: h.allow}, limit))
 	return h, nil
 }
 
@@ -84,9 +96,25 @@ func secure(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 }
 
+// allow counts a question of an address.
+func (h *Handler) allow(address string) error {
+	if !h.questions.Take(peer.Source(address)) {
+		return fault.New(fault.LimitExceeded, "too many requests from your address; wait a few seconds and try again")
+	}
+	return nil
+}
+
+// about asks what cluster this is, on behalf of whoever sent the request.
+func (h *Handler) about(r *http.Request) (*sallyportv1.PingResponse, error) {
+	if err := h.allow(r.RemoteAddr); err != nil {
+		return nil, err
+	}
+	return h.cfg.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+}
+
 // ping tells programs what cluster this is and where.
 func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
-	info, err := h.cfg.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+	info, err := h.about(r)
 	if err != nil {
 		h.jsonError(w, err)
 		return
@@ -113,6 +141,9 @@ func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) jsonError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if fault.Is(err, fault.LimitExceeded) { // RFC 6585, section 4
+		w.Header().Set("Retry-After", strconv.Itoa(60/h.cfg.Strangers.PerMinute+1))
+	}
 	w.WriteHeader(fault.HTTPStatus(fault.KindOf(err)))
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"message": fault.Message(err)}})
 }
@@ -131,7 +162,7 @@ func (h *Handler) page(w http.ResponseWriter, status int, name string, data any)
 }
 
 func (h *Handler) home(w http.ResponseWriter, r *http.Request) {
-	info, err := h.cfg.Auth.Cluster.Ping(r.Context(), &sallyportv1.PingRequest{})
+	info, err := h.about(r)
 	if err != nil {
 		h.page(w, fault.HTTPStatus(fault.KindOf(err)), "message.html", message{"Not available", fault.Message(err)})
 		return

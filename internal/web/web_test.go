@@ -2,27 +2,105 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/fault"
+	"sallyport/internal/quota"
+	"sallyport/internal/store/storetest"
 	"sallyport/internal/web"
 )
+
+func newPages(t *testing.T, auth *authapi.Client, strangers quota.Rate, now func() time.Time) *web.Handler {
+	t.Helper()
+	pages, err := web.New(web.Config{Auth: auth, PublicAddr: "proxy.example.com:443", Version: "0", Strangers: strangers, Now: now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
+}
+
+// cluster answers what anyone may know.
+type cluster struct {
+	sallyportv1connect.UnimplementedClusterServiceHandler
+}
+
+func (cluster) Ping(context.Context, *sallyportv1.PingRequest) (*sallyportv1.PingResponse, error) {
+	return &sallyportv1.PingResponse{ClusterName: "test.local"}, nil
+}
+
+func (cluster) GetAuthorities(context.Context, *sallyportv1.GetAuthoritiesRequest) (*sallyportv1.GetAuthoritiesResponse, error) {
+	return &sallyportv1.GetAuthoritiesResponse{}, nil
+}
+
+// ask sends a question from an address and returns the status.
+func ask(pages http.Handler, from, question string) *httptest.ResponseRecorder {
+	method, body := http.MethodGet, ""
+	if strings.HasPrefix(question, "/sallyport.") {
+		method, body = http.MethodPost, "{}"
+	}
+	request := httptest.NewRequest(method, question, strings.NewReader(body))
+	request.RemoteAddr = from
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	answer := httptest.NewRecorder()
+	pages.ServeHTTP(answer, request)
+	return answer
+}
+
+func TestOneAddressAsksSoOften(t *testing.T) {
+	t.Parallel()
+	const ping, authorities = sallyportv1connect.ClusterServicePingProcedure, sallyportv1connect.ClusterServiceGetAuthoritiesProcedure
+	questions := []string{"/webapi/ping", "/webapi/ping/local", "/webapi/find", "/v1/webapi/ping", "/web/", ping, authorities}
+	for _, mostly := range questions {
+		t.Run(mostly, func(t *testing.T) {
+			t.Parallel()
+			_, handler := sallyportv1connect.NewClusterServiceHandler(cluster{})
+			local, auth := authapi.NewLocal(handler, nil)
+			t.Cleanup(local.Close)
+			clock := storetest.NewClock()
+			pages := newPages(t, auth, quota.Rate{PerMinute: 20, Burst: 40}, clock.Now)
+			for i := range 40 {
+				from := fmt.Sprintf("[2001:db8::%x]:%d", i+1, 1000+i) // one network
+				if answer := ask(pages, from, mostly); answer.Code != http.StatusOK {
+					t.Fatalf("question %d: %d %s", i, answer.Code, answer.Body)
+				}
+			}
+			for _, question := range questions {
+				if answer := ask(pages, "[2001:db8::1]:1", question); answer.Code != http.StatusTooManyRequests || !strings.Contains(strings.ToLower(answer.Body.String()), "too many requests from your address") {
+					t.Errorf("%s after too many: %d %s", question, answer.Code, answer.Body)
+				}
+			}
+			if answer := ask(pages, "[2001:db8:0:1::1]:1", mostly); answer.Code != http.StatusOK {
+				t.Errorf("another network: %d", answer.Code)
+			}
+			clock.Advance(3 * time.Second)
+			if answer := ask(pages, "[2001:db8::1]:1", mostly); answer.Code != http.StatusOK {
+				t.Errorf("three seconds later: %d", answer.Code)
+			}
+			if answer := ask(pages, "[2001:db8::1]:1", "/webapi/ping"); answer.Code != http.StatusTooManyRequests || answer.Header().Get("Retry-After") != "4" {
+				t.Errorf("right after that: %d, again after %q", answer.Code, answer.Header().Get("Retry-After"))
+			}
+		})
+	}
+}
 
 func TestPagesSayErrorsAsSentences(t *testing.T) {
 	t.Parallel()
 	nobody := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, fault.New(fault.ConnectionProblem, "the auth server sleeps; try again later")
 	}}}
-	pages, err := web.New(web.Config{Auth: authapi.New(nobody, "http://auth"), PublicAddr: "proxy.example.com:443", Version: "0", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := newPages(t, authapi.New(nobody, "http://auth"), quota.ForStrangers(), time.Now)
 	for _, path := range []string{"/web/", "/web/invite/0123456789abcdef0123456789abcdef"} {
 		answer := httptest.NewRecorder()
 		pages.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
