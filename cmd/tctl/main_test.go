@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/fault"
 	"sallyport/internal/manual"
+	"sallyport/internal/resource"
 )
 
 var update = flag.Bool("update", false, "write the manual instead of comparing it")
@@ -44,5 +45,15 @@ func TestAMistypedFormatIsFoundBeforeAnythingIsDone(t *testing.T) {
 	visit(newRoot())
 	if found < 9 {
 		t.Errorf("%d commands with --format were found, want at least 9", found)
+	}
+}
+
+func TestAnUnknownKindIsAnsweredWithAllKinds(t *testing.T) {
+	t.Parallel()
+	_, err := parseReference("nothing")
+	for _, kind := range resource.Kinds() {
+		if !fault.Is(err, fault.BadParameter) || !strings.Contains(fault.Message(err), kind) {
+			t.Errorf("%s is not named: %v", kind, err)
+		}
 	}
 }

@@ -39,12 +39,8 @@ func (r reference) refuseMasked() error {
 func parseReference(s string) (reference, error) {
 	parts := strings.Split(s, "/")
 	kind, ok := resource.KindByAlias(parts[0])
-	if ok {
-		_, err := resource.New(kind)
-		ok = err == nil
-	}
 	if !ok {
-		return reference{}, fault.New(fault.BadParameter, "%q is not a kind of resource that this cluster has; use one of user, role, token, db, db_server, lock, cluster_auth_preference, cluster_networking_config, session_recording_config, cert_authority", parts[0])
+		return reference{}, fault.New(fault.BadParameter, "%q is not a kind of resource that this cluster has; use one of %s", parts[0], strings.Join(resource.Kinds(), ", "))
 	}
 	ref := reference{kind: kind}
 	if len(parts) > 1 {
@@ -291,7 +287,7 @@ func completeKinds(_ *cobra.Command, args []string, word string) ([]string, cobr
 	if len(args) > 0 || strings.Contains(word, "/") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return append(resource.WritableKinds(), resource.KindDatabaseServer, resource.KindCertAuthority), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	return resource.Kinds(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // newName is the name of a resource that nobody names.

@@ -61,6 +61,7 @@ overwritten.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.Proxy, "proxy", "0.0.0.0:3080", "`address` of the proxy to join through, host:port")
 	flags.StringVar(&f.Token, "token", "/tmp/token", "join token, or the absolute path of a file that holds it when the service starts")
+	flags.StringVar(&f.DataDir, "data-dir", config.DefaultDataDir, "`directory` for everything that must survive a restart")
 	flags.StringArrayVar(&f.CAPins, "ca-pin", nil, "`pin` of the cluster's authority as tctl status prints it; may be repeated")
 	flags.StringVar(&f.Database.Labels, "labels", "", databaseLabelsUsage)
 	flags.StringVar(&f.Database.CACertFile, "ca-cert-file", "", "`file` with the authority of the database's certificate")

@@ -7,7 +7,6 @@ import (
 	"sort"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/audit/spool"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
 )
@@ -21,10 +20,11 @@ type submission struct {
 	lost uint64
 }
 
-// submit submits a batch, before which some records were set aside, and returns how many records at its end the log will never get.
-func (u *uploader) submit(ctx context.Context, stream string, batch spool.Batch, before uint64) (lost uint64, err error) {
-	s := &submission{uploader: u, stream: stream, lost: batch.Lost + before}
-	err = s.records(ctx, batch.FirstSeq, batch.Lines)
+// submit submits records of a stream, directly before which so many are lost. It returns how many records at their end
+// the log will never get.
+func (u *uploader) submit(ctx context.Context, stream string, first uint64, lines [][]byte, lost uint64) (uint64, error) {
+	s := &submission{uploader: u, stream: stream, lost: lost}
+	err := s.records(ctx, first, lines)
 	return s.lost, err
 }
 
@@ -49,47 +49,52 @@ func (s *submission) records(ctx context.Context, first uint64, lines [][]byte) 
 	return s.records(ctx, first+uint64(half), lines[half:])
 }
 
-// send makes one call.
 func (s *submission) send(ctx context.Context, first uint64, lines [][]byte, lost uint64) error {
+	return s.call(ctx, s.stream, first, lines, lost)
+}
+
+// call makes one call of the API.
+func (u *uploader) call(ctx context.Context, stream string, first uint64, lines [][]byte, lost uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, submitWait)
 	defer cancel()
-	_, err := s.agent.Auth.Audit.SubmitEvents(ctx, &sallyportv1.SubmitEventsRequest{
-		Stream: s.stream, FirstSequence: first, Events: lines, Lost: lost,
+	_, err := u.agent.Auth.Audit.SubmitEvents(ctx, &sallyportv1.SubmitEventsRequest{
+		Stream: stream, FirstSequence: first, Events: lines, Lost: lost,
 	})
 	return err
+}
+
+// missing returns how many records directly before one the log does not have, at most so many.
+func (u *uploader) missing(ctx context.Context, stream string, before, atMost uint64) (uint64, error) {
+	var failed error
+	n := sort.Search(int(min(atMost, before, 1<<62)), func(n int) bool {
+		if failed != nil {
+			return true
+		}
+		// A call without events is refused beyond the place where the log goes on, and only there.
+		err := u.call(ctx, stream, before-uint64(n), nil, 0)
+		if err != nil && !fault.Is(err, fault.CompareFailed) {
+			failed = err
+		}
+		return err == nil
+	})
+	return uint64(n), failed
 }
 
 // bridge submits records before which the log misses some that it has acknowledged, as after auth was restored
 // from a backup. It returns the refusal when nothing is missing.
 func (s *submission) bridge(ctx context.Context, first uint64, lines [][]byte, refusal error) error {
-	// A call without events is refused beyond the place where the log goes on, and only there.
-	beyond := func(sequence uint64) (bool, error) {
-		err := s.send(ctx, sequence, nil, 0)
-		if fault.Is(err, fault.CompareFailed) {
-			return true, nil
-		}
-		return false, err
-	}
-	var failed error
-	missing := sort.Search(int(min(first, 1<<62)), func(n int) bool {
-		if failed != nil {
-			return true
-		}
-		no, err := beyond(first - uint64(n))
-		failed = err
-		return !no
-	})
-	if failed != nil {
-		return failed
+	missing, err := s.missing(ctx, s.stream, first, first)
+	if err != nil {
+		return err
 	}
 	if missing == 0 {
 		return refusal
 	}
-	if err := s.send(ctx, first, lines, uint64(missing)); err != nil {
+	if err := s.send(ctx, first, lines, missing); err != nil {
 		return err
 	}
-	if known := s.lost; uint64(missing) > known { // more than was told already
-		s.tell(fmt.Sprintf("the audit log misses %d events before event %d of the stream, which it had acknowledged: it was set back, as by restoring a backup", uint64(missing)-known, first), "", uint64(missing)-known)
+	if known := s.lost; missing > known { // more than was told already
+		s.tell(fmt.Sprintf("the audit log misses %d events before event %d of the stream, which it had acknowledged: it was set back, as by restoring a backup", missing-known, first), "", missing-known)
 	}
 	return nil
 }

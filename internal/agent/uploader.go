@@ -81,25 +81,44 @@ func (u *uploader) deliver(ctx context.Context) error {
 func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
 	for {
 		batch, err := q.ReadBatch(batchRecords, batchBytes)
+		if err == nil {
+			err = u.deliverBatch(ctx, q.Stream(), &batch)
+		}
 		if err != nil {
 			return errors.Join(err, q.Rewind())
 		}
-		u.recordDamage(batch.Damage)
-		if len(batch.Lines) == 0 {
-			return nil
-		}
-		lost, err := u.submit(ctx, q.Stream(), batch, u.lost[q.Stream()])
-		if err != nil {
-			return errors.Join(err, q.Rewind())
-		}
-		u.lost[q.Stream()] = lost
 		if err := q.Ack(batch.Cursor); err != nil {
 			return err
+		}
+		if len(batch.Lines) == 0 {
+			return nil
 		}
 		if q.Stream() == u.agent.Spool.Stream() {
 			u.agent.delivered.succeeded(batch.FirstSeq + uint64(len(batch.Lines)))
 		}
 	}
+}
+
+// deliverBatch submits a batch and records what was found damaged on the way to it, once it is delivered: so it is not
+// recorded again and again while the auth server is away.
+func (u *uploader) deliverBatch(ctx context.Context, stream string, batch *spool.Batch) error {
+	if batch.Lost > 0 {
+		missing, err := u.missing(ctx, stream, batch.FirstSeq, batch.Lost)
+		if err != nil {
+			return err
+		}
+		batch.Had(batch.Lost - missing)
+	}
+	lost := u.lost[stream] + batch.Lost
+	if len(batch.Lines) > 0 {
+		var err error
+		if lost, err = u.submit(ctx, stream, batch.FirstSeq, batch.Lines, lost); err != nil {
+			return err
+		}
+	}
+	u.lost[stream] = lost
+	u.recordDamage(batch.Damage)
+	return nil
 }
 
 func (u *uploader) recordDamage(damages []spool.Damage) {

@@ -225,3 +225,82 @@ func TestEarlierProcessesEventsDoNotHoldUpThisOnes(t *testing.T) {
 		}
 	})
 }
+
+// earlierSpool leaves count records of a dead process, without its position and without the segments that were
+// deleted after delivery. It returns its stream and how many records are left.
+func earlierSpool(t *testing.T, dir string, count int) (stream string, left int) {
+	t.Helper()
+	earlier, err := spool.Open(spool.Config{Dir: dir, SegmentSize: 4 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range count {
+		if _, err := earlier.Append(fmt.Appendf(nil, `{"ei":0,"event":"auth","user":"earlier-%04d"}`, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := earlier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, earlier.Stream())
+	if err := os.Remove(filepath.Join(path, "acked")); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(path, "*.seg"))
+	if err != nil || len(segments) < 3 {
+		t.Fatalf("segments %v, %v", segments, err)
+	}
+	if err := os.Remove(segments[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, segment := range segments[1:] {
+		data, err := os.ReadFile(segment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left += bytes.Count(data, []byte("earlier-"))
+	}
+	return earlier.Stream(), left
+}
+
+func TestLostPositionIsNoLossOfWhatTheLogHas(t *testing.T) {
+	for name, has := range map[string]func(deleted, count uint64) uint64{
+		"the log has what was deleted":      func(deleted, _ uint64) uint64 { return deleted },
+		"the log has more than was deleted": func(deleted, _ uint64) uint64 { return deleted + 3 },
+		"the log has all":                   func(_, count uint64) uint64 { return count },
+		"the log has a part":                func(deleted, _ uint64) uint64 { return deleted - 5 },
+		"the log has nothing":               func(uint64, uint64) uint64 { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const count = 200
+				a := newAuthority(t)
+				stream, left := earlierSpool(t, a.spool, count)
+				deleted := uint64(count - left)
+				delivered := has(deleted, count)
+				log := a.keep()
+				log.next[stream] = delivered
+				log.refuse = func(*sallyportv1.SubmitEventsRequest) error {
+					return fault.New(fault.ConnectionProblem, "the auth server is away")
+				}
+				a.start(t, nil, database(t, "orders", nil))
+				time.Sleep(time.Minute)
+				log.set(func() { log.refuse = nil })
+				time.Sleep(time.Minute)
+				if got, want := len(log.with(`"user":"earlier-`)), count-int(max(delivered, deleted)); got != want {
+					t.Errorf("%d of the records arrived, want %d", got, want)
+				}
+				torn := log.with("audit.spool.torn")
+				switch lost := deleted - min(deleted, delivered); {
+				case lost == 0 && len(torn) != 0:
+					t.Errorf("nothing is lost, and yet: %s", torn)
+				case lost > 0 && (len(torn) != 1 || !strings.Contains(torn[0], fmt.Sprintf(`"lost":%d,`, lost))):
+					t.Errorf("%d records are lost, told is: %s", lost, torn)
+				}
+				if _, err := os.Stat(filepath.Join(a.spool, stream)); err == nil {
+					t.Error("the records are still in the spool")
+				}
+			})
+		})
+	}
+}

@@ -96,43 +96,6 @@ func checkHeader(p *problems, r Resource) {
 	}
 }
 
-func kindOf(r Resource) string {
-	switch r.(type) {
-	case *User:
-		return KindUser
-	case *Role:
-		return KindRole
-	case *Token:
-		return KindToken
-	case *Database:
-		return KindDatabase
-	case *DatabaseServer:
-		return KindDatabaseServer
-	case *DatabaseService:
-		return KindDatabaseService
-	case *Proxy:
-		return KindProxy
-	case *Lock:
-		return KindLock
-	case *AuthPreference:
-		return KindAuthPreference
-	case *NetworkingConfig:
-		return KindNetworkingConfig
-	case *RecordingConfig:
-		return KindRecordingConfig
-	case *DiscoveryConfig:
-		return KindDiscoveryConfig
-	case *DiscoveryService:
-		return KindDiscoveryService
-	case *CertAuthority:
-		return KindCertAuthority
-	case *ClusterName:
-		return KindClusterName
-	default:
-		return ""
-	}
-}
-
 // checkName applies the rule for names that become part of store keys, certificates and tables.
 func checkName(p *problems, path, name string) {
 	switch {

@@ -75,43 +75,6 @@ func New(kind string) (Resource, error) {
 	return r, nil
 }
 
-func zero(kind string) Resource {
-	switch kind {
-	case KindUser:
-		return &User{}
-	case KindRole:
-		return &Role{}
-	case KindToken:
-		return &Token{}
-	case KindDatabase:
-		return &Database{}
-	case KindDatabaseServer:
-		return &DatabaseServer{}
-	case KindDatabaseService:
-		return &DatabaseService{}
-	case KindProxy:
-		return &Proxy{}
-	case KindLock:
-		return &Lock{}
-	case KindAuthPreference:
-		return &AuthPreference{}
-	case KindNetworkingConfig:
-		return &NetworkingConfig{}
-	case KindRecordingConfig:
-		return &RecordingConfig{}
-	case KindDiscoveryConfig:
-		return &DiscoveryConfig{}
-	case KindDiscoveryService:
-		return &DiscoveryService{}
-	case KindCertAuthority:
-		return &CertAuthority{}
-	case KindClusterName:
-		return &ClusterName{}
-	default:
-		return nil
-	}
-}
-
 // Encode returns the stored form: canonical JSON, equal bytes for equal resources.
 func Encode(r Resource) ([]byte, error) { return json.Marshal(r) }
 

@@ -27,10 +27,7 @@ func mustEqual(t testing.TB, a, b resource.Resource) {
 
 func TestEveryStoredKindIsMadeDecodedAndCloned(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{
-		"user", "role", "token", "db", "db_server", "db_service", "proxy", "lock", "cluster_auth_preference",
-		"cluster_networking_config", "session_recording_config", "cert_authority", "cluster_name",
-	} {
+	for _, kind := range resource.Kinds() {
 		r, err := resource.New(kind)
 		if err != nil {
 			t.Fatal(err)
@@ -346,8 +343,8 @@ func TestKindByAlias(t *testing.T) {
 	t.Parallel()
 	for alias, want := range map[string]string{
 		"Roles": "role", "users": "user", "db": "db", "DB_server": "db_server", "db_services": "db_service", "cap": "cluster_auth_preference",
-		"netconfig": "cluster_networking_config", "recconfig": "session_recording_config", "cas": "cert_authority", "locks": "lock", "ns": "namespace",
-		"dbs": "", "databases": "", "db_servers": "", "": "",
+		"netconfig": "cluster_networking_config", "recconfig": "session_recording_config", "cas": "cert_authority", "locks": "lock",
+		"dbs": "", "databases": "", "ns": "", "db_servers": "", "": "",
 	} {
 		if got, ok := resource.KindByAlias(alias); got != want || ok != (want != "") {
 			t.Errorf("%q: got %q, %t", alias, got, ok)

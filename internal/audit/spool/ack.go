@@ -20,6 +20,9 @@ func (q *Queue) Ack(c Cursor) error {
 		q.behind = q.behind || c.file != q.acked.file
 		q.acked = c
 	}
+	for name := range q.damaged {
+		q.damaged[name] = true
+	}
 	if err := q.trim(); err != nil {
 		return fmt.Errorf("deleting an acknowledged segment: %w", err)
 	}
@@ -54,7 +57,7 @@ func (q *Queue) drop(name string) error {
 	if err := q.write(func() error { return q.sessions.save(q.path) }); err != nil {
 		return err
 	}
-	if q.damaged[name] {
+	if _, damaged := q.damaged[name]; damaged {
 		return os.Rename(path, q.aside(name))
 	}
 	return os.Remove(path)

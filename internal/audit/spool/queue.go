@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,17 +16,9 @@ import (
 type Batch struct {
 	FirstSeq uint64
 	Lines    [][]byte // valid until the next ReadBatch
-	Lost     uint64   // records directly before FirstSeq that cannot be read any more
+	Lost     uint64   // records directly before FirstSeq that cannot be read any more; see Had
 	Damage   []Damage // what was found on the way, to be recorded by the caller
 	Cursor   Cursor   // acknowledges the batch
-}
-
-// Damage is a place in a segment from where on no record could be read.
-type Damage struct {
-	File   string
-	Offset int64
-	Lost   uint64 // records known to be missing; 0 if only the end of the stream was torn
-	Reason string
 }
 
 // Queue delivers the records of one stream in order. All queues of a Spool belong to one goroutine.
@@ -42,7 +35,7 @@ type Queue struct {
 	done   bool     // everything that a dead process left was read
 	buffer []byte
 
-	damaged   map[string]bool // segments that are set aside instead of deleted
+	damaged   map[string]bool // segments that are set aside instead of deleted; true once that is acknowledged
 	behind    bool            // acknowledged segments are still to be deleted
 	sessions  openSessions    // left open by the segments that were deleted
 	recovered bool            // the ends of its open sessions are written
@@ -54,6 +47,7 @@ func (q *Queue) Stream() string { return q.stream }
 // Rewind goes back to what was last acknowledged, after a batch could not be delivered.
 func (q *Queue) Rewind() error {
 	q.read, q.done = q.acked, false
+	maps.DeleteFunc(q.damaged, func(_ string, acknowledged bool) bool { return !acknowledged })
 	return q.closeFile()
 }
 
@@ -155,7 +149,7 @@ func (q *Queue) enter(batch *Batch, next *segmentInfo) {
 	if next.first > q.read.seq {
 		missing := next.first - q.read.seq
 		if len(batch.Damage) == 0 {
-			batch.Damage = append(batch.Damage, Damage{File: next.name, Reason: "the records before this file are missing"})
+			batch.Damage = append(batch.Damage, Damage{File: next.name, Reason: missingBefore})
 		}
 		batch.Damage[len(batch.Damage)-1].Lost += missing
 		batch.Lost += missing
@@ -178,18 +172,6 @@ func following(segments []segmentInfo, c Cursor) *segmentInfo {
 		return nil
 	}
 	return &segments[i]
-}
-
-// report adds damage to the batch, once per segment.
-func (q *Queue) report(batch *Batch, damage Damage) {
-	if q.damaged[damage.File] {
-		return
-	}
-	if q.damaged == nil {
-		q.damaged = make(map[string]bool)
-	}
-	q.damaged[damage.File] = true
-	batch.Damage = append(batch.Damage, damage)
 }
 
 // scan reads records from the open segment into the empty batch. It reports false when there are no more

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/fault"
 	"sallyport/internal/sqlitedb"
 	"sallyport/internal/store"
 )
@@ -60,7 +61,7 @@ func Open(ctx context.Context, path, sync string, now func() time.Time) (*Store,
 		return nil, fmt.Errorf("opening store: %w", err)
 	}
 	s := &Store{now: now, db: db}
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, path); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -68,7 +69,7 @@ func Open(ctx context.Context, path, sync string, now func() time.Time) (*Store,
 
 // prepare makes the tables of a new store and checks those of an old one, which it leaves alone until it knows
 // them.
-func (s *Store) prepare(ctx context.Context) error {
+func (s *Store) prepare(ctx context.Context, path string) error {
 	var made bool
 	if err := s.db.Write.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'meta')`).Scan(&made); err != nil {
 		return fmt.Errorf("reading store schema: %w", err)
@@ -80,7 +81,7 @@ func (s *Store) prepare(ctx context.Context) error {
 			return fmt.Errorf("reading store schema: %w", err)
 		}
 		if found > schema {
-			return fmt.Errorf("store has schema %d, this version knows up to %d: use the newer version that wrote it", found, schema)
+			return fault.New(fault.BadParameter, "the store %s was written by a newer version of teleport: it has schema %d, and this version knows up to %d; start the newer version, or put back a backup of the data directory from before it ran", path, found, schema)
 		}
 	}
 	if _, err := s.db.Write.ExecContext(ctx, "BEGIN IMMEDIATE;"+create+"COMMIT;"); err != nil {

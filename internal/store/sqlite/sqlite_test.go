@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/fault"
 	"sallyport/internal/store"
 	"sallyport/internal/store/sqlite"
 	"sallyport/internal/store/storetest"
@@ -90,8 +91,10 @@ func TestNewerSchemaIsRefusedAndLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = sqlite.Open(t.Context(), path, "", storetest.NewClock().Now)
-	if err == nil || !strings.Contains(err.Error(), "newer version") {
-		t.Fatalf("got %v", err)
+	for _, part := range []string{path, "newer version", "schema 99", "start the newer version, or put back a backup"} {
+		if !fault.Is(err, fault.BadParameter) || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is missing in: %v", part, err)
+		}
 	}
 	var tables string
 	if err := db.QueryRow(`SELECT group_concat(name) FROM (SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name)`).Scan(&tables); err != nil {
