@@ -57,10 +57,22 @@ type Config struct {
 	Resolve  func(ctx context.Context, host string) ([]netip.Addr, error)
 	AllowAWS func(netip.Addr) error
 	// Describer asks clouds about databases; nil leaves them as they are written.
-	Describer   describe.Describer
+	Describer describe.Describer
+	// Permissions are kept up for databases in clouds; nil leaves them to administrators.
+	Permissions Permissions
 	MaxSessions int // 0 means 10,000
 	Logger      *slog.Logger
 	Now         func() time.Time
+}
+
+// Permissions sees to it that this agent may log in to its databases, beside its work: nothing waits for it.
+type Permissions interface {
+	// Serve says which databases are served from now on, and writes into their status how far their permissions are.
+	Serve(served map[string]*resource.Database)
+	// Changed returns a channel that is closed when that changes.
+	Changed() <-chan struct{}
+	// Run works until the context ends.
+	Run(ctx context.Context)
 }
 
 // Found are databases that may come and go while the agent runs.
@@ -153,6 +165,9 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	registering.Go(func() { a.followDatabases(ctx) })
 	if a.clouds != nil {
 		parts.Go(func() { a.clouds.Run(ctx) })
+	}
+	if a.Permissions != nil {
+		parts.Go(func() { a.Permissions.Run(ctx) })
 	}
 	parts.Go(func() { a.followChecks(ctx) })
 	if a.Proxies != nil {

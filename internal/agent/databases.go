@@ -39,9 +39,12 @@ func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
 		labels := a.databases.labels.changed()
-		var described, found <-chan struct{}
+		var described, permitted, found <-chan struct{}
 		if a.clouds != nil {
 			described = a.clouds.Changed()
+		}
+		if a.Permissions != nil {
+			permitted = a.Permissions.Changed()
 		}
 		if a.Found != nil {
 			found = a.Found.Changed()
@@ -52,6 +55,7 @@ func (a *Agent) followDatabases(ctx context.Context) {
 		case <-changed:
 		case <-labels:
 		case <-described:
+		case <-permitted:
 		case <-found:
 		case <-timer.C:
 		case <-ctx.Done():
@@ -93,6 +97,9 @@ func (a *Agent) wanted() map[string]*resource.Database {
 	}
 	if a.clouds != nil {
 		a.clouds.Serve(wanted)
+	}
+	if a.Permissions != nil {
+		a.Permissions.Serve(wanted)
 	}
 	a.databases.labels.watch(wanted)
 	for name, db := range wanted {

@@ -30,7 +30,8 @@ func readLimit(spec connect.Spec) []connect.HandlerOption {
 	case spec.Procedure == sallyportv1connect.AuditServiceSubmitEventsProcedure:
 		limit = authapi.MaxMessage // an event may hold the longest statement there is
 	case service == sallyportv1connect.ResourceServiceName, service == sallyportv1connect.UserServiceName,
-		service == sallyportv1connect.CertificateServiceName, service == sallyportv1connect.DatabaseServiceName:
+		service == sallyportv1connect.CertificateServiceName, service == sallyportv1connect.DatabaseServiceName,
+		service == sallyportv1connect.PolicyServiceName:
 		limit = resourceRequest
 	}
 	return []connect.HandlerOption{connect.WithReadMaxBytes(limit)}

@@ -32,6 +32,7 @@ func (a *Authority) Handler() http.Handler {
 	mount(sallyportv1connect.NewLoginServiceHandler(loginAPI{a}, opts))
 	mount(sallyportv1connect.NewCertificateServiceHandler(certAPI{a}, opts))
 	mount(sallyportv1connect.NewDatabaseServiceHandler(databaseAPI{a}, opts))
+	mount(sallyportv1connect.NewPolicyServiceHandler(policyAPI{a}, opts))
 	mount(sallyportv1connect.NewAuditServiceHandler(auditAPI{a}, opts))
 	return a.gate(mux)
 }

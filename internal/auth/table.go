@@ -83,6 +83,9 @@ var table = map[string]rule{
 	rpc.DatabaseServiceFollowChecksProcedure:  {hosts: agents},
 	rpc.DatabaseServiceReportCheckProcedure:   {hosts: agents},
 
+	rpc.PolicyServiceBeginPolicyChangeProcedure: {hosts: agents},
+	rpc.PolicyServiceEndPolicyChangeProcedure:   {hosts: agents},
+
 	rpc.AuditServiceSubmitEventsProcedure: {hosts: members},
 	rpc.AuditServiceSearchEventsProcedure: {needs: grants(resource.KindEvent, verbList, verbRead)},
 	rpc.AuditServiceReadSessionProcedure:  {needs: grants(resource.KindSession, verbList, verbRead), about: aboutSession},

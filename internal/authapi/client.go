@@ -27,6 +27,7 @@ type Client struct {
 	Login        sallyportv1connect.LoginServiceClient
 	Certificates sallyportv1connect.CertificateServiceClient
 	Databases    sallyportv1connect.DatabaseServiceClient
+	Policies     sallyportv1connect.PolicyServiceClient
 	Audit        sallyportv1connect.AuditServiceClient
 
 	transport *http.Transport
@@ -47,6 +48,7 @@ func New(httpClient connect.HTTPClient, baseURL string) *Client {
 		Login:        sallyportv1connect.NewLoginServiceClient(httpClient, baseURL, opts...),
 		Certificates: sallyportv1connect.NewCertificateServiceClient(httpClient, baseURL, opts...),
 		Databases:    sallyportv1connect.NewDatabaseServiceClient(httpClient, baseURL, opts...),
+		Policies:     sallyportv1connect.NewPolicyServiceClient(httpClient, baseURL, opts...),
 		Audit:        sallyportv1connect.NewAuditServiceClient(httpClient, baseURL, opts...),
 	}
 }

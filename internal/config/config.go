@@ -112,8 +112,10 @@ type Databases struct {
 	Selectors []resource.ResourceSelector
 	// RunDynamicCommands runs commands of dynamic databases' labels too.
 	RunDynamicCommands bool
-	AWS                []AWSMatcher
-	Azure              []AzureMatcher
+	// ManageIAMPolicy keeps an inline policy of the identity by which databases in AWS are reached.
+	ManageIAMPolicy bool
+	AWS             []AWSMatcher
+	Azure           []AzureMatcher
 }
 
 // Discovery is the part that looks for databases in clouds.

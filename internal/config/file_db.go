@@ -25,6 +25,10 @@ type dbSection struct {
 	// AllowDynamicLabelCommands runs the commands of dynamic labels of databases written with tctl on this
 	// host, as the daemon's user: whoever may write databases then runs programs here. Default no.
 	AllowDynamicLabelCommands resource.Bool `yaml:"allow_dynamic_label_commands"`
+	// ManageIAMPolicy has this process allow itself to log in to its databases in AWS: it keeps an inline policy of the
+	// role or user by which it reaches them. Whoever may do that can give itself any permission that a boundary does not
+	// keep from it. Default no.
+	ManageIAMPolicy resource.Bool `yaml:"manage_iam_policy"`
 	// AWS and Azure say which databases in clouds are served.
 	AWS   []awsMatcher   `yaml:"aws"`
 	Azure []azureMatcher `yaml:"azure"`
@@ -89,6 +93,7 @@ func (s *dbSection) apply(p *problems, c *Config, env Env) {
 	}
 	c.Databases.Selectors = s.Resources
 	c.Databases.RunDynamicCommands = bool(s.AllowDynamicLabelCommands)
+	c.Databases.ManageIAMPolicy = bool(s.ManageIAMPolicy)
 	s.checkSelectors(p)
 	for i, m := range s.AWS {
 		c.Databases.AWS = append(c.Databases.AWS, m.matcher(p, indexPath(at+"aws", i), awsDatabaseTypes()))

@@ -438,6 +438,18 @@ func TestCommandsOfDynamicDatabasesAreOffUnlessSwitchedOn(t *testing.T) {
 	}
 }
 
+func TestPoliciesAreLeftAloneUnlessSwitchedOn(t *testing.T) {
+	for text, want := range map[string]bool{
+		"db_service: {enabled: yes}":                         false,
+		"db_service: {enabled: yes, manage_iam_policy: no}":  false,
+		"db_service: {enabled: yes, manage_iam_policy: yes}": true,
+	} {
+		if got := mustParse(t, text).Databases.ManageIAMPolicy; got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}
+
 func TestFileSetsAllRulesOfRecording(t *testing.T) {
 	for text, want := range map[string]resource.RecordingConfigSpec{
 		"session_recording: node": {StartGate: resource.StartGateLocal, OutageBudget: resource.Duration(resource.DefaultOutageBudget)},

@@ -78,8 +78,8 @@ func (a *AWS) checkForm(p *problems) {
 	}
 	checkRole(p, "spec.aws.assume_role_arn", a.AssumeRoleARN)
 	checkPrintable(p, "spec.aws.external_id", a.ExternalID)
-	if a.IAMPolicyStatus < 0 || a.IAMPolicyStatus > 3 {
-		p.add("spec.aws.iam_policy_status", "must be between 0 and 3")
+	if a.IAMPolicyStatus < 0 || a.IAMPolicyStatus > IAMPolicySuccess {
+		p.add("spec.aws.iam_policy_status", "must be between 0 and %d", IAMPolicySuccess)
 	}
 }
 

@@ -18,8 +18,17 @@ type AWS struct {
 	OpenSearch            OpenSearch            `json:"opensearch,omitzero"`
 	DocumentDB            DocumentDB            `json:"docdb,omitzero"`
 	SecretStore           SecretStore           `json:"secret_store,omitzero"`
-	IAMPolicyStatus       int                   `json:"iam_policy_status,omitempty"` // 0 to 3, written by the agent
+	// IAMPolicyStatus, one of the constants, and IAMPolicyReason are written by an agent that keeps the policy.
+	IAMPolicyStatus int    `json:"iam_policy_status,omitempty"`
+	IAMPolicyReason string `json:"iam_policy_reason,omitempty"` // why it failed, and what to do
 }
+
+// How far an agent is with permitting itself to log in to a database. 0 is that it does not try.
+const (
+	IAMPolicyPending = 1
+	IAMPolicyFailed  = 2
+	IAMPolicySuccess = 3
+)
 
 // RDS identifies an RDS instance or Aurora cluster.
 type RDS struct {

@@ -23,6 +23,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/guard"
+	"sallyport/internal/aws/policy"
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/config"
@@ -247,6 +248,11 @@ func (d *daemon) newAgent() error {
 		AllowAWS:  endpoint.DialAllowed,
 		Describer: d.cloud.metadata,
 		Logger:    d.logger.With("component", "db"), Now: d.now,
+	}
+	if d.cfg.Databases.ManageIAMPolicy {
+		cfg.Permissions = policy.New(policy.Config{
+			Credentials: d.cloud.credentials, Ledger: policyLedger{d.client.Policies}, Cluster: cfg.Cluster, Logger: cfg.Logger, Now: d.now,
+		})
 	}
 	if d.looks = d.agentsOwnLooks(); d.looks != nil {
 		cfg.Found = d.looks

@@ -30,22 +30,8 @@ func Open(ctx context.Context, provider *credentials.Provider) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Region = regionOfIAM(caller.Partition)
+	cfg.Region = endpoint.RegionOfIAM(caller.Partition)
 	return &Admin{iam: iam.NewFromConfig(cfg), caller: caller}, nil
-}
-
-// regionOfIAM is where calls of IAM are signed for, which has one endpoint for all regions of a partition
-// ("AWS Identity and Access Management endpoints and quotas" in the AWS general reference). The SDK knows
-// it by the host, but not where AWS_ENDPOINT_URL names another.
-func regionOfIAM(partition string) string {
-	switch partition {
-	case endpoint.PartitionChina:
-		return "cn-north-1"
-	case endpoint.PartitionGov:
-		return "us-gov-west-1"
-	default:
-		return "us-east-1"
-	}
 }
 
 // Caller returns the identity that the credentials belong to.

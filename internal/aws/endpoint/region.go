@@ -39,6 +39,20 @@ func PartitionOf(region string) string {
 	}
 }
 
+// RegionOfIAM returns where calls of IAM are signed for, which has one endpoint for all regions of a partition ("AWS Identity
+// and Access Management endpoints and quotas" in the AWS general reference). The SDK knows it by the host, but not where
+// AWS_ENDPOINT_URL names another.
+func RegionOfIAM(partition string) string {
+	switch partition {
+	case PartitionChina:
+		return "cn-north-1"
+	case PartitionGov:
+		return "us-gov-west-1"
+	default:
+		return "us-east-1"
+	}
+}
+
 // DNSSuffix returns the domain under which a partition's services are found. GovCloud shares the one of
 // the standard partition.
 func DNSSuffix(partition string) string {

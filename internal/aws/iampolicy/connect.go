@@ -91,6 +91,16 @@ func UserRole(target Target) (statements []Statement, missing []string) {
 	}
 }
 
+// KeepInline returns what a role, or a user, needs to keep an inline policy of its own. Whoever has it can give itself
+// everything that its permissions boundary lets through.
+func KeepInline(arn string, isRole bool) Statement {
+	kind := "User"
+	if isRole {
+		kind = "Role"
+	}
+	return allow("", []string{"iam:Get" + kind + "Policy", "iam:Put" + kind + "Policy", "iam:Delete" + kind + "Policy"}, arn)
+}
+
 // Trust returns the trust policy by which a role lets the principal assume it. With an external id the
 // caller has to know it; with tags the caller may tag the session.
 func Trust(principal, externalID string, tags bool) Document {

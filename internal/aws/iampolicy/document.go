@@ -167,6 +167,15 @@ func (d Document) String() string {
 	return string(text)
 }
 
+// Compact returns the document on one line, as programs read it.
+func (d Document) Compact() string {
+	text, err := encode(d, "")
+	if err != nil {
+		panic("iampolicy: plain data does not encode: " + err.Error())
+	}
+	return string(text)
+}
+
 // encode leaves characters such as & as they are, since people copy the text.
 func encode(value any, indent string) ([]byte, error) {
 	var b bytes.Buffer

@@ -1,0 +1,179 @@
+package policy
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"sallyport/internal/resource"
+)
+
+// Keeper keeps the policies by which an agent's databases are reached. Safe for concurrent use.
+type Keeper struct {
+	cfg  Config
+	wake chan struct{} // tells Run that there is something to do
+
+	mu        sync.Mutex
+	databases map[string]*database // by name; guarded by mu
+	groups    map[string]*group    // of databases, by the id of the holder; guarded by mu
+	own       string               // id of the holder that is the agent itself; "" until it is known; guarded by mu
+	began     time.Time            // when Run did; guarded by mu
+	running   int                  // changes; guarded by mu
+	notify    chan struct{}        // closed at the next change of a status; guarded by mu
+}
+
+// database is what is known of one. Guarded by the keeper's mu.
+type database struct {
+	need
+	absent time.Time // since when it is not served; zero while it is
+	status int       // one of resource's IAMPolicy constants
+	reason string    // why it failed
+}
+
+// group are the databases of one holder. Those of the agent's own identity are in the group "" until that is known. Its
+// fields are guarded by the keeper's mu.
+type group struct {
+	due     time.Time
+	delay   time.Duration // after the next failure
+	running bool
+	changed bool   // since the running change began
+	told    string // what was logged last of its failures
+}
+
+const (
+	workers      = 4
+	settle       = time.Second // for databases that come together
+	refreshEvery = time.Hour
+	firstRetry   = 10 * time.Second
+	lastRetry    = 10 * time.Minute
+	busyRetry    = 3 * time.Second
+	// linger is how long a database is not served before its permissions are taken away: it may be one that waits for
+	// its cloud, or that is looked for, and changes of policies take minutes to have an effect.
+	linger = 15 * time.Minute
+)
+
+// New returns a keeper that has asked for nothing yet.
+func New(cfg Config) *Keeper {
+	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1), databases: make(map[string]*database), groups: make(map[string]*group), notify: make(chan struct{})}
+}
+
+// Changed returns a channel that is closed when what Serve fills in changes.
+func (k *Keeper) Changed() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.notify
+}
+
+// Serve says which databases are served from now on, and fills in how far their permissions are.
+func (k *Keeper) Serve(served map[string]*resource.Database) {
+	now := k.cfg.Now()
+	needs := make(map[string]need)
+	for name, db := range served {
+		if n, any := needOf(db); any {
+			needs[name] = n
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, known := range k.databases {
+		if _, needed := needs[name]; !needed && known.absent.IsZero() {
+			known.absent = now
+			k.schedule(k.groupOf(known.need), now.Add(linger))
+		}
+	}
+	for name, n := range needs {
+		known := k.databases[name]
+		if known == nil || known.need != n {
+			if known != nil && k.groupOf(known.need) != k.groupOf(n) {
+				k.schedule(k.groupOf(known.need), now.Add(settle)) // what it needed there was noted, and is taken away
+			}
+			known = &database{need: n, status: resource.IAMPolicyPending}
+			k.databases[name] = known
+			k.schedule(k.groupOf(n), now.Add(settle))
+		}
+		known.absent = time.Time{}
+		at := &served[name].Status.AWS
+		at.IAMPolicyStatus, at.IAMPolicyReason = known.status, known.reason
+	}
+}
+
+// groupOf returns the id of a need's group. The caller holds mu.
+func (k *Keeper) groupOf(n need) string {
+	if n.role == "" {
+		return k.own
+	}
+	h, err := holderOfRole(n.role)
+	if err != nil {
+		return k.own // cannot be: the resource was validated
+	}
+	return h.id()
+}
+
+// schedule has a group changed at the time, or before. The caller holds mu.
+func (k *Keeper) schedule(id string, at time.Time) {
+	g := k.groups[id]
+	if g == nil {
+		g = &group{due: at, delay: firstRetry}
+		k.groups[id] = g
+	}
+	if at.Before(g.due) {
+		g.due = at
+	}
+	g.changed = true
+	k.awake()
+}
+
+func (k *Keeper) awake() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run changes policies when that is due, until the context ends. It returns when all changes have ended.
+func (k *Keeper) Run(ctx context.Context) {
+	k.mu.Lock()
+	k.began = k.cfg.Now()
+	k.mu.Unlock()
+	var changing sync.WaitGroup
+	defer changing.Wait()
+	for ctx.Err() == nil {
+		due, wait := k.next()
+		for _, id := range due {
+			changing.Go(func() { k.work(ctx, id) })
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-k.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// next returns the groups to be changed now, and how long to wait before the next time.
+func (k *Keeper) next() (due []string, wait time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.cfg.Now()
+	wait = refreshEvery
+	for id, g := range k.groups {
+		switch {
+		case g.running:
+		case now.Before(g.due):
+			wait = min(wait, g.due.Sub(now))
+		case k.running < workers: // otherwise the end of a change wakes us
+			k.running++
+			g.running, g.changed = true, false
+			due = append(due, id)
+		}
+	}
+	return due, max(wait, 10*time.Millisecond)
+}
+
+// jitter spreads what would otherwise come at once.
+func jitter(d time.Duration) time.Duration {
+	return d - time.Duration(rand.Int64N(int64(d)/5+1))
+}
