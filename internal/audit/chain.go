@@ -108,6 +108,9 @@ func (c *Chain) use(user, name string) {
 	c.encodeBase()
 }
 
+// SetName changes the logical database of the events to come.
+func (c *Chain) SetName(name string) { c.SetDatabase(c.database.User, name) }
+
 func (c *Chain) encodeBase() {
 	e := encoder{append(c.base[:0], '{')}
 	c.user.appendName(&e)

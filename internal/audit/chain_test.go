@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,9 @@ func TestVerifyFindsEveryKindOfChange(t *testing.T) {
 		{"two events exchanged", func(l [][]byte) [][]byte { l[3], l[4] = l[4], l[3]; return l }, "is expected"},
 		{"an event twice", func(l [][]byte) [][]byte { return slices.Insert(l, 3, l[3]) }, "is expected"},
 		{"an event of another session", func(l [][]byte) [][]byte { l[3] = change(l[3], sid[:8], "11111111"); return l }, "belongs to session"},
-		{"an event after the end", func(l [][]byte) [][]byte { return append(l, change(l[len(l)-1], `"ei":18`, `"ei":19`)) }, "follows the end"},
+		{"an event after the end", func(l [][]byte) [][]byte {
+			return append(l, change(l[len(l)-1], fmt.Sprintf(`"ei":%d,`, len(l)-1), fmt.Sprintf(`"ei":%d,`, len(l))))
+		}, "follows the end"},
 		{"a statement without a predecessor", func(l [][]byte) [][]byte {
 			at := bytes.Index(l[3], []byte(`,"prev"`))
 			l[3] = slices.Delete(l[3], at, at+len(`,"prev":""`)+64)

@@ -7,20 +7,22 @@ type Parameter struct {
 	Value  []byte
 	Null   bool // SQL NULL, printed as null
 	Binary bool // in the type's binary format: printed in base64
+	Long   bool // sent in pieces, which have events of their own: printed as null
 }
 
 // parameters appends bound values unless there are none. The places of values printed in base64 are
-// listed under the key with the suffix "_binary"; texts that are not valid UTF-8 are kept as texts keeps them.
+// listed under the key with the suffix "_binary", those sent in pieces with "_long"; texts that are not valid UTF-8 are kept as texts keeps them.
 func (e *encoder) parameters(key string, values []Parameter) {
 	if len(values) == 0 {
 		return
 	}
 	e.always(key)
-	exact, binary := true, false
+	exact, binary, long := true, false, false
 	for i := range values {
 		e.element(i)
 		switch v := &values[i]; {
-		case v.Null:
+		case v.Null, v.Long:
+			long = long || v.Long
 			e.b = append(e.b, "null"...)
 		case v.Binary:
 			binary = true
@@ -33,18 +35,21 @@ func (e *encoder) parameters(key string, values []Parameter) {
 	}
 	e.b = append(e.b, ']')
 	if binary {
-		e.binaryPlaces(key+"_binary", values)
+		e.places(key+"_binary", values, func(v *Parameter) bool { return v.Binary && !v.Null && !v.Long })
+	}
+	if long {
+		e.places(key+"_long", values, func(v *Parameter) bool { return v.Long })
 	}
 	if !exact {
 		e.inexact(key+"_base64", values)
 	}
 }
 
-func (e *encoder) binaryPlaces(key string, values []Parameter) {
+func (e *encoder) places(key string, values []Parameter, of func(*Parameter) bool) {
 	e.always(key)
 	n := 0
 	for i := range values {
-		if values[i].Binary && !values[i].Null {
+		if of(&values[i]) {
 			e.element(n)
 			e.b = strconv.AppendInt(e.b, int64(i), 10)
 			n++
@@ -59,7 +64,7 @@ func (e *encoder) inexact(key string, values []Parameter) {
 		e.element(i)
 		v := &values[i]
 		_, exact := printable(v.Value)
-		if v.Null || v.Binary || exact {
+		if v.Null || v.Long || v.Binary || exact {
 			e.b = append(e.b, "null"...)
 		} else {
 			e.b = appendBase64(e.b, v.Value)

@@ -11,7 +11,8 @@ type DatabaseQuery struct {
 	Parameters    []Parameter
 	StatementName string // of the prepared statement, if it has a name
 	PortalName    string
-	Uncertain     bool // SQL may have given the name another meaning: Query is the last known text, or empty
+	StatementID   uint32 // of a prepared statement that is known by number
+	Uncertain     bool   // SQL may have given the name another meaning: Query is the last known text, or empty
 
 	// Database is the logical database that it is for, where a session may use several; empty for the session's.
 	Database string
@@ -37,6 +38,7 @@ func (v *DatabaseQuery) appendStatement(e *encoder) {
 	e.parameters("db_query_parameters", v.Parameters)
 	e.text("statement_name", v.StatementName)
 	e.text("portal_name", v.PortalName)
+	e.number("statement_id", int64(v.StatementID))
 	e.flag("query_uncertain", v.Uncertain)
 }
 

@@ -104,6 +104,16 @@ func (s *Session) ID() string { return s.cfg.ID }
 // Identity returns who visits. It must not be changed.
 func (s *Session) Identity() *identity.Identity { return s.cfg.Identity }
 
+// Database returns what is visited. It must not be changed.
+func (s *Session) Database() *resource.Database { return s.cfg.Database }
+
+// UseName notes that the client has changed to another logical database: the events to come name that.
+func (s *Session) UseName(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chain.SetName(name)
+}
+
 // ClientAddr returns the client's address, "host:port".
 func (s *Session) ClientAddr() string { return s.cfg.ClientAddr }
 
@@ -157,7 +167,7 @@ func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index i
 		return 0, err
 	}
 	switch event.(type) {
-	case *audit.DatabaseQuery, *audit.PostgresFunction:
+	case *audit.DatabaseQuery, *audit.PostgresFunction, *audit.MySQLBulkExecute:
 		s.statements.Add(1)
 	}
 	return index, nil
