@@ -24,7 +24,7 @@ func dbConnectCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "connect [DATABASE]",
 		Short: "Connect to a database with its usual client",
-		Long: `Connect to a database with its usual client, psql for PostgreSQL, through a local proxy that adds your
+		Long: `Connect to a database with its usual client, psql for PostgreSQL, mariadb or mysql for MySQL and MariaDB, through a local proxy that adds your
 certificate. The client owns the terminal; tsh ends with the client's exit code.`,
 		Example:           "  tsh db connect --db-user=alice --db-name postgres aurora",
 		Args:              cobra.MaximumNArgs(1),
@@ -51,7 +51,7 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 				return err
 			}
 			// Clients are told why a connection fails; a log would write over what they show.
-			proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: slog.New(slog.DiscardHandler)})
+			proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: slog.New(slog.DiscardHandler)})
 			return runClient(cmd, binary, program.arguments(binary, listener.Addr(), r), proxy, listener)
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"sallyport/internal/client"
@@ -25,6 +26,8 @@ func programOf(protocol string) (program, bool) {
 		return program{[]string{"psql"}, "PostgreSQL's client", func(_ string, address net.Addr, r client.Route) []string {
 			return []string{localURL(address, r)}
 		}}, true
+	case "mysql":
+		return program{[]string{"mariadb", "mysql"}, "MariaDB's or MySQL's client", mysqlArguments}, true
 	default:
 		return program{}, false
 	}
@@ -55,4 +58,21 @@ func localURL(address net.Addr, r client.Route) string {
 	u := url.URL{Scheme: "postgres", User: url.User(r.User), Host: address.String(), Path: "/" + r.Name,
 		RawQuery: url.Values{"sslmode": {"disable"}, "gssencmode": {"disable"}}.Encode()}
 	return u.String()
+}
+
+// mysqlArguments are those of mariadb and mysql. The names of the option that switches TLS off differ between the two, and
+// mysql may be either.
+func mysqlArguments(name string, address net.Addr, r client.Route) []string {
+	host, port, _ := net.SplitHostPort(address.String())
+	noTLS := "--skip-ssl"
+	if filepath.Base(name) == "mysql" {
+		if version, err := exec.Command(name, "--version").Output(); err == nil && !strings.Contains(string(version), "MariaDB") {
+			noTLS = "--ssl-mode=DISABLED"
+		}
+	}
+	arguments := []string{"--protocol=TCP", "--host=" + host, "--port=" + port, noTLS, "--user=" + r.User}
+	if r.Name != "" {
+		arguments = append(arguments, "--database="+r.Name)
+	}
+	return arguments
 }

@@ -79,7 +79,7 @@ func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) 
 	if program, ok := programOf(r.Protocol); ok {
 		fmt.Fprintf(out, "\nConnect with:\n\n  %s\n", program.line(listener.Addr(), r))
 	}
-	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: proxyLog(cmd)})
+	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: proxyLog(cmd)})
 	return proxy.Serve(cmd.Context(), listener)
 }
 
@@ -112,6 +112,7 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 			}
 			return current.DatabaseTLS()
 		},
+		Protocol: "postgres", // the only one whose clients have files
 		Local: mtls.Local(local, func() (*x509.Certificate, error) {
 			current, err := login()
 			if err != nil {

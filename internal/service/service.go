@@ -29,6 +29,7 @@ import (
 	"sallyport/internal/config"
 	"sallyport/internal/cred"
 	"sallyport/internal/discovery"
+	"sallyport/internal/engine/mysql"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
@@ -221,6 +222,7 @@ func Protocols() []string {
 func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protocol {
 	logger := d.logger.With("component", "engine")
 	return map[string]agent.Protocol{
+		"mysql":    {Engine: mysql.New(mysql.Config{Now: d.now, Logger: logger})},
 		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
 	}
 }

@@ -1,6 +1,6 @@
 // Package localproxy lets a database client on the user's machine use a database of the cluster: it
 // listens on loopback and carries each connection inside the user's own TLS, end to end to the agent. What
-// it says itself to clients it says in PostgreSQL's protocol.
+// it says itself to clients it says in the protocol of the database.
 package localproxy
 
 import (
@@ -26,6 +26,8 @@ type Config struct {
 	// TLS returns the configuration for a new connection: the user's certificate as it is now, and the
 	// name of the database. It is asked for every connection, so that a renewed certificate is used.
 	TLS func(ctx context.Context) (*tls.Config, error)
+	// Protocol of the database, in which clients are told why they cannot be served.
+	Protocol string
 	// Local is the TLS that clients must speak with this proxy; nil when they connect without.
 	Local  *tls.Config
 	Logger *slog.Logger
@@ -94,7 +96,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	}
 	remote, err := p.Connect(ctx)
 	if err != nil {
-		return errors.Join(err, splice.Failure(refuse(client, err)))
+		return errors.Join(err, splice.Failure(p.refuse(client, err)))
 	}
 	defer remote.Close()
 	if first != nil { // a cancel request: nothing else of this client goes on

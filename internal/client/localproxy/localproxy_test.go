@@ -138,7 +138,7 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			down := func(context.Context) (net.Conn, error) { return nil, errors.New("no route") }
-			client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: c.tls}))
+			client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: c.tls, Protocol: "postgres"}))
 			got := converse(t, client, c.send)
 			if c.want == "" && strings.Contains(got, "FATAL") || !strings.Contains(got, c.want) {
 				t.Fatalf("got %q", got)
@@ -219,6 +219,7 @@ func echo(t *testing.T) localproxy.Config {
 		conns.Wait()
 	})
 	return localproxy.Config{
+		Protocol: "postgres",
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
 		},

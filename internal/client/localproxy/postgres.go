@@ -78,8 +78,8 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []b
 	return inner, nil, client.SetDeadline(time.Time{})
 }
 
-// refuse tells a client, in its own protocol, why it cannot be served.
-func refuse(client net.Conn, cause error) error {
+// refusePostgres tells a client why it cannot be served.
+func refusePostgres(client net.Conn, cause error) error {
 	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}

@@ -1,0 +1,289 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
+	"sallyport/internal/mysqlwire"
+)
+
+const largeMessage = 1 << 20 // from here on messages share the engine's budget
+
+// reader is the state of the direction from the client.
+type reader struct {
+	inbox    *inbox.Inbox
+	failed   bool  // a write to the database went wrong
+	skip     int64 // bytes of a file's packet that are still to come
+	reserved int64 // of the budget for large messages
+	query    audit.DatabaseQuery
+	last     *statement // that was prepared last; nil before
+	joined   []byte     // the payload of a message in several packets
+}
+
+// atBoundary reports whether the database was sent whole messages.
+func (c *reader) atBoundary() bool { return c.skip == 0 && !c.failed }
+
+// readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in
+// one write of the very bytes that were read.
+func (r *relay) readClient() error {
+	c := &r.fromClient
+	for {
+		underWay := c.skip > 0 || c.inbox.Scanned < c.inbox.End
+		n, err := c.inbox.Fill(r.client, underWay)
+		if n > 0 {
+			r.session.Count(0, n)
+			if scanErr := r.scanClient(); scanErr != nil {
+				return r.finishClient(scanErr)
+			}
+		}
+		if err != nil {
+			return &departure{err}
+		}
+	}
+}
+
+// finishClient sends on what was recorded before the error.
+func (r *relay) finishClient(err error) error {
+	if sendErr := r.sendToServer(); sendErr != nil {
+		return sendErr
+	}
+	if errors.Is(err, errGoodbye) {
+		return r.depart()
+	}
+	return err
+}
+
+// scanClient looks at what has arrived, and sends on what is complete.
+func (r *relay) scanClient() error {
+	c := &r.fromClient
+	in := c.inbox
+	for in.Scanned < in.End {
+		if c.skip > 0 {
+			n := min(c.skip, int64(in.End-in.Scanned))
+			in.Scanned += int(n)
+			c.skip -= n
+			continue
+		}
+		frame := in.Buf[in.Scanned:in.End]
+		if len(frame) < mysqlwire.HeaderSize {
+			break
+		}
+		total, err := r.scanMessage(frame)
+		if err != nil {
+			return err
+		}
+		if total == 0 {
+			break
+		}
+		in.Scanned += total
+		c.query.Query = nil
+	}
+	if in.Brimful() && (c.skip > 0 || in.Scanned < in.End) {
+		return nil // one write for all of it
+	}
+	return r.sendToServer()
+}
+
+// scanMessage takes the command at the beginning of what has arrived. It returns 0 when it is not complete.
+func (r *relay) scanMessage(arrived []byte) (total int, err error) {
+	c := &r.fromClient
+	total, parts, err := extent(arrived)
+	if err != nil {
+		return 0, r.recordMalformed(arrived, err)
+	}
+	if total > maxMessage {
+		return 0, r.refuseLarge(arrived)
+	}
+	if total > len(arrived) {
+		c.inbox.Expect(total)
+		if len(arrived) >= largeMessage {
+			return 0, r.reserve(total)
+		}
+		return 0, nil
+	}
+	if err := r.awaitRoom(); err != nil {
+		return 0, err
+	}
+	payload := arrived[mysqlwire.HeaderSize:total]
+	if parts > 1 {
+		payload = c.join(arrived[:total])
+	}
+	if len(payload) == 0 {
+		return 0, r.recordMalformed(arrived[:total], errors.New("a command without a byte"))
+	}
+	if err := r.command(mysqlwire.Command(payload[0]), payload[1:]); err != nil {
+		switch {
+		case errors.Is(err, errReplaced), errors.Is(err, errAnswered):
+			c.inbox.Start = c.inbox.Scanned + total // it is not sent on as it is
+			return total, nil
+		case errors.Is(err, errGoodbye):
+			c.inbox.Scanned += total
+			r.setGoodbye()
+		case r.ctx.Err() == nil && isMalformed(err):
+			return 0, r.recordMalformed(arrived[:total], err)
+		}
+		return 0, err
+	}
+	return total, nil
+}
+
+// extent returns the length of the message at the beginning of what has arrived, with its headers, as far as it is
+// known, and of how many packets it consists.
+func extent(arrived []byte) (total, parts int, err error) {
+	for {
+		if len(arrived)-total < mysqlwire.HeaderSize {
+			return total + mysqlwire.HeaderSize, parts, nil
+		}
+		size, sequence := mysqlwire.Size(arrived[total:])
+		if int(sequence) != parts%256 {
+			return 0, 0, errSequence
+		}
+		total += mysqlwire.HeaderSize + size
+		parts++
+		if size < mysqlwire.MaxPayload || total > len(arrived) {
+			return total, parts, nil
+		}
+	}
+}
+
+var errSequence = errors.New("a packet with a wrong number")
+
+// join returns the payload of a message in several packets. It is valid until the next.
+func (c *reader) join(packets []byte) []byte {
+	c.joined = c.joined[:0]
+	for len(packets) > 0 {
+		size, _ := mysqlwire.Size(packets)
+		c.joined = append(c.joined, packets[mysqlwire.HeaderSize:mysqlwire.HeaderSize+size]...)
+		packets = packets[mysqlwire.HeaderSize+size:]
+	}
+	joined := c.joined
+	c.joined = nil // one such message is much to keep
+	return joined
+}
+
+// isMalformed tells errors of the decoders from those of recording and of limits.
+func isMalformed(err error) bool {
+	_, isEnding := errors.AsType[*ending](err)
+	_, isFault := errors.AsType[*fault.Error](err)
+	return !isEnding && !isFault
+}
+
+func (r *relay) recordMalformed(packet []byte, cause error) error {
+	event := &audit.MalformedPacket{Payload: packet[:min(len(packet), maxPayload)]}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	return malformed("%w", cause)
+}
+
+const tooLarge = "a command has more than %d bytes, which is the most that passes through this system in one; send large values in pieces"
+
+// refuseLarge records the beginning of a command that is too large, and ends the session.
+func (r *relay) refuseLarge(arrived []byte) error {
+	const head = 4 << 10
+	event := &audit.DatabaseQueryFailed{Error: fault.Message(fault.New(fault.LimitExceeded, tooLarge, maxMessage)), MessageSize: int64(len(arrived))}
+	if payload := arrived[mysqlwire.HeaderSize:]; len(payload) > 0 && mysqlwire.Command(payload[0]) == mysqlwire.ComQuery {
+		event.Query = payload[1:min(len(payload), head)]
+	}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	return endWith(errTooLarge, fault.LimitExceeded, tooLarge, maxMessage)
+}
+
+// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
+func (r *relay) reserve(total int) error {
+	c, e := &r.fromClient, r.engine
+	want := int64(min(total, e.cfg.MaxLarge))
+	if want <= c.reserved {
+		return nil
+	}
+	weight := want - c.reserved
+	if !e.large.TryAcquire(weight) {
+		if err := r.sendToServer(); err != nil {
+			return err
+		}
+		weight = want - c.reserved
+		ctx, cancel := context.WithTimeout(r.ctx, e.cfg.LargeWait)
+		defer cancel()
+		if err := e.large.Acquire(ctx, weight); err != nil {
+			if r.ctx.Err() != nil {
+				return context.Cause(r.ctx)
+			}
+			return endWith(errLimit, fault.LimitExceeded, "the agent is busy with other large statements; try again later, or send large values in pieces")
+		}
+	}
+	c.reserved += weight
+	return nil
+}
+
+// release gives back what was reserved, when nothing large is left of the message.
+func (r *relay) release() {
+	c := &r.fromClient
+	if c.reserved > 0 {
+		r.engine.large.Release(c.reserved)
+		c.reserved = 0
+	}
+}
+
+// awaitRoom waits while too many commands are on their way.
+func (r *relay) awaitRoom() error {
+	r.mu.Lock()
+	full := r.unanswered() >= maxUnanswered
+	r.mu.Unlock()
+	if !full {
+		return nil
+	}
+	return r.await(func() bool { return r.unanswered() < maxUnanswered })
+}
+
+// await sends on what was recorded, and then waits.
+func (r *relay) await(condition func() bool) error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	return r.wait(condition)
+}
+
+// awaitAnswers waits until nothing is due.
+func (r *relay) awaitAnswers() error { return r.await(func() bool { return r.unanswered() == 0 }) }
+
+func (r *relay) sendToServer() error {
+	c := &r.fromClient
+	pending := c.inbox.Pending()
+	if len(pending) == 0 {
+		return nil
+	}
+	if err := r.writeServer(pending); err != nil {
+		return err
+	}
+	c.inbox.Sent()
+	r.release()
+	return nil
+}
+
+func (r *relay) writeServer(message []byte) error {
+	if _, err := r.server.Write(message); err != nil {
+		r.fromClient.failed = true
+		r.lastWords()
+		return endWith(errUnknown, fault.ConnectionProblem, "the connection to the database broke; connect again")
+	}
+	return nil
+}
+
+// lastWords lets the other direction read what the database said before it hung up.
+func (r *relay) lastWords() {
+	timer := time.NewTimer(goodbyeTime)
+	defer timer.Stop()
+	select {
+	case <-r.ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

@@ -1,0 +1,180 @@
+// Package mysql is the engine for MySQL and MariaDB: it logs clients in to the database with the account that was
+// authorised, records each command before it is passed on, and its result before the client reads it.
+//
+// The relay sends on the very bytes that it has read and recorded, and what it does not understand it does not send on.
+// The one exception are numbers of connections in commands that kill: see kill.go.
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/session"
+)
+
+const startupTimeout = 30 * time.Second
+
+// Config is what an Engine is made of. Now and Logger must be set.
+type Config struct {
+	Now    func() time.Time
+	Logger *slog.Logger
+	// MaxKept bounds the bytes of prepared statements that one session makes us keep; 0 means 128 MiB. What goes
+	// beyond ends the session.
+	MaxKept int
+	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
+	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	MaxLarge  int
+	LargeWait time.Duration
+}
+
+const (
+	defaultMaxKept   = 128 << 20
+	defaultMaxLarge  = 4 * maxMessage
+	defaultLargeWait = 30 * time.Second
+)
+
+// Engine serves clients of MySQL and MariaDB. It implements engine.Engine and engine.Checker and is safe for
+// concurrent use.
+type Engine struct {
+	cfg     Config
+	buffers inbox.Pool
+	large   *semaphore.Weighted
+	servers servers
+	threads threads
+}
+
+// New returns an engine without sessions.
+func New(cfg Config) *Engine {
+	if cfg.MaxKept == 0 {
+		cfg.MaxKept = defaultMaxKept
+	}
+	if cfg.MaxLarge == 0 {
+		cfg.MaxLarge = defaultMaxLarge
+	}
+	if cfg.LargeWait == 0 {
+		cfg.LargeWait = defaultLargeWait
+	}
+	return &Engine{cfg: cfg, large: semaphore.NewWeighted(int64(cfg.MaxLarge))}
+}
+
+// Serve implements engine.Engine.
+func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session) error {
+	thread, err := e.threads.add(s.Database())
+	if err != nil {
+		return err
+	}
+	defer e.threads.remove(thread)
+	d := &dialogue{conn: client}
+	hello, err := e.meet(ctx, d, s, thread.shown)
+	if err != nil {
+		return e.turnAway(ctx, d, s, hello.want, err)
+	}
+	up, err := s.Open(ctx, hello.want)
+	if err != nil {
+		return d.sayNo(ctx, err)
+	}
+	b, err := e.logIn(ctx, up, s.Database(), &hello)
+	if err != nil {
+		return d.sayNo(ctx, err)
+	}
+	thread.set(b.connection)
+	s.SetBackend(b.connection)
+	return e.relay(ctx, d, s, &hello, b)
+}
+
+// meet greets the client and reads what it wants. What comes with an error is filled in as far as possible.
+func (e *Engine) meet(ctx context.Context, d *dialogue, s *session.Session, shown uint32) (hello, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startupTimeout,
+		fault.New(fault.ConnectionProblem, "the client did not say what it wants within %s", startupTimeout))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })
+	h, err := e.greet(d, s, shown)
+	if !stop() {
+		return h, context.Cause(ctx)
+	}
+	return h, err
+}
+
+// turnAway refuses a client whose request cannot be read or is against policy. Either is recorded.
+func (e *Engine) turnAway(ctx context.Context, d *dialogue, s *session.Session, want session.Want, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("during the handshake: %w", err)
+	}
+	if bad, ok := errors.AsType[*malformedPacket](err); ok {
+		if _, recordErr := s.Record(ctx, &audit.MalformedPacket{Payload: bad.payload}); recordErr != nil {
+			return errors.Join(err, recordErr)
+		}
+	} else if _, ok := errors.AsType[*ending](err); ok {
+		err = s.Refuse(want, err)
+	}
+	return d.sayNo(ctx, err)
+}
+
+// dialogue is the conversation with a client up to the relay.
+type dialogue struct {
+	conn     net.Conn
+	sequence byte // of the next packet
+}
+
+func (d *dialogue) send(payload []byte) error {
+	_, err := d.conn.Write(mysqlwire.AppendPacket(nil, d.sequence, payload))
+	d.sequence++
+	return err
+}
+
+// receive reads one packet of at most limit bytes.
+func (d *dialogue) receive(limit int) ([]byte, error) {
+	payload, sequence, err := mysqlwire.ReadPacket(d.conn, limit)
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isNetwork(err):
+		return nil, err
+	case err != nil:
+		return nil, &malformedPacket{malformed("%w", err), nil}
+	case sequence != d.sequence:
+		return nil, &malformedPacket{malformed("packet number %d, where %d is expected", sequence, d.sequence), payload}
+	}
+	d.sequence++
+	return payload, nil
+}
+
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok
+}
+
+// sayNo ends a visit before the relay, and returns why. An error message of the database goes to the client as it is.
+func (d *dialogue) sayNo(ctx context.Context, cause error) error {
+	code, state := codeOf(cause)
+	message := mysqlwire.ServerError{Code: code, State: state, Message: fault.Message(cause)}
+	if refused, ok := errors.AsType[*refusedLogin](cause); ok {
+		message = refused.shown()
+	} else if ctx.Err() != nil {
+		cause = context.Cause(ctx)
+		message = mysqlwire.ServerError{Code: errShutdown.code, State: errShutdown.state, Message: fault.Message(cause)}
+	}
+	_ = d.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
+	if err := d.send(message.Append(nil)); err != nil {
+		return errors.Join(cause, err)
+	}
+	return cause
+}
+
+// relay welcomes the client and serves it to its end.
+func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend) error {
+	r := newRelay(ctx, e, d.conn, s, h.flags, b)
+	if err := r.welcome(d.sequence, b.ready); err != nil {
+		return err
+	}
+	return r.run()
+}

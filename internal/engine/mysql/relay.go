@@ -1,0 +1,234 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/session"
+)
+
+const (
+	maxMessage    = 64 << 20 // of commands, which are kept whole while they are read
+	maxUnanswered = 10_000   // commands sent ahead of their answers
+	maxStatements = 1_024    // prepared ones
+	maxPayload    = 64 << 10 // of what cannot be read, for the record
+	goodbyeTime   = 2 * time.Second
+)
+
+// errGoodbye ends a relay in the ordinary way.
+var errGoodbye = errors.New("goodbye")
+
+// relay is the part of a session behind the login. One goroutine reads from the client, one from the database;
+// each of them is the only writer to the other side, but for answers that we give ourselves while none is due.
+type relay struct {
+	engine  *Engine
+	session *session.Session
+	client  net.Conn
+	server  net.Conn
+	flags   mysqlwire.Flags // agreed on with both sides
+	verbose bool            // more commands are recorded than those that matter
+
+	ctx context.Context         // ends when either direction does
+	end context.CancelCauseFunc // the first cause counts
+
+	fromClient reader // of the goroutine that reads from the client
+	fromServer answers
+
+	toClient sync.Mutex // held while something is written to the client
+
+	mu         sync.Mutex
+	changed    sync.Cond // of what wait waits for
+	waiters    int       // guarded by mu, like all that follows
+	requests   queue
+	busy       bool // fromServer.current is being answered
+	statements map[uint32]*statement
+	held       int  // bytes in statements
+	goodbye    bool // the client has said it
+	working    bool // the database owes an answer
+}
+
+func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, flags mysqlwire.Flags, b *backend) *relay {
+	r := &relay{engine: e, session: s, client: client, server: b.conn, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement)}
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	r.changed.L = &r.mu
+	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
+	return r
+}
+
+// welcome tells the client that it is logged in, in the database's own words.
+func (r *relay) welcome(sequence byte, ready []byte) error {
+	stop := context.AfterFunc(r.ctx, func() { _ = r.client.SetWriteDeadline(time.Unix(1, 0)) })
+	message := mysqlwire.AppendPacket(nil, sequence, ready)
+	_, err := r.client.Write(message)
+	if !stop() {
+		return context.Cause(r.ctx)
+	}
+	if err != nil {
+		return &departure{err}
+	}
+	r.session.Count(len(message), 0)
+	return nil
+}
+
+// run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
+func (r *relay) run() error {
+	interrupted := make(chan struct{})
+	context.AfterFunc(r.ctx, func() {
+		defer close(interrupted)
+		r.interrupt()
+	})
+	var other sync.WaitGroup
+	other.Go(func() { r.end(r.guard(r.readServer)) })
+	r.end(r.guard(r.readClient))
+	other.Wait()
+	<-interrupted
+	r.release()
+	cause := context.Cause(r.ctx)
+	abandoned := r.recordUnanswered()
+	if abandoned {
+		r.session.Abort()
+	}
+	r.farewell(cause, abandoned)
+	if errors.Is(cause, errGoodbye) {
+		return nil
+	}
+	return cause
+}
+
+// guard turns a panic into an error, so that it ends one session only.
+func (r *relay) guard(direction func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return direction()
+}
+
+// interrupt unblocks both directions. What is being written may be completed.
+func (r *relay) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
+	for _, conn := range []net.Conn{r.client, r.server} {
+		_ = conn.SetWriteDeadline(soon)
+		_ = conn.SetReadDeadline(past)
+	}
+	r.changed.Broadcast()
+}
+
+// wait returns when the condition, asked under the lock, holds, or the relay ends.
+func (r *relay) wait(condition func() bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiters++
+	defer func() { r.waiters-- }()
+	for !condition() {
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		r.changed.Wait()
+	}
+	return nil
+}
+
+// unanswered returns how many commands wait for their answer. It is called under the lock.
+func (r *relay) unanswered() int {
+	n := r.requests.len()
+	if r.busy {
+		n++
+	}
+	return n
+}
+
+// noteWork tells the session whether the database has something to do. It is called under the lock.
+func (r *relay) noteWork() {
+	if working := r.unanswered() > 0; working != r.working {
+		r.working = working
+		r.session.Working(working)
+	}
+}
+
+// depart waits for the answers that are due to a client that has said goodbye: it wants its statements to be
+// completed, as they would be without us.
+func (r *relay) depart() error {
+	_ = r.wait(func() bool { return r.unanswered() == 0 })
+	return errGoodbye
+}
+
+// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
+func (r *relay) setGoodbye() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.goodbye = true
+}
+
+func (r *relay) saidGoodbye() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.goodbye
+}
+
+// farewell tells the client why the session ends, if it can still read that, and the database that it is over, if
+// its connection was not broken off.
+func (r *relay) farewell(cause error, abandoned bool) {
+	deadline := time.Now().Add(goodbyeTime)
+	if message := r.farewellMessage(cause); message != nil && r.fromServer.atBoundary() {
+		_ = r.client.SetWriteDeadline(deadline)
+		_, _ = r.client.Write(message)
+	}
+	if r.fromClient.atBoundary() && !r.saidGoodbye() && !abandoned {
+		_ = r.server.SetWriteDeadline(deadline)
+		_, _ = r.server.Write([]byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)})
+	}
+}
+
+// farewellMessage returns nil for endings that the client knows of. One that waits for nothing takes the message as the
+// answer to its next command.
+func (r *relay) farewellMessage(cause error) []byte {
+	_, told := errors.AsType[*mysqlwire.ServerError](cause)
+	_, left := errors.AsType[*departure](cause)
+	if told || left || errors.Is(cause, errGoodbye) {
+		return nil
+	}
+	n := errShutdown
+	if e, ok := errors.AsType[*ending](cause); ok {
+		n = e.number
+	}
+	return mysqlwire.ErrorPacket(r.fromServer.nextSequence(), n.code, n.state, fault.Message(cause))
+}
+
+// recordUnanswered gives each command that is still running or waiting its result: nobody knows it. It reports
+// whether the database has anything left to do.
+func (r *relay) recordUnanswered() (any bool) {
+	r.mu.Lock()
+	left := r.requests.takeAll()
+	if r.busy {
+		left = append([]request{r.fromServer.current}, left...)
+	}
+	r.mu.Unlock()
+	for i := range left {
+		if left[i].recorded {
+			_ = r.recordResult(&left[i], &audit.DatabaseResult{Status: audit.Status{Error: "the session ended before the database answered"}})
+		}
+	}
+	return len(left) > 0
+}
+
+// recordResult records how a command ended; it fills in which one it was.
+func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
+	result.Statement = q.event
+	result.Duration = r.engine.cfg.Now().Sub(q.began)
+	// A result is kept even when the session is over, so the context that ends with it is not asked.
+	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
+	return err
+}

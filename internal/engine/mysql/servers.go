@@ -1,0 +1,79 @@
+package mysql
+
+import (
+	"regexp"
+	"strings"
+	"sync"
+
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/resource"
+)
+
+// known is what the greeting of a database said. Clients get the same from us, who greet them before the database
+// may be dialled for them.
+type known struct {
+	version   string
+	flags     mysqlwire.Flags
+	collation byte
+}
+
+// servers remembers the greetings of databases, by address. Nobody vouches for them: they come before TLS. So they
+// decide nothing but what clients are told, and what is agreed on with a client is checked again after the login.
+type servers struct {
+	mu     sync.Mutex
+	byAddr map[string]known // guarded by mu
+}
+
+// common is what is assumed of a database that has not greeted yet: what every server has since 5.5.
+var common = known{version: "8.0.0-Sallyport", collation: 45, flags: mysqlwire.LongPassword | mysqlwire.FoundRows | mysqlwire.LongFlag |
+	mysqlwire.ConnectWithDB | mysqlwire.NoSchema | mysqlwire.ODBC | mysqlwire.IgnoreSpace | mysqlwire.Protocol41 | mysqlwire.Interactive |
+	mysqlwire.IgnoreSIGPIPE | mysqlwire.Transactions | mysqlwire.Reserved | mysqlwire.SecureConnection | mysqlwire.MultiStatements |
+	mysqlwire.MultiResults | mysqlwire.PSMultiResults}
+
+// of returns what clients of the database are told. A version that an administrator has set wins.
+func (s *servers) of(db *resource.Database) known {
+	s.mu.Lock()
+	k, ok := s.byAddr[db.Spec.URI]
+	s.mu.Unlock()
+	if !ok {
+		k = common
+		if db.Status.MySQL.ServerVersion != "" {
+			k.version = db.Status.MySQL.ServerVersion
+		}
+	}
+	if db.Spec.MySQL.ServerVersion != "" {
+		k.version = db.Spec.MySQL.ServerVersion
+	}
+	return k
+}
+
+var plainVersion = regexp.MustCompile(`^[0-9][-0-9A-Za-z.+~_]*$`)
+
+const maxVersion = 64
+
+// note remembers a greeting.
+func (s *servers) note(db *resource.Database, g *mysqlwire.Greeting) {
+	k := known{version: g.Version, flags: g.Flags, collation: g.Collation}
+	if !plainVersion.MatchString(k.version) || len(k.version) > maxVersion {
+		k.version = common.version
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byAddr == nil {
+		s.byAddr = make(map[string]known)
+	}
+	s.byAddr[db.Spec.URI] = k
+}
+
+// isMariaDB reports whether a version is one of MariaDB's.
+func isMariaDB(version string) bool { return strings.Contains(version, "MariaDB") }
+
+// passed are the flags that are agreed on with the client and the database alike. What they change in the protocol
+// the relay understands. Not among them are compression, which would hide commands, and attributes of queries.
+const passed = mysqlwire.LongPassword | mysqlwire.FoundRows | mysqlwire.LongFlag | mysqlwire.NoSchema | mysqlwire.ODBC |
+	mysqlwire.IgnoreSpace | mysqlwire.Protocol41 | mysqlwire.Interactive | mysqlwire.IgnoreSIGPIPE | mysqlwire.Transactions | mysqlwire.Reserved |
+	mysqlwire.MultiStatements | mysqlwire.MultiResults | mysqlwire.PSMultiResults | mysqlwire.ExpiredPasswords | mysqlwire.SessionTrack |
+	mysqlwire.DeprecateEOF | mysqlwire.BulkOperations | mysqlwire.BulkUnitResults | mysqlwire.ExtendedMetadata | mysqlwire.CacheMetadata
+
+// handshake are the flags of the handshake with a client, whatever the database can.
+const handshake = mysqlwire.Protocol41 | mysqlwire.SecureConnection | mysqlwire.PluginAuth | mysqlwire.LongAuthData | mysqlwire.ConnectWithDB | mysqlwire.ConnectAttrs

@@ -1,0 +1,245 @@
+package mysql
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/mysqlwire"
+)
+
+// statement is one that was prepared. Its text does not change.
+type statement struct {
+	text []byte
+
+	settled    bool // the database has answered; guarded by the relay's mu, like the next three
+	failed     bool
+	id         uint32
+	parameters int
+
+	// Of the goroutine that reads from the client.
+	types []uint16     // of the values of the last execution
+	long  map[int]bool // parameters of which pieces were sent since
+}
+
+func (s *statement) isLong(parameter int) bool { return s.long[parameter] }
+
+func (r *relay) statementCommand(command mysqlwire.Command, body []byte) error {
+	if command == mysqlwire.ComStmtPrepare {
+		return r.prepare(body)
+	}
+	id, ok := mysqlwire.StatementID(body)
+	if !ok {
+		return errArgument
+	}
+	s, err := r.find(id)
+	if err != nil {
+		return err
+	}
+	switch command {
+	case mysqlwire.ComStmtExecute:
+		return r.execute(id, s, body)
+	case mysqlwire.ComStmtBulkExecute:
+		return r.executeBulk(id, s, body)
+	case mysqlwire.ComStmtLongData:
+		return r.longData(id, s, body)
+	case mysqlwire.ComStmtClose:
+		return r.closeStatement(id, s)
+	case mysqlwire.ComStmtReset:
+		return r.resetStatement(id, s)
+	default:
+		return r.fetch(id, body)
+	}
+}
+
+// find returns the statement of an id, or nil. That of the last one may not be known yet: then its answer is waited for.
+func (r *relay) find(id uint32) (*statement, error) {
+	if id != mysqlwire.LastStatement {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.statements[id], nil
+	}
+	s := r.fromClient.last
+	if s == nil {
+		return nil, nil
+	}
+	r.mu.Lock()
+	settled := s.settled
+	r.mu.Unlock()
+	if !settled {
+		if err := r.await(func() bool { return s.settled }); err != nil {
+			return nil, err
+		}
+	}
+	if s.failed {
+		return nil, nil
+	}
+	return s, nil
+}
+
+func (r *relay) prepare(text []byte) error {
+	s := &statement{text: slices.Clone(text)}
+	r.mu.Lock()
+	full := len(r.statements) >= maxStatements || r.held+len(text) > r.engine.cfg.MaxKept
+	if !full {
+		r.held += len(text)
+	}
+	r.mu.Unlock()
+	if full {
+		return endWith(errLimit, fault.LimitExceeded,
+			"the session keeps more than %d prepared statements, or more than %d bytes of them; close those that are not needed any more", maxStatements, r.engine.cfg.MaxKept)
+	}
+	r.fromClient.last = s
+	return r.perform(request{command: mysqlwire.ComStmtPrepare, statement: s}, &audit.MySQLPrepare{Query: text})
+}
+
+// unknownStatement answers for a statement that was not prepared here, as the database would.
+func (r *relay) unknownStatement(id uint32, what string) error {
+	text := fmt.Sprintf("Unknown prepared statement handler (%d) given to %s", id, what)
+	if _, err := r.session.Record(r.ctx, &audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{StatementID: id}, Error: text}); err != nil {
+		return err
+	}
+	return r.answer(errNoStatement, "%s", text)
+}
+
+func (r *relay) execute(id uint32, s *statement, body []byte) error {
+	if s == nil {
+		return r.unknownStatement(id, "mysqld_stmt_execute")
+	}
+	x, err := mysqlwire.ParseExecute(body, s.parameters, s.types, s.isLong)
+	if err != nil {
+		return err
+	}
+	s.types = x.Types
+	clear(s.long)
+	parameters := shown(x.Values)
+	if r.verbose {
+		if _, err := r.session.Record(r.ctx, &audit.MySQLExecute{StatementID: s.id, Parameters: parameters}); err != nil {
+			return err
+		}
+	}
+	r.fromClient.query = audit.DatabaseQuery{Query: s.text, Parameters: parameters, StatementID: s.id}
+	return r.perform(request{command: mysqlwire.ComStmtExecute, cursor: x.Cursor}, &r.fromClient.query)
+}
+
+// shown returns values as they are recorded.
+func shown(values []mysqlwire.Value) []audit.Parameter {
+	if len(values) == 0 {
+		return nil
+	}
+	parameters := make([]audit.Parameter, len(values))
+	for i, v := range values {
+		switch {
+		case v.Default:
+			parameters[i].Value = []byte("DEFAULT")
+		case v.Ignored:
+			parameters[i].Value = []byte("IGNORE")
+		default:
+			parameters[i] = audit.Parameter{Value: v.Text, Null: v.Null, Binary: v.Binary, Long: v.Long}
+		}
+	}
+	return parameters
+}
+
+func (r *relay) executeBulk(id uint32, s *statement, body []byte) error {
+	if s == nil {
+		return r.unknownStatement(id, "mysqld_stmt_bulk_execute")
+	}
+	if r.flags&mysqlwire.BulkOperations == 0 {
+		return r.refuseUnknown(mysqlwire.ComStmtBulkExecute)
+	}
+	x, err := mysqlwire.ParseBulk(body, s.parameters, s.types)
+	if err != nil {
+		return err
+	}
+	s.types = x.Types
+	clear(s.long)
+	event := &audit.MySQLBulkExecute{StatementID: s.id, Query: s.text, Parameters: shown(x.Values), Rows: x.Rows}
+	return r.perform(request{command: mysqlwire.ComStmtBulkExecute}, event)
+}
+
+// longData is a piece of a value. It has no answer.
+func (r *relay) longData(id uint32, s *statement, body []byte) error {
+	d, err := mysqlwire.ParseLongData(body)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		if int(d.Parameter) >= s.parameters {
+			return fmt.Errorf("a piece of parameter %d of %d", d.Parameter, s.parameters)
+		}
+		if s.long == nil {
+			s.long = make(map[int]bool)
+		}
+		s.long[int(d.Parameter)] = true
+		id = s.id
+	}
+	_, err = r.session.Record(r.ctx, &audit.MySQLLongData{StatementID: id, ParameterID: d.Parameter, Data: d.Data})
+	return err
+}
+
+// closeStatement has no answer.
+func (r *relay) closeStatement(id uint32, s *statement) error {
+	if s != nil {
+		id = s.id
+	}
+	if r.verbose {
+		if _, err := r.session.Record(r.ctx, &audit.MySQLClose{StatementID: id}); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(id)
+	return nil
+}
+
+// drop forgets a statement. It is called under the lock.
+func (r *relay) drop(id uint32) {
+	if s := r.statements[id]; s != nil {
+		r.held -= len(s.text)
+		s.failed = true
+		delete(r.statements, id)
+	}
+}
+
+func (r *relay) resetStatement(id uint32, s *statement) error {
+	q := request{command: mysqlwire.ComStmtReset}
+	if s != nil {
+		clear(s.long)
+		id = s.id
+	}
+	if r.verbose {
+		return r.perform(q, &audit.MySQLReset{StatementID: id})
+	}
+	r.push(q)
+	return nil
+}
+
+func (r *relay) fetch(id uint32, body []byte) error {
+	if len(body) != 8 {
+		return errArgument
+	}
+	return r.perform(request{command: mysqlwire.ComStmtFetch}, &audit.MySQLFetch{StatementID: id, Rows: binary.LittleEndian.Uint32(body[4:])})
+}
+
+// prepared notes what the database says of a statement that it has prepared.
+func (r *relay) prepared(s *statement, p mysqlwire.Prepared) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(p.ID)
+	s.id, s.parameters, s.settled = p.ID, p.Parameters, true
+	r.statements[p.ID] = s
+	r.changed.Broadcast()
+}
+
+// notPrepared notes that it has refused to.
+func (r *relay) notPrepared(s *statement) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.settled, s.failed = true, true
+	r.held -= len(s.text)
+	r.changed.Broadcast()
+}
