@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"slices"
 	"strings"
 
@@ -80,8 +81,9 @@ func (a certAPI) SignDatabaseClientCertificate(ctx context.Context, req *sallypo
 		return nil, err
 	}
 	der, err := a.authority(ca.ClientCA).signer.Sign(ca.Request{
-		PublicKey:   publicKey,
-		Subject:     (&identity.Identity{Name: req.GetDatabaseUser(), Cluster: a.cluster}).Subject(),
+		PublicKey: publicKey,
+		// Nothing but the account: MySQL and MongoDB compare the whole subject.
+		Subject:     pkix.Name{CommonName: req.GetDatabaseUser()},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: expires,
 	}, a.Now())
 	if err != nil {
