@@ -79,7 +79,7 @@ func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) 
 	if program, ok := programOf(r.Protocol); ok {
 		fmt.Fprintf(out, "\nConnect with:\n\n  %s\n", program.line(listener.Addr(), r))
 	}
-	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Logger: proxyLog(cmd)})
+	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: proxyLog(cmd)})
 	return proxy.Serve(cmd.Context(), listener)
 }
 
@@ -90,6 +90,10 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 		return err
 	}
 	login := func() (*client.Credentials, error) { return stored(who, service) }
+	first, err := login()
+	if err != nil {
+		return err
+	}
 	local, err := localproxy.LocalCertificate(who.profile.LocalCAPath(), terminal.Now())
 	if err != nil {
 		return err
@@ -119,7 +123,8 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 			}
 			return current.Cert, nil
 		}, "postgresql"),
-		Logger: proxyLog(cmd),
+		Protocol: first.Identity.Route.Protocol,
+		Logger:   proxyLog(cmd),
 	})
 	return proxy.Serve(cmd.Context(), listener)
 }

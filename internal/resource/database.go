@@ -203,7 +203,14 @@ func EnforcesNames(protocol string) bool {
 }
 
 // Served reports whether this version has an engine for the protocol; databases of others are listed only.
-func Served(protocol string) bool { return protocol == ProtocolPostgres }
+func Served(protocol string) bool {
+	switch protocol {
+	case ProtocolPostgres, ProtocolRedis:
+		return true
+	default:
+		return false
+	}
+}
 
 // AllLabels returns the static labels and the last results of the dynamic ones. A static label wins,
 // so that a command's output cannot replace what an administrator wrote.

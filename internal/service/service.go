@@ -30,6 +30,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/discovery"
 	"sallyport/internal/engine/postgres"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
 	"sallyport/internal/proxy"
@@ -222,6 +223,7 @@ func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protoco
 	logger := d.logger.With("component", "engine")
 	return map[string]agent.Protocol{
 		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
+		"redis":    {Engine: redis.New(redis.Config{Now: d.now, Logger: logger})},
 	}
 }
 

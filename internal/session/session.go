@@ -104,6 +104,9 @@ func (s *Session) ID() string { return s.cfg.ID }
 // Identity returns who visits. It must not be changed.
 func (s *Session) Identity() *identity.Identity { return s.cfg.Identity }
 
+// Database returns the database, as far as it is configured. It must not be changed.
+func (s *Session) Database() *resource.Database { return s.cfg.Database }
+
 // ClientAddr returns the client's address, "host:port".
 func (s *Session) ClientAddr() string { return s.cfg.ClientAddr }
 

@@ -1,6 +1,6 @@
 // Package localproxy lets a database client on the user's machine use a database of the cluster: it
 // listens on loopback and carries each connection inside the user's own TLS, end to end to the agent. What
-// it says itself to clients it says in PostgreSQL's protocol.
+// it says itself to clients it says in their protocol.
 package localproxy
 
 import (
@@ -27,8 +27,10 @@ type Config struct {
 	// name of the database. It is asked for every connection, so that a renewed certificate is used.
 	TLS func(ctx context.Context) (*tls.Config, error)
 	// Local is the TLS that clients must speak with this proxy; nil when they connect without.
-	Local  *tls.Config
-	Logger *slog.Logger
+	Local *tls.Config
+	// Protocol is what the clients speak, as in spec.protocol of a database; default: that of PostgreSQL.
+	Protocol string
+	Logger   *slog.Logger
 }
 
 // Proxy serves one database.
@@ -94,7 +96,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 	}
 	remote, err := p.Connect(ctx)
 	if err != nil {
-		return errors.Join(err, splice.Failure(refuse(client, err)))
+		return errors.Join(err, splice.Failure(p.refuse(client, err)))
 	}
 	defer remote.Close()
 	if first != nil { // a cancel request: nothing else of this client goes on
