@@ -22,13 +22,13 @@ func speaksPostgres(protocol string) bool { return protocol == "postgres" || pro
 
 // nativeOnly refuses protocols whose clients cannot do with files alone.
 func nativeOnly(service, protocol string) error {
-	if !speaksPostgres(protocol) {
+	if program, ok := programOf(protocol); !ok || program.native == nil {
 		return fault.New(fault.BadParameter, "clients of %s need a local proxy; use tsh db connect %s or tsh proxy db --tunnel %s", protocol, service, service)
 	}
 	return nil
 }
 
-// endpoint is what a PostgreSQL client needs to reach a database. Host names the database in the TLS
+// endpoint is what a client needs to reach a database. Host names the database in the TLS
 // server name, by which the proxy finds the agent; HostAddr is where the connection goes, so that no DNS
 // entry is needed.
 type endpoint struct {
@@ -75,9 +75,12 @@ func dbEnvCommand(g *global) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, _, err := g.endpoint(cmd.Context(), chosen, args)
+			e, login, err := g.endpoint(cmd.Context(), chosen, args)
 			if err != nil {
 				return err
+			}
+			if r := login.Identity.Route; !speaksPostgres(r.Protocol) {
+				return fault.New(fault.BadParameter, "clients of %s read no such variables; see tsh db config --format=cmd %s", r.Protocol, r.Service)
 			}
 			vars := map[string]string{
 				"PGHOST": e.host, "PGHOSTADDR": e.hostAddr, "PGPORT": e.port, "PGSSLMODE": "verify-full",
@@ -154,7 +157,8 @@ func dbConfigCommand(g *global) *cobra.Command {
 			}
 			switch format {
 			case "cmd":
-				_, err = fmt.Fprintf(out, "psql %s\n", shellQuote(e.url()))
+				program, _ := programOf(login.Identity.Route.Protocol)
+				_, err = fmt.Fprintln(out, program.quoted(program.native(e)))
 				return err
 			case "json", "yaml":
 				return terminal.Encode(out, format, shownConfig{

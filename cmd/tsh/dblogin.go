@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
 )
 
@@ -67,12 +68,15 @@ func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client
 }
 
 func printLogin(cmd *cobra.Command, who *account, r client.Route) {
-	user, name := orElse(r.User, "<user>"), orElse(r.Name, "<name>")
+	user, name := orElse(r.User, "<user>"), ""
+	if r.Name != "" || resource.EnforcesNames(r.Protocol) {
+		name = " --db-name=" + orElse(r.Name, "<name>")
+	}
 	fmt.Fprintf(cmd.OutOrStdout(), `Connection information for database %[1]q has been saved.
 
 You can connect to it now with:
 
-  %[4]s db connect --db-user=%[2]s --db-name=%[3]s %[1]s
+  %[4]s db connect --db-user=%[2]s%[3]s %[1]s
 
 or see the command for your own client with:
 

@@ -17,17 +17,24 @@ type program struct {
 	install string   // what brings it
 	// arguments are for connecting to a local proxy, without TLS, which the proxy adds. Name is the one that is run.
 	arguments func(name string, address net.Addr, r client.Route) []string
+	// native are for connecting to the cluster's proxy with the files of a database login; nil if that takes a local
+	// proxy.
+	native func(e endpoint) []string
 }
 
 // programOf returns the usual client of a protocol, and false if there is none.
 func programOf(protocol string) (program, bool) {
 	switch protocol {
 	case "postgres", "cockroachdb":
-		return program{[]string{"psql"}, "PostgreSQL's client", func(_ string, address net.Addr, r client.Route) []string {
-			return []string{localURL(address, r)}
-		}}, true
+		return program{
+			names: []string{"psql"}, install: "PostgreSQL's client",
+			arguments: func(_ string, address net.Addr, r client.Route) []string { return []string{localURL(address, r)} },
+			native:    func(e endpoint) []string { return []string{e.url()} },
+		}, true
 	case "mysql":
-		return program{[]string{"mariadb", "mysql"}, "MariaDB's or MySQL's client", mysqlArguments}, true
+		return program{names: []string{"mariadb", "mysql"}, install: "MariaDB's or MySQL's client", arguments: mysqlArguments}, true
+	case "redis":
+		return program{names: []string{"redis-cli"}, install: "Redis's tools", arguments: redisArguments, native: redisNative}, true
 	default:
 		return program{}, false
 	}
@@ -45,9 +52,12 @@ func (p *program) find() (string, error) {
 
 // line is the command by which a person connects to a local proxy.
 func (p *program) line(address net.Addr, r client.Route) string {
-	name := p.names[0]
-	words := []string{name}
-	for _, argument := range p.arguments(name, address, r) {
+	return p.quoted(p.arguments(p.names[0], address, r))
+}
+
+func (p *program) quoted(arguments []string) string {
+	words := []string{p.names[0]}
+	for _, argument := range arguments {
 		words = append(words, shellQuote(argument))
 	}
 	return strings.Join(words, " ")
@@ -73,6 +83,25 @@ func mysqlArguments(name string, address net.Addr, r client.Route) []string {
 	arguments := []string{"--protocol=TCP", "--host=" + host, "--port=" + port, noTLS, "--user=" + r.User}
 	if r.Name != "" {
 		arguments = append(arguments, "--database="+r.Name)
+	}
+	return arguments
+}
+
+func redisArguments(_ string, address net.Addr, r client.Route) []string {
+	host, port, _ := net.SplitHostPort(address.String()) // as listeners have them
+	return redisDatabase([]string{"-h", host, "-p", port}, r.Name)
+}
+
+// redisNative names the database in TLS. The proxy's address does not have to be in the certificate: redis-cli asks
+// for no name there.
+func redisNative(e endpoint) []string {
+	return redisDatabase([]string{"-h", e.hostAddr, "-p", e.port, "--tls", "--sni", e.host, "--cacert", e.ca, "--cert", e.cert, "--key", e.key}, e.database)
+}
+
+// redisDatabase adds the number of the logical database.
+func redisDatabase(arguments []string, number string) []string {
+	if number != "" {
+		arguments = append(arguments, "-n", number)
 	}
 	return arguments
 }

@@ -90,6 +90,10 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 		return err
 	}
 	login := func() (*client.Credentials, error) { return stored(who, service) }
+	first, err := login()
+	if err != nil {
+		return err
+	}
 	local, err := localproxy.LocalCertificate(who.profile.LocalCAPath(), terminal.Now())
 	if err != nil {
 		return err
@@ -112,7 +116,6 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 			}
 			return current.DatabaseTLS()
 		},
-		Protocol: "postgres", // the only one whose clients have files
 		Local: mtls.Local(local, func() (*x509.Certificate, error) {
 			current, err := login()
 			if err != nil {
@@ -120,7 +123,8 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 			}
 			return current.Cert, nil
 		}, "postgresql"),
-		Logger: proxyLog(cmd),
+		Protocol: first.Identity.Route.Protocol,
+		Logger:   proxyLog(cmd),
 	})
 	return proxy.Serve(cmd.Context(), listener)
 }

@@ -204,7 +204,12 @@ func EnforcesNames(protocol string) bool {
 
 // Served reports whether this version has an engine for the protocol; databases of others are listed only.
 func Served(protocol string) bool {
-	return protocol == ProtocolPostgres || protocol == ProtocolMySQL
+	switch protocol {
+	case ProtocolPostgres, ProtocolMySQL, ProtocolRedis:
+		return true
+	default:
+		return false
+	}
 }
 
 // AllLabels returns the static labels and the last results of the dynamic ones. A static label wins,

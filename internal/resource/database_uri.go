@@ -57,6 +57,14 @@ func (s *DatabaseSpec) checkURI() error {
 	if _, err := url.Parse("x://h/" + tail); err != nil {
 		return errors.New("is not a valid URI")
 	}
+	if s.Protocol == ProtocolRedis {
+		if strings.Contains(hosts, ",") {
+			return errors.New("must name one address; for a cluster any one of its nodes, with ?mode=cluster")
+		}
+		if _, err := ParseRedisURI(uri); err != nil {
+			return err
+		}
+	}
 	// Schemes with a port of their own may leave it out; the rest is host:port.
 	needsPort := scheme == "postgres" || scheme == "postgresql" || scheme == "clickhouse"
 	for host := range strings.SplitSeq(hosts, ",") {

@@ -166,6 +166,8 @@ func TestValidateRefuses(t *testing.T) {
 		"a URI without host":                      {db(`protocol: postgres, uri: ":5432"`), "needs a host"},
 		"port 0":                                  {db(`protocol: postgres, uri: "a:0"`), "spec.uri"},
 		"a URI with a password":                   {db(`protocol: mongodb, uri: "mongodb://u:p@a:27017"`), "must not contain a user or password"},
+		"an unknown mode of Redis":                {db(`protocol: redis, uri: "redis://a:6379?mode=sentinel"`), "spec.uri"},
+		"several addresses of Redis":              {db(`protocol: redis, uri: "redis://a:6379,b:6379?mode=cluster"`), "spec.uri"},
 		"a scheme of another protocol":            {db(`protocol: mysql, uri: "redis://a:6379"`), "spec.uri"},
 		"a missing URI":                           {db(`protocol: mysql`), "spec.uri: is missing"},
 		"an unknown protocol":                     {db(`protocol: db2, uri: "a:1"`), `spec.protocol: "db2" is not known`},

@@ -31,6 +31,7 @@ import (
 	"sallyport/internal/discovery"
 	"sallyport/internal/engine/mysql"
 	"sallyport/internal/engine/postgres"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/fault"
 	"sallyport/internal/membership"
 	"sallyport/internal/proxy"
@@ -224,6 +225,7 @@ func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protoco
 	return map[string]agent.Protocol{
 		"mysql":    {Engine: mysql.New(mysql.Config{Now: d.now, Logger: logger})},
 		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
+		"redis":    {Engine: redis.New(redis.Config{Now: d.now, Logger: logger})},
 	}
 }
 

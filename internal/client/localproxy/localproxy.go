@@ -26,11 +26,12 @@ type Config struct {
 	// TLS returns the configuration for a new connection: the user's certificate as it is now, and the
 	// name of the database. It is asked for every connection, so that a renewed certificate is used.
 	TLS func(ctx context.Context) (*tls.Config, error)
-	// Protocol of the database, in which clients are told why they cannot be served.
-	Protocol string
 	// Local is the TLS that clients must speak with this proxy; nil when they connect without.
-	Local  *tls.Config
-	Logger *slog.Logger
+	Local *tls.Config
+	// Protocol is what the clients speak, as in spec.protocol of a database; and in what they are told why they cannot be
+	// served; default: that of PostgreSQL.
+	Protocol string
+	Logger   *slog.Logger
 }
 
 // Proxy serves one database.

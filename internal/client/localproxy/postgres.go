@@ -2,9 +2,7 @@ package localproxy
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"time"
@@ -56,11 +54,8 @@ func open(conn net.Conn, offerTLS bool) (*opening, error) {
 	return nil, errors.New("the client asks for encryption again and again")
 }
 
-// startTLS ends the client's TLS, or returns a cancel request, which libpq sends in clear.
-func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []byte, error) {
-	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return nil, nil, err
-	}
+// startPostgresTLS ends the client's TLS, or returns a cancel request, which libpq sends in clear.
+func (p *Proxy) startPostgresTLS(ctx context.Context, client net.Conn) (splice.Conn, []byte, error) {
 	o, err := open(client, true)
 	if err != nil {
 		return nil, nil, err
@@ -71,18 +66,12 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []b
 	if o.read != nil && o.read[0] != tlsHandshake {
 		return nil, nil, errors.Join(errNoTLS, writeFatal(client, errNoTLS))
 	}
-	inner := tls.Server(mux.Unread(client, o.read), p.cfg.Local)
-	if err := inner.HandshakeContext(ctx); err != nil {
-		return nil, nil, fmt.Errorf("client's TLS: %w", err)
-	}
-	return inner, nil, client.SetDeadline(time.Time{})
+	inner, err := p.handshake(ctx, mux.Unread(client, o.read))
+	return inner, nil, err
 }
 
 // refusePostgres tells a client why it cannot be served.
 func refusePostgres(client net.Conn, cause error) error {
-	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return err
-	}
 	o, err := open(client, false)
 	if err != nil || o.cancel {
 		return err

@@ -1,0 +1,206 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/fault"
+)
+
+// errLeft is a client that closed its connection between commands, as most of them do.
+var errLeft = errors.New("the client closed the connection")
+
+// reader is the state of the direction from the client.
+type reader struct {
+	multi bool // within MULTI, as far as can be known before it is answered
+	dirty bool // a command of that was refused here, so that none of them may be executed
+}
+
+// readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in one
+// write of the very bytes that were read.
+func (r *relay) readClient() error {
+	for {
+		// Something may be left from before the login.
+		if err := r.scanClient(); err != nil {
+			return r.finishClient(err)
+		}
+		n, err := r.in.Fill(r.client, r.in.Scanned < r.in.End)
+		if n > 0 {
+			r.session.Count(0, n)
+			continue
+		}
+		if err != nil {
+			return r.clientGone(err)
+		}
+	}
+}
+
+// finishClient sends on what was recorded before the error.
+func (r *relay) finishClient(err error) error {
+	if sendErr := r.sendToServer(); sendErr != nil {
+		return sendErr
+	}
+	if errors.Is(err, errGoodbye) {
+		_ = r.wait(func() bool { return r.requests.len() == 0 })
+	}
+	return err
+}
+
+func (r *relay) clientGone(err error) error {
+	if r.ctx.Err() == nil && errors.Is(err, io.EOF) && r.in.Scanned == r.in.End {
+		return errLeft
+	}
+	return errors.Join(err, io.EOF)
+}
+
+// scanClient looks at what has arrived, and sends on what is complete.
+func (r *relay) scanClient() error {
+	in := r.in
+	for in.Scanned < in.End {
+		data := in.Buf[in.Scanned:in.End]
+		size, atLeast, err := r.parser.Parse(data, resp.DefaultLimits)
+		if err != nil {
+			return r.unreadable(err)
+		}
+		if size == 0 {
+			in.Expect(atLeast)
+			break
+		}
+		if err := r.command(size); err != nil {
+			return err
+		}
+	}
+	return r.sendToServer()
+}
+
+// unreadable ends the session at what is no command.
+func (r *relay) unreadable(err error) error {
+	if large, ok := errors.AsType[*resp.TooLarge](err); ok {
+		return r.tooLarge(large)
+	}
+	if _, recordErr := r.session.Record(r.ctx, &audit.MalformedPacket{Payload: r.unread()}); recordErr != nil {
+		return recordErr
+	}
+	return errors.Join(malformed(err), r.settled())
+}
+
+func (r *relay) tooLarge(large *resp.TooLarge) error {
+	err := fault.New(fault.LimitExceeded,
+		"a command has at least %d bytes or %d arguments, and at most %d bytes and %d arguments pass through this system; send large values in pieces, with APPEND or SETRANGE",
+		large.Bytes, large.Arguments, resp.MaxCommand, resp.MaxArguments)
+	event := &audit.DatabaseQueryFailed{Error: fault.Message(err), MessageSize: large.Bytes}
+	if len(r.parser.Args) > 0 {
+		event.DatabaseQuery = *r.record.query(r.parser.Args)
+	}
+	if _, recordErr := r.session.Record(r.ctx, event); recordErr != nil {
+		return recordErr
+	}
+	return err
+}
+
+// forward leaves the command that has just been read to be sent on, as it is.
+func (r *relay) forward(size int) error {
+	if !r.parser.Inline {
+		r.in.Scanned += size
+		return nil
+	}
+	return r.replace(size, resp.AppendCommand(nil, r.parser.Args...))
+}
+
+// replace sends on something else in the place of what has just been read.
+func (r *relay) replace(size int, message []byte) error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	r.drop(size)
+	return r.write(message)
+}
+
+// drop leaves out what has just been read.
+func (r *relay) drop(size int) {
+	r.in.Scanned += size
+	r.in.Start = r.in.Scanned
+}
+
+func (r *relay) sendToServer() error {
+	pending := r.in.Pending()
+	if len(pending) == 0 {
+		return nil
+	}
+	if err := r.write(pending); err != nil {
+		return err
+	}
+	r.in.Sent()
+	return nil
+}
+
+func (r *relay) write(message []byte) error {
+	if _, err := r.server.conn.Write(message); err != nil {
+		return r.lastWords(err)
+	}
+	return nil
+}
+
+// lastWords lets the other direction read what the database said before it hung up.
+func (r *relay) lastWords(err error) error {
+	ctx, cancel := context.WithTimeout(r.ctx, goodbyeTime)
+	defer cancel()
+	<-ctx.Done()
+	return closed(err)
+}
+
+// settled waits until all commands so far are answered, and the client has the replies.
+func (r *relay) settled() error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	return r.wait(func() bool { return r.requests.len() == 0 && !r.unsent })
+}
+
+// reply answers a command here, after those before it.
+func (r *relay) reply(message []byte) error {
+	if err := r.settled(); err != nil {
+		return err
+	}
+	for {
+		r.toClient.Lock()
+		if !r.midReply {
+			_, err := r.client.Write(message)
+			r.toClient.Unlock()
+			if err != nil {
+				return errors.Join(err, io.EOF)
+			}
+			r.session.Count(len(message), 0)
+			return nil
+		}
+		r.toClient.Unlock()
+		// A message of a subscription is on its way.
+		if err := r.wait(func() bool { return !r.mid() }); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *relay) mid() bool {
+	r.toClient.Lock()
+	defer r.toClient.Unlock()
+	return r.midReply
+}
+
+// askServer sends a command of ours, and returns its reply as a line.
+func (r *relay) askServer(role role, args ...string) (string, error) {
+	q := request{role: role, own: true, began: r.engine.cfg.Now(), answer: make(chan string, 1)}
+	r.push(q)
+	if err := r.write(resp.AppendCommand(nil, args...)); err != nil {
+		return "", err
+	}
+	select {
+	case answer := <-q.answer:
+		return answer, nil
+	case <-r.ctx.Done():
+		return "", context.Cause(r.ctx)
+	}
+}

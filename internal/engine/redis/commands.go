@@ -1,0 +1,178 @@
+package redis
+
+import (
+	"strings"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+)
+
+// command records what has just been read, and leaves it to be sent on; or answers it here.
+func (r *relay) command(size int) error {
+	args := r.parser.Args
+	if len(args) == 0 { // which the database ignores
+		if err := r.sendToServer(); err != nil {
+			return err
+		}
+		r.drop(size)
+		return nil
+	}
+	if err := r.awaitRoom(); err != nil {
+		return err
+	}
+	c := find(r.engine.table, args)
+	if no := r.refusal(c, args); no != nil {
+		return r.refuse(no, size)
+	}
+	switch c.role {
+	case reset:
+		return r.reset(size)
+	case exec:
+		return r.exec(size)
+	}
+	q := request{role: c.role}
+	switch c.role {
+	case multi:
+		r.fromClient.multi, r.fromClient.dirty = true, false
+	case discard:
+		r.fromClient.multi = false
+	case hello:
+		if options, ok := parseHello(args); ok && len(options.version) == 1 {
+			q.proto = options.version[0] - '0'
+		}
+	case subscribe:
+		q.names = c.names
+		if q.expect = len(args) - 1; q.expect == 0 && isUnsubscribe(c.names) {
+			q.expect = allChannels
+		}
+	}
+	if err := r.perform(q, size); err != nil {
+		return err
+	}
+	if c.role == quit {
+		r.setGoodbye()
+		return errGoodbye
+	}
+	return nil
+}
+
+// perform records the command, notes that its reply is due, and leaves it to be sent on.
+func (r *relay) perform(q request, size int) error {
+	event := r.record.query(r.parser.Args)
+	q.began = r.engine.cfg.Now()
+	var err error
+	if q.event, err = r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	r.push(q)
+	return r.forward(size)
+}
+
+// awaitRoom waits while too many commands are on their way.
+func (r *relay) awaitRoom() error {
+	r.mu.Lock()
+	full := r.requests.len() >= maxUnanswered
+	r.mu.Unlock()
+	if !full {
+		return nil
+	}
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	return r.wait(func() bool { return r.requests.len() < maxUnanswered })
+}
+
+// refusal returns why a command is not passed on, or nil.
+func (r *relay) refusal(c *command, args [][]byte) *refusal {
+	switch {
+	case c == nil:
+		return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server; it is refused", shownName(args))
+	case c.role == unsupported:
+		return refuse(codeNoPerm, "%s is not passed on by this system, because what follows it could not be recorded", shownName(args))
+	case c.admin:
+		return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
+	case c.role == login || c.role == hello:
+		given := credentialsOf(c, args)
+		if given.given && given.user != r.account {
+			return otherAccount(given, r.account, c.role == hello || len(args) == 3)
+		}
+	case c.role == subscribe && r.fromClient.multi:
+		return refuse(codeError, "%s is not passed on within MULTI, because its replies could not be told apart", shownName(args))
+	}
+	return nil
+}
+
+// shownName returns the name of a command for people: of one with a subcommand both words.
+func shownName(args [][]byte) string {
+	name := string(appendArgument(nil, args[0][:min(len(args[0]), maxName)]))
+	if len(args) > 1 && hasSubcommands[strings.ToLower(name)] {
+		name += " " + string(appendArgument(nil, args[1][:min(len(args[1]), maxName)]))
+	}
+	return strings.ToUpper(name)
+}
+
+// hasSubcommands are the containers.
+var hasSubcommands = map[string]bool{
+	"acl": true, "client": true, "cluster": true, "command": true, "commandlog": true, "config": true, "debug": true, "function": true,
+	"latency": true, "memory": true, "module": true, "object": true, "pubsub": true, "script": true, "sentinel": true, "slowlog": true,
+	"xgroup": true, "xinfo": true,
+}
+
+// refuse records that a command is not passed on, and says so to the client. The transaction that it was to be part of
+// is not executed.
+func (r *relay) refuse(no *refusal, size int) error {
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	if r.fromClient.multi {
+		r.fromClient.dirty = true
+	}
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	r.drop(size)
+	return r.reply(no.reply())
+}
+
+// exec ends a transaction. One of which a command was refused here is discarded, as the database does itself.
+func (r *relay) exec(size int) error {
+	dirty := r.fromClient.multi && r.fromClient.dirty
+	r.fromClient.multi, r.fromClient.dirty = false, false
+	if !dirty {
+		return r.perform(request{role: exec}, size)
+	}
+	no := refuse(codeAborted, "Transaction discarded because of previous errors.")
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	if err := r.settled(); err != nil {
+		return err
+	}
+	r.drop(size)
+	if _, err := r.askServer(discard, "DISCARD"); err != nil {
+		return err
+	}
+	return r.reply(no.reply())
+}
+
+// reset passes RESET on, which takes the account from the connection, and logs in again before anything else is
+// passed on.
+func (r *relay) reset(size int) error {
+	if err := r.perform(request{role: reset}, size); err != nil {
+		return err
+	}
+	r.fromClient.multi, r.fromClient.dirty = false, false
+	if err := r.settled(); err != nil {
+		return err
+	}
+	answer, err := r.askServer(login, "AUTH", r.server.up.User, r.password)
+	if err != nil {
+		return err
+	}
+	if answer != "+OK" {
+		return fault.New(fault.ConnectionProblem, "the database did not let the account %q in again after RESET; connect again", r.account)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/cred"
+	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
+	"sallyport/internal/session"
+)
+
+const (
+	loginTimeout  = 15 * time.Second
+	maxLoginReply = 1 << 20
+	maxAttempts   = 10 // of a client to give the password
+)
+
+// backend is a connection to the database.
+type backend struct {
+	conn net.Conn
+	in   *inbox.Inbox // what was read from it
+	up   *session.Upstream
+}
+
+// connect opens TLS on the way to the database. Nothing is said before.
+func connect(ctx context.Context, e *Engine, up *session.Upstream) (*backend, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
+		fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", loginTimeout))
+	defer cancel()
+	conn, err := up.StartTLS(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return &backend{conn: conn, in: inbox.New(&e.buffers), up: up}, nil
+}
+
+// ask sends commands and reads as many replies.
+func (b *backend) ask(ctx context.Context, commands ...[]string) ([]resp.Value, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
+		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = b.conn.SetDeadline(time.Unix(1, 0)) })
+	values, err := b.exchange(commands)
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	if err = b.up.Explain(err); err == nil {
+		return values, nil
+	}
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return nil, err
+	}
+	return nil, fault.Wrap(fault.ConnectionProblem, err,
+		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
+}
+
+func (b *backend) exchange(commands [][]string) (values []resp.Value, err error) {
+	var message []byte
+	for _, c := range commands {
+		message = resp.AppendCommand(message, c...)
+	}
+	if _, err := b.conn.Write(message); err != nil {
+		return nil, fmt.Errorf("sending the login: %w", err)
+	}
+	for len(values) < len(commands) {
+		data := b.in.Buf[b.in.Scanned:b.in.End]
+		v, size, err := resp.Decode(data)
+		if err != nil {
+			return nil, desynchronised("in answer to the login: %v", err)
+		}
+		if size > 0 {
+			values = append(values, v)
+			b.in.Scanned += size
+			b.in.Start = b.in.Scanned
+			continue
+		}
+		if len(data) > maxLoginReply {
+			return nil, desynchronised("more than %d bytes in answer to the login", maxLoginReply)
+		}
+		if _, err := b.in.Fill(b.conn, len(data) > 0); err != nil {
+			return nil, fmt.Errorf("reading the answer to the login: %w", errors.New(err.Error()))
+		}
+	}
+	return values, nil
+}
+
+// authenticate logs in with a password, or without: then it does for an account that wants none, or that the
+// certificate has opened already.
+func (b *backend) authenticate(ctx context.Context, account, password string) error {
+	commands := [][]string{{"AUTH", account, password}}
+	if password == "" {
+		commands = append(commands, []string{"ACL", "WHOAMI"})
+	}
+	values, err := b.ask(ctx, commands...)
+	if err != nil {
+		return err
+	}
+	switch answer := values[0]; {
+	case answer.Type == resp.Simple && answer.Text == "OK":
+		return nil
+	case password == "" && values[1].Type == resp.Bulk && values[1].Text == account:
+		return nil
+	case answer.Type == resp.Error:
+		advice := b.up.Advice(cred.Refusal{Code: resp.Code([]byte(answer.Text)), Message: answer.Text})
+		return &refusedLogin{reply: answer.Text, advice: advice}
+	default:
+		return desynchronised("%q in answer to AUTH", answer.Text)
+	}
+}
+
+// logIn logs in to the database as the account that was authorised: with the credential, without any, or with the
+// password that the client gives. Until then nothing else of the client is passed on.
+func (v *visit) logIn(ctx context.Context, b *backend, c *command, given credentials) error {
+	if password := b.up.Password; password != "" {
+		v.password = password
+		return b.authenticate(ctx, b.up.User, password)
+	}
+	var refused error
+	for attempts := 0; attempts < maxAttempts; attempts++ {
+		switch {
+		case given.given:
+			err := b.authenticate(ctx, b.up.User, given.password)
+			if err == nil {
+				return v.welcome(c, given)
+			}
+			if refused = err; !isRefused(err) {
+				return err
+			}
+			if err := v.recordRefused(ctx, err); err != nil {
+				return err
+			}
+		case refused == nil:
+			err := b.authenticate(ctx, b.up.User, "")
+			if err == nil || !isRefused(err) {
+				return err
+			}
+			refused = err
+		}
+		var err error
+		if c, err = v.retry(ctx, c, given, refused); err != nil {
+			return err
+		}
+		given = credentialsOf(c, v.parser.Args)
+	}
+	return fault.Wrap(fault.AccessDenied, refused, "no password opened the account %q in %d attempts; connect again", v.account, maxAttempts)
+}
+
+func isRefused(err error) bool {
+	_, ok := errors.AsType[*refusedLogin](err)
+	return ok
+}
+
+// welcome tells a client that gave the password in AUTH that it is logged in. What else the other commands do is for
+// the database to say.
+func (v *visit) welcome(c *command, given credentials) error {
+	v.password = given.password
+	if c.role != login {
+		return nil
+	}
+	return v.answer(resp.AppendSimple(nil, "OK"))
+}
+
+// recordRefused keeps that a password was wrong.
+func (v *visit) recordRefused(ctx context.Context, cause error) error {
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: *v.record.query(v.parser.Args), Error: cause.Error()}
+	_, err := v.session.Record(ctx, event)
+	return err
+}
+
+// retry answers the command, which did not lead to a login, and reads the next one that may. A client that gives up
+// leaves the refusal behind.
+func (v *visit) retry(ctx context.Context, c *command, given credentials, refused error) (*command, error) {
+	for {
+		answer, err := v.beforeLogin(c)
+		switch {
+		case err != nil:
+			return nil, err
+		case answer != nil:
+		case given.given && given.user != v.account:
+			answer = otherAccount(given, v.account, len(v.parser.Args) != 2).reply()
+		case given.given:
+			answer = replyOf(refused)
+		default:
+			answer = resp.AppendError(nil, codeNoAuth, fmt.Sprintf(
+				"Authentication required. The database wants a password for the account %q: give it with AUTH %s <password>", v.account, v.account))
+		}
+		if err := v.complete(ctx); err != nil {
+			return nil, err
+		}
+		if err := v.answer(answer); err != nil {
+			return nil, &told{refused}
+		}
+		if c, err = v.next(ctx); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = &told{refused}
+			}
+			return nil, err
+		}
+		if given = credentialsOf(c, v.parser.Args); given.given && given.user == v.account {
+			return c, nil
+		}
+	}
+}

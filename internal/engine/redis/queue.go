@@ -1,0 +1,54 @@
+package redis
+
+import "time"
+
+// request is a command that was sent on and is not answered yet.
+type request struct {
+	role   role
+	own    bool      // not the client's: its reply is not passed on
+	expect int       // of subscriptions: answers that are to come; -1 if that depends on what is subscribed
+	names  byte      // of subscriptions
+	proto  byte      // of HELLO: the version asked for
+	event  int64     // index of its record
+	began  time.Time // when it was recorded
+	answer chan string
+}
+
+// queue holds the requests in the order in which they are answered.
+type queue struct {
+	items []request
+	head  int
+}
+
+const keptRequests = 64 // room that an idle session may keep
+
+func (q *queue) len() int { return len(q.items) - q.head }
+
+func (q *queue) push(r request) {
+	if q.head > 0 && len(q.items) == cap(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, r)
+}
+
+// first returns the request that is answered next, or nil. It is valid until the next push or pop.
+func (q *queue) first() *request {
+	if q.len() == 0 {
+		return nil
+	}
+	return &q.items[q.head]
+}
+
+func (q *queue) pop() {
+	q.items[q.head] = request{}
+	if q.head++; q.head == len(q.items) {
+		if q.items, q.head = q.items[:0], 0; cap(q.items) > keptRequests {
+			q.items = nil
+		}
+	}
+}
+
+// waiting returns the requests that are left.
+func (q *queue) waiting() []request { return q.items[q.head:] }

@@ -1,0 +1,198 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/engine/redis/resp"
+)
+
+const maxUnanswered = 10_000 // commands sent ahead of their replies
+
+// relay is the part of a visit behind the login. One goroutine reads from the client and is the only one that writes
+// to the database; the other reads from the database.
+type relay struct {
+	*visit
+	server *backend
+
+	ctx context.Context         // ends when either direction does
+	end context.CancelCauseFunc // the first cause counts
+
+	fromClient reader
+	fromServer answers
+
+	toClient sync.Mutex // held while something is written to the client
+	midReply bool       // the client has the beginning of a reply; guarded by toClient
+
+	mu       sync.Mutex
+	changed  sync.Cond // of what wait waits for
+	waiters  int       // guarded by mu, like all that follows
+	requests queue
+	owns     int  // requests that are not the client's
+	unsent   bool // replies to others are not with the client yet
+	goodbye  bool // the client has said it
+}
+
+func newRelay(ctx context.Context, v *visit, b *backend) *relay {
+	r := &relay{visit: v, server: b}
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	r.changed.L = &r.mu
+	r.fromServer.proto = 2
+	_ = v.client.SetReadDeadline(time.Time{})
+	return r
+}
+
+// run relays until either side is done or the context ends, and returns nil for an ordinary end.
+func (r *relay) run() error {
+	interrupted := make(chan struct{})
+	context.AfterFunc(r.ctx, func() {
+		defer close(interrupted)
+		r.interrupt()
+	})
+	var other sync.WaitGroup
+	other.Go(func() { r.end(guard(r.readServer)) })
+	r.end(guard(r.readClient))
+	other.Wait()
+	<-interrupted
+	cause := context.Cause(r.ctx)
+	if r.recordUnanswered() {
+		r.session.Abort() // the database is not to begin what waits behind
+		if errors.Is(cause, errLeft) {
+			cause = fmt.Errorf("the client left before the database answered: %w", io.EOF)
+		}
+	}
+	r.farewell(cause)
+	if errors.Is(cause, errGoodbye) || errors.Is(cause, errLeft) {
+		return nil
+	}
+	return cause
+}
+
+// guard turns a panic into an error, so that it ends one session only.
+func guard(direction func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return direction()
+}
+
+// interrupt unblocks both directions. What is being written may be completed.
+func (r *relay) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
+	for _, conn := range []net.Conn{r.client, r.server.conn} {
+		_ = conn.SetWriteDeadline(soon)
+		_ = conn.SetReadDeadline(past)
+	}
+	r.changed.Broadcast()
+}
+
+// push notes that a reply is due.
+func (r *relay) push(q request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests.push(q)
+	if q.own {
+		r.owns++
+	}
+	if r.requests.len() == 1 {
+		r.session.Working(true)
+	}
+}
+
+// pop notes that the first request is answered, and returns it. It is called under the lock.
+func (r *relay) pop() request {
+	q := *r.requests.first()
+	r.requests.pop()
+	if q.own {
+		r.owns--
+	} else {
+		r.unsent = true
+	}
+	if r.requests.len() == 0 {
+		r.session.Working(false)
+	}
+	if r.waiters > 0 {
+		r.changed.Broadcast()
+	}
+	return q
+}
+
+// wait returns when the condition, asked under the lock, holds, or the relay ends.
+func (r *relay) wait(condition func() bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiters++
+	defer func() { r.waiters-- }()
+	for !condition() {
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		r.changed.Wait()
+	}
+	return nil
+}
+
+// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
+func (r *relay) setGoodbye() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.goodbye = true
+}
+
+func (r *relay) saidGoodbye() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.goodbye
+}
+
+// recordUnanswered gives each command that is still running or waiting its outcome: nobody knows it. It reports
+// whether the database has anything left to do.
+func (r *relay) recordUnanswered() (any bool) {
+	r.mu.Lock()
+	left := r.requests.waiting()
+	r.requests = queue{}
+	r.mu.Unlock()
+	const unknown = "the session ended before the database answered"
+	_ = r.settleQueued(unknown)
+	for i := range left {
+		if !left[i].own {
+			_ = r.recordResult(&left[i], audit.Status{Error: unknown}, 0, 0)
+		}
+	}
+	return len(left) > 0
+}
+
+// recordResult records how a request ended.
+func (r *relay) recordResult(q *request, status audit.Status, rows, bytes int64) error {
+	a := &r.fromServer
+	a.result = audit.DatabaseResult{Status: status, Statement: q.event, Rows: rows, Bytes: bytes, Duration: r.engine.cfg.Now().Sub(q.began)}
+	// A result is kept even when the session is over, so the context that ends with it is not asked.
+	_, err := r.session.Record(context.WithoutCancel(r.ctx), &a.result)
+	return err
+}
+
+// farewell tells the client why the session ends, if it does not know that and can still read it.
+func (r *relay) farewell(cause error) {
+	if errors.Is(cause, errGoodbye) || errors.Is(cause, io.EOF) || errors.Is(cause, errLeft) {
+		return
+	}
+	r.toClient.Lock()
+	defer r.toClient.Unlock()
+	if r.midReply {
+		return
+	}
+	r.in.Release() // what it said last is answered by this
+	r.parser = resp.Parser{}
+	_ = r.lastReply(replyOf(cause))
+}

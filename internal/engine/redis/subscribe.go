@@ -1,0 +1,99 @@
+package redis
+
+import "sallyport/internal/engine/redis/resp"
+
+// allChannels stands for the number of answers to an UNSUBSCRIBE without names: one for each channel, or one if there
+// is none.
+const allChannels = -1
+
+func isUnsubscribe(names byte) bool { return names >= 'A' && names <= 'Z' }
+
+// subscriptions are how many channels of each kind the client has subscribed to.
+type subscriptions struct {
+	channels, patterns int64
+	shards             int64
+}
+
+func (s *subscriptions) any() bool { return s.channels+s.patterns+s.shards > 0 }
+
+// confirmed notes a confirmation, which tells how many there are now. Channels and patterns are counted together.
+func (s *subscriptions) confirmed(names byte, count int64) {
+	switch names {
+	case 'c', 'C':
+		s.channels = max(count-s.patterns, 0)
+	case 'p', 'P':
+		s.patterns = max(count-s.channels, 0)
+	case 's', 'S':
+		s.shards = max(count, 0)
+	}
+}
+
+// of returns how many there are that an unsubscription without names ends.
+func (s *subscriptions) of(names byte) int64 {
+	switch names {
+	case 'C':
+		return s.channels
+	case 'P':
+		return s.patterns
+	default:
+		return s.shards
+	}
+}
+
+// unasked deals with what is not the whole reply to the next command: messages of subscriptions and the like, and
+// confirmations.
+func (r *relay) unasked(reply *resp.Reply) (bool, error) {
+	a := &r.fromServer
+	isPush := reply.Type == resp.Push
+	if !isPush && (reply.Type != resp.Array || a.proto != 2) {
+		return false, nil
+	}
+	names, isConfirmation := channels[string(reply.Head)]
+	switch {
+	case isConfirmation:
+		return r.confirmed(names, reply, isPush)
+	case isPush:
+		return true, nil
+	default:
+		return a.subscribed.any() && isMessage(reply.Head), nil
+	}
+}
+
+func isMessage(head []byte) bool {
+	switch string(head) {
+	case "message", "pmessage", "smessage":
+		return true
+	}
+	return false
+}
+
+// confirmed attributes a confirmation. It may come unasked: a shard channel moves away with its slot.
+func (r *relay) confirmed(names byte, reply *resp.Reply, isPush bool) (bool, error) {
+	a := &r.fromServer
+	r.mu.Lock()
+	q := r.requests.first()
+	asked := q != nil && q.role == subscribe && q.names == names
+	if !asked {
+		r.mu.Unlock()
+		if isPush || a.subscribed.any() {
+			a.subscribed.confirmed(names, reply.Last)
+			return true, nil
+		}
+		return false, nil // an array that looks like one
+	}
+	if q.expect == allChannels {
+		q.expect = int(max(a.subscribed.of(names), 1))
+	}
+	q.expect--
+	done := q.expect <= 0
+	var finished request
+	if done {
+		finished = r.pop()
+	}
+	r.mu.Unlock()
+	a.subscribed.confirmed(names, reply.Last)
+	if !done {
+		return true, nil
+	}
+	return true, r.recordOutcome(&finished, "", 1, 0)
+}

@@ -1,0 +1,112 @@
+package redis
+
+import (
+	"unicode/utf8"
+
+	"sallyport/internal/audit"
+)
+
+const (
+	longArgument = 1 << 10 // from here on an argument stands apart from the command
+	keptText     = 16 << 10
+)
+
+var mask = []byte("****")
+
+// recorder makes records of commands. It is used by one goroutine.
+type recorder struct {
+	text       []byte
+	parameters []audit.Parameter
+	event      audit.DatabaseQuery
+}
+
+// query returns the record of a command: its arguments, parted by spaces, each as redis-cli shows it where it has
+// spaces, quotes or unprintable bytes. A long one stands among the parameters, and its number in its place: $1. A
+// secret is masked. The record is valid until the next call.
+func (r *recorder) query(args [][]byte) *audit.DatabaseQuery {
+	if cap(r.text) > keptText {
+		r.text = nil
+	}
+	r.text = r.text[:0]
+	clear(r.parameters)
+	r.parameters = r.parameters[:0]
+	secrets := secretsOf(args)
+	for i, arg := range args {
+		if i > 0 {
+			r.text = append(r.text, ' ')
+		}
+		switch {
+		case secrets.has(i):
+			r.text = append(r.text, secrets.shown(arg)...)
+			r.text = append(r.text, mask...)
+		case len(arg) > longArgument:
+			r.parameters = append(r.parameters, audit.Parameter{Value: arg, Binary: !utf8.Valid(arg)})
+			r.text = append(r.text, '$')
+			r.text = appendNumber(r.text, len(r.parameters))
+		default:
+			r.text = appendArgument(r.text, arg)
+		}
+	}
+	r.event = audit.DatabaseQuery{Query: r.text, Parameters: r.parameters}
+	return &r.event
+}
+
+func appendNumber(b []byte, n int) []byte {
+	if n >= 10 {
+		b = appendNumber(b, n/10)
+	}
+	return append(b, byte('0'+n%10))
+}
+
+// plain has the bytes that stand for themselves.
+var plain = func() (table [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		table[c] = c != '"' && c != '\'' && c != '\\'
+	}
+	return table
+}()
+
+// appendArgument appends an argument so that it can be told from the others, and from a number of a parameter and a
+// masked secret.
+func appendArgument(b, arg []byte) []byte {
+	simple := len(arg) > 0 && arg[0] != '$' && arg[0] != '*'
+	for _, c := range arg {
+		if !plain[c] {
+			simple = false
+			break
+		}
+	}
+	if simple {
+		return append(b, arg...)
+	}
+	return appendQuoted(b, arg)
+}
+
+func appendQuoted(b, arg []byte) []byte {
+	const digits = "0123456789abcdef"
+	b = append(b, '"')
+	for len(arg) > 0 {
+		c := arg[0]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, '\\', 'n')
+		case c == '\r':
+			b = append(b, '\\', 'r')
+		case c == '\t':
+			b = append(b, '\\', 't')
+		case c >= ' ' && c <= '~':
+			b = append(b, c)
+		default:
+			if r, size := utf8.DecodeRune(arg); c >= utf8.RuneSelf && r != utf8.RuneError {
+				b = append(b, arg[:size]...)
+				arg = arg[size:]
+				continue
+			}
+			b = append(b, '\\', 'x', digits[c>>4], digits[c&15])
+		}
+		arg = arg[1:]
+	}
+	return append(b, '"')
+}
