@@ -150,6 +150,8 @@ func printEvent(out io.Writer, format string, line []byte) error {
 		Error   string  `json:"error"`
 		Reason  string  `json:"reason"`
 		Tag     string  `json:"command_tag"`
+		Node    string  `json:"node_name"`
+		Role    string  `json:"role"`
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return fault.Wrap(fault.Internal, err, "an event of the log cannot be read")
@@ -162,6 +164,8 @@ func printEvent(out io.Writer, format string, line []byte) error {
 	}
 	add("user", e.User)
 	add("name", e.Name)
+	add("host", e.Node)
+	add("role", e.Role)
 	add("db", e.Service)
 	add("db_user", e.DBUser)
 	add("db_name", e.DBName)

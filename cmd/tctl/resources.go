@@ -63,13 +63,22 @@ func getCommand(g *global) *cobra.Command {
 --no-with-secrets is given.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeKinds,
-		RunE: g.with(func(cmd *cobra.Command, args []string, api *authapi.Client) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "all" && !cmd.Flags().Changed("with-secrets") {
 				secrets = true // so that all of it can be created again
 			}
+			refs, err := references(args[0])
+			if err != nil {
+				return err
+			}
+			api, err := g.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer api.Close()
 			var all []listing
-			for _, arg := range references(args[0]) {
-				found, err := fetch(cmd.Context(), api, arg, secrets)
+			for _, ref := range refs {
+				found, err := fetch(cmd.Context(), api, ref, secrets)
 				if err != nil {
 					return err
 				}
@@ -82,7 +91,7 @@ func getCommand(g *global) *cobra.Command {
 				return printTables(cmd.OutOrStdout(), all, verbose)
 			}
 			return printResources(cmd.OutOrStdout(), format, all)
-		}),
+		},
 	}
 	terminal.FormatFlag(cmd, &format, "", "output `format`: yaml, json or text", "yaml", "json", "text")
 	cmd.Flags().BoolVar(&secrets, "with-secrets", false, "show secrets too; only on the auth server's host")
@@ -90,12 +99,20 @@ func getCommand(g *global) *cobra.Command {
 	return cmd
 }
 
-// references splits a list; "all" stands for every kind that can be written again.
-func references(arg string) []string {
+// references reads a list; "all" stands for every kind that can be written again.
+func references(arg string) ([]reference, error) {
+	words := strings.Split(arg, ",")
 	if arg == "all" {
-		return resource.WritableKinds()
+		words = resource.WritableKinds()
 	}
-	return strings.Split(arg, ",")
+	refs := make([]reference, len(words))
+	for i, word := range words {
+		var err error
+		if refs[i], err = parseReference(strings.TrimSpace(word)); err != nil {
+			return nil, err
+		}
+	}
+	return refs, nil
 }
 
 // listing is what was found of one kind.
@@ -104,12 +121,8 @@ type listing struct {
 	found []resource.Resource
 }
 
-func fetch(ctx context.Context, api *authapi.Client, arg string, secrets bool) (listing, error) {
-	ref, err := parseReference(strings.TrimSpace(arg))
-	if err != nil {
-		return listing{}, err
-	}
-	l := listing{kind: ref.kind}
+func fetch(ctx context.Context, api *authapi.Client, ref reference, secrets bool) (l listing, err error) {
+	l.kind = ref.kind
 	switch {
 	case ref.name == "":
 		l.found, err = listResources(ctx, api, ref.kind, secrets)

@@ -157,6 +157,9 @@ func (g *global) login(cmd *cobra.Command, proxy, user, cluster string) (*client
 		User: user, Password: password, TotpCode: strings.ReplaceAll(code, " ", ""), PublicKey: public,
 		Ttl: durationpb.New(time.Duration(g.ttl) * time.Minute),
 	})
+	if fault.Is(err, fault.Unauthenticated) { // proxies ask for people who have no certificate yet
+		err = fault.Wrap(fault.BadParameter, err, "%s is the address of the auth server, at which nobody logs in; give that of the proxy with --proxy", address)
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -189,6 +192,9 @@ func logoutCommand(g *global) *cobra.Command {
 		Short: "Remove logins from this machine: that of --proxy, or all",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.identity != "" { // it would remove somebody else's login
+				return fault.New(fault.BadParameter, "an identity file is not a login that is kept here; delete the file to be rid of it, tsh db logout removes its database logins, and without --identity and TELEPORT_IDENTITY_FILE this command removes logins")
+			}
 			home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 			if err != nil {
 				return err

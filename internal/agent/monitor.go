@@ -129,7 +129,7 @@ func (a *Agent) admit(v *visit) error {
 		return nil
 	}
 	a.record(&audit.SessionRejected{
-		UserMeta: audit.UserMeta{User: v.id.Name, Kind: audit.UserHuman}, ServerMeta: a.serverMeta(),
+		UserMeta: v.userMeta(), ServerMeta: a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
 		Reason:         "max_connections limit reached", Maximum: int64(limit),
 	})
@@ -150,10 +150,11 @@ func (a *Agent) overdue(l *live) error {
 		return fault.New(fault.AccessDenied, "your certificate expired at %s; log in again with tsh login", l.expires.UTC().Format(time.RFC3339))
 	}
 	if limit := options.ClientIdleTimeout; limit > 0 && now.Sub(l.session.LastActivity()) > limit {
+		idle := fault.New(fault.LimitExceeded, "the session was idle for more than %s", limit)
 		if network, ok := cache.Get[*resource.NetworkingConfig](a.Cache, resource.KindNetworkingConfig, resource.NameNetworkingConfig); ok && network.Spec.IdleTimeoutMessage != "" {
-			return fault.New(fault.LimitExceeded, "%s", network.Spec.IdleTimeoutMessage)
+			return fault.Wrap(fault.LimitExceeded, idle, "%s", network.Spec.IdleTimeoutMessage)
 		}
-		return fault.New(fault.LimitExceeded, "the session was idle for more than %s", limit)
+		return idle
 	}
 	return nil
 }
@@ -165,10 +166,10 @@ func (a *Agent) recordDisconnect(ctx context.Context, l *live, v *visit, isLate 
 		return
 	}
 	event := &audit.ClientDisconnect{
-		UserMeta: audit.UserMeta{User: v.id.Name, Kind: audit.UserHuman}, SessionMeta: audit.SessionMeta{SID: l.session.ID()},
+		UserMeta: v.userMeta(), SessionMeta: audit.SessionMeta{SID: l.session.ID()},
 		ServerMeta:     a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
-		Reason:         fault.Message(cause),
+		Reason:         cutReason(cause),
 	}
 	if isLate {
 		if line, err := a.encoder.Append(nil, event, a.Now()); err == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/access"
+	"sallyport/internal/audit"
 	"sallyport/internal/ca"
 	"sallyport/internal/cache"
 	"sallyport/internal/engine"
@@ -93,6 +94,10 @@ type visit struct {
 	refusal  error       // why it cannot go on, to be told in the protocol
 	first    sync.Once   // the decision that denied is of: about the session, not about one command in it
 	denied   atomic.Bool // the rules said no
+}
+
+func (v *visit) userMeta() audit.UserMeta {
+	return audit.UserMeta{User: v.id.Name, Impersonator: v.id.Impersonator, Kind: audit.UserHuman}
 }
 
 // newVisit finds the database of the connection's server name. Errors are for connections to which
@@ -241,7 +246,7 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 func endReason(ctx context.Context, err error) string {
 	switch cause := context.Cause(ctx); {
 	case cause != nil && !errors.Is(cause, context.Canceled):
-		return fault.Message(cause)
+		return cutReason(cause)
 	case cause != nil:
 		return "the service stopped"
 	case realCause(err) == nil:
@@ -249,6 +254,14 @@ func endReason(ctx context.Context, err error) string {
 	default:
 		return "error"
 	}
+}
+
+// cutReason says why we ended a session, for the audit log: a message of the cluster's own choice has its cause behind it.
+func cutReason(cause error) string {
+	if _, ok := errors.AsType[*fault.Error](cause); ok {
+		return cause.Error()
+	}
+	return fault.Message(cause)
 }
 
 // result says how a session ended, for the metrics.

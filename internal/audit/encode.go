@@ -184,6 +184,9 @@ func (e *encoder) labels(key string, values map[string]string) {
 func (e *encoder) lists(key string, values map[string][]string) {
 	e.object(key, func() {
 		for _, name := range slices.Sorted(maps.Keys(values)) {
+			if len(values[name]) == 0 {
+				continue
+			}
 			e.name(name)
 			e.b = append(e.b, '[')
 			for i, value := range values[name] {

@@ -1,5 +1,7 @@
 package audit
 
+import "time"
+
 // JoinTokenChange says that a token for joining the cluster was made, changed or removed. Name is masked
 // if it is a secret.
 type JoinTokenChange struct {
@@ -31,12 +33,14 @@ func (v *JoinTokenChange) appendFields(e *encoder) {
 type InstanceJoin struct {
 	ConnectionMeta
 	Status
-	HostID     string
-	NodeName   string
-	Role       string
-	Method     string
-	TokenName  string            // masked if it is a secret
-	Attributes map[string]string // what the method proved about the host
+	HostID    string
+	NodeName  string
+	Role      string
+	Method    string
+	TokenName string // masked if it is a secret
+	// TokenExpires is when the token ends; zero when it does not, or is not known.
+	TokenExpires time.Time
+	Attributes   map[string]string // what the method proved about the host
 }
 
 // Type implements Event.
@@ -52,6 +56,7 @@ func (v *InstanceJoin) appendFields(e *encoder) {
 	e.text("role", v.Role)
 	e.text("method", v.Method)
 	e.text("token_name", v.TokenName)
+	e.time("token_expires", v.TokenExpires)
 	e.labels("attributes", v.Attributes)
 	v.Status.appendTo(e)
 }

@@ -7,7 +7,7 @@ type LockTarget struct {
 	MFADevice     string
 	AccessRequest string
 	ServerID      string
-	Database      string
+	JoinToken     string // its hash
 }
 
 // LockChange says that the lock that ResourceMeta names was set or lifted. The action is Created or Deleted.
@@ -44,7 +44,7 @@ func (v *LockChange) appendFields(e *encoder) {
 		e.text("mfa_device", v.Target.MFADevice)
 		e.text("access_request", v.Target.AccessRequest)
 		e.text("server_id", v.Target.ServerID)
-		e.text("db_service", v.Target.Database)
+		e.text("join_token", v.Target.JoinToken)
 	})
 	e.text("message", v.Message)
 }

@@ -65,8 +65,11 @@ func changeEvent(who audit.UserMeta, r resource.Resource, action audit.Action) a
 				Protocol: r.Spec.Protocol, URI: r.Spec.URI, Type: r.Type(), Origin: r.Origin()}}
 	case *resource.Lock:
 		t := r.Spec.Target
+		if expires := r.Spec.Expires; expires != nil {
+			meta.Expires = *expires
+		}
 		return &audit.LockChange{UserMeta: who, ResourceMeta: meta, Action: action, Message: r.Spec.Message,
-			Target: audit.LockTarget{User: t.User, Role: t.Role, MFADevice: t.MFADevice, AccessRequest: t.AccessRequest, ServerID: t.ServerID}}
+			Target: audit.LockTarget{User: t.User, Role: t.Role, MFADevice: t.MFADevice, AccessRequest: t.AccessRequest, ServerID: t.ServerID, JoinToken: t.JoinToken}}
 	case *resource.Token:
 		return &audit.JoinTokenChange{UserMeta: who, ResourceMeta: meta, Action: action, SystemRoles: roleNames(r.Spec.Roles), JoinMethod: r.Spec.JoinMethod}
 	case *resource.AuthPreference:

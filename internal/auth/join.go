@@ -73,7 +73,7 @@ func (a joinAPI) Join(ctx context.Context, req *sallyportv1.JoinRequest) (*sally
 	}
 	record := hostRecord{Node: req.GetNodeName(), Roles: req.GetRoles(), Joined: a.Now().UTC()}
 	if req.GetProof() == nil {
-		record.Token, err = a.useToken(ctx, req.GetToken(), applicant{method: resource.JoinToken, host: req.GetHostId(), proven: ownHost(ctx, req, req.GetHostId())}, roles)
+		record.Token, err = a.useToken(ctx, req.GetToken(), applicant{method: resource.JoinToken, host: req.GetHostId(), proven: ownHost(ctx, req, req.GetHostId())}, roles, event)
 	} else {
 		err = a.admitFromAWS(ctx, req, roles, &record, event)
 	}

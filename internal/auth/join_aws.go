@@ -61,7 +61,7 @@ func (a *Authority) admitFromAWS(ctx context.Context, req *sallyportv1.JoinReque
 	}
 	if err == nil {
 		event.HostID, who.proven = who.host, ownHost(ctx, req, who.host)
-		record.Token, err = a.useToken(ctx, req.GetToken(), who, roles)
+		record.Token, err = a.useToken(ctx, req.GetToken(), who, roles, event)
 	}
 	if err == nil {
 		err = a.saveHost(ctx, who.host, *record, func(old hostRecord) error { return record.mayReplace(old, who.proven) })

@@ -71,7 +71,7 @@ func TestTokenGrantsItsRolesUntilItExpires(t *testing.T) {
 	w.clock.Advance(30 * time.Minute)
 	_, err = w.join(token, uuid.NewString(), "Db")
 	wantKind(t, err, fault.AccessDenied, "has expired")
-	if w.events("instance.join", `"code":"TJ002E"`) < 4 || w.events("instance.join", `"code":"TJ002I"`) != 1 {
+	if w.events("instance.join", `"code":"TJ002E"`) < 4 || w.events("instance.join", `"code":"TJ002I"`, `"token_expires":"`) != 1 {
 		t.Fatal("joins were not recorded")
 	}
 	if w.events("instance.join", token) != 0 || w.events("join_token.create", token) != 0 {

@@ -27,7 +27,10 @@ func TestALockOnAJoinTokenStopsHostsThatJoinedWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	agent := w.as(certificate(t, res.GetIdentity().GetCertificate()))
-	w.mustApply("kind: lock\nversion: v2\nmetadata: {name: 33333333-3333-4333-8333-333333333333}\nspec: {target: {join_token: " + token + "}}\n")
+	w.mustApply("kind: lock\nversion: v2\nmetadata: {name: 33333333-3333-4333-8333-333333333333}\nspec: {target: {join_token: " + token + "}, expires: 2100-01-02T03:04:05Z}\n")
+	if w.events("lock.created", `"expires":"2100-01-02T03:04:05.000Z"`, `"target":{"join_token":"`) != 1 || w.events("lock.created", token) != 0 {
+		t.Error("the event of the lock does not say what it locks, and until when, or says the token")
+	}
 	_, err = agent.Cluster.WhoAmI(t.Context(), &sallyportv1.WhoAmIRequest{})
 	wantKind(t, err, fault.AccessDenied, "lock targeting JoinToken")
 	_, err = join(token)

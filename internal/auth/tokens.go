@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"sallyport/internal/access"
+	"sallyport/internal/audit"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -33,13 +34,16 @@ type applicant struct {
 }
 
 // useToken checks whether a join token lets a host in and counts its use. A joinRefusal says that it does not.
-// Unless it is proven that the host id is the host's, it must not be another's.
-func (a *Authority) useToken(ctx context.Context, secret string, who applicant, roles []resource.SystemRole) (hash string, err error) {
+// Unless it is proven that the host id is the host's, it must not be another's. The event gets the token's end.
+func (a *Authority) useToken(ctx context.Context, secret string, who applicant, roles []resource.SystemRole, event *audit.InstanceJoin) (hash string, err error) {
 	hash = secretHash(secret)
 	for {
 		token, static, err := a.tokenFor(ctx, secret, who.method, roles)
 		if err != nil {
 			return "", err
+		}
+		if expires := token.Metadata.Expires; expires != nil {
+			event.TokenExpires = *expires
 		}
 		if who.match != nil && !slices.ContainsFunc(token.Spec.Allow, who.match) {
 			return "", refuseJoin("no rule of the token allows the host")

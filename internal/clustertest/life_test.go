@@ -135,6 +135,12 @@ func TestIdleMessageOfTheClusterIsWhatTheClientReads(t *testing.T) {
 		return nil
 	})
 	endsWith(t, conn, "gone to lunch")
+	// Who reads the log learns the cause as well.
+	for _, event := range []string{"db.session.end", "client.disconnect"} {
+		if len(s.Events(t, []string{event}, `"reason":"gone to lunch: the session was idle for more than 2s"`)) != 1 {
+			t.Errorf("%s: %s", event, s.Events(t, []string{event}))
+		}
+	}
 }
 
 func TestDynamicDatabasesComeChangeAndGo(t *testing.T) {
