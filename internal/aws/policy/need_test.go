@@ -51,7 +51,9 @@ func TestWhatDatabasesNeed(t *testing.T) {
 		{"an id that would be all databases", "orders" + rds, func(db *resource.Database) { db.Spec.AWS.RDS.ResourceID = "*" }, "", "failed", "is not an id"},
 		{"an id that would be a variable", "orders" + rds, func(db *resource.Database) { db.Spec.AWS.RDS.ResourceID = "db-${aws:userid}" }, "", "failed", "is not an id"},
 		{"an id that reaches beyond its part", "dwh.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(db *resource.Database) { db.Spec.AWS.Redshift.ClusterID = "dwh/admin" }, "", "failed", "is not an id"},
-		{"a database of another account", "orders" + rds, func(db *resource.Database) { db.Status.AWS.RDS.ResourceID, db.Status.AWS.AccountID = "db-ONE", "333333333333" }, "", "failed", "set aws.assume_role_arn"},
+		{"a database of another account", "orders" + rds, func(db *resource.Database) {
+			db.Status.AWS.RDS.ResourceID, db.Status.AWS.AccountID = "db-ONE", "333333333333"
+		}, "", "failed", "set aws.assume_role_arn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBench(t, func(b *bench) {
