@@ -39,7 +39,7 @@ With --manual nothing is done; what has to be done is printed.`,
 			return f.setUp(cmd, func(target bootstrap.Identity, _ completer) (bootstrap.Plan, error) {
 				entries, otherRoles := databaseEntries(&cfg.Databases)
 				return bootstrap.Make(bootstrap.Request{Entries: entries, OtherRoles: otherRoles, Purposes: serviceNeeds,
-					UserRoles: f.assumesRoles, PolicyName: f.policyName, Description: databaseDescription}, target)
+					KeepsInline: cfg.Databases.ManageIAMPolicy, UserRoles: f.assumesRoles, PolicyName: f.policyName, Description: databaseDescription}, target)
 			})
 		},
 	}

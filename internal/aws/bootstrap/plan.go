@@ -36,6 +36,8 @@ type Request struct {
 	UserRoles   []string
 	PolicyName  string // default DefaultPolicyName
 	Description string
+	// KeepsInline says that the service allows itself to log in to each database, by an inline policy of its own.
+	KeepsInline bool
 	// NoAttach leaves the policy unattached.
 	NoAttach bool
 }
@@ -87,7 +89,7 @@ func Make(r Request, target Identity) (Plan, error) {
 	for _, entry := range entries {
 		for _, t := range entry.Types {
 			need := iampolicy.Need{Type: t, Purposes: r.Purposes, Partition: target.Partition, Account: target.Account,
-				SecretPrefix: entry.SecretPrefix, KMSKey: entry.KMSKey}
+				SecretPrefix: entry.SecretPrefix, KMSKey: entry.KMSKey, WithoutConnect: r.KeepsInline}
 			statements = append(statements, need.Statements()...)
 			if r.Purposes&iampolicy.Access != 0 && iampolicy.AssumesRoles(t) {
 				users[t.Title()] = true
@@ -104,6 +106,10 @@ func Make(r Request, target Identity) (Plan, error) {
 		statements = append(statements, iampolicy.AssumeRoles(userRoles, true)...)
 	}
 	p.Notes = r.notes(target, users)
+	if r.KeepsInline && (len(entries) > 0 || slices.Contains(r.OtherRoles, target.ARN())) {
+		statements = append(statements, iampolicy.KeepInline(target.ARN(), target.Kind == Role))
+		p.Notes = append(p.Notes, "The "+target.String()+" is to keep an inline policy of its own (db_service.manage_iam_policy). Who can change its own policies can give itself everything: set a permissions boundary that allows no more than it is meant to have.")
+	}
 	document := iampolicy.Merge(statements...)
 	if len(document.Statements) == 0 {
 		return p, nil

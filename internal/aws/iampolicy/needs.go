@@ -84,6 +84,8 @@ type Need struct {
 	Partition, Account string
 	SecretPrefix       string // default DefaultSecretPrefix; a slash at its end does not matter
 	KMSKey             string // id or ARN of the key of the secrets; empty for the account's own
+	// WithoutConnect leaves out what Connect allows, for identities that are given that database by database.
+	WithoutConnect bool
 }
 
 // DefaultSecretPrefix is what the names of secrets of managed users begin with.
@@ -103,6 +105,12 @@ func (n Need) Statements() []Statement {
 	managed := managing[n.Type]
 	if n.Purposes&Access != 0 {
 		all = slices.Concat(all, of.access, managed)
+	}
+	if n.WithoutConnect {
+		connect, _ := Connect(Target{Type: n.Type})
+		all = slices.DeleteFunc(all, func(action string) bool {
+			return slices.ContainsFunc(connect, func(s Statement) bool { return slices.Contains(s.Actions, action) })
+		})
 	}
 	if len(all) == 0 {
 		return nil
