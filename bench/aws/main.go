@@ -26,6 +26,7 @@ type settings struct {
 	databases   int
 	tagged      int
 	latency     time.Duration
+	profiles    string // folder for profiles of the Discovery Service; empty for none
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.IntVar(&s.databases, "databases", 10_000, "instances of RDS that are looked for in 20 regions")
 	flag.IntVar(&s.tagged, "tagged", 10_000, "clusters of MemoryDB that are looked for there, whose tags take a call each")
 	flag.DurationVar(&s.latency, "latency", 50*time.Millisecond, "of each call of AWS during looks")
+	flag.StringVar(&s.profiles, "profiles", "", "`folder` that profiles of the Discovery Service's memory are written to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
