@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sallyport/bench/programs"
 )
 
 // way is one way to the database.
@@ -23,7 +25,7 @@ type way struct {
 
 func (w *world) ways() []way {
 	direct := fmt.Sprintf("host=localhost hostaddr=127.0.0.1 port=%s user=postgres dbname=postgres sslmode=verify-ca sslrootcert=%s sslcert=%s sslkey=%s",
-		w.pg, w.path("db-ca.pem"), w.path("direct.crt"), w.path("direct.key"))
+		w.pg, w.Path("db-ca.pem"), w.Path("direct.crt"), w.Path("direct.key"))
 	local := func(d deployment) string {
 		return fmt.Sprintf("host=127.0.0.1 port=%s user=postgres dbname=postgres sslmode=disable", d.local)
 	}
@@ -58,14 +60,14 @@ func measure(ctx context.Context, w *world, s settings, started time.Duration) e
 			}
 		}
 		base, single, spread := median(results[0]), median(results[1]), median(results[2])
-		fmt.Printf("| %s | %s | %s | %s | %.2f | %s | %.2f |\n", t.name, t.unit, number(base), number(single), single/base, number(spread), spread/base)
+		fmt.Printf("| %s | %s | %s | %s | %.2f | %s | %.2f |\n", t.name, t.unit, programs.Number(base), programs.Number(single), single/base, programs.Number(spread), spread/base)
 	}
 	if strings.Contains("memory per idle session", s.only) {
 		if err := w.memory(ctx, s.sessions); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("| start of an empty cluster to its first answer | ms | | %s | | | |\n", number(float64(started.Milliseconds())))
+	fmt.Printf("| start of an empty cluster to its first answer | ms | | %s | | | |\n", programs.Number(float64(started.Milliseconds())))
 	return nil
 }
 
@@ -79,13 +81,6 @@ func plural(n int, noun string) string {
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
-}
-
-func number(v float64) string {
-	if v >= 100 {
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
 // prepare fills the database.
@@ -147,7 +142,7 @@ func (w *world) copyOut(s settings) func(context.Context, way) (float64, error) 
 
 // memory opens idle sessions through the path and tells what each costs the agent and the proxy.
 func (w *world) memory(ctx context.Context, sessions int) error {
-	before := [2]int{resident(w.spread.agent), resident(w.spread.front)}
+	before := [2]int{programs.Memory(w.spread.agent, "VmRSS"), programs.Memory(w.spread.front, "VmRSS")}
 	held := make([]*exec.Cmd, 0, sessions)
 	defer func() {
 		for _, cmd := range held {
@@ -157,7 +152,7 @@ func (w *world) memory(ctx context.Context, sessions int) error {
 	}()
 	dsn := w.ways()[2].dsn
 	// pgbench holds its connections open while its clients sleep.
-	script := w.path("idle.sql")
+	script := w.Path("idle.sql")
 	if err := os.WriteFile(script, []byte("\\sleep 600 s\nselect 1;\n"), 0o644); err != nil {
 		return err
 	}
@@ -176,9 +171,9 @@ func (w *world) memory(ctx context.Context, sessions int) error {
 		return ctx.Err()
 	case <-time.After(settle):
 	}
-	after := [2]int{resident(w.spread.agent), resident(w.spread.front)}
+	after := [2]int{programs.Memory(w.spread.agent, "VmRSS"), programs.Memory(w.spread.front, "VmRSS")}
 	for i, name := range []string{"agent", "proxy (with auth)"} {
-		fmt.Printf("| memory per idle session, %s, %d sessions | KiB | | | | %s | |\n", name, sessions, number(float64(after[i]-before[i])/float64(sessions)))
+		fmt.Printf("| memory per idle session, %s, %d sessions | KiB | | | | %s | |\n", name, sessions, programs.Number(float64(after[i]-before[i])/float64(sessions)))
 	}
 	return nil
 }
@@ -198,19 +193,4 @@ func (w *world) awaitSessions(ctx context.Context, want int) error {
 		}
 	}
 	return errors.New("the idle sessions were not all opened")
-}
-
-// resident returns the resident memory of a process in KiB.
-func resident(cmd *exec.Cmd) int {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.Atoi(strings.Fields(rest)[0])
-			return n
-		}
-	}
-	return 0
 }

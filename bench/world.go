@@ -7,27 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"sallyport/bench/programs"
 	"sallyport/internal/ca"
 )
-
-const startWait = 30 * time.Second
 
 // world is a PostgreSQL, and before it two clusters: one of three processes and a local proxy, and one of
 // a single process.
 type world struct {
-	dir            string
-	root           string // of the project
+	*programs.Set
 	pg             string // port
 	pgBin          string // directory of PostgreSQL's programs
 	spread, single deployment
-	procs          []*exec.Cmd
 }
 
 // deployment is a cluster and the local proxy through which it is measured.
@@ -43,23 +39,15 @@ type deployment struct {
 }
 
 func newWorld() (*world, error) {
-	dir, err := os.MkdirTemp("", "sallyport-bench-")
+	set, err := programs.New()
 	if err != nil {
 		return nil, err
 	}
-	// PostgreSQL runs under its own account.
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, err
-	}
-	root, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	bin, err := exec.Command(filepath.Join(root, "scripts/pgbin")).Output()
+	bin, err := exec.Command(filepath.Join(set.Root, "scripts/pgbin")).Output()
 	if err != nil {
 		return nil, fmt.Errorf("looking for PostgreSQL: %w", err)
 	}
-	w := &world{dir: dir, root: root, pg: freePort(), pgBin: strings.TrimSpace(string(bin)), spread: newDeployment("spread"), single: newDeployment("single")}
+	w := &world{Set: set, pg: freePort(), pgBin: strings.TrimSpace(string(bin)), spread: newDeployment("spread"), single: newDeployment("single")}
 	return w, nil
 }
 
@@ -69,19 +57,10 @@ func newDeployment(name string) deployment {
 
 // close stops everything and removes the files.
 func (w *world) close() {
-	for i := len(w.procs) - 1; i >= 0; i-- {
-		_ = w.procs[i].Process.Signal(os.Interrupt)
-	}
-	for _, p := range w.procs {
-		done := time.AfterFunc(5*time.Second, func() { _ = p.Process.Kill() })
-		_ = p.Wait()
-		done.Stop()
-	}
-	_ = exec.Command(filepath.Join(w.root, "scripts/postgres"), "stop", w.path("pg")).Run()
-	_ = os.RemoveAll(w.dir)
+	w.Stop()
+	_ = exec.Command(filepath.Join(w.Root, "scripts/postgres"), "stop", w.Path("pg")).Run()
+	_ = os.RemoveAll(w.Dir)
 }
-
-func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 // start starts everything and returns how long the empty cluster of one process took to its first query.
 func (w *world) start(ctx context.Context) (time.Duration, error) {
@@ -89,11 +68,11 @@ func (w *world) start(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	// One server certificate serves both clusters: the other one's authority goes into the database resource.
-	authority, err := w.tool(ctx, "tctl", "-c", w.spread.config, "auth", "export", "--type=db")
+	authority, err := w.Tool(ctx, "tctl", "-c", w.spread.config, "auth", "export", "--type=db")
 	if err != nil {
 		return 0, err
 	}
-	if err := os.WriteFile(w.path("db-ca.pem"), authority, 0o644); err != nil {
+	if err := os.WriteFile(w.Path("db-ca.pem"), authority, 0o644); err != nil {
 		return 0, err
 	}
 	if err := w.startCluster(ctx, &w.single, true); err != nil {
@@ -108,33 +87,6 @@ func (w *world) start(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return w.startup(ctx)
-}
-
-func (w *world) tool(ctx context.Context, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(w.root, "bin", name), args...)
-	cmd.Env = append(os.Environ(), "TELEPORT_HOME="+w.path("tsh"), "HOME="+w.dir)
-	cmd.Dir = w.dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out)
-	}
-	return out, nil
-}
-
-func (w *world) background(name string, args ...string) (*exec.Cmd, error) {
-	cmd := exec.Command(filepath.Join(w.root, "bin", name), args...)
-	cmd.Env = append(os.Environ(), "TELEPORT_HOME="+w.path("tsh"), "HOME="+w.dir)
-	log, err := os.OpenFile(w.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	w.procs = append(w.procs, cmd)
-	return cmd, nil
 }
 
 const clusterConfig = `version: v3
@@ -176,35 +128,20 @@ spec: {roles: [bench]}
 `
 
 func (w *world) startCluster(ctx context.Context, d *deployment, withDatabase bool) error {
-	d.config = w.path(d.name + ".yaml")
-	text := fmt.Sprintf(clusterConfig, w.dir, d.name, d.auth, d.proxy, d.diag)
+	d.config = w.Path(d.name + ".yaml")
+	text := fmt.Sprintf(clusterConfig, w.Dir, d.name, d.auth, d.proxy, d.diag)
 	if withDatabase {
-		text += fmt.Sprintf(databaseConfig, w.pg, w.path("db-ca.pem"))
+		text += fmt.Sprintf(databaseConfig, w.pg, w.Path("db-ca.pem"))
 	}
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		return err
 	}
 	var err error
-	if d.front, err = w.background("teleport", "start", "-c", d.config); err != nil {
+	if d.front, err = w.Background("log", "teleport", "start", "-c", d.config); err != nil {
 		return err
 	}
 	d.agent = d.front
-	return ready(ctx, d.diag)
-}
-
-// ready waits until a daemon says that it is.
-func ready(ctx context.Context, port string) error {
-	for deadline := time.Now().Add(startWait); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
-		res, err := http.Get("http://127.0.0.1:" + port + "/readyz")
-		if err != nil {
-			continue
-		}
-		_ = res.Body.Close()
-		if res.StatusCode == http.StatusOK {
-			return nil
-		}
-	}
-	return errors.New("a daemon does not become ready; see the log")
+	return programs.Ready(ctx, "127.0.0.1:"+d.diag)
 }
 
 // startPostgres starts a database that trusts both clusters and, for direct connections, an authority of
@@ -212,10 +149,10 @@ func ready(ctx context.Context, port string) error {
 func (w *world) startPostgres(ctx context.Context) error {
 	var trusted []byte
 	for _, d := range []*deployment{&w.spread, &w.single} {
-		if _, err := w.tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--format=db", "--host=localhost", "--out="+w.path(d.name), "--overwrite"); err != nil {
+		if _, err := w.Tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--format=db", "--host=localhost", "--out="+w.Path(d.name), "--overwrite"); err != nil {
 			return err
 		}
-		cas, err := os.ReadFile(w.path(d.name + ".cas"))
+		cas, err := os.ReadFile(w.Path(d.name + ".cas"))
 		if err != nil {
 			return err
 		}
@@ -225,11 +162,11 @@ func (w *world) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(w.path("trusted.cas"), append(trusted, own...), 0o644); err != nil {
+	if err := os.WriteFile(w.Path("trusted.cas"), append(trusted, own...), 0o644); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(w.root, "scripts/postgres"), "start", w.path("pg"), w.pg,
-		w.path("spread.crt"), w.path("spread.key"), w.path("trusted.cas"), "max_connections=1200", "shared_buffers=256MB").CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(w.Root, "scripts/postgres"), "start", w.Path("pg"), w.pg,
+		w.Path("spread.crt"), w.Path("spread.key"), w.Path("trusted.cas"), "max_connections=1200", "shared_buffers=256MB").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("starting PostgreSQL: %w: %s", err, out)
 	}
@@ -258,21 +195,21 @@ func (w *world) directCertificate() ([]byte, error) {
 		return nil, err
 	}
 	return authority.CertPEM(), errors.Join(
-		os.WriteFile(w.path("direct.crt"), ca.EncodeCertificate(der), 0o600),
-		os.WriteFile(w.path("direct.key"), keyPEM, 0o600),
+		os.WriteFile(w.Path("direct.crt"), ca.EncodeCertificate(der), 0o600),
+		os.WriteFile(w.Path("direct.key"), keyPEM, 0o600),
 	)
 }
 
 // serve makes a user, an agent where the cluster has none, and a local proxy.
 func (w *world) serve(ctx context.Context, d *deployment) error {
-	if err := os.WriteFile(w.path("role.yaml"), []byte(role), 0o600); err != nil {
+	if err := os.WriteFile(w.Path("role.yaml"), []byte(role), 0o600); err != nil {
 		return err
 	}
-	if _, err := w.tool(ctx, "tctl", "-c", d.config, "create", w.path("role.yaml")); err != nil {
+	if _, err := w.Tool(ctx, "tctl", "-c", d.config, "create", w.Path("role.yaml")); err != nil {
 		return err
 	}
-	identity := w.path(d.name + ".pem")
-	if _, err := w.tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--user=bench", "--out="+identity); err != nil {
+	identity := w.Path(d.name + ".pem")
+	if _, err := w.Tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--user=bench", "--out="+identity); err != nil {
 		return err
 	}
 	if d.name == "spread" {
@@ -281,8 +218,8 @@ func (w *world) serve(ctx context.Context, d *deployment) error {
 		}
 	}
 	login := []string{"-i", identity, "--proxy", "localhost:" + d.proxy}
-	for deadline := time.Now().Add(startWait); ; time.Sleep(100 * time.Millisecond) {
-		out, err := w.tool(ctx, "tsh", append(login, "db", "ls")...)
+	for deadline := time.Now().Add(programs.Patience); ; time.Sleep(100 * time.Millisecond) {
+		out, err := w.Tool(ctx, "tsh", append(login, "db", "ls")...)
 		if err == nil && strings.Contains(string(out), "bench") {
 			break
 		}
@@ -290,26 +227,26 @@ func (w *world) serve(ctx context.Context, d *deployment) error {
 			return fmt.Errorf("the database is not served: %w", err)
 		}
 	}
-	if _, err := w.background("tsh", append(login, "proxy", "db", "--tunnel", "--port", d.local, "--db-user=postgres", "--db-name=postgres", "bench")...); err != nil {
+	if _, err := w.Background("log", "tsh", append(login, "proxy", "db", "--tunnel", "--port", d.local, "--db-user=postgres", "--db-name=postgres", "bench")...); err != nil {
 		return err
 	}
-	return listening(d.local)
+	return programs.Listening(d.local)
 }
 
 func (w *world) startAgent(ctx context.Context, d *deployment) error {
-	pin, err := w.tool(ctx, "tctl", "-c", d.config, "status")
+	pin, err := w.Tool(ctx, "tctl", "-c", d.config, "status")
 	if err != nil {
 		return err
 	}
 	fields := strings.Fields(string(pin))
 	text := fmt.Sprintf("version: v3\nteleport:\n  nodename: agent\n  data_dir: %s/agent\n  proxy_server: localhost:%s\n  ca_pin: %s\n"+
 		"  join_params: {method: token, token_name: 0123456789abcdef0123456789abcdef}\nauth_service: {enabled: no}\nproxy_service: {enabled: no}\n",
-		w.dir, d.proxy, fields[len(fields)-1])
-	path := w.path("agent.yaml")
-	if err := os.WriteFile(path, []byte(text+fmt.Sprintf(databaseConfig, w.pg, w.path("db-ca.pem"))), 0o600); err != nil {
+		w.Dir, d.proxy, fields[len(fields)-1])
+	path := w.Path("agent.yaml")
+	if err := os.WriteFile(path, []byte(text+fmt.Sprintf(databaseConfig, w.pg, w.Path("db-ca.pem"))), 0o600); err != nil {
 		return err
 	}
-	d.agent, err = w.background("teleport", "start", "-c", path)
+	d.agent, err = w.Background("log", "teleport", "start", "-c", path)
 	return err
 }
 
@@ -320,17 +257,8 @@ func (w *world) startup(ctx context.Context) (time.Duration, error) {
 	if err := w.startCluster(ctx, &d, true); err != nil {
 		return 0, err
 	}
-	_, err := w.tool(ctx, "tctl", "-c", d.config, "status")
+	_, err := w.Tool(ctx, "tctl", "-c", d.config, "status")
 	return time.Since(began), err
-}
-
-func listening(port string) error {
-	for deadline := time.Now().Add(startWait); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			return conn.Close()
-		}
-	}
-	return fmt.Errorf("nothing listens on port %s", port)
 }
 
 func freePort() string {

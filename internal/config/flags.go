@@ -194,8 +194,8 @@ func (p *problems) resources(flag, path string, authEnabled bool) []resource.Res
 
 // check refuses what cannot run, and settles where the cluster is.
 func (c *Config) check(p *problems) {
-	if !c.Auth.Enabled && !c.Proxy.Enabled && !c.Databases.Enabled {
-		p.add("", "there is nothing to run: enable auth_service, proxy_service or db_service in the configuration file, or give --roles")
+	if !c.Auth.Enabled && !c.Proxy.Enabled && !c.Databases.Enabled && !c.Discovery.Enabled {
+		p.add("", "there is nothing to run: enable auth_service, proxy_service, db_service or discovery_service in the configuration file, or give --roles")
 		return
 	}
 	if c.Auth.Enabled {

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -71,6 +72,19 @@ func TestRolesDecideWhatRuns(t *testing.T) {
 	}
 }
 
+func TestAServiceOfItsOwnIsEnough(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{"auth_service", "proxy_service", "db_service", "discovery_service"} {
+		text := "version: v3\nteleport: {proxy_server: 'p:443'}\n"
+		for _, other := range []string{"auth_service", "proxy_service", "db_service", "discovery_service"} {
+			text += fmt.Sprintf("%s: {enabled: %t}\n", other, other == service)
+		}
+		if err := mustParse(t, text).ApplyFlags(config.Flags{}); err != nil {
+			t.Errorf("%s alone: %v", service, err)
+		}
+	}
+}
+
 func TestFlagsThatCannotWork(t *testing.T) {
 	t.Parallel()
 	off := "auth_service: {enabled: no}\nproxy_service: {enabled: no}\n"
@@ -82,7 +96,7 @@ func TestFlagsThatCannotWork(t *testing.T) {
 		{"a role for servers", "", config.Flags{Roles: []string{"node"}}, "--roles: this program serves databases only and has no role node; use auth, proxy and db"},
 		{"an unknown role", "", config.Flags{Roles: []string{"auth,dbb"}}, `--roles: "dbb" is not known; use auth, proxy and db`},
 		{"auth here and elsewhere", "", config.Flags{Roles: []string{"auth"}, AuthServers: []string{"a:1"}}, "--auth-server: cannot be combined with the role auth; a process either is the auth service or uses another one"},
-		{"nothing to run", off, config.Flags{}, "there is nothing to run: enable auth_service, proxy_service or db_service in the configuration file, or give --roles"},
+		{"nothing to run", off, config.Flags{}, "there is nothing to run: enable auth_service, proxy_service, db_service or discovery_service in the configuration file, or give --roles"},
 		{"no cluster", off + "db_service: {enabled: yes}", config.Flags{}, "the address of the cluster is missing: set teleport.proxy_server in the configuration file, or give --auth-server=host:port"},
 		{"an agent behind auth only", "version: v3\nteleport: {auth_server: 'a:3025'}\n" + off + "db_service: {enabled: yes}", config.Flags{}, "a Database Service is reached through a proxy: set teleport.proxy_server to the proxy's address instead of auth_server"},
 		{"a pin of another form", "", config.Flags{CAPins: []string{"x"}}, "--ca-pin: must be sha256: and 64 hexadecimal digits, as `tctl status` prints it, or the absolute path of a file with that"},

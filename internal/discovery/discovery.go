@@ -53,8 +53,8 @@ type Config struct {
 	Now      func() time.Time
 }
 
-// Kinds are the kinds of resources that the service follows.
-var Kinds = []string{resource.KindDatabase, resource.KindDiscoveryConfig}
+// Kinds are the kinds of resources that the service follows. Databases it lists when it needs them.
+var Kinds = []string{resource.KindDiscoveryConfig}
 
 // Service looks for databases. Its state belongs to Run.
 type Service struct {
@@ -117,11 +117,15 @@ func (s *Service) wait(ctx context.Context, ticker *time.Ticker, seen string) {
 
 // round asks everything once, registers what was found and tells how it went.
 func (s *Service) round(ctx context.Context, looks []Look) {
-	results := ask(ctx, s.cfg.Finder, looks)
+	results := ask(ctx, s.cfg.Finder, looks, s.settle)
 	if ctx.Err() != nil {
 		return
 	}
 	s.note(results)
-	s.apply(ctx, s.plan(results))
+	if known, err := s.registered(ctx); err == nil {
+		s.apply(ctx, s.plan(results, known))
+	} else if ctx.Err() == nil {
+		s.cfg.Logger.Warn("what is registered is not known; databases stay as they are until the next look", "error", err)
+	}
 	s.announce(ctx)
 }

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -62,7 +63,7 @@ func (l *Local) Run(ctx context.Context) {
 	defer ticker.Stop()
 	looks := appendLooks(nil, "", l.cfg.Matchers)
 	for ctx.Err() == nil {
-		results := ask(ctx, l.cfg.Finder, looks)
+		results := ask(ctx, l.cfg.Finder, looks, func(*result) {})
 		if ctx.Err() == nil {
 			l.take(results)
 		}
@@ -112,4 +113,11 @@ func (l *Local) take(results []result) {
 		total += len(found)
 	}
 	l.cfg.Logger.Info("databases in the cloud were looked for", "found", total)
+}
+
+// equal compares what discovery says of a database.
+func equal(a, b *resource.Database) bool {
+	one, err := entryOf(a)
+	other, otherErr := entryOf(b)
+	return err == nil && otherErr == nil && bytes.Equal(one.json, other.json)
 }

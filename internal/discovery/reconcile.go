@@ -9,118 +9,114 @@ import (
 	"time"
 
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/cache"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
 // plan is what is to be changed in the cluster.
 type plan struct {
-	create, update []*resource.Database // sorted by name
-	remove         []string             // sorted
+	create []entry // sorted by name
+	update []change
+	remove []string
 }
 
-// plan compares what was found with what the service's group has registered.
-func (s *Service) plan(results []result) plan {
-	found := make(map[string]*resource.Database)
-	unsure := make(map[lookID]bool)
-	known := s.known()
-	for _, r := range results {
-		if partial, ok := errors.AsType[Partial](r.err); ok {
-			r.found = partial.Resolve(r.found, known[r.look.id()])
-		} else if r.err != nil {
-			unsure[r.look.id()] = true
+// change is a database that is registered otherwise.
+type change struct {
+	entry
+	revision string // that it replaces
+}
+
+// settle turns what a look found into entries, unless it takes what is registered to know what they are.
+func (s *Service) settle(r *result) {
+	if r.err == nil {
+		s.take(r, r.found)
+	}
+}
+
+func (s *Service) take(r *result, all []*resource.Database) {
+	for _, db := range all {
+		mark(db, r.look, s.cfg.Group)
+		one, err := entryOf(db)
+		if err != nil {
+			s.cfg.Logger.Error("database cannot be encoded", "db", db.GetName(), "error", err)
 			continue
 		}
-		for _, db := range r.found {
-			mark(db, r.look, s.cfg.Group)
-			if _, taken := found[db.GetName()]; !taken { // the first look that finds a database has it
-				found[db.GetName()] = db
+		r.entries = append(r.entries, one)
+	}
+	r.found = nil
+}
+
+// plan compares what was found with what is registered.
+func (s *Service) plan(results []result, known []registered) plan {
+	found := make(map[string][]byte)
+	unsure := make(map[lookID]bool)
+	for i := range results {
+		r := &results[i]
+		if partial, ok := errors.AsType[Partial](r.err); ok {
+			before, err := ofLook(known, r.look.id())
+			if err != nil {
+				s.cfg.Logger.Error("what is registered cannot be read; databases stay as they are", "type", r.look.Type, "region", r.look.Region, "error", err)
+				unsure[r.look.id()] = true
+				continue
+			}
+			s.take(r, partial.Resolve(r.found, before))
+		} else if r.err != nil {
+			unsure[r.look.id()] = true
+		}
+		for _, one := range r.entries {
+			if _, taken := found[one.name]; !taken { // the first look that finds a database has it
+				found[one.name] = one.json
 			}
 		}
+		r.entries = nil
 	}
 	var p plan
-	registered := make(map[string]*resource.Database)
-	for _, db := range cache.List[*resource.Database](s.cfg.Cache, resource.KindDatabase) {
-		registered[db.GetName()] = db
-		if _, still := found[db.GetName()]; !still && s.owns(db) && !unsure[lookOf(db)] {
-			p.remove = append(p.remove, db.GetName())
+	for i := range known {
+		old := &known[i]
+		json, still := found[old.name]
+		delete(found, old.name) // what is left is new
+		switch {
+		case still && !old.free:
+			s.cfg.Logger.Warn("a database that was found is not registered: its name is taken; rename one of the two", "db", old.name)
+		case still && !same(entry{old.name, json}, old.entry):
+			p.update = append(p.update, change{entry{old.name, json}, old.revision})
+		case !still && old.owned && !unsure[old.look]:
+			p.remove = append(p.remove, old.name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		db, old := found[name], registered[name]
-		switch {
-		case old == nil:
-			p.create = append(p.create, db)
-		case !s.mayTake(old):
-			s.cfg.Logger.Warn("a database that was found is not registered: its name is taken; rename one of the two", "db", name, "origin", old.Origin(), "group", old.Metadata.Labels[resource.LabelDiscoveryGroup])
-		case !equal(db, old):
-			db.Metadata.Revision = old.Metadata.Revision
-			p.update = append(p.update, db)
-		}
+		p.create = append(p.create, entry{name, found[name]})
 	}
-	slices.Sort(p.remove)
 	return p
 }
 
-// known returns the registered databases of the group, by the look that registered them.
-func (s *Service) known() map[lookID][]*resource.Database {
-	known := make(map[lookID][]*resource.Database)
-	for _, db := range cache.List[*resource.Database](s.cfg.Cache, resource.KindDatabase) {
-		if s.owns(db) {
-			known[lookOf(db)] = append(known[lookOf(db)], db)
+// ofLook returns the databases that a look registered.
+func ofLook(known []registered, id lookID) ([]*resource.Database, error) {
+	var all []*resource.Database
+	for i := range known {
+		if !known[i].owned || known[i].look != id {
+			continue
 		}
-	}
-	return known
-}
-
-// mark says in a database's labels who found it, and how.
-func mark(db *resource.Database, look Look, group string) {
-	labels := db.Metadata.Labels
-	if labels == nil {
-		labels = make(map[string]string)
-		db.Metadata.Labels = labels
-	}
-	labels[resource.LabelOrigin] = resource.OriginCloud
-	labels[resource.LabelDiscoveryType] = look.Type
-	for key, value := range map[string]string{resource.LabelDiscoveryGroup: group, resource.LabelDiscoveryConfig: look.Config} {
-		if delete(labels, key); value != "" {
-			labels[key] = value
+		db, err := known[i].database()
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, db)
 	}
+	return all, nil
 }
 
-// owns reports whether a registered database is one of this service's group, to be removed when it is gone.
-func (s *Service) owns(db *resource.Database) bool {
-	return db.Origin() == resource.OriginCloud && db.Metadata.Labels[resource.LabelDiscoveryGroup] == s.cfg.Group
-}
-
-// mayTake reports whether a registered database may be replaced by one that was found: the group's own, and
-// those that discovery registered without a group.
-func (s *Service) mayTake(db *resource.Database) bool {
-	return s.owns(db) || db.Origin() == resource.OriginCloud && db.Metadata.Labels[resource.LabelDiscoveryGroup] == ""
-}
-
-// lookOf returns which look registered a database.
-func lookOf(db *resource.Database) lookID {
-	labels := db.Metadata.Labels
-	return lookID{labels[resource.LabelDiscoveryConfig], labels[resource.LabelDiscoveryType], db.Spec.AWS.Region, db.Spec.AWS.AssumeRoleARN}
-}
-
-// equal compares what discovery writes: not the revision, and not what agents found out.
-func equal(a, b *resource.Database) bool {
-	one, other := stripped(a), stripped(b)
-	return one != nil && bytes.Equal(one, other)
-}
-
-func stripped(db *resource.Database) []byte {
-	c := resource.Clone(db)
-	c.Metadata.Revision, c.Status = "", resource.DatabaseStatus{}
-	text, err := resource.Encode(c)
+// same reports whether what was found is what is registered, which has been stored and read once more.
+func same(found, old entry) bool {
+	if bytes.Equal(found.json, old.json) {
+		return true
+	}
+	db, err := found.database()
 	if err != nil {
-		return nil
+		return false
 	}
-	return text
+	again, err := entryOf(db)
+	return err == nil && bytes.Equal(again.json, old.json)
 }
 
 const callTimeout = 10 * time.Second
@@ -128,46 +124,51 @@ const callTimeout = 10 * time.Second
 // apply carries the plan out. What fails is tried again in the next round.
 func (s *Service) apply(ctx context.Context, p plan) {
 	failed := 0
-	for _, db := range p.create {
-		failed += s.tried(ctx, "registered", db.GetName(), func(ctx context.Context, wire *sallyportv1.Resource) error {
-			_, err := s.cfg.Auth.Resources.CreateResource(ctx, &sallyportv1.CreateResourceRequest{Resource: wire})
+	for i := range p.create {
+		one := &p.create[i]
+		failed += s.tried(ctx, "registered", one.name, func(ctx context.Context) error {
+			_, err := s.cfg.Auth.Resources.CreateResource(ctx, &sallyportv1.CreateResourceRequest{Resource: wire(*one)})
 			return err
-		}, db)
+		})
+		one.json = nil
 	}
-	for _, db := range p.update {
-		failed += s.tried(ctx, "changed", db.GetName(), func(ctx context.Context, wire *sallyportv1.Resource) error {
-			_, err := s.cfg.Auth.Resources.PutResource(ctx, &sallyportv1.PutResourceRequest{Resource: wire})
+	for _, one := range p.update {
+		failed += s.tried(ctx, "changed", one.name, func(ctx context.Context) error {
+			db, err := one.database()
+			if err != nil {
+				return err
+			}
+			db.Metadata.Revision = one.revision
+			if one.json, err = resource.Encode(db); err != nil {
+				return err
+			}
+			_, err = s.cfg.Auth.Resources.PutResource(ctx, &sallyportv1.PutResourceRequest{Resource: wire(one.entry)})
 			return err
-		}, db)
+		})
 	}
 	for _, name := range p.remove {
-		failed += s.tried(ctx, "removed", name, func(ctx context.Context, _ *sallyportv1.Resource) error {
+		failed += s.tried(ctx, "removed", name, func(ctx context.Context) error {
 			_, err := s.cfg.Auth.Resources.DeleteResource(ctx, &sallyportv1.DeleteResourceRequest{Kind: resource.KindDatabase, Name: name})
 			if fault.Is(err, fault.NotFound) {
 				return nil // another service of the group was faster
 			}
 			return err
-		}, nil)
+		})
 	}
 	if len(p.create)+len(p.update)+len(p.remove) > 0 {
 		s.cfg.Logger.Info("databases in the cloud were reconciled", "new", len(p.create), "changed", len(p.update), "gone", len(p.remove), "failed", failed)
 	}
 }
 
+func wire(e entry) *sallyportv1.Resource {
+	return &sallyportv1.Resource{Kind: resource.KindDatabase, Name: e.name, Json: e.json}
+}
+
 // tried makes one call and returns how many failed: 0 or 1.
-func (s *Service) tried(ctx context.Context, what, name string, call func(context.Context, *sallyportv1.Resource) error, db *resource.Database) int {
-	wire := &sallyportv1.Resource{Kind: resource.KindDatabase, Name: name}
-	if db != nil {
-		text, err := resource.Encode(db)
-		if err != nil {
-			s.cfg.Logger.Error("database cannot be encoded", "db", name, "error", err)
-			return 1
-		}
-		wire.Json = text
-	}
+func (s *Service) tried(ctx context.Context, what, name string, call func(context.Context) error) int {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	switch err := call(ctx, wire); {
+	switch err := call(ctx); {
 	case err == nil:
 		return 0
 	case fault.Is(err, fault.AlreadyExists), fault.Is(err, fault.CompareFailed):

@@ -31,7 +31,7 @@ func (s *Service) note(results []result) {
 			if one.LastSuccess == nil || !one.LastSuccess.Equal(now) {
 				one.Found = 0
 			}
-			one.Found, one.LastSuccess = one.Found+len(r.found), &now
+			one.Found, one.LastSuccess = one.Found+r.count, &now
 			if before.Error != "" && one.Error == "" {
 				s.cfg.Logger.Info("looking for databases works again", "type", r.look.Type, "region", r.look.Region, "role", r.look.AssumeRoleARN)
 			}
