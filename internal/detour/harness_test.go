@@ -52,9 +52,9 @@ func pool(authorities ...*ca.Authority) *x509.CertPool {
 }
 
 // serveWeb serves HTTPS until the test ends.
-func serveWeb(t testing.TB, listener net.Listener, cert *tls.Certificate, handler http.Handler) {
+func serveWeb(t testing.TB, listener net.Listener, cert *tls.Certificate, handler http.Handler, protocols ...string) {
 	t.Helper()
-	cfg := mtls.Web(func(string) (*tls.Certificate, error) { return cert, nil }, mtls.ProtocolHTTP)
+	cfg := mtls.Web(func(string) (*tls.Certificate, error) { return cert, nil }, protocols...)
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() {
@@ -114,7 +114,7 @@ func pairOver(t testing.TB, listener net.Listener, tcp func(context.Context, str
 	t.Helper()
 	web := authority(t)
 	accepted := make(chan net.Conn, 1)
-	serveWeb(t, listener, sign(t, web, []string{"127.0.0.1", "192.0.2.1"}), accepting(t, func(conn *detour.Conn) { accepted <- conn }))
+	serveWeb(t, listener, sign(t, web, []string{"127.0.0.1", "192.0.2.1"}), accepting(t, func(conn *detour.Conn) { accepted <- conn }), mtls.ProtocolHTTP)
 	dialer := detour.New(detour.Config{TCP: tcp, Mode: detour.Always, Now: time.Now,
 		Web: func(host string) *tls.Config { return mtls.Named(host, pool(web), nil, mtls.ProtocolHTTP) }})
 	client, err := dialer.Dial(t.Context(), address)
