@@ -57,6 +57,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
 	{"github.com/smallstep/pkcs7", "internal/aws/awsjoin", "what comes signed from strangers is read in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
+	{"github.com/coder/websocket", "internal/detour", "WebSockets are spoken for one purpose"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }

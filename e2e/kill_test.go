@@ -156,7 +156,7 @@ func runUntilKilled(t *testing.T, c *clustertest.Cluster, alice *client.Credenti
 
 func open(t *testing.T, c *clustertest.Cluster, who *client.Credentials) (*pgx.Conn, error) {
 	t.Helper()
-	api := who.API(c.Proxy)
+	api := who.API(clustertest.NewDialer(), c.Proxy)
 	defer api.Close()
 	login, err := client.DatabaseLogin(t.Context(), api, client.Route{Service: "orders", User: "postgres", Name: "postgres"}, time.Hour)
 	if err != nil {
@@ -170,7 +170,7 @@ func open(t *testing.T, c *clustertest.Cluster, who *client.Credentials) (*pgx.C
 		return nil, err
 	}
 	config.Fallbacks = nil
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return client.DialProxy(c.Proxy)(ctx) }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", c.Proxy) }
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	return pgx.ConnectConfig(ctx, config)

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/client"
 	"sallyport/internal/config"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
 )
@@ -26,6 +27,7 @@ type global struct {
 	authServer string
 	identity   string
 	insecure   bool
+	detours    detour.Mode
 }
 
 func newRoot() *cobra.Command {
@@ -44,7 +46,11 @@ the login of tsh; then your roles decide what you may do.`,
 	flags.StringVarP(&g.configPath, "config", "c", os.Getenv("TELEPORT_CONFIG_FILE"), "configuration `file` of the auth server on this host (env TELEPORT_CONFIG_FILE)")
 	flags.StringVar(&g.authServer, "auth-server", os.Getenv("TELEPORT_AUTH_SERVER"), "`address` of the auth server or of a proxy, host:port (env TELEPORT_AUTH_SERVER)")
 	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity `file` made with tctl auth sign or tsh login --out (env TELEPORT_IDENTITY_FILE)")
-	flags.BoolVar(&g.insecure, "insecure", false, "accepted for compatibility: the auth server is always verified")
+	flags.BoolVar(&g.insecure, "insecure", false, "do not verify what ends TLS in front of a proxy; the auth server itself is always verified")
+	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+		g.detours, err = detour.ParseMode(os.Getenv(detour.Variable))
+		return err
+	}
 	root.AddCommand(statusCommand(g), tokensCommand(g), usersCommand(g), createCommand(g), getCommand(g), editCommand(g), rmCommand(g),
 		dbCommand(g), lockCommand(g), authCommand(g), auditCommand(g), terminal.VersionCommand())
 	terminal.Prepare(root)
@@ -76,7 +82,7 @@ func (g *global) connect(ctx context.Context) (*authapi.Client, error) {
 		if err := credentials.CheckValid(terminal.Now()); err != nil {
 			return nil, err
 		}
-		return reach(ctx, credentials, g.authServer)
+		return g.reach(ctx, credentials, g.authServer)
 	}
 	local, err := g.local(ctx)
 	if err != nil || local != nil {
@@ -113,16 +119,17 @@ func (g *global) local(ctx context.Context) (*authapi.Client, error) {
 	if address == "" {
 		address = localAddress(dataDir)
 	}
-	return reach(ctx, credentials, address)
+	return g.reach(ctx, credentials, address)
 }
 
 // reach returns a client at the address, for which ports are tried if it has none.
-func reach(ctx context.Context, credentials *client.Credentials, address string) (*authapi.Client, error) {
-	address, err := credentials.Find(ctx, client.AuthAddresses(address))
+func (g *global) reach(ctx context.Context, credentials *client.Credentials, address string) (*authapi.Client, error) {
+	dialer := client.NewDialer(g.detours, g.insecure)
+	address, err := credentials.Find(ctx, dialer, client.AuthAddresses(address))
 	if err != nil {
 		return nil, err
 	}
-	return credentials.API(address), nil
+	return credentials.API(dialer, address), nil
 }
 
 // dataDir returns the data directory of an auth server on this host, or an empty string.
@@ -176,9 +183,10 @@ func (g *global) fromProfile(ctx context.Context) (*authapi.Client, error) {
 	if err := credentials.CheckValid(terminal.Now()); err != nil {
 		return nil, err
 	}
+	g.insecure = g.insecure || profile.Insecure
 	address := g.authServer
 	if address == "" {
 		address = profile.WebProxyAddr
 	}
-	return reach(ctx, credentials, address)
+	return g.reach(ctx, credentials, address)
 }

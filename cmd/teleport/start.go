@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/config"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
 )
@@ -44,6 +45,9 @@ func (f *startFlags) load(cmd *cobra.Command) (*config.Config, error) {
 	f.Debug = isDebug(cmd)
 	cfg, err := f.file(cmd)
 	if err != nil {
+		return nil, err
+	}
+	if cfg.Detours, err = detour.ParseMode(os.Getenv(detour.Variable)); err != nil {
 		return nil, err
 	}
 	return cfg, cfg.ApplyFlags(f.Flags)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
@@ -51,7 +50,7 @@ certificate. The client owns the terminal; tsh ends with the client's exit code.
 				return err
 			}
 			// Clients are told why a connection fails; a log would write over what they show.
-			proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: slog.New(slog.DiscardHandler)})
+			proxy := localproxy.New(localproxy.Config{Dial: who.dialer.To(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: slog.New(slog.DiscardHandler)})
 			return runClient(cmd, binary, program.arguments(binary, listener.Addr(), r), proxy, listener)
 		},
 	}

@@ -117,8 +117,12 @@ func (g *global) endpoint(ctx context.Context, chosen *selector, args []string) 
 	if err != nil {
 		return endpoint{}, nil, err
 	}
-	if err := nativeOnly(login.Identity.Route.Service, login.Identity.Route.Protocol); err != nil {
+	service := login.Identity.Route.Service
+	if err := nativeOnly(service, login.Identity.Route.Protocol); err != nil {
 		return endpoint{}, nil, err
+	}
+	if who.dialer.Detours(who.proxy) {
+		return endpoint{}, nil, fault.New(fault.BadParameter, "something in front of the proxy ends TLS, so that clients need a local proxy; use %[1]s db connect %[2]s or %[1]s proxy db %[2]s", who.tsh, service)
 	}
 	e, err := endpointOf(who, login)
 	return e, login, err

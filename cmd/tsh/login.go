@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
+	"sallyport/internal/detour"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
@@ -87,12 +89,24 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	}
 	profile := &client.Profile{
 		WebProxyAddr: address, User: credentials.Identity.Name, Cluster: credentials.Identity.Cluster,
-		AuthConnector: g.auth, MFAMode: g.mfaMode, Insecure: g.insecure,
+		AuthConnector: g.auth, MFAMode: g.mfaMode, Insecure: g.insecure, Detours: g.needsDetour(cmd.Context(), credentials, address),
 	}
 	if err := home.Save(profile, credentials); err != nil {
 		return err
 	}
 	return printStatus(cmd, home, profile, statusFlags{format: "text", verbose: f.verbose})
+}
+
+// needsDetour reports whether the proxy is reached by a detour only, as far as that can be found out now.
+func (g *global) needsDetour(ctx context.Context, credentials *client.Credentials, address string) bool {
+	if g.detours != detour.WhenNeeded {
+		return false // not to be found out
+	}
+	dialer := client.NewDialer(g.detours, g.insecure)
+	api := credentials.API(dialer, address)
+	defer api.Close()
+	_, err := api.Cluster.Ping(ctx, &sallyportv1.PingRequest{})
+	return err == nil && dialer.Detours(address)
 }
 
 // localUser returns the name of the person at this machine, under which to log in when nobody says another.

@@ -5,14 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/client"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
 )
@@ -46,13 +45,7 @@ func untrusted(err error) bool {
 }
 
 func (g *global) publicAPI(address string) *authapi.Client {
-	host := client.ProxyHost(address)
-	config := mtls.Named(host, nil, nil, mtls.ProtocolHTTP2)
-	if g.insecure {
-		config = mtls.Insecure(host, mtls.ProtocolHTTP2)
-	}
-	dial := func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", address)
-	}
-	return authapi.New(&http.Client{Transport: authapi.NewTransport(dial, config)}, "https://"+address)
+	dialer := client.NewDialer(detour.Never, g.insecure) // what pages are served by is what is meant
+	config := mtls.ToWeb(client.ProxyHost(address), g.insecure, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
+	return authapi.New(&http.Client{Transport: authapi.NewTransport(dialer.To(address), config)}, "https://"+address)
 }

@@ -79,7 +79,7 @@ func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) 
 	if program, ok := programOf(r.Protocol); ok {
 		fmt.Fprintf(out, "\nConnect with:\n\n  %s\n", program.line(listener.Addr(), r))
 	}
-	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: proxyLog(cmd)})
+	proxy := localproxy.New(localproxy.Config{Dial: who.dialer.To(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: proxyLog(cmd)})
 	return proxy.Serve(cmd.Context(), listener)
 }
 
@@ -108,7 +108,7 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 	f.printPortHint(out)
 	fmt.Fprintf(out, "\nConnect to localhost with these files:\n\n  ca_file=%s\n  cert_file=%s\n  key_file=%s\n", who.profile.LocalCAPath(), cert, key)
 	proxy := localproxy.New(localproxy.Config{
-		Dial: client.DialProxy(who.proxy),
+		Dial: who.dialer.To(who.proxy),
 		TLS: func(context.Context) (*tls.Config, error) {
 			current, err := login()
 			if err != nil {

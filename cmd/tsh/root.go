@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/client"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
 )
@@ -24,6 +25,7 @@ type global struct {
 	insecure bool
 	auth     string
 	mfaMode  string
+	detours  detour.Mode
 }
 
 func newRoot() *cobra.Command {
@@ -32,7 +34,10 @@ func newRoot() *cobra.Command {
 		Use:   "tsh",
 		Short: "Log in to a cluster and use its databases",
 		Long: `tsh logs you in to a cluster with short-lived certificates and connects you to its databases. Logins are kept in
-~/.tsh, or in the folder that TELEPORT_HOME names.`,
+~/.tsh, or in the folder that TELEPORT_HOME names.
+
+Behind a balancer that ends TLS, tsh reaches the proxy inside a WebSocket. It finds out by itself when that is needed;
+TELEPORT_TLS_ROUTING_CONN_UPGRADE=yes spares it the attempt without, and "no" forbids it.`,
 	}
 	flags := root.PersistentFlags()
 	flags.BoolP("debug", "d", false, "tell errors with their causes")
@@ -46,7 +51,10 @@ func newRoot() *cobra.Command {
 	terminal.Choices(root, "mfa-mode", mfaModes...)
 	terminal.Choices(root, "auth", "local")
 	addFlagsWithoutEffect(root)
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
+		if g.detours, err = detour.ParseMode(os.Getenv(detour.Variable)); err != nil {
+			return err
+		}
 		return terminal.CheckChoice("--mfa-mode", g.mfaMode, mfaModes...)
 	}
 	root.AddCommand(loginCommand(g), logoutCommand(g), statusCommand(g), dbCommand(g), proxyCommand(g), playCommand(g), terminal.VersionCommand())
@@ -92,6 +100,7 @@ func (g *global) again() string {
 type account struct {
 	credentials *client.Credentials
 	proxy       string // host:port
+	dialer      *detour.Dialer
 	profile     *client.Profile
 	tsh         string // how to call tsh as this account, for hints
 }
@@ -123,10 +132,10 @@ func (g *global) fromProfile(home client.Home) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accountOf(profile)
+	return g.accountOf(profile)
 }
 
-func accountOf(profile *client.Profile) (*account, error) {
+func (g *global) accountOf(profile *client.Profile) (*account, error) {
 	credentials, err := profile.Credentials()
 	if err != nil {
 		return nil, err
@@ -134,7 +143,11 @@ func accountOf(profile *client.Profile) (*account, error) {
 	if err := credentials.CheckValid(terminal.Now()); err != nil {
 		return nil, err
 	}
-	return &account{credentials: credentials, proxy: profile.WebProxyAddr, profile: profile, tsh: "tsh"}, nil
+	dialer := client.NewDialer(g.detours, g.insecure || profile.Insecure)
+	if profile.Detours {
+		dialer.Remember(profile.WebProxyAddr)
+	}
+	return &account{credentials: credentials, proxy: profile.WebProxyAddr, dialer: dialer, profile: profile, tsh: "tsh"}, nil
 }
 
 // accounts returns all logins that are valid now.
@@ -149,7 +162,7 @@ func (g *global) accounts() ([]*account, error) {
 	}
 	var all []*account
 	for _, profile := range profiles {
-		if who, err := accountOf(profile); err == nil { // others have ended
+		if who, err := g.accountOf(profile); err == nil { // others have ended
 			all = append(all, who)
 		}
 	}
@@ -176,12 +189,13 @@ func (g *global) fromIdentity(ctx context.Context, home client.Home) (*account, 
 	if err != nil {
 		return nil, fault.Wrap(fault.BadParameter, err, "%s has no absolute path", g.identity)
 	}
-	proxy, err := credentials.Find(ctx, client.ProxyAddresses(g.proxy))
+	dialer := client.NewDialer(g.detours, g.insecure)
+	proxy, err := credentials.Find(ctx, dialer, client.ProxyAddresses(g.proxy))
 	if err != nil {
 		return nil, err
 	}
-	return &account{credentials: credentials, proxy: proxy, profile: home.ForIdentity(path, proxy, credentials)}, nil
+	return &account{credentials: credentials, proxy: proxy, dialer: dialer, profile: home.ForIdentity(path, proxy, credentials)}, nil
 }
 
 // api returns a client of the auth server as the account.
-func (a *account) api() *authapi.Client { return a.credentials.API(a.proxy) }
+func (a *account) api() *authapi.Client { return a.credentials.API(a.dialer, a.proxy) }

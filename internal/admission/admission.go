@@ -48,10 +48,10 @@ func NewGate(limits Limits) *Gate { return &Gate{limits: limits, sources: make(m
 
 // Visitor is one connection. Safe for concurrent use.
 type Visitor struct {
-	gate   *Gate
-	conn   net.Conn
-	source string
+	gate *Gate
+	conn net.Conn
 
+	source string // guarded by gate.mu
 	// A stranger's places in the lists of all and of its source; nil for others. Guarded by gate.mu.
 	ofAll, ofSource *list.Element
 	gone            bool // guarded by gate.mu
@@ -77,22 +77,75 @@ func (g *Gate) Enter(conn net.Conn) (*Visitor, error) {
 func (g *Gate) enter(v *Visitor) (crowded []*Visitor, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if src := g.sources[v.source]; src != nil && (src.all >= g.limits.PerSource || src.strangers.Len() >= g.limits.StrangersPerSource) {
-		if src.strangers.Len() == 0 {
-			return nil, ErrFull
-		}
-		crowded = append(crowded, g.dropOldest(&src.strangers))
+	if crowded, err = g.makeRoom(v.source, true); err != nil {
+		return nil, err
 	}
 	if g.strangers.Len() >= g.limits.Strangers {
 		crowded = append(crowded, g.dropOldest(&g.strangers))
 	}
+	v.ofAll = g.strangers.PushBack(v)
+	g.add(v)
+	return crowded, nil
+}
+
+// makeRoom ends a stranger's visit, which it returns, if a source could not have one more otherwise. The caller holds mu.
+func (g *Gate) makeRoom(name string, forStranger bool) (crowded []*Visitor, err error) {
+	src := g.sources[name]
+	switch {
+	case src == nil || src.all < g.limits.PerSource && !(forStranger && src.strangers.Len() >= g.limits.StrangersPerSource):
+		return nil, nil
+	case src.strangers.Len() == 0:
+		return nil, ErrFull
+	}
+	return []*Visitor{g.dropOldest(&src.strangers)}, nil
+}
+
+// add counts a visitor as one of its source. The caller holds mu.
+func (g *Gate) add(v *Visitor) {
 	src := g.sources[v.source]
 	if src == nil {
 		src = &source{}
 		g.sources[v.source] = src
 	}
-	src.all++
-	v.ofAll, v.ofSource = g.strangers.PushBack(v), src.strangers.PushBack(v)
+	if src.all++; v.ofAll != nil {
+		v.ofSource = src.strangers.PushBack(v)
+	}
+}
+
+// remove is the opposite of add. The caller holds mu.
+func (g *Gate) remove(v *Visitor) {
+	src := g.sources[v.source]
+	if v.ofSource != nil {
+		src.strangers.Remove(v.ofSource)
+		v.ofSource = nil
+	}
+	if src.all--; src.all == 0 {
+		delete(g.sources, v.source)
+	}
+}
+
+// ComesFrom counts the visit under another address, with or without a port: a balancer has told whose it is. As with
+// Enter, the oldest stranger from there may have to go, and ErrFull means that there is no room.
+func (v *Visitor) ComesFrom(address string) error {
+	crowded, err := v.gate.move(v, peer.Source(address))
+	for _, other := range crowded {
+		_ = other.conn.Close()
+	}
+	return err
+}
+
+func (g *Gate) move(v *Visitor, to string) (crowded []*Visitor, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v.gone || v.source == to {
+		return nil, nil
+	}
+	if crowded, err = g.makeRoom(to, v.ofAll != nil); err != nil {
+		return nil, err
+	}
+	g.remove(v)
+	v.source = to
+	g.add(v)
 	return crowded, nil
 }
 
@@ -120,6 +173,13 @@ func (g *Gate) recognise(v *Visitor) {
 	v.ofAll, v.ofSource = nil, nil
 }
 
+// Leave ends the visit, whoever else would have ended it. More than once is fine.
+func (v *Visitor) Leave() {
+	v.gate.mu.Lock()
+	defer v.gate.mu.Unlock()
+	v.gate.leave(v)
+}
+
 // Release ends the visit, unless a connection from Own does that. More than once is fine.
 func (v *Visitor) Release() {
 	v.gate.mu.Lock()
@@ -136,10 +196,7 @@ func (g *Gate) leave(v *Visitor) {
 	}
 	g.recognise(v)
 	v.gone = true
-	src := g.sources[v.source]
-	if src.all--; src.all == 0 {
-		delete(g.sources, v.source)
-	}
+	g.remove(v)
 }
 
 // Own returns the connection with a Close that ends the visit; Release does nothing from then on. When
@@ -176,8 +233,6 @@ func (c *ownedConn) Close() error {
 	if c.impatient != nil {
 		c.impatient.Stop()
 	}
-	c.visitor.gate.mu.Lock()
-	c.visitor.gate.leave(c.visitor)
-	c.visitor.gate.mu.Unlock()
+	c.visitor.Leave()
 	return c.Conn.Close()
 }

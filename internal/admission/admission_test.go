@@ -166,3 +166,78 @@ func TestStrangersAreNotWaitedForLong(t *testing.T) {
 		_, _ = stranger.Close(), known.Close()
 	})
 }
+
+// TestVisitsCountWhereABalancerSaysTheyComeFrom has connections of a balancer become those of its clients.
+func TestVisitsCountWhereABalancerSaysTheyComeFrom(t *testing.T) {
+	t.Parallel()
+	g := admission.NewGate(admission.Limits{Strangers: 10, StrangersPerSource: 1, PerSource: 2})
+	const balancer, client, other = "192.0.2.1:1", "198.51.100.1:0", "198.51.100.2"
+	enter := func(address string) (*visiting, *admission.Visitor) {
+		t.Helper()
+		conn := from(balancer)
+		v, err := g.Enter(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.ComesFrom(address); err != nil {
+			t.Fatalf("%s: %v", address, err)
+		}
+		return conn, v
+	}
+	first, firstVisit := enter(client)
+	second, _ := enter(other)
+	third, thirdVisit := enter(client)
+	if !first.closed.Load() || second.closed.Load() || third.closed.Load() {
+		t.Error("of one client's strangers, the oldest is to be closed, and nobody else")
+	}
+	if err := errors.Join(firstVisit.ComesFrom(other), thirdVisit.ComesFrom("[::ffff:198.51.100.1]:7")); err != nil || second.closed.Load() {
+		t.Error("who has gone, or comes from there already, takes nobody's place", err)
+	}
+	thirdVisit.Known()
+	_, fourth := enter(client)
+	fourth.Known()
+	late := from(balancer)
+	lateVisit, err := g.Enter(late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lateVisit.ComesFrom(client); !errors.Is(err, admission.ErrFull) {
+		t.Errorf("a third connection of a client of whom two are known: %v", err)
+	}
+	if err := fourth.ComesFrom(other); err != nil || second.closed.Load() {
+		t.Errorf("one who is known takes a stranger's place: %v", err)
+	}
+	thirdVisit.Leave()
+	thirdVisit.Leave()
+	thirdVisit.Release()
+	if err := lateVisit.ComesFrom(client); err != nil {
+		t.Errorf("after they have gone: %v", err)
+	}
+	lateVisit.Known() // of the list that it is in now
+	if _, err := g.Enter(from(client)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLeaveEndsTheVisitOfAConnectionThatStays(t *testing.T) {
+	t.Parallel()
+	g := admission.NewGate(admission.Limits{Strangers: 1, StrangersPerSource: 1, PerSource: 1})
+	visitor := from("192.0.2.1:1")
+	v, err := g.Enter(visitor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := v.Own(visitor, 0)
+	v.Leave()
+	next, err := g.Enter(from("192.0.2.1:2"))
+	if err != nil || visitor.closed.Load() {
+		t.Fatal("it still counts, or was closed", err)
+	}
+	next.Known()
+	if err := conn.Close(); err != nil { // and is not counted off twice
+		t.Fatal(err)
+	}
+	if _, err := g.Enter(from("192.0.2.1:3")); !errors.Is(err, admission.ErrFull) {
+		t.Fatalf("got %v", err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/cache"
 	"sallyport/internal/cred"
+	"sallyport/internal/detour"
 	"sallyport/internal/engine"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
@@ -48,7 +49,7 @@ type Config struct {
 	RunDynamicCommands bool
 	// Proxies returns the addresses to dial, "host:port", without that of a proxy in this process; may be nil.
 	Proxies     func() []string
-	DialProxy   func(ctx context.Context, address string) (net.Conn, error)
+	Dialer      *detour.Dialer // to them
 	Credentials cred.Source
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	// DialAWS dials databases in AWS, and refuses addresses where none can be.

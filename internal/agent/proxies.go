@@ -112,11 +112,10 @@ func (a *Agent) followProxy(ctx, drain context.Context, address string) {
 func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	dial := func(ctx context.Context) (net.Conn, error) { return a.DialProxy(ctx, address) }
 	c := &control{reports: make(chan *sallyportv1.ControlRequest, 1024), ended: make(chan struct{})}
 	defer a.leave(c)
 	var taken atomic.Pointer[followedElsewhere]
-	transport := authapi.NewTransport(dial, a.controlConfig(c, &taken))
+	transport := authapi.NewTransport(a.Dialer.To(address), a.controlConfig(c, &taken))
 	defer transport.CloseIdleConnections()
 	client := sallyportv1connect.NewTunnelServiceClient(&http.Client{Transport: transport}, "https://proxy")
 	stream, err := client.Control(ctx)
@@ -199,7 +198,7 @@ func streamError(stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRe
 
 func (a *Agent) pool(address string, c *control) *tunnel.Pool {
 	return &tunnel.Pool{
-		Dial:  func(ctx context.Context) (net.Conn, error) { return a.DialProxy(ctx, address) },
+		Dial:  func(ctx context.Context) (net.Conn, error) { return a.Dialer.Dial(ctx, address) },
 		Admit: a.Admit,
 		Serve: func(ctx context.Context, conn net.Conn, d tunnel.Dispatch) {
 			a.Serve(ctx, conn, d, func() {

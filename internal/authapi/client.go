@@ -53,11 +53,11 @@ func New(httpClient connect.HTTPClient, baseURL string) *Client {
 	}
 }
 
-// Dialer opens a connection to the auth server, or to the proxy that passes it on.
-type Dialer func(ctx context.Context) (net.Conn, error)
+// Dialer opens TLS as the configuration says to the auth server, or to the proxy that passes it on.
+type Dialer func(ctx context.Context, cfg *tls.Config) (*tls.Conn, error)
 
-// NewTLS returns a client that reaches the server over TLS with the configuration, on connections from
-// the dialer. Close frees them.
+// NewTLS returns a client that reaches the server on connections from the dialer with the configuration. Close
+// frees them.
 func NewTLS(dial Dialer, cfg *tls.Config) *Client {
 	transport := NewTransport(dial, cfg)
 	client := New(&http.Client{Transport: transport}, "https://auth")
@@ -65,22 +65,11 @@ func NewTLS(dial Dialer, cfg *tls.Config) *Client {
 	return client
 }
 
-// NewTransport returns an HTTP/2 transport over TLS with the configuration, on connections from the
-// dialer. Dead connections are noticed within half a minute.
+// NewTransport returns an HTTP/2 transport on connections from the dialer with the configuration. Dead
+// connections are noticed within half a minute.
 func NewTransport(dial Dialer, cfg *tls.Config) *http.Transport {
 	return &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			raw, err := dial(ctx)
-			if err != nil {
-				return nil, err
-			}
-			conn := tls.Client(raw, cfg)
-			if err := conn.HandshakeContext(ctx); err != nil {
-				raw.Close()
-				return nil, err
-			}
-			return conn, nil
-		},
+		DialTLSContext:      func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, cfg) },
 		ForceAttemptHTTP2:   true,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     90 * time.Second,

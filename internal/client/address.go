@@ -6,10 +6,10 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 )
 
@@ -78,12 +78,12 @@ func FirstAnswer(ctx context.Context, addresses []string, ask func(ctx context.C
 
 // Find returns the address at which the cluster of the credentials answers. A single one is not asked: the
 // call that follows will tell.
-func (c *Credentials) Find(ctx context.Context, addresses []string) (string, error) {
+func (c *Credentials) Find(ctx context.Context, dialer *detour.Dialer, addresses []string) (string, error) {
 	if len(addresses) == 1 {
 		return addresses[0], nil
 	}
 	address, err := FirstAnswer(ctx, addresses, func(ctx context.Context, address string) error {
-		api := c.API(address)
+		api := c.API(dialer, address)
 		defer api.Close()
 		_, err := api.Cluster.Ping(ctx, &sallyportv1.PingRequest{})
 		if err != nil && !fault.Is(err, fault.ConnectionProblem) {
@@ -96,27 +96,4 @@ func (c *Credentials) Find(ctx context.Context, addresses []string) (string, err
 			c.Identity.Cluster, strings.Join(addresses, " nor at "))
 	}
 	return address, nil
-}
-
-// dialTCP opens a connection to the cluster. Its error is for people.
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
-	if err != nil && ctx.Err() == nil {
-		return nil, fault.Wrap(fault.ConnectionProblem, err, "the proxy or auth server at %s cannot be reached: %s; check the address, and that it runs", address, reason(err))
-	}
-	return conn, err
-}
-
-// reason returns why a connection failed, without the addresses.
-func reason(err error) string {
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno.Error()
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns.Err
-	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return "no answer"
-	}
-	return err.Error()
 }

@@ -4,20 +4,19 @@ package client
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
 	"time"
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/ca"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
@@ -146,13 +145,10 @@ func (c *Credentials) CheckValid(now time.Time) error {
 	return nil
 }
 
-const dialTimeout = 10 * time.Second
-
 // API returns a client of the auth server at the address, which may be a proxy's. Close it.
-func (c *Credentials) API(address string) *authapi.Client {
-	dial := func(ctx context.Context) (net.Conn, error) { return dialTCP(ctx, address) }
+func (c *Credentials) API(dialer *detour.Dialer, address string) *authapi.Client {
 	cert := c.Certificate()
-	return authapi.NewTLS(dial, mtls.Client(
+	return authapi.NewTLS(dialer.To(address), mtls.Client(
 		func(string) (*tls.Certificate, error) { return cert, nil },
 		func() *mtls.Trust { return c.Trust },
 		"Auth", "auth."+c.Identity.Cluster, mtls.ProtocolAuth, mtls.ProtocolHTTP2))

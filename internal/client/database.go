@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -92,11 +91,4 @@ func (c *Credentials) DatabaseTLS() (*tls.Config, error) {
 	}
 	name := route.ServerName(r.Service, c.Identity.Cluster)
 	return mtls.Named(name, c.Trust.Pool(ca.HostCA), c.Certificate(), route.Protocol(r.Protocol)), nil
-}
-
-// DialProxy opens a TCP connection to a proxy.
-func DialProxy(address string) func(ctx context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
-	}
 }

@@ -39,6 +39,8 @@ type Profile struct {
 	AuthConnector string `yaml:"auth_connector"` // how the user logged in
 	MFAMode       string `yaml:"mfa_mode"`
 	Insecure      bool   `yaml:"insecure,omitempty"` // logged in with --insecure: the web certificate is not verified
+	// Detours says that something in front of the proxy ends TLS.
+	Detours bool `yaml:"tls_routing_conn_upgrade_required,omitempty"`
 
 	home Home
 }

@@ -69,7 +69,7 @@ func TestHostWhoseClockIsAheadServesWhatIsValidByIt(t *testing.T) {
 	})
 	logs(t, ahead, "client refused", "it ended at", "the clock of this host says", "compare the clocks of both hosts")
 	long := s.Sign(t, "alice", 12*time.Hour)
-	api := long.API(s.Proxy)
+	api := long.API(clustertest.NewDialer(), s.Proxy)
 	defer api.Close()
 	login, err := client.DatabaseLogin(t.Context(), api, client.Route{Service: "orders", User: "postgres", Name: "postgres"}, 8*time.Hour)
 	if err != nil {

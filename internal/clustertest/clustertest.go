@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/config"
+	"sallyport/internal/detour"
 	"sallyport/internal/resource"
 	"sallyport/internal/service"
 )
@@ -32,6 +33,9 @@ const ClusterName = "test.local"
 const StaticToken = "0123456789abcdef0123456789abcdef"
 
 const patience = 20 * time.Second
+
+// NewDialer returns what opens connections to the clusters of this package, whose web certificates nobody trusts.
+func NewDialer() *detour.Dialer { return client.NewDialer(detour.WhenNeeded, true) }
 
 // Daemon is a running daemon.
 type Daemon struct {
@@ -143,7 +147,7 @@ func Start(t testing.TB, options Options) *Cluster {
 		}
 		return conn.Close()
 	})
-	c.Admin = credentials.API(c.Auth)
+	c.Admin = credentials.API(NewDialer(), c.Auth)
 	t.Cleanup(c.Admin.Close)
 	return c
 }

@@ -38,7 +38,7 @@ func TestUnfinishedCallsCountAsStrangers(t *testing.T) {
 			var conns []*tls.Conn
 			for range tried {
 				conn := dialFrom(t, door.address, fmt.Sprintf("127.0.0.%d", 80+i))
-				client := tls.Client(conn, mtls.Insecure("x", door.protocols...))
+				client := tls.Client(conn, mtls.ToWeb("x", true, door.protocols...))
 				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 				if err := client.HandshakeContext(t.Context()); err != nil {
 					t.Fatalf("who comes later is kept out: %v", err)
@@ -75,7 +75,7 @@ func openWithoutName(t *testing.T, c *clustertest.Cluster, login *client.Credent
 		t.Fatal(err)
 	}
 	cert := login.Certificate()
-	config.TLSConfig = mtls.Insecure("localhost", mtls.ProtocolPostgres)
+	config.TLSConfig = mtls.ToWeb("localhost", true, mtls.ProtocolPostgres)
 	config.TLSConfig.Certificates = []tls.Certificate{*cert}
 	config.User, config.Fallbacks = "postgres", nil
 	if direct {
@@ -101,7 +101,7 @@ func openWithoutName(t *testing.T, c *clustertest.Cluster, login *client.Credent
 
 func terminatedLogin(t *testing.T, s *scene) *client.Credentials {
 	t.Helper()
-	api := s.alice.API(s.Proxy)
+	api := s.alice.API(clustertest.NewDialer(), s.Proxy)
 	defer api.Close()
 	login, err := client.DatabaseLogin(t.Context(), api, client.Route{Service: "orders", Protocol: "postgres", User: "postgres", Name: "postgres", ProxyTerminated: true}, time.Hour)
 	if err != nil {

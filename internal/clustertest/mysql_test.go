@@ -38,7 +38,7 @@ func throughLocalProxy(t *testing.T, c *clustertest.Cluster, login *client.Crede
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := localproxy.New(localproxy.Config{Dial: client.DialProxy(c.Proxy), TLS: func(context.Context) (*tls.Config, error) { return login.DatabaseTLS() }, Protocol: "mysql", Logger: slog.New(slog.DiscardHandler)})
+	proxy := localproxy.New(localproxy.Config{Dial: clustertest.NewDialer().To(c.Proxy), TLS: func(context.Context) (*tls.Config, error) { return login.DatabaseTLS() }, Protocol: "mysql", Logger: slog.New(slog.DiscardHandler)})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- proxy.Serve(ctx, listener) }()

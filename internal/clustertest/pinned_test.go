@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/clustertest"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
 )
@@ -28,11 +30,14 @@ version: v2
 spec: {second_factor: "off"}
 `
 
-// dialerFrom opens connections to one address from another, of this host.
-func dialerFrom(from, to string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext(ctx, "tcp", to)
-	}
+// dialerFrom opens connections from an address of this host.
+func dialerFrom(from string, mode detour.Mode) *detour.Dialer {
+	return detour.New(detour.Config{Mode: mode, Now: time.Now,
+		TCP: func(ctx context.Context, to string) (net.Conn, error) {
+			return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext(ctx, "tcp", to)
+		},
+		Web: func(host string) *tls.Config { return mtls.ToWeb(host, true, mtls.ProtocolHTTP) },
+	})
 }
 
 // loginFrom makes a user and logs it in at a proxy, from an address of this host.
@@ -46,7 +51,7 @@ func loginFrom(t *testing.T, c *clustertest.Cluster, proxy, name, from string, r
 	if _, err := c.Admin.Login.AcceptInvite(t.Context(), &sallyportv1.AcceptInviteRequest{Token: made.GetLink().GetToken(), Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	transport := authapi.NewTransport(dialerFrom(from, proxy), mtls.Insecure("x", mtls.ProtocolHTTP2))
+	transport := authapi.NewTransport(dialerFrom(from, detour.Never).To(proxy), mtls.ToWeb("x", true, mtls.ProtocolHTTP2))
 	defer transport.CloseIdleConnections()
 	key, public, err := ca.GenerateKeyPair()
 	if err != nil {
@@ -79,7 +84,7 @@ func TestABoundCertificateCallsFromItsAddressOnly(t *testing.T) {
 	var alice *client.Credentials
 	clustertest.Eventually(t, "the proxies are up", func() error {
 		for _, address := range []string{apart, behind} {
-			conn, err := dialerFrom(here, address)(t.Context())
+			conn, err := dialerFrom(here, detour.Never).Dial(t.Context(), address)
 			if err != nil {
 				return err
 			}
@@ -101,7 +106,7 @@ func TestABoundCertificateCallsFromItsAddressOnly(t *testing.T) {
 			cfg := mtls.Client(func(string) (*tls.Certificate, error) { return alice.Certificate(), nil }, func() *mtls.Trust { return alice.Trust },
 				"Auth", "auth."+clustertest.ClusterName, mtls.ProtocolAuth, mtls.ProtocolHTTP2)
 			cfg.MaxVersion = newest
-			api := authapi.NewTLS(dialerFrom(from, address), cfg)
+			api := authapi.NewTLS(dialerFrom(from, detour.Never).To(address), cfg)
 			defer api.Close()
 			_, err := api.Cluster.WhoAmI(t.Context(), &sallyportv1.WhoAmIRequest{})
 			return err

@@ -2,7 +2,6 @@ package clustertest_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -43,12 +42,7 @@ func redisClient(t *testing.T, c *clustertest.Cluster, who *client.Credentials, 
 	}
 	options := &goredis.Options{Addr: c.Proxy, TLSConfig: config, MaxRetries: -1, PoolSize: 1, DisableIdentity: true}
 	options.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		raw, err := client.DialProxy(c.Proxy)(ctx)
-		if err != nil {
-			return nil, err
-		}
-		conn := tls.Client(raw, config)
-		return conn, conn.HandshakeContext(ctx)
+		return clustertest.NewDialer().To(c.Proxy)(ctx, config)
 	}
 	for _, change := range change {
 		change(options)

@@ -59,7 +59,7 @@ func connect(t *testing.T, c *clustertest.Cluster, who *client.Credentials, serv
 // databaseLogin gets the certificate that opens a database.
 func databaseLogin(t *testing.T, c *clustertest.Cluster, who *client.Credentials, service, user, name string) (*client.Credentials, error) {
 	t.Helper()
-	api := who.API(c.Proxy)
+	api := who.API(clustertest.NewDialer(), c.Proxy)
 	defer api.Close()
 	login, err := client.DatabaseLogin(t.Context(), api, client.Route{Service: service, User: user, Name: name}, time.Hour)
 	if err != nil {
@@ -80,7 +80,9 @@ func open(t *testing.T, c *clustertest.Cluster, login *client.Credentials, user,
 		t.Fatal(err)
 	}
 	config.User, config.Database, config.Fallbacks = user, name, nil
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return client.DialProxy(c.Proxy)(ctx) }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", c.Proxy)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)

@@ -6,8 +6,10 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"sallyport/internal/detour"
 	"sallyport/internal/quota"
 	"sallyport/internal/resource"
 )
@@ -32,6 +34,8 @@ type Config struct {
 	// auth_servers of older files and --auth-server.
 	AuthAddrMayBeProxy bool
 	Insecure           bool // the proxy's web certificate is not verified
+	// Detours says when this process reaches proxies inside a WebSocket. It comes from the environment only.
+	Detours detour.Mode
 
 	ShutdownDelay  time.Duration
 	Log            Log
@@ -100,6 +104,8 @@ type Proxy struct {
 	KeyPairsReload time.Duration
 	// EndToEndOnly turns away clients for whom the proxy would have to end TLS.
 	EndToEndOnly bool
+	// Balancers are believed when they say whom a request is from.
+	Balancers []netip.Prefix
 }
 
 // KeyPair is a certificate for the web address: two files in PEM.

@@ -37,7 +37,8 @@ var around = map[string]string{
 // values are those of keys that do not take just anything of their type.
 var values = map[string]string{
 	"teleport.join_params.method": "iam", "teleport.join_params.join_method": "ec2", "auth_service.ec2_identity_certificates": "/certs",
-	"version": "v3", "teleport.ca_pin": "/pins", "teleport.diag_addr": "'127.0.0.1:1'", "teleport.proxy_server": "'h:1'",
+	"proxy_service.trust_x_forwarded_for": "192.0.2.7",
+	"version":                             "v3", "teleport.ca_pin": "/pins", "teleport.diag_addr": "'127.0.0.1:1'", "teleport.proxy_server": "'h:1'",
 	"teleport.auth_server": "'h:1'", "teleport.auth_servers": "['h:1', 'h:2']", "teleport.log.output": "stdout",
 	"teleport.log.severity": "DEBUG", "teleport.log.format.output": "json", "teleport.storage.sync": "OFF",
 	"auth_service.enabled": "no", "auth_service.tokens": "['db:0123456789abcdef']", "auth_service.authentication.second_factor": "on",

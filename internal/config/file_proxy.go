@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"time"
 
 	"sallyport/internal/resource"
@@ -25,6 +26,10 @@ type proxySection struct {
 	// EndToEndOnly turns away clients that cannot name their database in the ClientHello, for whom the proxy
 	// would have to end TLS. Default no.
 	EndToEndOnly resource.Bool `yaml:"end_to_end_only"`
+	// TrustForwardedFor, one or a list: addresses or networks of the balancers whose header X-Forwarded-For tells
+	// the proxy where a request is from; "yes" for whoever connects. Default no. A header with several addresses
+	// is refused: have the balancer replace what its clients send.
+	TrustForwardedFor textList `yaml:"trust_x_forwarded_for"`
 	// ACME would fetch certificates; it can be off only.
 	ACME struct {
 		Enabled resource.Bool `yaml:"enabled"`
@@ -48,7 +53,6 @@ type proxySection struct {
 	MongoPublicAddr      noEffect `yaml:"mongo_public_addr"`
 	MySQLServerVersion   noEffect `yaml:"mysql_server_version"`
 	ProxyProtocol        noEffect `yaml:"proxy_protocol"`
-	TrustForwardedFor    noEffect `yaml:"trust_x_forwarded_for"`
 	UI                   noEffect `yaml:"ui"`
 	UpgradesChannels     noEffect `yaml:"automatic_upgrades_channels"`
 	IDP                  noEffect `yaml:"idp"`
@@ -88,11 +92,36 @@ func (s *proxySection) apply(p *problems, c *Config) {
 		c.Proxy.KeyPairs = append(c.Proxy.KeyPairs, KeyPair(pair))
 	}
 	s.applyOldKeyPair(p, c)
+	s.applyBalancers(p, c)
 	if s.HTTPSKeyPairsReload > 0 {
 		c.Proxy.KeyPairsReload = time.Duration(s.HTTPSKeyPairsReload)
 	}
 	if s.ACME.Enabled {
 		p.warn(at+"acme.enabled", "certificates are not fetched from an ACME authority; name the files of one in https_keypairs, or the proxy makes a self-signed one")
+	}
+}
+
+func (s *proxySection) applyBalancers(p *problems, c *Config) {
+	const path = "proxy_service.trust_x_forwarded_for"
+	for i, text := range s.TrustForwardedFor {
+		at := s.TrustForwardedFor.at(p, path, i)
+		var all resource.Bool
+		if len(s.TrustForwardedFor) == 1 && all.UnmarshalJSON([]byte(text)) == nil {
+			if all {
+				c.Proxy.Balancers = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+				p.warn(at, "whoever reaches the proxy without the balancer can say to come from anywhere; name the balancer's addresses or networks instead of yes")
+			}
+			return
+		}
+		network, err := netip.ParsePrefix(text)
+		if address, addressErr := netip.ParseAddr(text); addressErr == nil {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			p.add(at, "%q is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24; yes and no are possible too", text)
+			continue
+		}
+		c.Proxy.Balancers = append(c.Proxy.Balancers, network)
 	}
 }
 

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,6 +51,8 @@ func TestEachProblemIsToldWithLineAndPath(t *testing.T) {
 		{"a word for a boolean", "auth_service:\n  enabled: perhaps", `t:2: auth_service.enabled: must be true or false`},
 		{"a bad duration", "auth_service:\n  client_idle_timeout: 5 parsecs", `t:2: auth_service.client_idle_timeout: must be a duration such as 30m or 1h30m, not "5 parsecs"`},
 		{"a negative duration", "teleport:\n  shutdown_delay: -1s", `t:2: teleport.shutdown_delay: must not be negative`},
+		{"a balancer by name", "proxy_service:\n  trust_x_forwarded_for: [192.0.2.7, lb.example.com]", `t:2: proxy_service.trust_x_forwarded_for[1]: "lb.example.com" is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24; yes and no are possible too`},
+		{"one balancer and all", "proxy_service:\n  trust_x_forwarded_for: [192.0.2.7, yes]", `t:2: proxy_service.trust_x_forwarded_for[1]: "yes" is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24; yes and no are possible too`},
 		{"an unknown version", "version: v9", `t:1: version: "v9" is not known; use "v1", "v2" or "v3"`},
 		{"auth_servers in v3", "version: v3\nteleport:\n  auth_servers: [a:1]", `t:3: teleport.auth_servers: is not part of version v3; write proxy_server with the address of a proxy, or auth_server with that of the auth service`},
 		{"proxy_server before v3", "version: v2\nteleport:\n  proxy_server: a:1", `t:3: teleport.proxy_server: is for version v3; write auth_servers, or version: v3 at the top`},
@@ -218,6 +221,25 @@ metrics_service: {enabled: false, listen_addr: "127.0.0.1:3081"}
 	}
 	if !reflect.DeepEqual(c.Warnings, want) {
 		t.Errorf("warnings are\n%s\nwant\n%s", strings.Join(c.Warnings, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestBalancersAreBelievedWhenTheFileNamesThem(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]struct {
+		networks string
+		warnings int
+	}{
+		"no":                            {"[]", 0},
+		"[]":                            {"[]", 0},
+		"192.0.2.7":                     {"[192.0.2.7/32]", 0},
+		"[192.0.2.0/24, '2001:db8::1']": {"[192.0.2.0/24 2001:db8::1/128]", 0},
+		"yes":                           {"[0.0.0.0/0 ::/0]", 1},
+	} {
+		c := mustParse(t, "proxy_service: {trust_x_forwarded_for: "+value+"}")
+		if got := fmt.Sprint(c.Proxy.Balancers); got != want.networks || len(c.Warnings) != want.warnings {
+			t.Errorf("%s: %s, warnings %q", value, got, c.Warnings)
+		}
 	}
 }
 

@@ -239,11 +239,11 @@ func Named(serverName string, roots *x509.CertPool, cert *tls.Certificate, proto
 	return cfg
 }
 
-// Insecure returns the configuration of a client that was told with --insecure to accept any
-// certificate of a proxy's web address.
-func Insecure(serverName string, protocols ...string) *tls.Config {
-	cfg := Named(serverName, nil, nil, protocols...)
-	cfg.InsecureSkipVerify = true
+// ToWeb returns the configuration of a client of a proxy's web address, which it knows by name. A client that is
+// insecure was told to accept any certificate there.
+func ToWeb(host string, insecure bool, protocols ...string) *tls.Config {
+	cfg := Named(host, nil, nil, protocols...)
+	cfg.InsecureSkipVerify = insecure
 	return cfg
 }
 

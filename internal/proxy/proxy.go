@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -47,8 +48,10 @@ type Config struct {
 	// EndToEndOnly turns away clients that cannot name their database in the ClientHello: for them TLS would
 	// have to end here.
 	EndToEndOnly bool
-	Logger       *slog.Logger
-	Now          func() time.Time
+	// Balancers are believed when they say in X-Forwarded-For whom a request is from; may be empty.
+	Balancers []netip.Prefix
+	Logger    *slog.Logger
+	Now       func() time.Time
 }
 
 // LocalAgent is an agent in the same process.
@@ -73,7 +76,10 @@ type Proxy struct {
 
 	web    *mux.Listener
 	tunnel *mux.Listener
-	conns  sync.WaitGroup
+
+	conns    sync.WaitGroup
+	mu       sync.Mutex
+	stopping bool // no connection may begin that is not within another one; guarded by mu
 }
 
 // New returns a proxy that does not serve yet.
@@ -93,7 +99,8 @@ const (
 func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
 	p.web, p.tunnel = mux.NewListener(listener.Addr()), mux.NewListener(listener.Addr())
 	webServer := &http.Server{
-		Handler: p.cfg.Pages, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: callTimeout, WriteTimeout: 2 * callTimeout,
+		Handler: p.webHandler(drain), ConnContext: admission.ConnContext,
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: callTimeout, WriteTimeout: 2 * callTimeout,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug),
 	}
@@ -115,7 +122,7 @@ func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
 	_ = p.web.Close()
 	_ = p.tunnel.Close()
 	servers.Wait()
-	p.conns.Wait()
+	p.wait()
 	return err
 }
 
@@ -151,10 +158,16 @@ func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
 		return
 	}
 	defer visitor.Release()
+	p.attend(ctx, conn, func() error { return p.route(ctx, conn, visitor) })
+}
+
+// attend waits a while for a stranger's first bytes, which route reads. Route owns the connection unless it returns
+// an error.
+func (p *Proxy) attend(ctx context.Context, conn net.Conn, route func() error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(firstBytesWait))
-	if err := p.route(ctx, conn, visitor); err != nil {
+	if err := route(); err != nil {
 		p.cfg.Logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
 		_ = conn.Close()
 	}

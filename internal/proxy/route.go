@@ -42,6 +42,8 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		p.serveTLS(p.tunnel, mtls.At(p.cfg.Now, mtls.Server(p.cfg.HostCert, p.cfg.Trust, true, mtls.ProtocolHTTP2)), unread, visitor, callTimeout)
 	case slices.ContainsFunc(hello.Protocols, isDatabaseProtocol):
 		return p.terminate(ctx, unread, hello.Protocols, visitor)
+	case isDetour(conn):
+		return errors.New("a detour leads to the cluster, and to no pages or further detours")
 	default:
 		p.serveTLS(p.web, mtls.Web(p.cfg.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread, visitor, 0)
 	}

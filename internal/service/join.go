@@ -20,6 +20,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
 	"sallyport/internal/config"
+	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/introduction"
 	"sallyport/internal/membership"
@@ -58,7 +59,7 @@ func (d *daemon) startMembership(ctx, base context.Context, group *errgroup.Grou
 	if !d.now().Before(member.Identity().Expires) {
 		return fault.New(fault.Unauthenticated, "the certificate of this host expired at %s; remove %s and start with a new join token", member.Identity().Expires.UTC().Format(time.RFC3339), path)
 	}
-	d.client = authapi.NewTLS(d.reach.dialHeard, d.authTLS(member))
+	d.client = authapi.NewTLS(d.reach.dialTLS, d.authTLS(member))
 	group.Go(func() error {
 		member.Run(base, d.client.Certificates, d.now, d.logger)
 		d.client.Close()
@@ -93,8 +94,7 @@ func (d *daemon) withRoles(ctx context.Context, member *membership.Member, path 
 	}
 	// Its certificate proves that the host id is this host's.
 	return d.join(ctx, path, func(address string) (*authapi.Client, error) {
-		dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
-		return authapi.NewTLS(dial, d.authTLS(member)), nil
+		return authapi.NewTLS(d.dialer.To(address), d.authTLS(member)), nil
 	})
 }
 
@@ -130,7 +130,7 @@ func (d *daemon) join(ctx context.Context, path string, clientAt func(address st
 			d.logger.Info("joined the cluster", "cluster", member.Trust().Cluster)
 			return member, nil
 		}
-		if final := finalJoinError(err); final != nil {
+		if final := finalJoinError(err, len(d.cfg.CAPins) > 0); final != nil {
 			return nil, final
 		}
 		wait := joinRetry
@@ -163,12 +163,15 @@ func (d *daemon) joinOnce(ctx context.Context, app membership.Application, path 
 }
 
 // finalJoinError returns what no further attempt would change.
-func finalJoinError(err error) error {
+func finalJoinError(err error, pinned bool) error {
 	switch {
+	case isCertificateError(err):
+		if pinned { // then it is that of a balancer in front of the proxy
+			return fault.Wrap(fault.ConnectionProblem, err, "the certificate of what ends TLS in front of the proxy cannot be verified; give it a certificate that this host trusts, or for tests use --insecure")
+		}
+		return fault.Wrap(fault.ConnectionProblem, err, "the proxy's web certificate cannot be verified; give the proxy a certificate that this host trusts, give this host a --ca-pin, or for tests use --insecure")
 	case errors.Is(err, mtls.ErrPin):
 		return fault.Wrap(fault.AccessDenied, err, "the auth server is not the one that the CA pin names; compare the pin with tctl status on the auth server")
-	case isCertificateError(err):
-		return fault.Wrap(fault.ConnectionProblem, err, "the proxy's web certificate cannot be verified; give the proxy a certificate that this host trusts, give this host a --ca-pin, or for tests use --insecure")
 	case fault.Is(err, fault.ConnectionProblem), fault.Is(err, fault.LimitExceeded), fault.Is(err, fault.Internal):
 		return nil
 	}
@@ -187,10 +190,9 @@ func (d *daemon) joinClient(address string) (*authapi.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	dial := func(ctx context.Context) (net.Conn, error) { return d.dialTCP(ctx, address) }
 	switch {
 	case len(pins) > 0:
-		return authapi.NewTLS(dial, mtls.At(d.now, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2))), nil
+		return authapi.NewTLS(d.dialer.To(address), mtls.At(d.now, mtls.Pinned(pins, mtls.ProtocolAuth, mtls.ProtocolHTTP2))), nil
 	case d.cfg.ProxyAddr == "" && !d.cfg.AuthAddrMayBeProxy:
 		return nil, fault.New(fault.BadParameter, "joining at the auth server itself needs its CA pin, so that the token goes to nobody else; see tctl status and give it with --ca-pin or teleport.ca_pin")
 	}
@@ -198,18 +200,15 @@ func (d *daemon) joinClient(address string) (*authapi.Client, error) {
 	if err != nil {
 		return nil, fault.Wrap(fault.BadParameter, err, "%q is not host:port", address)
 	}
-	cfg := mtls.Named(host, nil, nil, mtls.ProtocolHTTP2)
-	if d.cfg.Insecure {
-		cfg = mtls.Insecure(host, mtls.ProtocolHTTP2)
-	}
-	transport := authapi.NewTransport(dial, mtls.At(d.now, cfg))
+	web := d.newDialer(detour.Never) // a web server is what is meant
+	transport := authapi.NewTransport(web.To(address), mtls.At(d.now, mtls.ToWeb(host, d.cfg.Insecure, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)))
 	return authapi.New(&http.Client{Transport: transport}, "https://"+address), nil
 }
 
 // spliceToAuth introduces a client to the auth server elsewhere and copies its connection.
 func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
 	defer conn.Close()
-	upstream, _, err := d.reach.dial(ctx)
+	upstream, err := d.reach.dial(ctx)
 	if err != nil {
 		d.logger.Warn("auth server cannot be reached", "error", err)
 		return

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"sallyport/internal/cache"
+	"sallyport/internal/detour"
 	"sallyport/internal/resource"
 )
 
@@ -20,7 +22,7 @@ const attemptTime = 3 * time.Second
 // cluster knows. One that failed is tried after those that did not. Safe for concurrent use.
 type reach struct {
 	configured []string
-	dialTCP    func(ctx context.Context, address string) (net.Conn, error)
+	dialer     *detour.Dialer
 	now        func() time.Time
 
 	mu     sync.Mutex
@@ -66,8 +68,23 @@ func (r *reach) note(address string, works bool) {
 }
 
 // dial opens a connection that leads to the auth server: directly, or through a proxy, which tells it by its
-// protocol. It is returned with its address.
-func (r *reach) dial(ctx context.Context) (net.Conn, string, error) {
+// protocol.
+func (r *reach) dial(ctx context.Context) (net.Conn, error) { return first(ctx, r, r.dialer.Dial) }
+
+// dialTLS is dial for this process's own calls: an address at which somebody listens, but through which nothing
+// comes back, counts as failed too.
+func (r *reach) dialTLS(ctx context.Context, cfg *tls.Config) (*tls.Conn, error) {
+	return first(ctx, r, func(ctx context.Context, address string) (*tls.Conn, error) {
+		conn, err := r.dialer.DialTLS(ctx, address, cfg)
+		if err == nil {
+			r.note(address, true)
+		}
+		return conn, err
+	})
+}
+
+// first returns what can be opened at the first address that works.
+func first[C any](ctx context.Context, r *reach, open func(ctx context.Context, address string) (C, error)) (conn C, err error) {
 	var failures []error
 	addresses := r.addresses()
 	for i, address := range addresses {
@@ -75,53 +92,21 @@ func (r *reach) dial(ctx context.Context) (net.Conn, string, error) {
 		if i < len(addresses)-1 {
 			attempt, cancel = context.WithTimeout(ctx, attemptTime)
 		}
-		conn, err := r.dialTCP(attempt, address)
+		conn, err = open(attempt, address)
 		cancel()
 		if err == nil {
-			return conn, address, nil
+			return conn, nil
 		}
 		failures = append(failures, err)
+		r.note(address, false)
 		if ctx.Err() != nil {
 			break
 		}
-		r.note(address, false)
 	}
 	if len(failures) == 0 {
-		return nil, "", errors.New("no address of the cluster is known")
+		return conn, errors.New("no address of the cluster is known")
 	}
-	return nil, "", fmt.Errorf("no address of the cluster answers: %w", errors.Join(failures...))
-}
-
-// dialHeard is dial for this process's own calls: an address at which somebody listens, but through which
-// nothing comes back, counts as failed too.
-func (r *reach) dialHeard(ctx context.Context) (net.Conn, error) {
-	conn, address, err := r.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &heardConn{Conn: conn, note: func(works bool) { r.note(address, works) }}, nil
-}
-
-// heardConn notes once whether the other side says anything.
-type heardConn struct {
-	net.Conn
-	note func(works bool)
-	once sync.Once
-}
-
-// Read implements net.Conn.
-func (c *heardConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.once.Do(func() { c.note(true) })
-	}
-	return n, err
-}
-
-// Close implements net.Conn.
-func (c *heardConn) Close() error {
-	c.once.Do(func() { c.note(false) })
-	return c.Conn.Close()
+	return conn, fmt.Errorf("no address of the cluster answers: %w", errors.Join(failures...))
 }
 
 // proxyAddresses returns the addresses of the cluster's other proxies. While the auth server is away they are
@@ -141,7 +126,7 @@ func (d *daemon) proxyAddresses() []string {
 
 // newReach returns the configured ways to the auth server.
 func (d *daemon) newReach() *reach {
-	r := &reach{dialTCP: d.dialTCP, now: d.now}
+	r := &reach{dialer: d.dialer, now: d.now}
 	for _, address := range append([]string{d.cfg.AuthAddr, d.cfg.ProxyAddr}, d.cfg.OtherAddrs...) {
 		if address != "" {
 			r.configured = append(r.configured, address)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -28,6 +27,7 @@ import (
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/config"
 	"sallyport/internal/cred"
+	"sallyport/internal/detour"
 	"sallyport/internal/discovery"
 	"sallyport/internal/engine/mysql"
 	"sallyport/internal/engine/postgres"
@@ -77,6 +77,7 @@ type daemon struct {
 	member *membership.Member
 	client *authapi.Client
 	cache  *cache.Cache
+	dialer *detour.Dialer // to proxies and auth servers
 	reach  *reach
 	spool  *spool.Spool     // until the agent runs, which closes it then; nil without
 	agent  *agent.Agent     // nil without
@@ -91,6 +92,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	if err := d.openDataDir(); err != nil {
 		return err
 	}
+	d.dialer = d.newDialer(d.cfg.Detours)
 	d.reach = d.newReach()
 	d.roles = d.wantedRoles()
 	if len(d.roles) == 0 {
@@ -242,7 +244,7 @@ func (d *daemon) newAgent() error {
 		Spool: journal, UIDs: audit.NewUIDs(rand.Reader),
 		Engines: d.protocols(d.forwardCancel), Static: d.cfg.Databases.Static, Selectors: d.cfg.Databases.Selectors,
 		RunDynamicCommands: d.cfg.Databases.RunDynamicCommands,
-		Proxies:            d.proxyAddresses, DialProxy: d.dialTCP,
+		Proxies:            d.proxyAddresses, Dialer: d.dialer,
 		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: d.cloud.login},
 		Dial:        dialer.DialContext,
 		DialAWS:     guard.Dialer(dialer).DialContext,
@@ -273,33 +275,10 @@ func (d *daemon) closeSpool() error {
 	return d.spool.Close()
 }
 
-// keepAlive notices a peer that is gone within a minute.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
-
 // forwardCancel hands on a cancel request that the agent does not know.
 func (d *daemon) forwardCancel(key cancelkey.Key) {
 	if d.proxy != nil {
 		d.proxy.Cancel(key)
 	}
 	d.agent.ForwardCancel(key)
-}
-
-func (d *daemon) dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	return (&net.Dialer{Timeout: 10 * time.Second, KeepAliveConfig: keepAlive}).DialContext(ctx, "tcp", address)
-}
-
-func listen(address, setting string) (net.Listener, error) {
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
-	listener, err := lc.Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, fault.Wrap(fault.BadParameter, err, "cannot listen on %s: %s; stop what uses the port, or set %s to another address", address, listenReason(err), setting)
-	}
-	return listener, nil
-}
-
-func listenReason(err error) string {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		return op.Err.Error()
-	}
-	return fmt.Sprint(err)
 }

@@ -21,8 +21,8 @@ import (
 
 // Config is what a local proxy is made of. All fields must be set unless stated.
 type Config struct {
-	// Dial opens a TCP connection to the cluster's proxy.
-	Dial func(ctx context.Context) (net.Conn, error)
+	// Dial opens TLS by way of the cluster's proxy. Faults that it returns are told to clients as they are.
+	Dial func(ctx context.Context, cfg *tls.Config) (*tls.Conn, error)
 	// TLS returns the configuration for a new connection: the user's certificate as it is now, and the
 	// name of the database. It is asked for every connection, so that a renewed certificate is used.
 	TLS func(ctx context.Context) (*tls.Config, error)
@@ -120,14 +120,12 @@ func (p *Proxy) Connect(ctx context.Context) (*tls.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	raw, err := p.cfg.Dial(ctx)
-	if err != nil {
-		return nil, fault.Wrap(fault.ConnectionProblem, err, "the proxy cannot be reached: %s", err)
+	conn, err := p.cfg.Dial(ctx, config)
+	if err == nil {
+		return conn, nil
 	}
-	conn := tls.Client(raw, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close()
-		return nil, fault.Wrap(fault.ConnectionProblem, err, "no agent serves the database now, or the proxy turned the connection away: %s; see tsh db ls", err)
+	if told, ok := errors.AsType[*fault.Error](err); ok {
+		return nil, told
 	}
-	return conn, nil
+	return nil, fault.Wrap(fault.ConnectionProblem, err, "no agent serves the database now, or the proxy turned the connection away: %s; see tsh db ls", err)
 }

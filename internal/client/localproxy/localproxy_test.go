@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -125,19 +124,21 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		tls  func(context.Context) (*tls.Config, error)
+		dial error
 		send []byte
 		want string // in a FATAL message; empty when nothing is said
 	}{
-		"the proxy is away":                {nameless, startup, "the proxy cannot be reached: no route"},
-		"the login has ended":              {expired, startup, "your certificate expired"},
-		"a client that asks for TLS first": {expired, slices.Concat(sslRequest, startup), "your certificate expired"},
-		"a client that cancels":            {expired, cancelRequest, ""},
-		"a client that says nonsense":      {expired, []byte("GET / HTTP/1.1\r\n\r\n"), ""},
-		"a client that goes away":          {expired, sslRequest[:4], ""},
+		"the proxy is away":                {nameless, fault.New(fault.ConnectionProblem, "there is no route"), startup, "Mthere is no route\x00"},
+		"the proxy hangs up":               {nameless, io.EOF, startup, "no agent serves the database now, or the proxy turned the connection away: EOF"},
+		"the login has ended":              {expired, nil, startup, "your certificate expired"},
+		"a client that asks for TLS first": {expired, nil, slices.Concat(sslRequest, startup), "your certificate expired"},
+		"a client that cancels":            {expired, nil, cancelRequest, ""},
+		"a client that says nonsense":      {expired, nil, []byte("GET / HTTP/1.1\r\n\r\n"), ""},
+		"a client that goes away":          {expired, nil, sslRequest[:4], ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			down := func(context.Context) (net.Conn, error) { return nil, errors.New("no route") }
+			down := func(context.Context, *tls.Config) (*tls.Conn, error) { return nil, c.dial }
 			client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: c.tls, Protocol: "postgres"}))
 			got := converse(t, client, c.send)
 			if c.want == "" && strings.Contains(got, "FATAL") || !strings.Contains(got, c.want) {
@@ -220,8 +221,12 @@ func echo(t *testing.T) localproxy.Config {
 	})
 	return localproxy.Config{
 		Protocol: "postgres",
-		Dial: func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", listener.Addr().String())
+		Dial: func(ctx context.Context, cfg *tls.Config) (*tls.Conn, error) {
+			conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", listener.Addr().String())
+			if err != nil {
+				return nil, err
+			}
+			return conn.(*tls.Conn), nil
 		},
 		TLS: func(context.Context) (*tls.Config, error) { return &tls.Config{InsecureSkipVerify: true}, nil },
 	}
