@@ -7,8 +7,6 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/cache"
-	"sallyport/internal/cancelkey"
-	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
@@ -189,14 +187,4 @@ func (a *Agent) record(event audit.Event) {
 	if err != nil {
 		a.Logger.Error("event was not recorded", "event", event.Type(), "error", err)
 	}
-}
-
-// Cancel implements proxy.LocalAgent.
-func (a *Agent) Cancel(ctx context.Context, key cancelkey.Key) bool {
-	for _, protocol := range a.Engines {
-		if canceller, ok := protocol.Engine.(engine.Canceller); ok && canceller.Cancel(ctx, key) {
-			return true
-		}
-	}
-	return false
 }

@@ -144,7 +144,7 @@ func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 	})
 	defer sender.Wait()
 	defer cancel(nil)
-	return a.receiveTickets(ctx, parking, drain, stream, pool, cancel)
+	return a.receive(ctx, parking, drain, stream, c, pool, cancel)
 }
 
 // controlConfig is for a control connection, which is given up when it leads to a proxy that is followed already.
@@ -235,7 +235,8 @@ func (a *Agent) sendReports(ctx context.Context, stream *connect.BidiStreamForCl
 	}
 }
 
-func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], pool *tunnel.Pool, cancel context.CancelCauseFunc) error {
+// receive does what the proxy asks for until the connection breaks.
+func (a *Agent) receive(ctx, parking, drain context.Context, stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], c *control, pool *tunnel.Pool, cancel context.CancelCauseFunc) error {
 	silence := time.AfterFunc(proxySilence, func() { cancel(errors.New("proxy is silent")) })
 	defer silence.Stop()
 	for {
@@ -257,22 +258,11 @@ func (a *Agent) receiveTickets(ctx, parking, drain context.Context, stream *conn
 				a.Logger.Warn("data connection to proxy failed", "error", err)
 			})
 		case *sallyportv1.ControlResponse_Cancel:
-			key := cancelkey.Key{ProcessID: m.Cancel.GetProcessId(), Secret: m.Cancel.GetSecret(), ClientAddress: m.Cancel.GetClientAddress()}
-			a.leaving.Go(func() {
-				ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), handshakeTimeout)
-				defer stop()
-				a.Cancel(ctx, key)
-			})
+			a.cancelFor(ctx, c, m.Cancel)
+		case *sallyportv1.ControlResponse_CancelFound:
+			if id := m.CancelFound.GetRequest(); len(id) == len(cancelkey.ID{}) {
+				a.CancelFound(cancelkey.ID(id))
+			}
 		}
-	}
-}
-
-// ForwardCancel asks the proxies for the session of a key that this agent does not know.
-func (a *Agent) ForwardCancel(key cancelkey.Key) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, c := range a.controls {
-		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
-			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress}}})
 	}
 }

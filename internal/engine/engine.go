@@ -23,8 +23,11 @@ type Engine interface {
 
 // Canceller is an engine whose protocol cancels a running command over another connection.
 type Canceller interface {
-	// Cancel cancels what the session of the key is running. It reports false when it knows no such key.
-	Cancel(ctx context.Context, key cancelkey.Key) bool
+	// FindCancel returns what cancels what the session of the key is running, to be called once; nil when it knows no
+	// such key, or the source asks too often.
+	FindCancel(key cancelkey.Key) func(context.Context)
+	// CancelFound notes that somebody else knows the key of a request that this one has passed on.
+	CancelFound(request cancelkey.ID)
 }
 
 // Checker is an engine that can log in to a database without a client, to find out whether that works.

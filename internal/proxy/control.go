@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -35,48 +34,6 @@ func newTunnelHandler(p *Proxy) http.Handler {
 // control implements TunnelService.
 type control struct{ *Proxy }
 
-// links are the agents' control connections, for what goes to all of them.
-type links struct {
-	mu  sync.Mutex
-	all map[*link]struct{} // guarded by mu
-}
-
-type link struct {
-	host    string
-	cancels chan cancelkey.Key
-}
-
-func (l *links) add(one *link) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all == nil {
-		l.all = make(map[*link]struct{})
-	}
-	l.all[one] = struct{}{}
-}
-
-func (l *links) remove(one *link) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.all, one)
-}
-
-// cancel asks all agents but one to cancel. An agent that is behind misses it, as a client's cancel
-// request may be missed anyway.
-func (l *links) cancel(key cancelkey.Key, except string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for one := range l.all {
-		if one.host == except {
-			continue
-		}
-		select {
-		case one.cancels <- key:
-		default:
-		}
-	}
-}
-
 // Control implements TunnelService: it lives as long as the agent serves through this proxy.
 func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse]) error {
 	id := identity.FromContext(ctx)
@@ -87,7 +44,7 @@ func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyp
 	}
 	attached := c.hub.Attach(id.Name)
 	defer attached.Close()
-	one := &link{host: id.Name, cancels: make(chan cancelkey.Key, 16)}
+	one := &link{host: id.Name, messages: make(chan *sallyportv1.ControlResponse, 32)}
 	c.links.add(one)
 	defer c.links.remove(one)
 	c.cfg.Logger.Info("agent connected", "host_id", id.Name)
@@ -117,6 +74,10 @@ func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest,
 			}
 		case *sallyportv1.ControlRequest_Cancel:
 			c.passCancel(keyFromWire(m.Cancel), one.host)
+		case *sallyportv1.ControlRequest_CancelFound:
+			if id := m.CancelFound.GetRequest(); len(id) == len(cancelkey.ID{}) {
+				c.cancelFound(cancelkey.ID(id), one.host)
+			}
 		}
 	}
 }
@@ -142,8 +103,7 @@ func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyport
 				return errors.New("another control connection of this agent took over")
 			}
 			msg.Message = &sallyportv1.ControlResponse_Ticket{Ticket: &sallyportv1.Ticket{Id: ticket.ID[:], Secret: ticket.Secret()}}
-		case key := <-one.cancels:
-			msg.Message = &sallyportv1.ControlResponse_Cancel{Cancel: keyToWire(key)}
+		case msg = <-one.messages:
 		case now := <-upkeep.C:
 			attached.Upkeep(now)
 			msg.Message = &sallyportv1.ControlResponse_Heartbeat{Heartbeat: &sallyportv1.Heartbeat{}}
@@ -161,12 +121,4 @@ func (c *control) refuseLocked(id *identity.Identity) error {
 		}
 	}
 	return nil
-}
-
-func keyFromWire(wire *sallyportv1.CancelKey) cancelkey.Key {
-	return cancelkey.Key{ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
-}
-
-func keyToWire(key cancelkey.Key) *sallyportv1.CancelKey {
-	return &sallyportv1.CancelKey{ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"sallyport/internal/admission"
 	"sallyport/internal/cancelkey"
@@ -57,25 +56,6 @@ func (p *Proxy) readCancel(conn net.Conn, size int) error {
 	if !ok {
 		return fmt.Errorf("cancel request of %d bytes", size)
 	}
-	p.passCancel(cancelkey.Key{ProcessID: id, Secret: secret, ClientAddress: conn.RemoteAddr().String()}, "")
+	p.passCancel(cancelkey.Key{ProcessID: id, Secret: secret, ClientAddress: conn.RemoteAddr().String(), Request: cancelkey.NewID()}, "")
 	return conn.Close()
 }
-
-// passCancel asks the agents whose session the key is.
-func (p *Proxy) passCancel(key cancelkey.Key, from string) {
-	// An agent states the client's address, so that it is counted as a source itself.
-	if from != "" && !p.cancels.Allow(from) || !p.cancels.Allow(key.ClientAddress) {
-		return
-	}
-	if p.cfg.Local != nil && from != p.cfg.HostID {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if p.cfg.Local.Cancel(ctx, key) {
-			return
-		}
-	}
-	p.links.cancel(key, from)
-}
-
-// Cancel passes on a cancel request that the agent in this process does not know.
-func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.cfg.HostID) }

@@ -59,8 +59,10 @@ type LocalAgent interface {
 	// Serve serves a client's connection, which it owns. Authenticated is called when the client's TLS
 	// handshake has succeeded.
 	Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, authenticated func())
-	// Cancel cancels what the session of the key is running, if it is one of this agent's.
-	Cancel(ctx context.Context, key cancelkey.Key) bool
+	// FindCancel returns what cancels what the session of the key is running, or nil if it is none of this agent's.
+	FindCancel(key cancelkey.Key) func(context.Context)
+	// CancelFound tells the agent that another one knows the key of a request.
+	CancelFound(request cancelkey.ID)
 }
 
 // Proxy serves one port. Safe for concurrent use.
@@ -71,6 +73,7 @@ type Proxy struct {
 	reports *reports
 	links   links
 	cancels *cancelkey.Limit
+	silent  *silent
 
 	databases directory
 
@@ -84,7 +87,10 @@ type Proxy struct {
 
 // New returns a proxy that does not serve yet.
 func New(cfg Config) *Proxy {
-	return &Proxy{cfg: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: cancelkey.NewLimit(cfg.Now), databases: directory{cache: cfg.Cache}}
+	return &Proxy{
+		cfg: cfg, gate: admission.NewGate(cfg.Limits), reports: newReports(), cancels: cancelkey.NewLimit(cfg.Now),
+		silent: newSilent(cfg.Now), databases: directory{cache: cfg.Cache},
+	}
 }
 
 const (

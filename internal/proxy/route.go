@@ -72,6 +72,7 @@ func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id str
 			return nil
 		}
 		agent, err := p.hub.Dispatch(ctx, host, d)
+		p.silent.note(host, err)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("agent %s: %w", host, err))
 			continue
@@ -103,8 +104,8 @@ func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor
 	return nil
 }
 
-// agentsOf returns the hosts that serve the database with the id: connected ones only, in random order,
-// an agent in this process first.
+// agentsOf returns the hosts that serve the database with the id: connected ones only, in random order but for those
+// that did not answer lately, which come last, and an agent in this process, which comes first.
 func (p *Proxy) agentsOf(id string) []string {
 	var hosts []string
 	for _, host := range p.databases.hostsOf(id) {
@@ -116,6 +117,7 @@ func (p *Proxy) agentsOf(id string) []string {
 		}
 	}
 	mathrand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+	p.silent.last(hosts)
 	return hosts
 }
 

@@ -25,6 +25,7 @@ var (
 	ErrNoAgent  = errors.New("no control connection from this agent")
 	ErrBusy     = errors.New("agent is at its limit")
 	ErrDraining = errors.New("agent is stopping")
+	ErrSilent   = errors.New("agent did not answer in time")
 )
 
 // Hub is the proxy's side: the agents that are connected and their parked connections. The zero value
@@ -200,14 +201,12 @@ func (h *Hub) Dispatch(ctx context.Context, host string, d Dispatch) (net.Conn, 
 			return conn.Conn, nil
 		}
 		_ = conn.Close()
-		if errors.Is(err, ErrBusy) || errors.Is(err, ErrDraining) || errors.Is(err, errSilent) {
+		if errors.Is(err, ErrBusy) || errors.Is(err, ErrDraining) || errors.Is(err, ErrSilent) {
 			return nil, err
 		}
 		// A parked connection that broke while it waited says nothing about the agent: next one.
 	}
 }
-
-var errSilent = errors.New("agent did not answer in time")
 
 func dispatch(conn *parked, d Dispatch) error {
 	_ = conn.SetDeadline(time.Now().Add(verdictWait))
@@ -217,7 +216,7 @@ func dispatch(conn *parked, d Dispatch) error {
 	var verdict [1]byte
 	if _, err := io.ReadFull(conn, verdict[:]); err != nil {
 		if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() {
-			return errSilent
+			return ErrSilent
 		}
 		return fmt.Errorf("waiting for the agent's answer: %w", err)
 	}
@@ -263,7 +262,7 @@ func (h *Hub) take(ctx context.Context, host string) (*parked, error) {
 		select {
 		case <-changed:
 		case <-deadline.C:
-			return nil, errSilent
+			return nil, ErrSilent
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -30,6 +30,7 @@ type ControlRequest struct {
 	//	*ControlRequest_Authenticated
 	//	*ControlRequest_Cancel
 	//	*ControlRequest_Heartbeat
+	//	*ControlRequest_CancelFound
 	Message       isControlRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -99,6 +100,15 @@ func (x *ControlRequest) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *ControlRequest) GetCancelFound() *CancelFound {
+	if x != nil {
+		if x, ok := x.Message.(*ControlRequest_CancelFound); ok {
+			return x.CancelFound
+		}
+	}
+	return nil
+}
+
 type isControlRequest_Message interface {
 	isControlRequest_Message()
 }
@@ -117,11 +127,18 @@ type ControlRequest_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
+type ControlRequest_CancelFound struct {
+	// A key that was asked for is this agent's.
+	CancelFound *CancelFound `protobuf:"bytes,4,opt,name=cancel_found,json=cancelFound,proto3,oneof"`
+}
+
 func (*ControlRequest_Authenticated) isControlRequest_Message() {}
 
 func (*ControlRequest_Cancel) isControlRequest_Message() {}
 
 func (*ControlRequest_Heartbeat) isControlRequest_Message() {}
+
+func (*ControlRequest_CancelFound) isControlRequest_Message() {}
 
 type ControlResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -130,6 +147,7 @@ type ControlResponse struct {
 	//	*ControlResponse_Ticket
 	//	*ControlResponse_Cancel
 	//	*ControlResponse_Heartbeat
+	//	*ControlResponse_CancelFound
 	Message       isControlResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -199,6 +217,15 @@ func (x *ControlResponse) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *ControlResponse) GetCancelFound() *CancelFound {
+	if x != nil {
+		if x, ok := x.Message.(*ControlResponse_CancelFound); ok {
+			return x.CancelFound
+		}
+	}
+	return nil
+}
+
 type isControlResponse_Message interface {
 	isControlResponse_Message()
 }
@@ -217,11 +244,18 @@ type ControlResponse_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,3,opt,name=heartbeat,proto3,oneof"`
 }
 
+type ControlResponse_CancelFound struct {
+	// Another agent knows a key; the source that showed it did not guess.
+	CancelFound *CancelFound `protobuf:"bytes,4,opt,name=cancel_found,json=cancelFound,proto3,oneof"`
+}
+
 func (*ControlResponse_Ticket) isControlResponse_Message() {}
 
 func (*ControlResponse_Cancel) isControlResponse_Message() {}
 
 func (*ControlResponse_Heartbeat) isControlResponse_Message() {}
+
+func (*ControlResponse_CancelFound) isControlResponse_Message() {}
 
 type Ticket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -361,6 +395,8 @@ type CancelKey struct {
 	ProcessId     uint32                 `protobuf:"varint,1,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
 	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	ClientAddress string                 `protobuf:"bytes,3,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
+	// 16 random bytes from where the request came in first. It goes through several hands and counts once.
+	Request       []byte `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,32 +452,88 @@ func (x *CancelKey) GetClientAddress() string {
 	return ""
 }
 
+func (x *CancelKey) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type CancelFound struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       []byte                 `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelFound) Reset() {
+	*x = CancelFound{}
+	mi := &file_sallyport_v1_tunnel_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelFound) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelFound) ProtoMessage() {}
+
+func (x *CancelFound) ProtoReflect() protoreflect.Message {
+	mi := &file_sallyport_v1_tunnel_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelFound.ProtoReflect.Descriptor instead.
+func (*CancelFound) Descriptor() ([]byte, []int) {
+	return file_sallyport_v1_tunnel_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CancelFound) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
 var File_sallyport_v1_tunnel_proto protoreflect.FileDescriptor
 
 const file_sallyport_v1_tunnel_proto_rawDesc = "" +
 	"\n" +
-	"\x19sallyport/v1/tunnel.proto\x12\fsallyport.v1\"\xcc\x01\n" +
+	"\x19sallyport/v1/tunnel.proto\x12\fsallyport.v1\"\x8c\x02\n" +
 	"\x0eControlRequest\x12C\n" +
 	"\rauthenticated\x18\x01 \x01(\v2\x1b.sallyport.v1.AuthenticatedH\x00R\rauthenticated\x121\n" +
 	"\x06cancel\x18\x02 \x01(\v2\x17.sallyport.v1.CancelKeyH\x00R\x06cancel\x127\n" +
-	"\theartbeat\x18\x03 \x01(\v2\x17.sallyport.v1.HeartbeatH\x00R\theartbeatB\t\n" +
-	"\amessage\"\xb8\x01\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x17.sallyport.v1.HeartbeatH\x00R\theartbeat\x12>\n" +
+	"\fcancel_found\x18\x04 \x01(\v2\x19.sallyport.v1.CancelFoundH\x00R\vcancelFoundB\t\n" +
+	"\amessage\"\xf8\x01\n" +
 	"\x0fControlResponse\x12.\n" +
 	"\x06ticket\x18\x01 \x01(\v2\x14.sallyport.v1.TicketH\x00R\x06ticket\x121\n" +
 	"\x06cancel\x18\x02 \x01(\v2\x17.sallyport.v1.CancelKeyH\x00R\x06cancel\x127\n" +
-	"\theartbeat\x18\x03 \x01(\v2\x17.sallyport.v1.HeartbeatH\x00R\theartbeatB\t\n" +
+	"\theartbeat\x18\x03 \x01(\v2\x17.sallyport.v1.HeartbeatH\x00R\theartbeat\x12>\n" +
+	"\fcancel_found\x18\x04 \x01(\v2\x19.sallyport.v1.CancelFoundH\x00R\vcancelFoundB\t\n" +
 	"\amessage\"0\n" +
 	"\x06Ticket\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\"4\n" +
 	"\rAuthenticated\x12#\n" +
 	"\rconnection_id\x18\x01 \x01(\fR\fconnectionId\"\v\n" +
-	"\tHeartbeat\"i\n" +
+	"\tHeartbeat\"\x83\x01\n" +
 	"\tCancelKey\x12\x1d\n" +
 	"\n" +
 	"process_id\x18\x01 \x01(\rR\tprocessId\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\x12%\n" +
-	"\x0eclient_address\x18\x03 \x01(\tR\rclientAddress2[\n" +
+	"\x0eclient_address\x18\x03 \x01(\tR\rclientAddress\x12\x18\n" +
+	"\arequest\x18\x04 \x01(\fR\arequest\"'\n" +
+	"\vCancelFound\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\fR\arequest2[\n" +
 	"\rTunnelService\x12J\n" +
 	"\aControl\x12\x1c.sallyport.v1.ControlRequest\x1a\x1d.sallyport.v1.ControlResponse(\x010\x01B(Z&sallyport/internal/authapi/sallyportv1b\x06proto3"
 
@@ -457,7 +549,7 @@ func file_sallyport_v1_tunnel_proto_rawDescGZIP() []byte {
 	return file_sallyport_v1_tunnel_proto_rawDescData
 }
 
-var file_sallyport_v1_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_sallyport_v1_tunnel_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_sallyport_v1_tunnel_proto_goTypes = []any{
 	(*ControlRequest)(nil),  // 0: sallyport.v1.ControlRequest
 	(*ControlResponse)(nil), // 1: sallyport.v1.ControlResponse
@@ -465,21 +557,24 @@ var file_sallyport_v1_tunnel_proto_goTypes = []any{
 	(*Authenticated)(nil),   // 3: sallyport.v1.Authenticated
 	(*Heartbeat)(nil),       // 4: sallyport.v1.Heartbeat
 	(*CancelKey)(nil),       // 5: sallyport.v1.CancelKey
+	(*CancelFound)(nil),     // 6: sallyport.v1.CancelFound
 }
 var file_sallyport_v1_tunnel_proto_depIdxs = []int32{
 	3, // 0: sallyport.v1.ControlRequest.authenticated:type_name -> sallyport.v1.Authenticated
 	5, // 1: sallyport.v1.ControlRequest.cancel:type_name -> sallyport.v1.CancelKey
 	4, // 2: sallyport.v1.ControlRequest.heartbeat:type_name -> sallyport.v1.Heartbeat
-	2, // 3: sallyport.v1.ControlResponse.ticket:type_name -> sallyport.v1.Ticket
-	5, // 4: sallyport.v1.ControlResponse.cancel:type_name -> sallyport.v1.CancelKey
-	4, // 5: sallyport.v1.ControlResponse.heartbeat:type_name -> sallyport.v1.Heartbeat
-	0, // 6: sallyport.v1.TunnelService.Control:input_type -> sallyport.v1.ControlRequest
-	1, // 7: sallyport.v1.TunnelService.Control:output_type -> sallyport.v1.ControlResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	6, // 3: sallyport.v1.ControlRequest.cancel_found:type_name -> sallyport.v1.CancelFound
+	2, // 4: sallyport.v1.ControlResponse.ticket:type_name -> sallyport.v1.Ticket
+	5, // 5: sallyport.v1.ControlResponse.cancel:type_name -> sallyport.v1.CancelKey
+	4, // 6: sallyport.v1.ControlResponse.heartbeat:type_name -> sallyport.v1.Heartbeat
+	6, // 7: sallyport.v1.ControlResponse.cancel_found:type_name -> sallyport.v1.CancelFound
+	0, // 8: sallyport.v1.TunnelService.Control:input_type -> sallyport.v1.ControlRequest
+	1, // 9: sallyport.v1.TunnelService.Control:output_type -> sallyport.v1.ControlResponse
+	9, // [9:10] is the sub-list for method output_type
+	8, // [8:9] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_sallyport_v1_tunnel_proto_init() }
@@ -491,11 +586,13 @@ func file_sallyport_v1_tunnel_proto_init() {
 		(*ControlRequest_Authenticated)(nil),
 		(*ControlRequest_Cancel)(nil),
 		(*ControlRequest_Heartbeat)(nil),
+		(*ControlRequest_CancelFound)(nil),
 	}
 	file_sallyport_v1_tunnel_proto_msgTypes[1].OneofWrappers = []any{
 		(*ControlResponse_Ticket)(nil),
 		(*ControlResponse_Cancel)(nil),
 		(*ControlResponse_Heartbeat)(nil),
+		(*ControlResponse_CancelFound)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -503,7 +600,7 @@ func file_sallyport_v1_tunnel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sallyport_v1_tunnel_proto_rawDesc), len(file_sallyport_v1_tunnel_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -39,6 +39,7 @@ type cancellable struct {
 	session *session.Session
 	ctx     context.Context // ends with the session
 	end     context.CancelFunc
+	last    cancelkey.ID   // the newest request; guarded by cancels.mu
 	running sync.WaitGroup // cancel requests under way; added to under cancels.mu
 }
 
@@ -71,45 +72,62 @@ func (c *cancels) remove(entry *cancellable) {
 	entry.running.Wait()
 }
 
-// find returns the session of a key, to be released with running.Done, or nil.
-func (c *cancels) find(key cancelkey.Key) *cancellable {
+// find returns the session of a key, to be released with running.Done, or nil. Again says that the same request has
+// found it before, by way of another proxy.
+func (c *cancels) find(key cancelkey.Key) (entry *cancellable, again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, entry := range c.keys[key.ProcessID] {
 		if subtle.ConstantTimeCompare(entry.secret[:], key.Secret) == 1 {
+			again = entry.last == key.Request && key.Request != cancelkey.ID{}
+			entry.last = key.Request
 			entry.running.Add(1)
-			return entry
+			return entry, again
 		}
 	}
-	return nil
+	return nil, false
 }
 
-// Cancel implements engine.Canceller. Sources that ask too often are told that their key is unknown.
-func (e *Engine) Cancel(ctx context.Context, key cancelkey.Key) bool {
+// FindCancel implements engine.Canceller. Whoever passes the key on counts guesses: the key may be another agent's.
+func (e *Engine) FindCancel(key cancelkey.Key) func(context.Context) {
 	if !e.cancels.limit.Allow(key.ClientAddress) {
-		return false
+		return nil
 	}
-	return e.cancelKnown(ctx, key)
+	return e.find(key)
 }
 
-func (e *Engine) cancelKnown(ctx context.Context, key cancelkey.Key) bool {
-	entry := e.cancels.find(key)
+// CancelFound implements engine.Canceller.
+func (e *Engine) CancelFound(request cancelkey.ID) { e.cancels.limit.Known(request) }
+
+// find returns what cancels the statement of a key's session, to be called once; nil for an unknown key.
+func (e *Engine) find(key cancelkey.Key) func(context.Context) {
+	entry, again := e.cancels.find(key)
 	if entry == nil {
-		return false
+		return nil
 	}
-	defer entry.running.Done()
-	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
-	defer cancel()
-	defer context.AfterFunc(entry.ctx, cancel)()
-	if err := entry.cancel(ctx, key.ClientAddress); err != nil {
-		e.cfg.Logger.Warn("cancel request failed", "sid", entry.session.ID(), "error", err)
+	return func(ctx context.Context) {
+		defer entry.running.Done()
+		if again {
+			return // the next statement may run by now
+		}
+		ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+		defer cancel()
+		defer context.AfterFunc(entry.ctx, cancel)()
+		if err := entry.cancel(ctx, key.ClientAddress); err != nil {
+			e.cfg.Logger.Warn("cancel request failed", "sid", entry.session.ID(), "error", err)
+		}
 	}
-	return true
 }
 
 // serveCancel handles a cancel request in place of a login. As in PostgreSQL it is not answered.
 func (e *Engine) serveCancel(ctx context.Context, key cancelkey.Key) {
-	if e.cancels.limit.Allow(key.ClientAddress) && !e.cancelKnown(ctx, key) && e.cfg.ForwardCancel != nil {
+	if !e.cancels.limit.Ask(key) {
+		return
+	}
+	if cancel := e.find(key); cancel != nil {
+		e.cancels.limit.Known(key.Request)
+		cancel(ctx)
+	} else if e.cfg.ForwardCancel != nil {
 		e.cfg.ForwardCancel(key)
 	}
 }

@@ -32,7 +32,8 @@ const startupTimeout = 30 * time.Second
 type Config struct {
 	Now    func() time.Time
 	Logger *slog.Logger
-	// ForwardCancel passes on a cancel request whose key is not known here; may be nil.
+	// ForwardCancel passes on a cancel request whose key is not known here, and has CancelFound called when another agent
+	// knows it; may be nil.
 	ForwardCancel func(cancelkey.Key)
 	// MaxKept bounds the bytes of prepared statements and bound values that one session makes us keep; 0 means
 	// 128 MiB. What goes beyond ends the session.
@@ -83,7 +84,7 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 		return e.turnAway(ctx, client, s, start, err)
 	}
 	if start.cancel != nil {
-		start.cancel.ClientAddress = s.ClientAddr()
+		start.cancel.ClientAddress, start.cancel.Request = s.ClientAddr(), cancelkey.NewID()
 		e.serveCancel(ctx, *start.cancel)
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -17,9 +18,11 @@ import (
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/postgres"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/pgserver"
+	"sallyport/internal/store/storetest"
 )
 
 // waitFor asks the server until the answer is as wanted.
@@ -88,7 +91,9 @@ func testCancel(t *testing.T, server *pgserver.Server) {
 
 func testCancelServed(t *testing.T, server *pgserver.Server) {
 	var forwarded []cancelkey.Key
-	e := newEngineForwarding(func(key cancelkey.Key) { forwarded = append(forwarded, key) })
+	clock := storetest.NewClock()
+	e := postgres.New(postgres.Config{Now: clock.Now, Logger: slog.New(slog.DiscardHandler), HalfClosed: 12 * time.Second,
+		ForwardCancel: func(key cancelkey.Key) { forwarded = append(forwarded, key) }})
 	agent := front(t, server, func(c *enginetest.Config) { c.Engine = e })
 	w := dial(t, agent)
 	w.Send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "postgres"}})
@@ -114,32 +119,69 @@ func testCancelServed(t *testing.T, server *pgserver.Server) {
 		"the key as given": {cancelkey.Key{ProcessID: pid, Secret: secret}, true},
 	} {
 		c.key.ClientAddress = "192.0.2.1:1"
-		if known := e.Cancel(t.Context(), c.key); known != c.known {
+		cancel := e.FindCancel(c.key)
+		if known := cancel != nil; known != c.known {
 			t.Errorf("%s: known is %v", name, known)
+		}
+		if cancel != nil {
+			cancel(t.Context())
 		}
 	}
 	for range 20 {
-		e.Cancel(t.Context(), cancelkey.Key{ProcessID: pid, ClientAddress: "192.0.2.2:1"})
+		if cancel := e.FindCancel(cancelkey.Key{ProcessID: pid, ClientAddress: "192.0.2.2:1"}); cancel != nil {
+			cancel(t.Context())
+		}
 	}
-	if e.Cancel(t.Context(), cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.2:2"}) {
+	if e.FindCancel(cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.2:2"}) != nil {
 		t.Error("a source that asks too often is served")
 	}
-	request := dial(t, agent)
-	request.send(&pgproto3.CancelRequest{ProcessID: 99, SecretKey: []byte{1, 2, 3, 4}})
-	if _, err := request.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("a cancel request was answered: %v", err)
+	twice := cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.4:1", Request: cancelkey.NewID()}
+	before := len(agent.Visit(t, 0).Journal.Events("db.session.postgres.cancel"))
+	for range 2 { // one request, by way of two proxies
+		if cancel := e.FindCancel(twice); cancel != nil {
+			cancel(t.Context())
+		}
 	}
-	if err := agent.Visit(t, 1).Wait(t); err != nil {
-		t.Errorf("the engine returned %v", err)
+	if n := len(agent.Visit(t, 0).Journal.Events("db.session.postgres.cancel")) - before; n != 1 {
+		t.Errorf("one request cancelled %d times", n)
 	}
-	if len(forwarded) != 1 || forwarded[0].ProcessID != 99 || forwarded[0].ClientAddress == "" {
+	visits := 0
+	ask := func(pid uint32, secret []byte) {
+		t.Helper()
+		request := dial(t, agent)
+		request.send(&pgproto3.CancelRequest{ProcessID: pid, SecretKey: secret})
+		if _, err := request.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("a cancel request was answered: %v", err)
+		}
+		visits++
+		if err := agent.Visit(t, visits).Wait(t); err != nil {
+			t.Errorf("the engine returned %v", err)
+		}
+	}
+	for i := range 8 {
+		if i%2 == 0 {
+			ask(pid, secret) // known here
+		} else {
+			ask(99, []byte{1, 2, 3, 4})
+			e.CancelFound(forwarded[len(forwarded)-1].Request) // known elsewhere
+		}
+		clock.Advance(3 * time.Second)
+	}
+	if len(forwarded) != 4 || forwarded[0].ProcessID != 99 || forwarded[0].ClientAddress == "" {
 		t.Errorf("forwarded %v", forwarded)
+	}
+	for range 4 {
+		ask(99, []byte{1, 2, 3, 4}) // known nowhere
+		clock.Advance(3 * time.Second)
+	}
+	if len(forwarded) != 4+3 {
+		t.Errorf("%d guesses were passed on, want 3", len(forwarded)-4)
 	}
 	w.send(&pgproto3.Terminate{})
 	if err := agent.Visit(t, 0).Wait(t); err != nil {
 		t.Fatal(err)
 	}
-	if e.Cancel(t.Context(), cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.3:1"}) {
+	if e.FindCancel(cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.3:1"}) != nil {
 		t.Error("the key of an ended session is known")
 	}
 }

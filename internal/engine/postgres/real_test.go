@@ -14,17 +14,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"sallyport/internal/cancelkey"
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/pgserver"
 )
 
-func newEngine() *postgres.Engine { return newEngineForwarding(nil) }
-
-func newEngineForwarding(forward func(cancelkey.Key)) *postgres.Engine {
-	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: forward, HalfClosed: 12 * time.Second})
+func newEngine() *postgres.Engine {
+	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), HalfClosed: 12 * time.Second})
 }
 
 // front starts an agent before a real server.

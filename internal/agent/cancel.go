@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"context"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/cancelkey"
+	"sallyport/internal/engine"
+)
+
+// FindCancel implements proxy.LocalAgent.
+func (a *Agent) FindCancel(key cancelkey.Key) func(context.Context) {
+	for _, protocol := range a.Engines {
+		if canceller, ok := protocol.Engine.(engine.Canceller); ok {
+			if cancel := canceller.FindCancel(key); cancel != nil {
+				return cancel
+			}
+		}
+	}
+	return nil
+}
+
+// CancelFound implements proxy.LocalAgent.
+func (a *Agent) CancelFound(request cancelkey.ID) {
+	for _, protocol := range a.Engines {
+		if canceller, ok := protocol.Engine.(engine.Canceller); ok {
+			canceller.CancelFound(request)
+		}
+	}
+}
+
+// ForwardCancel asks the proxies for the session of a key that this agent does not know.
+func (a *Agent) ForwardCancel(key cancelkey.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.controls {
+		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
+			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:]}}})
+	}
+}
+
+// cancelFor does what a proxy asks for when the key is of a session here, and says so at once: nobody has guessed then.
+func (a *Agent) cancelFor(ctx context.Context, c *control, asked *sallyportv1.CancelKey) {
+	key := cancelkey.Key{ProcessID: asked.GetProcessId(), Secret: asked.GetSecret(), ClientAddress: asked.GetClientAddress()}
+	cancel := a.FindCancel(key)
+	if cancel == nil {
+		return
+	}
+	c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_CancelFound{
+		CancelFound: &sallyportv1.CancelFound{Request: asked.GetRequest()}}})
+	a.leaving.Go(func() {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), handshakeTimeout)
+		defer stop()
+		cancel(ctx)
+	})
+}

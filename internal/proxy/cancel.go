@@ -1,0 +1,95 @@
+package proxy
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/cancelkey"
+)
+
+// links are the agents' control connections, for what goes to all of them.
+type links struct {
+	mu  sync.Mutex
+	all map[*link]struct{} // guarded by mu
+}
+
+type link struct {
+	host     string
+	messages chan *sallyportv1.ControlResponse
+}
+
+func (l *links) add(one *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all = make(map[*link]struct{})
+	}
+	l.all[one] = struct{}{}
+}
+
+func (l *links) remove(one *link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, one)
+}
+
+// tell sends a message to all agents but one. An agent that is behind misses it, as a client's cancel request may be
+// missed anyway.
+func (l *links) tell(message *sallyportv1.ControlResponse, except string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for one := range l.all {
+		if one.host == except {
+			continue
+		}
+		select {
+		case one.messages <- message:
+		default:
+		}
+	}
+}
+
+// passCancel asks the agents whose session the key is.
+func (p *Proxy) passCancel(key cancelkey.Key, from string) {
+	// An agent states the client's address, so that it is counted as a source itself.
+	if from != "" && !p.cancels.Allow(from) || !p.cancels.Ask(key) {
+		return
+	}
+	if p.cfg.Local != nil && from != p.cfg.HostID {
+		if cancel := p.cfg.Local.FindCancel(key); cancel != nil {
+			p.cancelFound(key.Request, p.cfg.HostID)
+			ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+			defer stop()
+			cancel(ctx)
+			return
+		}
+	}
+	p.links.tell(&sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_Cancel{Cancel: keyToWire(key)}}, from)
+}
+
+// cancelFound notes that an agent knows the key of a request, and tells those who may have asked for it.
+func (p *Proxy) cancelFound(request cancelkey.ID, by string) {
+	if !p.cancels.Known(request) {
+		return
+	}
+	if p.cfg.Local != nil && by != p.cfg.HostID {
+		p.cfg.Local.CancelFound(request)
+	}
+	p.links.tell(&sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_CancelFound{
+		CancelFound: &sallyportv1.CancelFound{Request: request[:]}}}, by)
+}
+
+// Cancel passes on a cancel request that the agent in this process does not know.
+func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.cfg.HostID) }
+
+func keyFromWire(wire *sallyportv1.CancelKey) cancelkey.Key {
+	key := cancelkey.Key{ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
+	copy(key.Request[:], wire.GetRequest())
+	return key
+}
+
+func keyToWire(key cancelkey.Key) *sallyportv1.CancelKey {
+	return &sallyportv1.CancelKey{ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:]}
+}

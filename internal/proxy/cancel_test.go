@@ -1,0 +1,134 @@
+package proxy_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/pgwire"
+)
+
+const longer = 3 * time.Second // than agents are given to answer
+
+// cancel sends a cancel request in clear from an address of this host and waits until the proxy is done with it.
+func (f *front) cancel(t *testing.T, from string, pid uint32) {
+	t.Helper()
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).DialContext(t.Context(), "tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(pgwire.CancelRequest(pid, []byte("key!"))); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := io.Copy(io.Discard, conn); n > 0 {
+		t.Errorf("it was answered with %d bytes", n)
+	}
+}
+
+// next returns what the agent hears next.
+func (a *agent) next(t *testing.T) *sallyportv1.ControlResponse {
+	t.Helper()
+	select {
+	case msg := <-a.heard:
+		return msg
+	case <-time.After(20 * time.Second):
+		t.Fatalf("agent %s heard nothing", a.host)
+		return nil
+	}
+}
+
+// wantCancel fails unless the agent is asked for the session next, and returns the request.
+func (a *agent) wantCancel(t *testing.T, pid uint32) []byte {
+	t.Helper()
+	msg := a.next(t)
+	key := msg.GetCancel()
+	if key.GetProcessId() != pid || string(key.GetSecret()) != "key!" || len(key.GetRequest()) != 16 {
+		t.Fatalf("agent %s heard %v, want a cancel request for %d", a.host, msg, pid)
+	}
+	return key.GetRequest()
+}
+
+func (a *agent) wantFound(t *testing.T, request []byte) {
+	t.Helper()
+	if msg := a.next(t); !bytes.Equal(msg.GetCancelFound().GetRequest(), request) {
+		t.Fatalf("agent %s heard %v, want that %x was found", a.host, msg, request)
+	}
+}
+
+// found tells the proxy that a key is the agent's.
+func (a *agent) found(t *testing.T, request []byte) {
+	t.Helper()
+	err := a.stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_CancelFound{CancelFound: &sallyportv1.CancelFound{Request: request}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhoGuessesCancelKeysIsRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t, one)
+	a := f.agent(t, one)
+	for pid := range uint32(3) {
+		f.cancel(t, "127.0.0.9", pid)
+		a.wantCancel(t, pid)
+	}
+	f.clock.Advance(longer)
+	f.cancel(t, "127.0.0.9", 4)
+	f.cancel(t, "127.0.0.10", 5)
+	a.wantCancel(t, 5) // and not 4
+	f.clock.Advance(time.Minute)
+	f.cancel(t, "127.0.0.9", 6)
+	a.wantCancel(t, 6)
+}
+
+func TestWhoKnowsCancelKeysIsNotRefused(t *testing.T) {
+	t.Parallel()
+	f := start(t, one, other)
+	a, b := f.agent(t, one), f.agent(t, other)
+	for pid := range uint32(8) {
+		f.cancel(t, "127.0.0.9", pid)
+		request := a.wantCancel(t, pid)
+		b.wantCancel(t, pid)
+		b.found(t, request)
+		a.wantFound(t, request)
+		f.clock.Advance(longer)
+	}
+}
+
+// TestAgentsAskForOthersKeys lets an agent pass on what a client asked of it.
+func TestAgentsAskForOthersKeys(t *testing.T) {
+	t.Parallel()
+	f := start(t, one, other)
+	a, b := f.agent(t, one), f.agent(t, other)
+	ask := func(pid uint32) []byte {
+		t.Helper()
+		request := bytes.Repeat([]byte{byte(pid)}, 16)
+		err := a.stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
+			ProcessId: pid, Secret: []byte("key!"), ClientAddress: "192.0.2.1:1000", Request: request}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return request
+	}
+	request := ask(1)
+	if got := b.wantCancel(t, 1); !bytes.Equal(got, request) {
+		t.Errorf("the request was called %x on the way, not %x", got, request)
+	}
+	b.found(t, request)
+	a.wantFound(t, request)
+	b.found(t, request) // twice, and for nothing: nobody is told
+	b.found(t, bytes.Repeat([]byte{0xff}, 16))
+	for pid := uint32(2); pid <= 4; pid++ {
+		ask(pid)
+		b.wantCancel(t, pid)
+	}
+	f.clock.Advance(longer)
+	ask(5)
+	f.cancel(t, "127.0.0.9", 6) // from elsewhere
+	a.wantCancel(t, 6)
+	b.wantCancel(t, 6) // and not 5
+}
