@@ -18,6 +18,7 @@ func TestNamesThatSQLRedefines(t *testing.T) {
 	t.Parallel()
 	server := pgserver.Start(t, pgserver.Options{})
 	server.Exec(t, `create procedure redefine() language plpgsql as 'begin execute ''deallocate s''; execute ''prepare s as select ''''secret''''''; end'`)
+	server.Exec(t, `create function redefine_unseen() returns int language plpgsql as 'begin execute ''deallocate s''; execute ''prepare s as select ''''secret''''''; return 1; end'`)
 	query := func(sql string) []pgproto3.FrontendMessage {
 		return []pgproto3.FrontendMessage{&pgproto3.Query{String: sql}}
 	}
@@ -33,6 +34,7 @@ func TestNamesThatSQLRedefines(t *testing.T) {
 	runPortal := []pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "p"}, &pgproto3.Sync{}}
 	const (
 		certain   = "select 'secret' false"
+		wrong     = "select 'harmless' false"
 		uncertain = "select 'harmless' true"
 		unknown   = " true"
 	)
@@ -49,8 +51,9 @@ func TestNamesThatSQLRedefines(t *testing.T) {
 		"in the extended protocol, in a block that fails behind a semicolon": {[][]pgproto3.FrontendMessage{parse,
 			extended(";; do $$ begin execute 'deallocate s'; execute 'prepare s as select ''secret'''; raise 'no'; end $$"), run}, uncertain},
 		"in a procedure": {[][]pgproto3.FrontendMessage{parse, query("call redefine()"), run}, uncertain},
-		"in a procedure, in the extended protocol": {[][]pgproto3.FrontendMessage{parse, extended("call redefine()"), run}, uncertain},
-		"in the extended protocol":                 {[][]pgproto3.FrontendMessage{parse, extended("deallocate s"), extended("prepare s as select 'secret'"), run}, certain},
+		"in a procedure, in the extended protocol":                   {[][]pgproto3.FrontendMessage{parse, extended("call redefine()"), run}, uncertain},
+		"in the extended protocol":                                   {[][]pgproto3.FrontendMessage{parse, extended("deallocate s"), extended("prepare s as select 'secret'"), run}, certain},
+		"in a function, which docs/databases/postgres.md owns up to": {[][]pgproto3.FrontendMessage{parse, query("select redefine_unseen()"), run}, wrong},
 		"ahead of the answers": {[][]pgproto3.FrontendMessage{parse, append(append(
 			query("deallocate s; prepare s as select 'secret'"), query("select 1")...), run...)}, uncertain},
 		"by SQL only":                 {[][]pgproto3.FrontendMessage{query("prepare s as select 'secret'"), run}, certain},
