@@ -1,6 +1,7 @@
 package clustertest_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -30,7 +31,6 @@ func TestAgentsKeepTheirPolicy(t *testing.T) {
 		return db
 	}
 	cluster := clustertest.Start(t, clustertest.Options{Databases: []*resource.Database{database("orders", "")}, Change: manage})
-	cluster.StartAgent(t, manage, database("books", ""), database("far", "arn:aws:iam::222222222222:role/databases"))
 	status := func(name string, want int, reason string) {
 		t.Helper()
 		clustertest.Eventually(t, name+" is registered with the status of its permissions", func() error {
@@ -52,6 +52,25 @@ func TestAgentsKeepTheirPolicy(t *testing.T) {
 		})
 	}
 	status("orders", resource.IAMPolicySuccess, "")
+	role := cloud.Agent.ARN()
+	turn, err := cluster.Admin.Policies.BeginPolicyChange(t.Context(), &sallyportv1.BeginPolicyChangeRequest{Identity: role})
+	if err != nil || turn.GetTurn() == "" || len(turn.GetOwn()) != 1 { // tctl on auth's host is the same host as its agent
+		t.Fatalf("a turn of the first agent: %v, %v", turn, err)
+	}
+	agent := cluster.StartAgent(t, manage, database("books", ""), database("far", "arn:aws:iam::222222222222:role/databases"))
+	clustertest.Eventually(t, "the second agent waits for its turn", func() error {
+		if !strings.Contains(agent.Log(), "IAM policy is being changed by another agent") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	status("books", resource.IAMPolicyPending, "")
+	if n := len(cloud.Calls("iam", "PutRolePolicy")); n != 1 {
+		t.Errorf("the policy was written %d times", n)
+	}
+	if _, err := cluster.Admin.Policies.EndPolicyChange(t.Context(), &sallyportv1.EndPolicyChangeRequest{Identity: role, Turn: turn.GetTurn(), Failed: true}); err != nil {
+		t.Fatal(err)
+	}
 	status("books", resource.IAMPolicySuccess, "")
 	status("far", resource.IAMPolicyFailed, "iam:PutRolePolicy")
 	var policy string

@@ -14,8 +14,7 @@ const maxBody = 1 << 20
 
 // ServeHTTP answers the calls of every API, on one address for all services and regions or on their real host names.
 func (w *World) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	if r.Host == TrustStore {
-		w.serveTrustStore(out, r)
+	if w.serveBundle(out, r) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(out, r.Body, maxBody))

@@ -1,12 +1,10 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
@@ -99,9 +97,8 @@ type want struct {
 // plan is what a policy is to have.
 type plan struct {
 	mine    set     // what this agent needs, or may need
-	base    set     // in any case
-	wants   []want  // of databases, in the order in which they get room; those allowed already come first
-	allowed int     // how many of them are
+	base    set     // what it has and is to keep, so that nothing makes room for others
+	wants   []want  // of databases, in the order in which they get room
 	unknown outcome // databases of which it is not known what they need
 }
 
@@ -125,16 +122,6 @@ func (c *change) plan(before document, turn *Turn) plan {
 			p.base[permission] = true
 		}
 	}
-	rank := func(w want) int {
-		if p.base.has(w.permissions) {
-			return 0
-		}
-		return 1
-	}
-	slices.SortFunc(p.wants, func(a, b want) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a.name, b.name)) })
-	for p.allowed < len(p.wants) && rank(p.wants[p.allowed]) == 0 {
-		p.allowed++
-	}
 	return p
 }
 
@@ -142,7 +129,7 @@ func (c *change) plan(before document, turn *Turn) plan {
 // room, or nil.
 func (c *change) write(ctx context.Context, turn *Turn, before document, p plan) (now set, full, err error) {
 	fitting := c.fit(before, p)
-	low, high, try := p.allowed, len(fitting)+1, len(fitting) // so many get in; so many do not
+	low, high, try := -1, len(fitting)+1, len(fitting) // with so many it was written; with so many it was not
 	if fresh := added(before.has, fitting); len(fresh) > 0 {
 		if _, err := c.ledger.Begin(ctx, turn.Identity, fresh); err != nil { // noted before it is there
 			return nil, nil, err
@@ -173,8 +160,8 @@ func (c *change) fit(before document, p plan) []want {
 	var fitting []want
 	has, limit := maps.Clone(p.base), c.policy.of.limit()
 	size := before.render(has).Size()
-	for i, w := range p.wants {
-		if i >= p.allowed && !has.has(w.permissions) {
+	for _, w := range p.wants {
+		if !has.has(w.permissions) {
 			fresh := added(has, []want{w})
 			if size+least(fresh) > limit {
 				continue

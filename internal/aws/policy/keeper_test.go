@@ -255,6 +255,7 @@ func TestTroubleIsWaitedFor(t *testing.T) {
 				db.Status.AWS.AccountID = cloudtest.DatabaseAccount
 			})
 			k := b.start("one")
+			k.after(3*time.Second, far) // under way
 			b.wants("beside it", k.after(5*time.Second, far, b.database("orders")), "far:pending orders:success")
 		}, managing, cloudtest.AllowAssume)
 	})

@@ -88,10 +88,15 @@ func TestOtherPoliciesTakeRoom(t *testing.T) {
 			t.Error(reason)
 		}
 
-		// When the others grow, nothing that is allowed is lost, and what is not needed can go.
-		b.Update(func() { b.Agent.Inline["long"] = strings.Replace(long, "xxx", "xxx"+strings.Repeat("y", 300), 1) })
+		// When the others grow, nothing that is allowed is lost. What is not needed goes, even if that makes no room yet.
+		gone := 6 * len(`"arn:aws:rds-db:us-west-1:111111111111:dbuser:db-DB100/*",`)
+		growth := room - len(b.inline(b.Agent)) + gone - 20
+		b.Update(func() { b.Agent.Inline["long"] = strings.Replace(long, "xxx", "xxx"+strings.Repeat("y", growth), 1) })
 		if got := k.after(2*time.Hour, all...); count(got, "success") != allowed {
 			t.Errorf("%d are allowed, not %d", count(got, "success"), allowed)
+		}
+		if got := k.after(2*linger, append(all[6:], b.database("aaa"))...); count(got, "success") != allowed-6 || b.letIn(all[0]) {
+			t.Errorf("%d are allowed, not %d; one that is not served is let in: %t", count(got, "success"), allowed-6, b.letIn(all[0]))
 		}
 		if got := k.after(2*linger, all[:10]...); count(got, "success") != 10 || len(strings.Fields(b.ids())) != 10 {
 			t.Errorf("%s; the policy has %s", got, b.ids())

@@ -123,6 +123,7 @@ func (k *Keeper) finish(t task, refused outcome, err error) {
 		return
 	case errors.Is(err, ErrBusy):
 		g.due = now.Add(jitter(busyRetry))
+		k.cfg.Logger.Debug("IAM policy is being changed by another agent; waiting for its end", "identity", t.id)
 		return
 	}
 	k.note(t.needs, refused, err)
