@@ -9,7 +9,7 @@ BUF := $(GO) run -modfile=tools/go.mod github.com/bufbuild/buf/cmd/buf
 FUZZTIME ?= 30s
 export GOFLAGS := -trimpath
 
-.PHONY: build test lint fmt vet generate check-generated check-proto packages fuzz bench demo demo-stop demo-aws
+.PHONY: build test lint fmt vet generate check-generated check-proto packages fuzz bench bench-aws fakeaws demo demo-stop demo-aws
 
 build: ## static binaries in bin/
 	@mkdir -p $(BIN)
@@ -48,12 +48,17 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: build packages ## the benchmark table
 	$(GO) run ./bench
 
+bench-aws: build packages fakeaws ## what AWS costs: the second table of docs/benchmarks.md
+	$(GO) run ./bench/aws
+
+fakeaws:
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/fakeaws
+
 demo: build packages ## a whole cluster with a PostgreSQL, and a session in it
 	@scripts/demo start
 
 demo-stop:
 	@scripts/demo stop
 
-demo-aws: build packages ## the guide to Aurora, with a local AWS in a network of its own; ends by itself
-	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/fakeaws
+demo-aws: build packages fakeaws ## the guide to Aurora, with a local AWS in a network of its own; ends by itself
 	@scripts/demo-aws

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
@@ -119,21 +122,35 @@ func same(found, old entry) bool {
 	return err == nil && bytes.Equal(again.json, old.json)
 }
 
-const callTimeout = 10 * time.Second
+const (
+	callTimeout = 10 * time.Second
+	// writesAtOnce is how many writes are on their way: over a wide network, ten thousand after each other take minutes.
+	writesAtOnce = 8
+)
 
 // apply carries the plan out. What fails is tried again in the next round.
 func (s *Service) apply(ctx context.Context, p plan) {
-	failed := 0
+	var failed atomic.Int64
+	var writing errgroup.Group
+	writing.SetLimit(writesAtOnce)
+	try := func(what, name string, call func(context.Context) error) {
+		writing.Go(func() error {
+			if !s.tried(ctx, what, name, call) {
+				failed.Add(1)
+			}
+			return nil
+		})
+	}
 	for i := range p.create {
 		one := &p.create[i]
-		failed += s.tried(ctx, "registered", one.name, func(ctx context.Context) error {
+		try("registered", one.name, func(ctx context.Context) error {
 			_, err := s.cfg.Auth.Resources.CreateResource(ctx, &sallyportv1.CreateResourceRequest{Resource: wire(*one)})
+			one.json = nil // there may be thousands
 			return err
 		})
-		one.json = nil
 	}
 	for _, one := range p.update {
-		failed += s.tried(ctx, "changed", one.name, func(ctx context.Context) error {
+		try("changed", one.name, func(ctx context.Context) error {
 			db, err := one.database()
 			if err != nil {
 				return err
@@ -147,7 +164,7 @@ func (s *Service) apply(ctx context.Context, p plan) {
 		})
 	}
 	for _, name := range p.remove {
-		failed += s.tried(ctx, "removed", name, func(ctx context.Context) error {
+		try("removed", name, func(ctx context.Context) error {
 			_, err := s.cfg.Auth.Resources.DeleteResource(ctx, &sallyportv1.DeleteResourceRequest{Kind: resource.KindDatabase, Name: name})
 			if fault.Is(err, fault.NotFound) {
 				return nil // another service of the group was faster
@@ -155,8 +172,9 @@ func (s *Service) apply(ctx context.Context, p plan) {
 			return err
 		})
 	}
+	_ = writing.Wait() // none returns an error
 	if len(p.create)+len(p.update)+len(p.remove) > 0 {
-		s.cfg.Logger.Info("databases in the cloud were reconciled", "new", len(p.create), "changed", len(p.update), "gone", len(p.remove), "failed", failed)
+		s.cfg.Logger.Info("databases in the cloud were reconciled", "new", len(p.create), "changed", len(p.update), "gone", len(p.remove), "failed", failed.Load())
 	}
 }
 
@@ -164,17 +182,17 @@ func wire(e entry) *sallyportv1.Resource {
 	return &sallyportv1.Resource{Kind: resource.KindDatabase, Name: e.name, Json: e.json}
 }
 
-// tried makes one call and returns how many failed: 0 or 1.
-func (s *Service) tried(ctx context.Context, what, name string, call func(context.Context) error) int {
+// tried makes one call and reports whether it went well.
+func (s *Service) tried(ctx context.Context, what, name string, call func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	switch err := call(ctx); {
 	case err == nil:
-		return 0
+		return true
 	case fault.Is(err, fault.AlreadyExists), fault.Is(err, fault.CompareFailed):
 		s.cfg.Logger.Debug("another writer was faster; the next look tells", "db", name, "error", err)
 	default:
 		s.cfg.Logger.Error("database was not "+what+"; trying again at the next look", "db", name, "error", err)
 	}
-	return 1
+	return false
 }

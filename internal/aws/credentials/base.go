@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/smithy-go/logging"
 )
 
 const (
@@ -33,6 +35,7 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithDefaultRegion(DefaultRegion),
 		config.WithHTTPClient(p.cfg.HTTPClient),
+		config.WithLogger(logging.LoggerFunc(p.log)),
 	}
 	if p.cfg.FIPS {
 		options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
@@ -43,6 +46,11 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	metadata.settings = cfg
 	return cfg, err
+}
+
+// log takes what the SDK would write to the error output. It concerns connections that are tried again.
+func (p *Provider) log(_ logging.Classification, format string, args ...any) {
+	p.cfg.Logger.Debug("the SDK of AWS says something", "message", fmt.Sprintf(format, args...))
 }
 
 // metadataClient makes its client when it is used first.

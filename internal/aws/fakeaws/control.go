@@ -3,6 +3,7 @@ package fakeaws
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -39,10 +40,14 @@ func (f Fault) check() error {
 	switch f.Kind {
 	case Throttle, ServerError, Unavailable, Garbage, Hang, Cut, Delay, Denied, EmptyPage, DuplicateToken:
 		return nil
+	case Rate:
+		if f.PerSecond > 0 {
+			return nil
+		}
 	case Custom:
 		if f.Error != nil {
 			return nil
 		}
 	}
-	return errors.New("no such kind of fault: " + string(f.Kind))
+	return fmt.Errorf("no such kind of fault, or a field of it is missing: %q", f.Kind)
 }

@@ -24,6 +24,7 @@ const (
 	Denied         Kind = "denied"          // AccessDenied
 	EmptyPage      Kind = "empty-page"      // a page with nothing on it and a token for the rest
 	DuplicateToken Kind = "duplicate-token" // the page's token is the request's own
+	Rate           Kind = "rate"            // what comes faster than Fault.PerSecond is throttled, bursts of a second apart
 	Custom         Kind = "custom"          // Fault.Error
 )
 
@@ -34,13 +35,28 @@ type Fault struct {
 	Kind                       Kind
 	Error                      *wire.Error   // for Custom
 	Delay                      time.Duration // for Delay
+	PerSecond                  int           // for Rate: calls that go well, in all regions and accounts that match
 	Skip                       int           // so many matching calls go well first
 	Times                      int           // then so many go wrong; 0 means all
 }
 
 type fault struct {
 	Fault
-	seen int
+	seen   int
+	tokens float64 // of Rate: calls that go well now
+	filled time.Time
+}
+
+// exceeded counts a call of a Rate and reports whether it comes too soon.
+func (f *fault) exceeded(now time.Time) bool {
+	most := float64(f.PerSecond)
+	f.tokens = min(most, f.tokens+most*now.Sub(f.filled).Seconds())
+	f.filled = now
+	if f.tokens < 1 {
+		return true
+	}
+	f.tokens--
+	return false
 }
 
 type pagingFault int
@@ -74,6 +90,12 @@ func (w *World) faultFor(service, operation, region, account string) (Fault, boo
 		f.seen++
 		if f.seen <= f.Skip || f.Times > 0 && f.seen > f.Skip+f.Times {
 			continue
+		}
+		if f.Kind == Rate {
+			if !f.exceeded(w.Now()) {
+				continue
+			}
+			return Fault{Kind: Throttle}, true
 		}
 		return f.Fault, true
 	}

@@ -87,6 +87,7 @@ func TestControlInjectsOnlyFaultsThatExist(t *testing.T) {
 	}{
 		{`{"Kind":"throtle"}`, http.StatusBadRequest, ""},
 		{`{"Kind":"custom"}`, http.StatusBadRequest, ""},
+		{`{"Kind":"rate"}`, http.StatusBadRequest, ""},
 		{`{"Kind":"throttle","Serivce":"sts"}`, http.StatusBadRequest, ""},
 		{`{"Kind":"throttle","Service":"sts","Times":1}`, http.StatusOK, "Throttling"},
 		{`{"Kind":"custom","Times":1,"Error":{"Code":"Odd","Message":"m"}}`, http.StatusOK, "Odd"},

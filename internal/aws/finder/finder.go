@@ -80,6 +80,7 @@ func (f *Finder) Find(ctx context.Context, q Query) ([]*resource.Database, error
 	if err != nil {
 		return nil, err
 	}
+	cfg.Retryer = patient(cfg.RetryMaxAttempts)
 	l := &look{Query: q, cfg: cfg, log: f.cfg.Logger.With("type", q.Type, "region", q.Region)}
 	at := slices.IndexFunc(lists, func(one listing) bool { return string(one.is) == q.Type })
 	if err := lists[at].list(l, ctx); err != nil {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/aws/credentials"
@@ -70,6 +72,21 @@ func optional(err error) (lacks, failed error) {
 		return explained, nil
 	}
 	return nil, err
+}
+
+// attempts is how often a call is tried, unless the environment says another number.
+const attempts = 10
+
+// patient returns what has calls tried again that AWS throttles. Tags of a thousand databases may take a call each, so that
+// throttling is to be expected; the SDK's own limit of tries for all calls together would be used up. Waiting grows with
+// each try, and few calls are made at once: that keeps to the rate that AWS allows.
+func patient(tries int) func() aws.Retryer {
+	if tries == 0 {
+		tries = attempts
+	}
+	return func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.RateLimiter = tries, ratelimit.None })
+	}
 }
 
 // atOnce is how many calls one look makes at the same time.
