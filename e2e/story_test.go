@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sallyport/internal/mariaserver"
 )
 
 const patience = 30 * time.Second
@@ -84,6 +86,7 @@ func tell(t *testing.T, file string, number int) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
 			"host": s.host, "cloud": s.cloud, "secrets": s.secrets, "follow": s.follow, "followed": s.followed, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
+			"mariadb": s.mariadb, "mariasql": s.mariasql,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
 			"await": await, "setfrom": setFrom, "expand": expand,
 		},
@@ -96,5 +99,6 @@ type story struct {
 	processes map[string]*process
 	names     []string // of the processes, in the order of their start
 	servers   map[string]*server
+	mariadbs  map[string]*mariaserver.Server
 	guides    map[string]*guide // that are followed, by file
 }

@@ -12,7 +12,7 @@ func TestDatabasesThatNoServiceCanServeAreRefusedBeforeAConnection(t *testing.T)
 	t.Parallel()
 	for protocol, want := range map[string]string{
 		resource.ProtocolPostgres: "",
-		resource.ProtocolMySQL:    `database "shop" speaks mysql, which this version cannot serve`,
+		resource.ProtocolOracle:   `database "shop" speaks oracle, which this version cannot serve`,
 	} {
 		db := &resource.Database{}
 		db.Metadata.Name, db.Spec.Protocol = "shop", protocol
