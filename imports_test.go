@@ -59,12 +59,13 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/smallstep/pkcs7", "internal/aws/awsjoin", "what comes signed from strangers is read in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
 	{"github.com/coder/websocket", "internal/detour", "WebSockets are spoken for one purpose"},
+	{"filippo.io/edwards25519", "internal/engine/mysql", "one method of authentication needs it"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/mysql/mysqltest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

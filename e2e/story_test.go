@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sallyport/internal/mariaserver"
 	"sallyport/internal/redisserver"
 )
 
@@ -87,6 +88,7 @@ func tell(t *testing.T, file string, number int) {
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
 			"host": s.host, "cloud": s.cloud, "secrets": s.secrets, "follow": s.follow, "followed": s.followed, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
 			"redis": s.redis, "rdo": s.rdo,
+			"mariadb": s.mariadb, "mariasql": s.mariasql,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
 			"await": await, "setfrom": setFrom, "expand": expand,
 		},
@@ -100,5 +102,6 @@ type story struct {
 	names     []string // of the processes, in the order of their start
 	servers   map[string]*server
 	redises   map[string]*redisserver.Server
+	mariadbs  map[string]*mariaserver.Server
 	guides    map[string]*guide // that are followed, by file
 }

@@ -41,6 +41,7 @@ type SessionOptions struct {
 	MaxSessions             int           // 0 means no limit
 	RecordingMode           string        // resource.Strict ends a session that cannot be recorded
 	RecordProtocol          bool          // the protocol's own messages are recorded, not only statements
+	LocalInfile             bool          // LOAD DATA LOCAL of MySQL may read files of the client: a role says so, and none says no
 }
 
 // Options combines the options of roles with the cluster's settings.
@@ -54,6 +55,7 @@ func Options(roles []*resource.Role, cluster Defaults) SessionOptions {
 		RecordingMode:         resource.BestEffort,
 	}
 	ttl := time.Duration(0)
+	noLocalInfile := false
 	for _, role := range roles {
 		o := &role.Spec.Options
 		roleTTL := o.MaxSessionTTL.Std()
@@ -69,11 +71,16 @@ func Options(roles []*resource.Role, cluster Defaults) SessionOptions {
 		out.PinSourceIP = out.PinSourceIP || bool(o.PinSourceIP)
 		out.RequireMFA = out.RequireMFA || o.RequireSessionMFA.Required()
 		out.LockingMode = stricter(out.LockingMode, o.Lock)
+		if o.MySQLLocalInfile != nil {
+			out.LocalInfile = out.LocalInfile || bool(*o.MySQLLocalInfile)
+			noLocalInfile = noLocalInfile || !bool(*o.MySQLLocalInfile)
+		}
 		if o.RecordSession != nil {
 			out.RecordingMode = stricter(out.RecordingMode, o.RecordSession.Default)
 			out.RecordProtocol = out.RecordProtocol || bool(o.RecordSession.DatabaseProtocol)
 		}
 	}
+	out.LocalInfile = out.LocalInfile && !noLocalInfile
 	if ttl > 0 {
 		out.MaxSessionTTL = ttl
 	}

@@ -107,6 +107,8 @@ type Agent struct {
 	draining  atomic.Bool
 	encoder   *audit.Encoder
 
+	registered chan struct{} // holds a token when databases may have come into service
+
 	mu       sync.Mutex
 	controls map[string]*control // control connections by host id of the proxy; guarded by mu
 
@@ -120,7 +122,7 @@ func New(cfg Config) *Agent {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = defaultMaxSessions
 	}
-	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), controls: make(map[string]*control)}
+	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), registered: make(chan struct{}, 1), controls: make(map[string]*control)}
 	a.databases.labels = newLabelRunner(cfg.Logger, cfg.Now)
 	if cfg.Describer != nil {
 		a.clouds = describe.New(describe.Config{Describer: cfg.Describer, Logger: cfg.Logger, Now: cfg.Now})
@@ -171,6 +173,7 @@ func (a *Agent) serve(ctx, drain context.Context) {
 		parts.Go(func() { a.Permissions.Run(ctx) })
 	}
 	parts.Go(func() { a.followChecks(ctx) })
+	parts.Go(func() { a.scout(ctx) })
 	if a.Proxies != nil {
 		parts.Go(func() { a.followProxies(ctx, drain) })
 	}

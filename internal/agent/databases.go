@@ -178,6 +178,10 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		accepted[route.ID(name)] = db
 	}
 	gone := d.replace(accepted, known)
+	select {
+	case a.registered <- struct{}{}:
+	default:
+	}
 	for _, name := range gone {
 		a.removeServer(ctx, name)
 	}

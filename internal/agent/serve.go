@@ -220,10 +220,6 @@ func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Ses
 func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFunc) (*session.Session, error) {
 	caller := access.Caller{User: v.id.Name, Traits: v.id.Traits, MFAVerified: v.id.MFADevice != "", RequireMFA: a.defaults().RequireMFA}
 	options := a.options(v.id)
-	dial := a.Dial
-	if v.db.InAWS() {
-		dial = a.DialAWS
-	}
 	return session.New(session.Config{
 		ID: uuid.NewString(), Cluster: a.Cluster, Identity: v.id, UserCertificate: v.pem,
 		Database: v.db, CheckName: resource.EnforcesNames(v.db.Spec.Protocol),
@@ -238,7 +234,7 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 		UIDs:       a.UIDs,
 		Server:     a.serverMeta(),
 		ClientAddr: v.dispatch.ClientAddress, LocalAddr: v.dispatch.ListenerAddress,
-		Credentials: a.Credentials, Dial: dial, Now: a.Now, End: end,
+		Credentials: a.Credentials, Dial: a.dialFor(v.db), Now: a.Now, End: end,
 	})
 }
 

@@ -126,13 +126,13 @@ func TestDatabaseOfAnUnknownProtocolIsListedAndWarnedOfOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		db := database(t, "shop", nil)
-		db.Spec.Protocol = "mysql"
+		db.Spec.Protocol = "oracle"
 		r := a.start(t, nil, db)
 		time.Sleep(10 * time.Minute)
 		if a.server("shop") == nil {
 			t.Error("it is not listed")
 		}
-		if n := strings.Count(r.log.String(), "it speaks mysql, which this version cannot serve"); n != 1 {
+		if n := strings.Count(r.log.String(), "it speaks oracle, which this version cannot serve"); n != 1 {
 			t.Errorf("%d warnings", n)
 		}
 		r.visit(t, "shop", alice("shop"))

@@ -73,6 +73,7 @@ func sessionEvents() []audit.SessionEvent {
 		&audit.PostgresClose{Portal: true, Name: "p1"},
 		&audit.PostgresFunction{OID: 1598, Args: []audit.Parameter{{Value: []byte("3")}}},
 		&audit.PostgresCancel{ConnectionMeta: from, Status: audit.Status{Success: true}, PID: 28114},
+		&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 17, Rows: 1, ConnectionID: 12},
 		&audit.DatabaseQuery{Query: []byte("select ?, ?"), StatementID: 1, Parameters: []audit.Parameter{{Value: []byte("42")}, {Long: true}}},
 		&audit.MySQLPrepare{Query: []byte("select ?, ?")},
 		&audit.MySQLExecute{StatementID: 1, Parameters: []audit.Parameter{{Value: []byte("42")}, {Long: true}}},

@@ -50,6 +50,7 @@ type DatabaseSessionEnd struct {
 	BytesReceived int64  // from the client
 	Statements    int64
 	PostgresPID   uint32
+	ConnectionID  uint32 // the database's own number of the connection, in other protocols
 }
 
 // Type implements Event.
@@ -70,4 +71,5 @@ func (v *DatabaseSessionEnd) appendFields(e *encoder) {
 	e.number("bytes_received", v.BytesReceived)
 	e.number("statements", v.Statements)
 	e.number("postgres_pid", int64(v.PostgresPID))
+	e.number("db_connection_id", int64(v.ConnectionID))
 }

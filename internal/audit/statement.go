@@ -100,6 +100,7 @@ type DatabaseResult struct {
 	CopyDirection string // CopyIn, CopyOut or empty
 	CopyBytes     int64
 	PostgresPID   uint32 // printed with the session's first result
+	ConnectionID  uint32 // the same in other protocols
 	Database      string // as in the statement's event
 }
 
@@ -123,5 +124,6 @@ func (v *DatabaseResult) appendFields(e *encoder) {
 	e.text("copy_direction", v.CopyDirection)
 	e.number("copy_bytes", v.CopyBytes)
 	e.number("postgres_pid", int64(v.PostgresPID))
+	e.number("db_connection_id", int64(v.ConnectionID))
 	v.Status.appendTo(e)
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"sallyport/internal/cancelkey"
+	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
 
@@ -35,4 +36,12 @@ type Checker interface {
 	// Check opens the probe, logs in, tells the probe what it found, and hangs up. It sends the database nothing
 	// beyond the login. It returns the first thing that went wrong, which it has told. The caller closes the probe.
 	Check(ctx context.Context, p *session.Probe) error
+}
+
+// Scout is an engine that greets clients as their database would, and has to know that greeting before it may dial the
+// database for them.
+type Scout interface {
+	// Look connects to a database that it does not know yet, reads what that says first, and hangs up. It sends
+	// nothing. Safe for concurrent use.
+	Look(ctx context.Context, db *resource.Database, dial func(ctx context.Context, network, address string) (net.Conn, error)) error
 }

@@ -24,6 +24,7 @@ type RoleOptions struct {
 	MaxConnections          int        `json:"max_connections,omitempty"` // 0 means no limit
 	MaxSessions             int        `json:"max_sessions,omitempty"`    // 0 means no limit
 	RecordSession           *Recording `json:"record_session,omitempty"`
+	MySQLLocalInfile        *Bool      `json:"mysql_local_infile,omitempty"` // LOAD DATA LOCAL may read files of the client
 	DeviceTrustMode         string     `json:"device_trust_mode,omitempty"`
 	CreateDatabaseUser      *Bool      `json:"create_db_user,omitempty"`
 	CreateDatabaseUserMode  string     `json:"create_db_user_mode,omitempty"`

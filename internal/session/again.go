@@ -16,5 +16,5 @@ func (s *Session) DialAgain(ctx context.Context) (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Upstream{Conn: conn, User: s.way.account, way: &s.way}, nil
+	return s.way.upstream(conn, s.way.credential), nil
 }

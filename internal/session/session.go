@@ -220,7 +220,12 @@ func (s *Session) Close(reason string, cause error) error {
 	}
 	event := &audit.DatabaseSessionEnd{
 		ServerMeta: s.cfg.Server, Start: s.started, Stop: s.cfg.Now(), Reason: reason,
-		BytesSent: s.sent.Load(), BytesReceived: s.received.Load(), Statements: s.statements.Load(), PostgresPID: s.backendPID.Load(),
+		BytesSent: s.sent.Load(), BytesReceived: s.received.Load(), Statements: s.statements.Load(),
+	}
+	if s.cfg.Database.Spec.Protocol == resource.ProtocolPostgres {
+		event.PostgresPID = s.backendPID.Load()
+	} else {
+		event.ConnectionID = s.backendPID.Load()
 	}
 	if cause != nil {
 		event.Error = cause.Error()

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 // Harness is what an engine brings to the suite: itself, a real client, and a small server.
@@ -237,7 +238,14 @@ func otherAccount(t *testing.T, s *stage) {
 	s.refused(t, s.agent(t), "root", name, "access to db denied. User does not have permissions. Confirm database user and name.")
 }
 
+// otherName checks the rules about logical databases, of protocols that have such rules.
 func otherName(t *testing.T, s *stage) {
+	if !resource.EnforcesNames(s.Protocol) {
+		if err := s.connect(t, s.agent(t, func(c *Config) { c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app]}}`} })).Close(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
 	s.refused(t, s.agent(t, func(c *Config) {
 		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [other]}, deny: {db_names: [orders]}}`}
 	}), account, name, "access to db denied. User does not have permissions. Confirm database user and name.")

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"context"
 	"errors"
 	"io"
 	"time"
@@ -12,8 +11,6 @@ import (
 	"sallyport/internal/mysqlwire"
 )
 
-const largeMessage = 1 << 20 // from here on messages share the engine's budget
-
 // reader is the state of the direction from the client.
 type reader struct {
 	inbox    *inbox.Inbox
@@ -23,10 +20,16 @@ type reader struct {
 	query    audit.DatabaseQuery
 	last     *statement // that was prepared last; nil before
 	joined   []byte     // the payload of a message in several packets
+
+	asked   bool // for a file, which the database may want next
+	sending bool // a file
+
+	oversize *oversize // the message under way, which is too large; nil if there is none
+	refused  bool      // it has been recorded
 }
 
 // atBoundary reports whether the database was sent whole messages.
-func (c *reader) atBoundary() bool { return c.skip == 0 && !c.failed }
+func (c *reader) atBoundary() bool { return c.skip == 0 && !c.sending && !c.failed }
 
 // readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in
 // one write of the very bytes that were read.
@@ -69,13 +72,31 @@ func (r *relay) scanClient() error {
 			c.skip -= n
 			continue
 		}
+		if c.oversize != nil {
+			if done, err := r.skipOversize(); done || err != nil {
+				return err
+			}
+			continue
+		}
+		if c.asked {
+			if err := r.awaitFile(); err != nil {
+				return err
+			}
+		}
 		frame := in.Buf[in.Scanned:in.End]
 		if len(frame) < mysqlwire.HeaderSize {
 			break
 		}
+		if c.sending {
+			r.filePacket(frame)
+			continue
+		}
 		total, err := r.scanMessage(frame)
 		if err != nil {
 			return err
+		}
+		if c.oversize != nil {
+			continue
 		}
 		if total == 0 {
 			break
@@ -97,7 +118,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 		return 0, r.recordMalformed(arrived, err)
 	}
 	if total > maxMessage {
-		return 0, r.refuseLarge(arrived)
+		return 0, r.beginOversize()
 	}
 	if total > len(arrived) {
 		c.inbox.Expect(total)
@@ -179,56 +200,6 @@ func (r *relay) recordMalformed(packet []byte, cause error) error {
 		return err
 	}
 	return malformed("%w", cause)
-}
-
-const tooLarge = "a command has more than %d bytes, which is the most that passes through this system in one; send large values in pieces"
-
-// refuseLarge records the beginning of a command that is too large, and ends the session.
-func (r *relay) refuseLarge(arrived []byte) error {
-	const head = 4 << 10
-	event := &audit.DatabaseQueryFailed{Error: fault.Message(fault.New(fault.LimitExceeded, tooLarge, maxMessage)), MessageSize: int64(len(arrived))}
-	if payload := arrived[mysqlwire.HeaderSize:]; len(payload) > 0 && mysqlwire.Command(payload[0]) == mysqlwire.ComQuery {
-		event.Query = payload[1:min(len(payload), head)]
-	}
-	if _, err := r.session.Record(r.ctx, event); err != nil {
-		return err
-	}
-	return endWith(errTooLarge, fault.LimitExceeded, tooLarge, maxMessage)
-}
-
-// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
-func (r *relay) reserve(total int) error {
-	c, e := &r.fromClient, r.engine
-	want := int64(min(total, e.cfg.MaxLarge))
-	if want <= c.reserved {
-		return nil
-	}
-	weight := want - c.reserved
-	if !e.large.TryAcquire(weight) {
-		if err := r.sendToServer(); err != nil {
-			return err
-		}
-		weight = want - c.reserved
-		ctx, cancel := context.WithTimeout(r.ctx, e.cfg.LargeWait)
-		defer cancel()
-		if err := e.large.Acquire(ctx, weight); err != nil {
-			if r.ctx.Err() != nil {
-				return context.Cause(r.ctx)
-			}
-			return endWith(errLimit, fault.LimitExceeded, "the agent is busy with other large statements; try again later, or send large values in pieces")
-		}
-	}
-	c.reserved += weight
-	return nil
-}
-
-// release gives back what was reserved, when nothing large is left of the message.
-func (r *relay) release() {
-	c := &r.fromClient
-	if c.reserved > 0 {
-		r.engine.large.Release(c.reserved)
-		c.reserved = 0
-	}
 }
 
 // awaitRoom waits while too many commands are on their way.

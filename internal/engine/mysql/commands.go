@@ -97,6 +97,10 @@ func (r *relay) runText(text []byte) error {
 		}
 		return r.replace(append([]byte{byte(mysqlwire.ComQuery)}, translated...))
 	}
+	if r.flags&mysqlwire.LocalFiles != 0 {
+		q.files = filesIn(text)
+		r.fromClient.asked = len(q.files) > 0
+	}
 	r.fromClient.query = audit.DatabaseQuery{Query: text}
 	return r.perform(q, &r.fromClient.query)
 }

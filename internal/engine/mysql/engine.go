@@ -44,7 +44,7 @@ const (
 	defaultLargeWait = 30 * time.Second
 )
 
-// Engine serves clients of MySQL and MariaDB. It implements engine.Engine and engine.Checker and is safe for
+// Engine serves clients of MySQL and MariaDB. It implements engine.Engine, engine.Checker and engine.Scout and is safe for
 // concurrent use.
 type Engine struct {
 	cfg     Config
@@ -173,6 +173,17 @@ func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 // relay welcomes the client and serves it to its end.
 func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend) error {
 	r := newRelay(ctx, e, d.conn, s, h.flags, b)
+	r.again = func(ctx context.Context) (*backend, error) {
+		up, err := s.DialAgain(ctx)
+		if err != nil {
+			return nil, err
+		}
+		again, err := e.logIn(ctx, up, s.Database(), &hello{collation: h.collation})
+		if err != nil {
+			_ = up.Conn.Close()
+		}
+		return again, err
+	}
 	if err := r.welcome(d.sequence, b.ready); err != nil {
 		return err
 	}

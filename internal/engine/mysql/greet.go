@@ -37,7 +37,7 @@ func (e *Engine) greet(d *dialogue, s *session.Session, shown uint32) (hello, er
 		return hello{}, err
 	}
 	g := mysqlwire.Greeting{
-		Version: server.version, Connection: shown, Flags: server.flags&passed | handshake,
+		Version: server.version, Connection: shown, Flags: server.flags&passedFor(s) | handshake,
 		Collation: server.collation, Status: statusAutocommit, Nonce: nonce, Method: mysqlwire.CachingSHA2,
 	}
 	if isMariaDB(server.version) {
@@ -84,7 +84,7 @@ func newNonce() ([]byte, error) {
 
 // newHello fills in from the certificate what the client left out.
 func newHello(p *mysqlwire.HandshakeResponse, offered mysqlwire.Flags, s *session.Session) hello {
-	h := hello{flags: p.Flags & offered & passed, maxPacket: p.MaxPacket, collation: p.Collation, attributes: p.Attributes}
+	h := hello{flags: p.Flags & offered & passedFor(s), maxPacket: p.MaxPacket, collation: p.Collation, attributes: p.Attributes}
 	h.want = session.Want{User: p.User, Name: p.Database, UserAgent: agentOf(p.Attributes)}
 	if route := s.Identity().Route; route != nil {
 		if h.want.User == "" {

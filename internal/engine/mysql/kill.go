@@ -1,13 +1,17 @@
 package mysql
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/mysqlwire"
 	"sallyport/internal/resource"
 )
 
@@ -78,6 +82,25 @@ func (t *threads) find(shown uint64, database string) (real uint32, ok bool) {
 		return 0, false
 	}
 	return n.real, true
+}
+
+// stopDatabase ends what the database does for a session that is over: it would not notice.
+func (r *relay) stopDatabase() {
+	r.session.Abort()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), goodbyeTime)
+	defer cancel()
+	b, err := r.again(ctx)
+	if err != nil {
+		r.engine.cfg.Logger.Warn("a statement may go on after its session", "sid", r.session.ID(), "error", err)
+		return
+	}
+	defer b.conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = b.conn.SetDeadline(time.Unix(1, 0)) })()
+	kill := fmt.Appendf([]byte{byte(mysqlwire.ComQuery)}, "KILL %d", r.number)
+	if _, err := b.conn.Write(mysqlwire.AppendPacket(nil, 0, kill)); err != nil {
+		return // the database is gone, and the statement with it
+	}
+	_, _, _ = mysqlwire.ReadPacket(b.conn, loginPacket) // whatever it says, the thread is not there any more
 }
 
 // killText is a statement that kills, in the forms that clients send by themselves and people type.

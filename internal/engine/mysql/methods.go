@@ -26,6 +26,8 @@ func (l *login) proof(method string, nonce []byte) ([]byte, error) {
 		return nativeProof(password, nonce), nil
 	case method == mysqlwire.CachingSHA2 && len(nonce) == mysqlwire.NonceSize:
 		return cachingProof(password, nonce), nil
+	case method == mysqlwire.Ed25519 && len(nonce) >= mysqlwire.NonceSize && password != "" && !l.up.Token:
+		return ed25519Proof(password, nonce)
 	case method == mysqlwire.ClearPassword && l.up.Token && password != "":
 		l.proven = true
 		return append([]byte(password), 0), nil

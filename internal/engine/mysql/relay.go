@@ -34,8 +34,11 @@ type relay struct {
 	session *session.Session
 	client  net.Conn
 	server  net.Conn
-	flags   mysqlwire.Flags // agreed on with both sides
-	verbose bool            // more commands are recorded than those that matter
+	flags   mysqlwire.Flags                             // agreed on with both sides
+	again   func(ctx context.Context) (*backend, error) // logs in to the database once more
+	number  uint32                                      // of the connection, in the database
+	first   uint32                                      // the same, until a result has told it
+	verbose bool                                        // more commands are recorded than those that matter
 
 	ctx context.Context         // ends when either direction does
 	end context.CancelCauseFunc // the first cause counts
@@ -51,13 +54,15 @@ type relay struct {
 	requests   queue
 	busy       bool // fromServer.current is being answered
 	statements map[uint32]*statement
-	held       int  // bytes in statements
-	goodbye    bool // the client has said it
-	working    bool // the database owes an answer
+	held       int   // bytes in statements
+	copied     int64 // bytes of the file that the client sent last
+	file       bool  // the client is to send a file, and has not sent the end of it
+	goodbye    bool  // the client has said it
+	working    bool  // the database owes an answer
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, flags mysqlwire.Flags, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement)}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, number: b.connection, first: b.connection, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement)}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
@@ -93,11 +98,15 @@ func (r *relay) run() error {
 	<-interrupted
 	r.release()
 	cause := context.Cause(r.ctx)
+	if c := &r.fromClient; c.oversize != nil && !c.refused {
+		_ = r.recordOversize(nil)
+	}
 	abandoned := r.recordUnanswered()
 	if abandoned {
-		r.session.Abort()
+		other.Go(r.stopDatabase)
 	}
 	r.farewell(cause, abandoned)
+	other.Wait()
 	if errors.Is(cause, errGoodbye) {
 		return nil
 	}
@@ -228,6 +237,7 @@ func (r *relay) recordUnanswered() (any bool) {
 func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
 	result.Statement = q.event
 	result.Duration = r.engine.cfg.Now().Sub(q.began)
+	result.ConnectionID, r.first = r.first, 0
 	// A result is kept even when the session is over, so the context that ends with it is not asked.
 	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
 	return err

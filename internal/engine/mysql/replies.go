@@ -124,12 +124,23 @@ func (r *relay) completed(status audit.Status, rows int64) error {
 func (r *relay) finish() error {
 	a := &r.fromServer
 	if a.current.recorded {
+		if a.current.sent {
+			a.result.CopyDirection, a.result.CopyBytes = audit.CopyIn, r.copiedIn()
+		}
 		if err := r.recordResult(&a.current, &a.result); err != nil {
 			return err
 		}
 	}
 	r.done()
 	return nil
+}
+
+func (r *relay) copiedIn() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.copied
+	r.copied = 0
+	return n
 }
 
 // another ends one result of several.
@@ -156,7 +167,7 @@ func (r *relay) firstPacket(first byte, payload []byte) error {
 		case mysqlwire.HeaderOK:
 			return r.ok(payload)
 		case mysqlwire.HeaderFile:
-			return desynchronised("a request for a file that the statement did not ask for")
+			return r.wantsFile(payload)
 		case mysqlwire.HeaderEOF:
 			return desynchronised("an EOF in place of an answer")
 		}

@@ -1,12 +1,16 @@
 package mysql
 
 import (
+	"context"
+	"net"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/resource"
+	"sallyport/internal/session"
 )
 
 // known is what the greeting of a database said. Clients get the same from us, who greet them before the database
@@ -75,5 +79,44 @@ const passed = mysqlwire.LongPassword | mysqlwire.FoundRows | mysqlwire.LongFlag
 	mysqlwire.MultiStatements | mysqlwire.MultiResults | mysqlwire.PSMultiResults | mysqlwire.ExpiredPasswords | mysqlwire.SessionTrack |
 	mysqlwire.DeprecateEOF | mysqlwire.BulkOperations | mysqlwire.BulkUnitResults | mysqlwire.ExtendedMetadata | mysqlwire.CacheMetadata
 
+// passedFor returns those for a session: reading files of the client is for those whose roles say so.
+func passedFor(s *session.Session) mysqlwire.Flags {
+	if s.Options().LocalInfile {
+		return passed | mysqlwire.LocalFiles
+	}
+	return passed
+}
+
 // handshake are the flags of the handshake with a client, whatever the database can.
 const handshake = mysqlwire.Protocol41 | mysqlwire.SecureConnection | mysqlwire.PluginAuth | mysqlwire.LongAuthData | mysqlwire.ConnectWithDB | mysqlwire.ConnectAttrs
+
+// lookTimeout is how long a database has to greet somebody who only looks.
+const lookTimeout = 7 * time.Second
+
+// Look implements engine.Scout.
+func (e *Engine) Look(ctx context.Context, db *resource.Database, dial func(ctx context.Context, network, address string) (net.Conn, error)) error {
+	if e.servers.knows(db) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	conn, err := dial(ctx, "tcp", db.Spec.URI)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	g, err := readGreeting(conn)
+	if err != nil {
+		return err
+	}
+	e.servers.note(db, g)
+	return nil
+}
+
+func (s *servers) knows(db *resource.Database) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.byAddr[db.Spec.URI]
+	return ok
+}

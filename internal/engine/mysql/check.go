@@ -1,0 +1,74 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/internal/cred"
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/session"
+)
+
+const checkName = "sallyport-check"
+
+// Check implements engine.Checker.
+func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
+	up, err := p.Open(ctx, "")
+	switch {
+	case up == nil:
+		return err
+	case err != nil:
+		return errors.Join(err, e.tryTLS(ctx, p, up))
+	}
+	h := &hello{want: session.Want{Name: p.DatabaseName()}, collation: common.collation, attributes: []mysqlwire.Attribute{{Name: "program_name", Value: checkName}}}
+	b, err := e.logIn(ctx, up, p.Database(), h)
+	if err != nil {
+		tellFailed(p, err)
+		return err
+	}
+	as := fmt.Sprintf("as %q", up.User)
+	if p.DatabaseName() != "" {
+		as += fmt.Sprintf(" to database %q", p.DatabaseName())
+	}
+	p.Tell(cred.Passing(session.StepLogin, "%s", as))
+	p.Tell(cred.Passing(session.StepServer, "version %.100q", b.version))
+	_ = b.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
+	_, _ = b.conn.Write([]byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)}) // the database will notice anyhow
+	return nil
+}
+
+// tellFailed tells of an error of the login in the step that it belongs to, unless that is told already.
+func tellFailed(p *session.Probe, err error) {
+	name := session.StepLogin
+	switch p.Result(session.StepTLS) {
+	case cred.Failed:
+		return
+	case cred.Untold: // the database did not come to it
+		name = session.StepTLS
+	}
+	step := cred.Failure(name, err)
+	if refused, ok := errors.AsType[*refusedLogin](err); ok {
+		step.Detail, step.Advice = "the database refused the login: "+refused.ServerError.Error(), refused.advice
+	}
+	p.Tell(step)
+}
+
+// tryTLS finds out whether the database's certificate would do, when there is no credential to go on with.
+func (e *Engine) tryTLS(ctx context.Context, p *session.Probe, up *session.Upstream) error {
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })()
+	g, err := readGreeting(up.Conn)
+	if err == nil {
+		_, err = up.Conn.Write(mysqlwire.AppendPacket(nil, 1, answerTo(g, up, &hello{}).AppendTLSRequest(nil)))
+	}
+	if err != nil {
+		err = explainLogin(up, err)
+		p.Tell(cred.Failure(session.StepTLS, err))
+		return err
+	}
+	_, err = up.StartTLS(ctx)
+	return err
+}

@@ -1,0 +1,137 @@
+package mysql
+
+import (
+	"context"
+	"crypto/sha256"
+	"hash"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/mysqlwire"
+)
+
+const (
+	largeMessage = 1 << 20 // from here on messages share the engine's budget
+	maxHead      = 4 << 10 // of a message that is too large, for the record
+	maxStream    = 1 << 30 // of such a message; what is larger is not read to its end
+)
+
+// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
+func (r *relay) reserve(total int) error {
+	c, e := &r.fromClient, r.engine
+	want := int64(min(total, e.cfg.MaxLarge))
+	if want <= c.reserved {
+		return nil
+	}
+	weight := want - c.reserved
+	if !e.large.TryAcquire(weight) {
+		if err := r.sendToServer(); err != nil {
+			return err
+		}
+		weight = want - c.reserved
+		ctx, cancel := context.WithTimeout(r.ctx, e.cfg.LargeWait)
+		defer cancel()
+		if err := e.large.Acquire(ctx, weight); err != nil {
+			if r.ctx.Err() != nil {
+				return context.Cause(r.ctx)
+			}
+			return endWith(errLimit, fault.LimitExceeded, "the agent is busy with other large statements; try again later, or send large values in pieces")
+		}
+	}
+	c.reserved += weight
+	return nil
+}
+
+// release gives back what was reserved, when nothing large is left of the message.
+func (r *relay) release() {
+	c := &r.fromClient
+	if c.reserved > 0 {
+		r.engine.large.Release(c.reserved)
+		c.reserved = 0
+	}
+}
+
+// oversize is a message beyond the limit, which is read to its end for the record, and not kept.
+type oversize struct {
+	size    int64 // of the payload so far
+	hash    hash.Hash
+	head    []byte
+	left    int // of the packet under way
+	packets int
+	last    bool
+}
+
+func (o *oversize) add(chunk []byte) {
+	o.hash.Write(chunk)
+	o.head = append(o.head, chunk[:min(len(chunk), maxHead-len(o.head))]...)
+	o.size += int64(len(chunk))
+	o.left -= len(chunk)
+}
+
+// text returns the beginning of the statement in the message.
+func (o *oversize) text() []byte {
+	if len(o.head) > 0 && mysqlwire.Command(o.head[0]) == mysqlwire.ComQuery {
+		return o.head[1:]
+	}
+	return nil
+}
+
+// beginOversize leaves a message out, after what came before has been sent.
+func (r *relay) beginOversize() error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	r.fromClient.oversize = &oversize{hash: sha256.New()}
+	return nil
+}
+
+// skipOversize takes more of such a message, and ends the session with the last of it. It reports true when more has to
+// arrive first.
+func (r *relay) skipOversize() (wait bool, err error) {
+	c := &r.fromClient
+	in, o := c.inbox, c.oversize
+	arrived := in.Buf[in.Scanned:in.End]
+	switch {
+	case o.left > 0:
+		n := min(o.left, len(arrived))
+		o.add(arrived[:n])
+		in.Scanned += n
+	case len(arrived) < mysqlwire.HeaderSize:
+		return true, nil
+	default:
+		size, sequence := mysqlwire.Size(arrived)
+		if int(sequence) != o.packets%256 {
+			return false, r.recordMalformed(arrived, errSequence)
+		}
+		o.left, o.last = size, size < mysqlwire.MaxPayload
+		o.packets++
+		in.Scanned += mysqlwire.HeaderSize
+	}
+	in.Start = in.Scanned
+	complete := o.last && o.left == 0
+	if !complete && o.size < maxStream {
+		return false, nil
+	}
+	var sum []byte
+	if complete {
+		sum = o.hash.Sum(nil)
+	}
+	if err := r.recordOversize(sum); err != nil {
+		return false, err
+	}
+	return false, endWith(errTooLarge, fault.LimitExceeded, tooLarge, maxMessage)
+}
+
+const tooLarge = "a command has more than %d bytes, which is the most that passes through this system in one; send large values in pieces"
+
+// recordOversize keeps what is known of the message, with the hash of its payload if that was complete.
+func (r *relay) recordOversize(sum []byte) error {
+	o := r.fromClient.oversize
+	r.fromClient.refused = true
+	_, err := r.session.Record(context.WithoutCancel(r.ctx), &audit.DatabaseQueryFailed{
+		DatabaseQuery: audit.DatabaseQuery{Query: o.text()},
+		Error:         fault.Message(fault.New(fault.LimitExceeded, tooLarge, maxMessage)),
+		MessageSize:   o.size, MessageHash: sum,
+	})
+	return err
+}

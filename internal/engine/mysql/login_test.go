@@ -1,0 +1,259 @@
+package mysql_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/ca"
+	"sallyport/internal/cred"
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/mysql/mysqltest"
+	"sallyport/internal/fault"
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/resource"
+)
+
+// with has the agent show a credential.
+func with(change func(*cred.Credential)) func(*enginetest.Config) {
+	return func(c *enginetest.Config) {
+		c.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
+			credential := &cred.Credential{User: account}
+			change(credential)
+			return credential, nil
+		})
+	}
+}
+
+func password(text string) func(*enginetest.Config) {
+	return with(func(c *cred.Credential) { c.Password = text })
+}
+
+func token(text string) func(*enginetest.Config) {
+	return with(func(c *cred.Credential) { c.Password, c.Token = text, true })
+}
+
+func TestMethodsOfAuthenticationOfMariaDB(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	server.Exec(t, `install soname 'auth_ed25519'; create user native identified by 'secret';
+		create user ed identified via ed25519 using password('secret'); create user both identified by 'secret' require subject '/CN=both'`)
+	for name, c := range map[string]struct {
+		account, password string
+		certificate       bool
+		want              string // in the error; empty for success
+	}{
+		"mysql_native_password":               {"native", "secret", false, ""},
+		"client_ed25519":                      {"ed", "secret", false, ""},
+		"a password and a certificate":        {"both", "secret", true, ""},
+		"a wrong password":                    {"native", "wrong", false, "Access denied for user 'native'"},
+		"a wrong password for client_ed25519": {"ed", "wrong", false, "Access denied for user 'ed'"},
+		"no certificate":                      {"both", "secret", false, "Access denied for user 'both'"},
+		"no password for client_ed25519":      {"ed", "", true, "asks account \\\"ed\\\" for a proof by \\\"client_ed25519\\\" instead of the client certificate"},
+		"an account that does not exist":      {"nobody", "", true, "Access denied for user 'nobody'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			agent := front(t, server, with(func(credential *cred.Credential) {
+				if credential.Password = c.password; c.certificate {
+					credential.Certificate = server.ClientCertificate(t, c.account)
+				}
+			}))
+			session, err := dial(t, agent.Addr(), c.account, "")
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := session.rows(t, "select current_user()"); got[0] != c.account+"@%" {
+					t.Errorf("got %q", got)
+				}
+				depart(t, agent, session)
+				return
+			}
+			if err == nil || !strings.Contains(fmt.Sprintf("%q", err), c.want) {
+				t.Fatalf("got %v, want %s", err, c.want)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error tells the password: %v", err)
+			}
+		})
+	}
+}
+
+// small starts an agent before a small server.
+func small(t testing.TB, options mysqltest.Options, change ...func(*enginetest.Config)) (*enginetest.Agent, *mysqltest.Server) {
+	t.Helper()
+	server := mysqltest.Start(t, options)
+	cfg := enginetest.Config{
+		Engine:      newEngine(),
+		Database:    enginetest.NewDatabase(t, "mysql", server.Addr, server.Authority.CertPEM()),
+		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+	}
+	for _, change := range change {
+		change(&cfg)
+	}
+	return enginetest.Start(t, cfg), server
+}
+
+// asks makes a small server ask for a method, and look at the proof. Nothing more is said to a client whose proof is
+// not liked.
+func asks(method string, nonce []byte, then ...func(c *mysqltest.Conn, proof []byte) bool) func(*mysqltest.Conn) bool {
+	return func(c *mysqltest.Conn) bool {
+		wish := mysqlwire.SwitchRequest{Method: method, Nonce: nonce}
+		if c.Packets(wish.Append(nil)) != nil {
+			return false
+		}
+		for _, then := range then {
+			proof, sequence, err := mysqlwire.ReadPacket(c, 1<<16)
+			c.Sequence = sequence + 1
+			if err != nil || !then(c, proof) {
+				return false
+			}
+		}
+		return c.OK() == nil
+	}
+}
+
+var nonce = []byte("abcdefghij0123456789")
+
+const cachingOfSecret = "bd7d89fc1c297010da753d08822e9e48d3eafbb6e68e1f9b403be12dc5687a40"
+
+func TestProofsAreSentOnlyWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	sent := func(want string) func(*mysqltest.Conn, []byte) bool {
+		return func(c *mysqltest.Conn, proof []byte) bool { return string(proof) == want }
+	}
+	full := func(c *mysqltest.Conn, proof []byte) bool {
+		// SHA256("secret") XOR SHA256(SHA256(SHA256("secret")) + nonce), made by another program
+		return fmt.Sprintf("%x", proof) == cachingOfSecret && c.Packets([]byte{1, 4}) == nil
+	}
+	for name, c := range map[string]struct {
+		login func(*mysqltest.Conn) bool
+		with  func(*enginetest.Config)
+		want  string // in the error; empty for success
+	}{
+		"caching_sha2_password, not yet known there": {asks(mysqlwire.CachingSHA2, nonce, full, sent("secret\x00")), password("secret"), ""},
+		"caching_sha2_password without a password":   {asks(mysqlwire.CachingSHA2, nonce, sent("")), with(func(*cred.Credential) {}), ""},
+		"a password where the certificate should do": {asks(mysqlwire.ClearPassword, nil), with(func(*cred.Credential) {}), "instead of the client certificate"},
+		"a password that is asked for as it is":      {asks(mysqlwire.ClearPassword, nil), password("secret"), "asks account"},
+		"a token that is asked for as it is":         {asks(mysqlwire.ClearPassword, nil, sent("token\x00")), token("token"), ""},
+		"a token for another method":                 {asks(mysqlwire.Ed25519, make([]byte, 32)), token("token"), "instead of a token"},
+		"a token for a method that scrambles":        {asks(mysqlwire.CachingSHA2, nonce, sent("")), token("token"), ""},
+		"a token that is asked for as a password":    {asks(mysqlwire.CachingSHA2, nonce, func(c *mysqltest.Conn, _ []byte) bool { return c.Packets([]byte{1, 4}) == nil }), token("token"), "instead of a token"},
+		"a method that nobody knows":                 {asks("dialog", nil), password("secret"), `for a proof by \"dialog\"`},
+		"the method of before MySQL 4.1":             {asks("", nil), password("secret"), "asks account"},
+		"two changes of the method":                  {asks(mysqlwire.NativePassword, nonce, func(c *mysqltest.Conn, _ []byte) bool { return asks(mysqlwire.ClearPassword, nil)(c) }), token("token"), "does not follow the MySQL protocol"},
+		"more of a method that has no more":          {func(c *mysqltest.Conn) bool { return c.Packets([]byte{1, 4}) == nil }, password("secret"), "does not follow the MySQL protocol"},
+		"a public key, which TLS makes needless":     {asks(mysqlwire.CachingSHA2, nonce, func(c *mysqltest.Conn, _ []byte) bool { return c.Packets([]byte("\x01-----BEGIN")) == nil }), password("secret"), "does not follow the MySQL protocol"},
+		"packets without end": {func(c *mysqltest.Conn) bool {
+			for range 50 {
+				if c.Packets([]byte{1, 3}) != nil {
+					return false
+				}
+			}
+			return true
+		}, password("secret"), "does not follow the MySQL protocol"},
+		"an error without a state": {func(c *mysqltest.Conn) bool { return c.Packets([]byte("\xff\x15\x04go away")) != nil }, password("secret"), "go away"},
+		"an error that is cut off": {func(c *mysqltest.Conn) bool { return c.Packets([]byte{0xff}) != nil }, password("secret"), "does not follow the MySQL protocol"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			agent, _ := small(t, mysqltest.Options{Login: c.login}, c.with)
+			session, err := dial(t, agent.Addr(), "app", "orders")
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				depart(t, agent, session)
+				return
+			}
+			if err == nil || !strings.Contains(fmt.Sprintf("%q", err.Error()), c.want) {
+				t.Fatalf("got %v, want %s", err, c.want)
+			}
+			if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "token\x00") {
+				t.Errorf("the error tells the secret: %v", err)
+			}
+		})
+	}
+}
+
+// TestBeforeTLS has servers, or somebody between, say things before TLS.
+func TestBeforeTLS(t *testing.T) {
+	t.Parallel()
+	says := func(bytes string) func(net.Conn) bool {
+		return func(conn net.Conn) bool {
+			_, err := conn.Write([]byte(bytes))
+			return err == nil
+		}
+	}
+	packet := func(payload []byte) string { return string(mysqlwire.AppendPacket(nil, 0, payload)) }
+	greeting := func(change func(*mysqlwire.Greeting)) string {
+		g := (&mysqltest.Server{}).Greeting()
+		change(g)
+		return packet(g.Append(nil))
+	}
+	for name, c := range map[string]struct{ says, want string }{
+		"a server without TLS":              {greeting(func(g *mysqlwire.Greeting) { g.Flags &^= mysqlwire.TLS }), "does not offer TLS"},
+		"a server of long ago":              {greeting(func(g *mysqlwire.Greeting) { g.Flags &^= mysqlwire.PluginAuth }), "older than MySQL 5.5"},
+		"an error":                          {packet([]byte("\xff\x15\x04send your password to evil.example")), "turned the agent away with error 1045 before TLS"},
+		"too many connections":              {packet([]byte("\xff\x10\x04Too many connections")), "has too many connections"},
+		"a blocked host":                    {packet([]byte("\xff\x69\x04Host is blocked")), "FLUSH HOSTS"},
+		"a web server":                      {"HTTP/1.1 400 Bad Request\r\n\r\n", "does not greet as MySQL does"},
+		"an empty packet":                   {"\x00\x00\x00\x00", "does not greet as MySQL does"},
+		"a greeting without an end":         {packet([]byte("\x0a8.0")), "does not greet as MySQL does"},
+		"a packet that would fill memory":   {"\xff\xff\xff\x00" + strings.Repeat("x", 100), "does not greet as MySQL does"},
+		"a greeting with more right behind": {greeting(func(*mysqlwire.Greeting) {}) + packet(mysqlwire.AppendOK(nil, 2)), "TLS"},
+		"an OK in place of a greeting":      {packet(mysqlwire.AppendOK(nil, 2)), "does not greet as MySQL does"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			agent, server := small(t, mysqltest.Options{BeforeTLS: says(c.says)})
+			_, err := dial(t, agent.Addr(), "app", "orders")
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "evil") {
+				t.Fatalf("got %v, want %s", err, c.want)
+			}
+			if server.Last() != nil {
+				t.Error("the account was sent")
+			}
+			v := agent.Visit(t, 0)
+			if err := v.Wait(t); !fault.Is(err, fault.ConnectionProblem) {
+				t.Errorf("the engine returned %v", err)
+			}
+			for _, e := range v.Journal.Events() {
+				if strings.Contains(fmt.Sprint(e.Fields), "evil") {
+					t.Errorf("the text is in an event: %v", e.Fields)
+				}
+			}
+		})
+	}
+}
+
+func TestASecretIsSentOnlyToADatabaseWhoseCertificateWasVerified(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*enginetest.Config){
+		"tls.mode insecure":                  func(c *enginetest.Config) { c.Database.Spec.TLS.Mode = resource.TLSInsecure },
+		"a certificate of another authority": func(c *enginetest.Config) { c.Database.Spec.TLS.CACert = string(otherAuthority(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			agent, server := small(t, mysqltest.Options{Login: asks(mysqlwire.ClearPassword, nil)}, token("token"), change)
+			if _, err := dial(t, agent.Addr(), "app", "orders"); err == nil {
+				t.Fatal("it was logged in")
+			}
+			if server.Last() != nil {
+				t.Error("the account was sent")
+			}
+		})
+	}
+}
+
+func otherAuthority(t testing.TB) []byte {
+	t.Helper()
+	authority, err := ca.New(ca.DatabaseCA, "other", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority.CertPEM()
+}
