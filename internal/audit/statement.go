@@ -15,6 +15,9 @@ type DatabaseQuery struct {
 
 	// Database is the logical database that it is for, where a session may use several; empty for the session's.
 	Database string
+
+	Script []byte // text of the script that the statement names
+	Masked bool   // secrets in the statement are not recorded
 }
 
 func (v *DatabaseQuery) logicalDatabase() string { return v.Database }
@@ -38,6 +41,10 @@ func (v *DatabaseQuery) appendStatement(e *encoder) {
 	e.text("statement_name", v.StatementName)
 	e.text("portal_name", v.PortalName)
 	e.flag("query_uncertain", v.Uncertain)
+	e.flag("query_masked", v.Masked)
+	if len(v.Script) > 0 {
+		e.statement("script", v.Script)
+	}
 }
 
 // DatabaseQueryFailed is a statement that was refused and not sent.

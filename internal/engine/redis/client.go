@@ -17,6 +17,8 @@ var errLeft = errors.New("the client closed the connection")
 type reader struct {
 	multi bool // within MULTI, as far as can be known before it is answered
 	dirty bool // a command of that was refused here, so that none of them may be executed
+
+	scripts scripts
 }
 
 // readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in one

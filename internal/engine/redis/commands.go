@@ -24,6 +24,9 @@ func (r *relay) command(size int) error {
 	if no := r.refusal(c, args); no != nil {
 		return r.refuse(no, size)
 	}
+	if c == nil {
+		c = &unknown
+	}
 	switch c.role {
 	case reset:
 		return r.reset(size)
@@ -39,6 +42,14 @@ func (r *relay) command(size int) error {
 	case hello:
 		if options, ok := parseHello(args); ok && len(options.version) == 1 {
 			q.proto = options.version[0] - '0'
+		}
+	case eval:
+		if len(args) > 1 {
+			r.fromClient.scripts.keep(args[1])
+		}
+	case scriptLoad:
+		if len(args) > 2 {
+			r.fromClient.scripts.keep(args[2])
 		}
 	case subscribe:
 		q.names = c.names
@@ -59,7 +70,10 @@ func (r *relay) command(size int) error {
 // perform records the command, notes that its reply is due, and leaves it to be sent on.
 func (r *relay) perform(q request, size int) error {
 	event := r.record.query(r.parser.Args)
-	q.began = r.engine.cfg.Now()
+	if q.role == evalSHA && len(r.parser.Args) > 1 {
+		event.Script = r.fromClient.scripts.text(r.parser.Args[1])
+	}
+	q.began, q.masked = r.engine.cfg.Now(), event.Masked
 	var err error
 	if q.event, err = r.session.Record(r.ctx, event); err != nil {
 		return err
@@ -82,15 +96,22 @@ func (r *relay) awaitRoom() error {
 	return r.wait(func() bool { return r.requests.len() < maxUnanswered })
 }
 
+// unknown stands for commands that are not in the table.
+var unknown command
+
 // refusal returns why a command is not passed on, or nil.
 func (r *relay) refusal(c *command, args [][]byte) *refusal {
 	switch {
 	case c == nil:
-		return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server; it is refused", shownName(args))
+		if r.session.AllowCommand(nameOf(args)) != nil {
+			return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server, and your roles do not allow it", shownName(args))
+		}
 	case c.role == unsupported:
 		return refuse(codeNoPerm, "%s is not passed on by this system, because what follows it could not be recorded", shownName(args))
 	case c.admin:
-		return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
+		if r.session.AllowCommand(c.name) != nil {
+			return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
+		}
 	case c.role == login || c.role == hello:
 		given := credentialsOf(c, args)
 		if given.given && given.user != r.account {
@@ -98,8 +119,20 @@ func (r *relay) refusal(c *command, args [][]byte) *refusal {
 		}
 	case c.role == subscribe && r.fromClient.multi:
 		return refuse(codeError, "%s is not passed on within MULTI, because its replies could not be told apart", shownName(args))
+	case c.role == evalSHA && len(args) > 1 && r.fromClient.scripts.text(args[1]) == nil:
+		// In the server's words, at which clients send the text.
+		return refuse(codeNoScript, "No matching script. Please use EVAL.")
 	}
 	return nil
+}
+
+// nameOf returns the name of a command as rules have it.
+func nameOf(args [][]byte) string {
+	name := strings.ToLower(string(args[0][:min(len(args[0]), maxName)]))
+	if len(args) > 1 && hasSubcommands[name] {
+		name += " " + strings.ToLower(string(args[1][:min(len(args[1]), maxName)]))
+	}
+	return name
 }
 
 // shownName returns the name of a command for people: of one with a subcommand both words.

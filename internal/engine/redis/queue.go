@@ -9,6 +9,7 @@ type request struct {
 	expect int       // of subscriptions: answers that are to come; -1 if that depends on what is subscribed
 	names  byte      // of subscriptions
 	proto  byte      // of HELLO: the version asked for
+	masked bool      // it has secrets, which the server may repeat in an error
 	event  int64     // index of its record
 	began  time.Time // when it was recorded
 	answer chan string

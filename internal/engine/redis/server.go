@@ -34,9 +34,12 @@ type answers struct {
 
 // queued is a command that waits for EXEC.
 type queued struct {
-	event int64
-	began time.Time
+	event  int64
+	began  time.Time
+	masked bool
 }
+
+func (q *queued) request() *request { return &request{event: q.event, began: q.began, masked: q.masked} }
 
 // readServer passes on what the database says until it hangs up. The outcome of a command is recorded before the
 // client reads it.
@@ -199,6 +202,9 @@ func (r *relay) answered(reply *resp.Reply, size int64) error {
 }
 
 func (r *relay) recordOutcome(q *request, failure string, rows, size int64) error {
+	if q.masked && failure != "" {
+		failure = resp.Code([]byte(failure)) + " (the rest of the error is not recorded, because it may repeat a secret)"
+	}
 	return r.recordResult(q, audit.Status{Success: failure == "", Error: failure}, rows, size)
 }
 
@@ -229,7 +235,7 @@ func (r *relay) queue(q *request) error {
 	if len(a.queued) >= maxQueued {
 		return fault.New(fault.LimitExceeded, "a transaction has more than %d commands; use several", maxQueued)
 	}
-	a.queued = append(a.queued, queued{q.event, q.began})
+	a.queued = append(a.queued, queued{q.event, q.began, q.masked})
 	return nil
 }
 
@@ -242,7 +248,7 @@ func (r *relay) executed(place int64, failure []byte) {
 	q := a.queued[a.settled]
 	a.settled++
 	// What cannot be recorded ends the session by itself.
-	_ = r.recordOutcome(&request{event: q.event, began: q.began}, string(failure), 0, 0)
+	_ = r.recordOutcome(q.request(), string(failure), 0, 0)
 }
 
 // endMulti gives what is left of a transaction its outcome.
@@ -266,7 +272,7 @@ func (r *relay) endMulti(q *request, reply *resp.Reply, failure string) error {
 func (r *relay) settleQueued(outcome string) error {
 	a := &r.fromServer
 	for _, q := range a.queued[min(a.settled, len(a.queued)):] {
-		if err := r.recordOutcome(&request{event: q.event, began: q.began}, outcome, 0, 0); err != nil {
+		if err := r.recordOutcome(q.request(), outcome, 0, 0); err != nil {
 			return err
 		}
 	}
