@@ -1,9 +1,12 @@
 package redis
 
 import (
+	"bytes"
+	"strconv"
 	"strings"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
 
@@ -27,6 +30,21 @@ func (r *relay) command(size int) error {
 	if c == nil {
 		c = &unknown
 	}
+	if r.cluster != nil {
+		if c.role == multi && r.fromClient.pinned == nil && !r.fromClient.multi {
+			return r.holdMulti(size)
+		}
+		no, err := r.route(c, args)
+		if fault.Is(err, fault.ConnectionProblem) && r.ctx.Err() == nil {
+			no, err = refuse(codeError, "%s", fault.Message(err)), nil
+		}
+		if err != nil {
+			return err
+		}
+		if no != nil {
+			return r.refuse(no, size)
+		}
+	}
 	switch c.role {
 	case reset:
 		return r.reset(size)
@@ -38,7 +56,7 @@ func (r *relay) command(size int) error {
 	case multi:
 		r.fromClient.multi, r.fromClient.dirty = true, false
 	case discard:
-		r.fromClient.multi = false
+		r.fromClient.multi, r.fromClient.pinned = false, nil
 	case hello:
 		if options, ok := parseHello(args); ok && len(options.version) == 1 {
 			q.proto = options.version[0] - '0'
@@ -60,9 +78,15 @@ func (r *relay) command(size int) error {
 	if err := r.perform(q, size); err != nil {
 		return err
 	}
-	if c.role == quit {
+	switch {
+	case c.role == quit:
 		r.setGoodbye()
 		return errGoodbye
+	case q.proto != 0 && r.cluster != nil:
+		if err := r.settled(); err != nil {
+			return err
+		}
+		return r.tellOthers(hello, []string{"HELLO", strconv.Itoa(int(r.proto.Load()))})
 	}
 	return nil
 }
@@ -78,14 +102,25 @@ func (r *relay) perform(q request, size int) error {
 	if q.event, err = r.session.Record(r.ctx, event); err != nil {
 		return err
 	}
+	if r.cluster != nil {
+		q.sent = r.message(size)
+	}
 	r.push(q)
 	return r.forward(size)
+}
+
+// message returns a copy of the command that has just been read, as it is sent.
+func (r *relay) message(size int) []byte {
+	if r.parser.Inline {
+		return resp.AppendCommand(nil, r.parser.Args...)
+	}
+	return bytes.Clone(r.in.Buf[r.in.Scanned : r.in.Scanned+size])
 }
 
 // awaitRoom waits while too many commands are on their way.
 func (r *relay) awaitRoom() error {
 	r.mu.Lock()
-	full := r.requests.len() >= maxUnanswered
+	full := r.requests.len() >= maxUnanswered || r.held > maxHeld
 	r.mu.Unlock()
 	if !full {
 		return nil
@@ -93,7 +128,7 @@ func (r *relay) awaitRoom() error {
 	if err := r.sendToServer(); err != nil {
 		return err
 	}
-	return r.wait(func() bool { return r.requests.len() < maxUnanswered })
+	return r.wait(func() bool { return r.requests.len() < maxUnanswered && r.held <= maxHeld })
 }
 
 // unknown stands for commands that are not in the table.
@@ -170,8 +205,9 @@ func (r *relay) refuse(no *refusal, size int) error {
 
 // exec ends a transaction. One of which a command was refused here is discarded, as the database does itself.
 func (r *relay) exec(size int) error {
-	dirty := r.fromClient.multi && r.fromClient.dirty
-	r.fromClient.multi, r.fromClient.dirty = false, false
+	f := &r.fromClient
+	dirty := f.multi && f.dirty
+	f.multi, f.dirty, f.pinned = false, false, nil
 	if !dirty {
 		return r.perform(request{role: exec}, size)
 	}
@@ -196,7 +232,8 @@ func (r *relay) reset(size int) error {
 	if err := r.perform(request{role: reset}, size); err != nil {
 		return err
 	}
-	r.fromClient.multi, r.fromClient.dirty = false, false
+	f := &r.fromClient
+	f.multi, f.dirty, f.multiHeld, f.pinned, f.listening = false, false, false, nil, nil
 	if err := r.settled(); err != nil {
 		return err
 	}
@@ -207,5 +244,5 @@ func (r *relay) reset(size int) error {
 	if answer != "+OK" {
 		return fault.New(fault.ConnectionProblem, "the database did not let the account %q in again after RESET; connect again", r.account)
 	}
-	return nil
+	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, r.password})
 }
