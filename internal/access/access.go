@@ -32,6 +32,9 @@ type Target struct {
 	User      string            // account in the database
 	Name      string            // logical database
 	CheckName bool              // the protocol enforces db_names
+	// Command is one that concerns the server and not its data, and needs leave of its own: words parted by a space.
+	// Empty for the connection.
+	Command string
 
 	users userMatch
 }
@@ -99,6 +102,8 @@ type conditions struct {
 	labels selector
 	users  []string
 	names  []string
+
+	commands []string
 }
 
 // Compile reads the roles once.
@@ -207,6 +212,8 @@ func (r *compiled) denies(t Target) (Decision, bool) {
 		return deny("deny.db_users", fmt.Sprintf("denies the database user %q", t.User))
 	case t.CheckName && matchName(r.deny.names, t.Name):
 		return deny("deny.db_names", fmt.Sprintf("denies the database name %q", t.Name))
+	case t.Command != "" && matchCommand(r.deny.commands, t.Command):
+		return deny("deny.db_commands", fmt.Sprintf("denies the command %q", t.Command))
 	default:
 		return Decision{}, false
 	}
@@ -216,7 +223,8 @@ func (r *compiled) allows(t Target) bool {
 	return r.allowError == nil &&
 		r.allow.labels.match(t.Labels) &&
 		t.users.allowed(r.allow.users, t.User) &&
-		(!t.CheckName || matchName(r.allow.names, t.Name))
+		(!t.CheckName || matchName(r.allow.names, t.Name)) &&
+		(t.Command == "" || matchCommand(r.allow.commands, t.Command))
 }
 
 // nothingAllows explains an ordinary denial: how near the roles came.
@@ -243,6 +251,8 @@ func (p *Policy) nothingAllows(t Target) string {
 		return fmt.Sprintf("no role that allows this database allows the database user %q", t.User)
 	case t.CheckName && !names:
 		return fmt.Sprintf("no role that allows this database allows the database name %q", t.Name)
+	case t.Command != "":
+		return fmt.Sprintf("no role that allows the account in this database allows the command %q", t.Command)
 	default:
 		return "the roles allow the user and the name only apart from each other; one role has to allow both"
 	}

@@ -148,5 +148,8 @@ func compileConditions(c *resource.RoleConditions, vars predicate.Values, traits
 	if out.names, err = expandAll(c.DatabaseNames, traits); err != nil {
 		return out, fmt.Errorf("db_names: %w", err)
 	}
+	if out.commands, err = expandAll(c.DatabaseCommands, traits); err != nil {
+		return out, fmt.Errorf("db_commands: %w", err)
+	}
 	return out, nil
 }

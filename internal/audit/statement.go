@@ -16,6 +16,9 @@ type DatabaseQuery struct {
 
 	// Database is the logical database that it is for, where a session may use several; empty for the session's.
 	Database string
+
+	Script []byte // text of the script that the statement names
+	Masked bool   // secrets in the statement are not recorded
 }
 
 func (v *DatabaseQuery) logicalDatabase() string { return v.Database }
@@ -40,6 +43,10 @@ func (v *DatabaseQuery) appendStatement(e *encoder) {
 	e.text("portal_name", v.PortalName)
 	e.number("statement_id", int64(v.StatementID))
 	e.flag("query_uncertain", v.Uncertain)
+	e.flag("query_masked", v.Masked)
+	if len(v.Script) > 0 {
+		e.statement("script", v.Script)
+	}
 }
 
 // DatabaseQueryFailed is a statement that was refused and not sent.

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+
+	"sallyport/internal/fault"
 )
 
 // DialAgain opens another connection to the database of a session that is open already, for a request
@@ -17,4 +19,25 @@ func (s *Session) DialAgain(ctx context.Context) (*Upstream, error) {
 		return nil, err
 	}
 	return s.way.upstream(conn, s.way.credential), nil
+}
+
+// DialMember opens a connection to another member, at host:port, of the database of a session that is open already.
+// What it shows is verified for that host; account and credential are those of the first one. The caller closes its
+// Conn. Safe for concurrent use once Open has returned.
+func (s *Session) DialMember(ctx context.Context, address string) (*Upstream, error) {
+	if s.way.tls == nil {
+		return nil, errors.New("the session has not reached its database")
+	}
+	if s.way.credential.Address != "" {
+		return nil, fault.New(fault.ConnectionProblem, "the database at %s refers to %s, and the credential is for the former only", s.way.address, address)
+	}
+	member := s.way
+	if err := member.use(s.way.credential, address); err != nil {
+		return nil, err
+	}
+	conn, err := member.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return member.upstream(conn, s.way.credential), nil
 }

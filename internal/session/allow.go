@@ -40,6 +40,18 @@ func (s *Session) Allow(name string) error {
 	return nil
 }
 
+// AllowCommand asks whether an open session may send a command that concerns the server and not its data. The rules are
+// those of now. A refusal comes back as a fault for the client; it is for the caller to record. It is called by one
+// goroutine at a time.
+func (s *Session) AllowCommand(command string) error {
+	target := s.target(s.account, "", false)
+	target.Command = command
+	if decision := s.cfg.Decide(target); !decision.Allowed {
+		return &refusal{decision.Err(), decision}
+	}
+	return nil
+}
+
 // Reason returns why something was refused, for the record: the deciding rule, which the client is not told.
 func Reason(refused error) string {
 	if denied, ok := errors.AsType[*refusal](refused); ok && denied.decision.Reason != "" {

@@ -15,8 +15,17 @@ var errLeft = errors.New("the client closed the connection")
 
 // reader is the state of the direction from the client.
 type reader struct {
+	current *node // to which commands go
+
+	// In a cluster:
+	pinned    *node // that the transaction, or a watched key, belongs to
+	listening *node // that subscriptions are on
+	multiHeld bool  // MULTI was answered here and not sent on yet
+
 	multi bool // within MULTI, as far as can be known before it is answered
 	dirty bool // a command of that was refused here, so that none of them may be executed
+
+	scripts scripts
 }
 
 // readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in one
@@ -138,7 +147,7 @@ func (r *relay) sendToServer() error {
 }
 
 func (r *relay) write(message []byte) error {
-	if _, err := r.server.conn.Write(message); err != nil {
+	if _, err := r.fromClient.current.conn.Write(message); err != nil {
 		return r.lastWords(err)
 	}
 	return nil
@@ -165,29 +174,16 @@ func (r *relay) reply(message []byte) error {
 	if err := r.settled(); err != nil {
 		return err
 	}
-	for {
-		r.toClient.Lock()
-		if !r.midReply {
-			_, err := r.client.Write(message)
-			r.toClient.Unlock()
-			if err != nil {
-				return errors.Join(err, io.EOF)
-			}
-			r.session.Count(len(message), 0)
-			return nil
-		}
-		r.toClient.Unlock()
-		// A message of a subscription is on its way.
-		if err := r.wait(func() bool { return !r.mid() }); err != nil {
-			return err
-		}
-	}
-}
-
-func (r *relay) mid() bool {
 	r.toClient.Lock()
 	defer r.toClient.Unlock()
-	return r.midReply
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	if _, err := r.client.Write(message); err != nil {
+		return errors.Join(err, io.EOF)
+	}
+	r.session.Count(len(message), 0)
+	return nil
 }
 
 // askServer sends a command of ours, and returns its reply as a line.

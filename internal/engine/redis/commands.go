@@ -1,9 +1,12 @@
 package redis
 
 import (
+	"bytes"
+	"strconv"
 	"strings"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
 
@@ -24,6 +27,24 @@ func (r *relay) command(size int) error {
 	if no := r.refusal(c, args); no != nil {
 		return r.refuse(no, size)
 	}
+	if c == nil {
+		c = &unknown
+	}
+	if r.cluster != nil {
+		if c.role == multi && r.fromClient.pinned == nil && !r.fromClient.multi {
+			return r.holdMulti(size)
+		}
+		no, err := r.route(c, args)
+		if fault.Is(err, fault.ConnectionProblem) && r.ctx.Err() == nil {
+			no, err = refuse(codeError, "%s", fault.Message(err)), nil
+		}
+		if err != nil {
+			return err
+		}
+		if no != nil {
+			return r.refuse(no, size)
+		}
+	}
 	switch c.role {
 	case reset:
 		return r.reset(size)
@@ -35,10 +56,18 @@ func (r *relay) command(size int) error {
 	case multi:
 		r.fromClient.multi, r.fromClient.dirty = true, false
 	case discard:
-		r.fromClient.multi = false
+		r.fromClient.multi, r.fromClient.pinned = false, nil
 	case hello:
 		if options, ok := parseHello(args); ok && len(options.version) == 1 {
 			q.proto = options.version[0] - '0'
+		}
+	case eval:
+		if len(args) > 1 {
+			r.fromClient.scripts.keep(args[1])
+		}
+	case scriptLoad:
+		if len(args) > 2 {
+			r.fromClient.scripts.keep(args[2])
 		}
 	case subscribe:
 		q.names = c.names
@@ -49,9 +78,15 @@ func (r *relay) command(size int) error {
 	if err := r.perform(q, size); err != nil {
 		return err
 	}
-	if c.role == quit {
+	switch {
+	case c.role == quit:
 		r.setGoodbye()
 		return errGoodbye
+	case q.proto != 0 && r.cluster != nil:
+		if err := r.settled(); err != nil {
+			return err
+		}
+		return r.tellOthers(hello, []string{"HELLO", strconv.Itoa(int(r.proto.Load()))})
 	}
 	return nil
 }
@@ -59,19 +94,33 @@ func (r *relay) command(size int) error {
 // perform records the command, notes that its reply is due, and leaves it to be sent on.
 func (r *relay) perform(q request, size int) error {
 	event := r.record.query(r.parser.Args)
-	q.began = r.engine.cfg.Now()
+	if q.role == evalSHA && len(r.parser.Args) > 1 {
+		event.Script = r.fromClient.scripts.text(r.parser.Args[1])
+	}
+	q.began, q.masked = r.engine.cfg.Now(), event.Masked
 	var err error
 	if q.event, err = r.session.Record(r.ctx, event); err != nil {
 		return err
+	}
+	if r.cluster != nil {
+		q.sent = r.message(size)
 	}
 	r.push(q)
 	return r.forward(size)
 }
 
+// message returns a copy of the command that has just been read, as it is sent.
+func (r *relay) message(size int) []byte {
+	if r.parser.Inline {
+		return resp.AppendCommand(nil, r.parser.Args...)
+	}
+	return bytes.Clone(r.in.Buf[r.in.Scanned : r.in.Scanned+size])
+}
+
 // awaitRoom waits while too many commands are on their way.
 func (r *relay) awaitRoom() error {
 	r.mu.Lock()
-	full := r.requests.len() >= maxUnanswered
+	full := r.requests.len() >= maxUnanswered || r.held > maxHeld
 	r.mu.Unlock()
 	if !full {
 		return nil
@@ -79,18 +128,25 @@ func (r *relay) awaitRoom() error {
 	if err := r.sendToServer(); err != nil {
 		return err
 	}
-	return r.wait(func() bool { return r.requests.len() < maxUnanswered })
+	return r.wait(func() bool { return r.requests.len() < maxUnanswered && r.held <= maxHeld })
 }
+
+// unknown stands for commands that are not in the table.
+var unknown command
 
 // refusal returns why a command is not passed on, or nil.
 func (r *relay) refusal(c *command, args [][]byte) *refusal {
 	switch {
 	case c == nil:
-		return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server; it is refused", shownName(args))
+		if r.session.AllowCommand(nameOf(args)) != nil {
+			return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server, and your roles do not allow it", shownName(args))
+		}
 	case c.role == unsupported:
 		return refuse(codeNoPerm, "%s is not passed on by this system, because what follows it could not be recorded", shownName(args))
 	case c.admin:
-		return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
+		if r.session.AllowCommand(c.name) != nil {
+			return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
+		}
 	case c.role == login || c.role == hello:
 		given := credentialsOf(c, args)
 		if given.given && given.user != r.account {
@@ -98,8 +154,20 @@ func (r *relay) refusal(c *command, args [][]byte) *refusal {
 		}
 	case c.role == subscribe && r.fromClient.multi:
 		return refuse(codeError, "%s is not passed on within MULTI, because its replies could not be told apart", shownName(args))
+	case c.role == evalSHA && len(args) > 1 && r.fromClient.scripts.text(args[1]) == nil:
+		// In the server's words, at which clients send the text.
+		return refuse(codeNoScript, "No matching script. Please use EVAL.")
 	}
 	return nil
+}
+
+// nameOf returns the name of a command as rules have it.
+func nameOf(args [][]byte) string {
+	name := strings.ToLower(string(args[0][:min(len(args[0]), maxName)]))
+	if len(args) > 1 && hasSubcommands[name] {
+		name += " " + strings.ToLower(string(args[1][:min(len(args[1]), maxName)]))
+	}
+	return name
 }
 
 // shownName returns the name of a command for people: of one with a subcommand both words.
@@ -137,8 +205,9 @@ func (r *relay) refuse(no *refusal, size int) error {
 
 // exec ends a transaction. One of which a command was refused here is discarded, as the database does itself.
 func (r *relay) exec(size int) error {
-	dirty := r.fromClient.multi && r.fromClient.dirty
-	r.fromClient.multi, r.fromClient.dirty = false, false
+	f := &r.fromClient
+	dirty := f.multi && f.dirty
+	f.multi, f.dirty, f.pinned = false, false, nil
 	if !dirty {
 		return r.perform(request{role: exec}, size)
 	}
@@ -163,7 +232,8 @@ func (r *relay) reset(size int) error {
 	if err := r.perform(request{role: reset}, size); err != nil {
 		return err
 	}
-	r.fromClient.multi, r.fromClient.dirty = false, false
+	f := &r.fromClient
+	f.multi, f.dirty, f.multiHeld, f.pinned, f.listening = false, false, false, nil, nil
 	if err := r.settled(); err != nil {
 		return err
 	}
@@ -174,5 +244,5 @@ func (r *relay) reset(size int) error {
 	if answer != "+OK" {
 		return fault.New(fault.ConnectionProblem, "the database did not let the account %q in again after RESET; connect again", r.account)
 	}
-	return nil
+	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, r.password})
 }

@@ -9,9 +9,13 @@ type request struct {
 	expect int       // of subscriptions: answers that are to come; -1 if that depends on what is subscribed
 	names  byte      // of subscriptions
 	proto  byte      // of HELLO: the version asked for
+	masked bool      // it has secrets, which the server may repeat in an error
+	sent   []byte    // in a cluster: what may have to be sent again
 	event  int64     // index of its record
 	began  time.Time // when it was recorded
 	answer chan string
+
+	redirected int // how often it was sent again
 }
 
 // queue holds the requests in the order in which they are answered.
@@ -31,6 +35,16 @@ func (q *queue) push(r request) {
 		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, r)
+}
+
+// pushFront puts a request before all others.
+func (q *queue) pushFront(r request) {
+	if q.head == 0 {
+		q.items = append([]request{{}}, q.items...)
+		q.head = 1
+	}
+	q.head--
+	q.items[q.head] = r
 }
 
 // first returns the request that is answered next, or nil. It is valid until the next push or pop.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/internal/audit"
@@ -20,31 +21,40 @@ const maxUnanswered = 10_000 // commands sent ahead of their replies
 // to the database; the other reads from the database.
 type relay struct {
 	*visit
-	server *backend
+	server  *node    // of a cluster, the one that was reached first
+	cluster *cluster // nil where there is none
 
 	ctx context.Context         // ends when either direction does
 	end context.CancelCauseFunc // the first cause counts
 
 	fromClient reader
 	fromServer answers
+	proto      atomic.Int32 // version of the protocol
 
-	toClient sync.Mutex // held while something is written to the client
-	midReply bool       // the client has the beginning of a reply; guarded by toClient
+	toClient sync.Mutex // held while a reply is written to the client
+	midReply bool       // the client has no more than the beginning of the last reply; guarded by toClient
+
+	readers sync.WaitGroup // goroutines that read from the database
 
 	mu       sync.Mutex
+	nodes    []*node   // guarded by mu
 	changed  sync.Cond // of what wait waits for
-	waiters  int       // guarded by mu, like all that follows
+	waiters  int
 	requests queue
-	owns     int  // requests that are not the client's
-	unsent   bool // replies to others are not with the client yet
-	goodbye  bool // the client has said it
+	answers  int64 // requests that were answered
+	held     int   // bytes of those that are not
+	owns     int   // requests that are not the client's
+	unsent   bool  // replies to others are not with the client yet
+	goodbye  bool  // the client has said it
 }
 
 func newRelay(ctx context.Context, v *visit, b *backend) *relay {
-	r := &relay{visit: v, server: b}
+	r := &relay{visit: v}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
-	r.fromServer.proto = 2
+	r.proto.Store(2)
+	r.server = &node{relay: r, backend: b}
+	r.fromClient.current = r.server
 	_ = v.client.SetReadDeadline(time.Time{})
 	return r
 }
@@ -56,10 +66,9 @@ func (r *relay) run() error {
 		defer close(interrupted)
 		r.interrupt()
 	})
-	var other sync.WaitGroup
-	other.Go(func() { r.end(guard(r.readServer)) })
+	r.start(r.server)
 	r.end(guard(r.readClient))
-	other.Wait()
+	r.readers.Wait()
 	<-interrupted
 	cause := context.Cause(r.ctx)
 	if r.recordUnanswered() {
@@ -69,10 +78,22 @@ func (r *relay) run() error {
 		}
 	}
 	r.farewell(cause)
+	r.closeNodes()
 	if errors.Is(cause, errGoodbye) || errors.Is(cause, errLeft) {
 		return nil
 	}
 	return cause
+}
+
+// start reads from a node until the relay ends.
+func (r *relay) start(n *node) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.nodes = append(r.nodes, n)
+	r.readers.Go(func() { r.end(guard(n.read)) })
+	if r.ctx.Err() != nil { // interrupt may have missed it
+		_ = n.conn.SetDeadline(time.Unix(1, 0))
+	}
 }
 
 // guard turns a panic into an error, so that it ends one session only.
@@ -90,7 +111,11 @@ func (r *relay) interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
-	for _, conn := range []net.Conn{r.client, r.server.conn} {
+	conns := []net.Conn{r.client}
+	for _, n := range r.nodes {
+		conns = append(conns, n.conn)
+	}
+	for _, conn := range conns {
 		_ = conn.SetWriteDeadline(soon)
 		_ = conn.SetReadDeadline(past)
 	}
@@ -102,6 +127,7 @@ func (r *relay) push(q request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.requests.push(q)
+	r.held += len(q.sent)
 	if q.own {
 		r.owns++
 	}
@@ -114,6 +140,8 @@ func (r *relay) push(q request) {
 func (r *relay) pop() request {
 	q := *r.requests.first()
 	r.requests.pop()
+	r.answers++
+	r.held -= len(q.sent)
 	if q.own {
 		r.owns--
 	} else {

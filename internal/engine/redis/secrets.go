@@ -11,6 +11,8 @@ type secrets struct {
 	from   int // 0 for none
 }
 
+func (s *secrets) any() bool { return s.from > 0 || len(s.places) > 0 }
+
 func (s *secrets) has(place int) bool {
 	if s.from > 0 && place >= s.from {
 		return true

@@ -42,20 +42,19 @@ func (s *subscriptions) of(names byte) int64 {
 
 // unasked deals with what is not the whole reply to the next command: messages of subscriptions and the like, and
 // confirmations.
-func (r *relay) unasked(reply *resp.Reply) (bool, error) {
-	a := &r.fromServer
+func (n *node) unasked(reply *resp.Reply) (bool, error) {
 	isPush := reply.Type == resp.Push
-	if !isPush && (reply.Type != resp.Array || a.proto != 2) {
+	if !isPush && (reply.Type != resp.Array || n.proto.Load() != 2) {
 		return false, nil
 	}
 	names, isConfirmation := channels[string(reply.Head)]
 	switch {
 	case isConfirmation:
-		return r.confirmed(names, reply, isPush)
+		return n.confirmed(names, reply, isPush)
 	case isPush:
 		return true, nil
 	default:
-		return a.subscribed.any() && isMessage(reply.Head), nil
+		return n.subscribed.any() && isMessage(reply.Head), nil
 	}
 }
 
@@ -68,32 +67,31 @@ func isMessage(head []byte) bool {
 }
 
 // confirmed attributes a confirmation. It may come unasked: a shard channel moves away with its slot.
-func (r *relay) confirmed(names byte, reply *resp.Reply, isPush bool) (bool, error) {
-	a := &r.fromServer
-	r.mu.Lock()
-	q := r.requests.first()
+func (n *node) confirmed(names byte, reply *resp.Reply, isPush bool) (bool, error) {
+	n.mu.Lock()
+	q := n.requests.first()
 	asked := q != nil && q.role == subscribe && q.names == names
 	if !asked {
-		r.mu.Unlock()
-		if isPush || a.subscribed.any() {
-			a.subscribed.confirmed(names, reply.Last)
+		n.mu.Unlock()
+		if isPush || n.subscribed.any() {
+			n.subscribed.confirmed(names, reply.Last)
 			return true, nil
 		}
 		return false, nil // an array that looks like one
 	}
 	if q.expect == allChannels {
-		q.expect = int(max(a.subscribed.of(names), 1))
+		q.expect = int(max(n.subscribed.of(names), 1))
 	}
 	q.expect--
 	done := q.expect <= 0
 	var finished request
 	if done {
-		finished = r.pop()
+		finished = n.pop()
 	}
-	r.mu.Unlock()
-	a.subscribed.confirmed(names, reply.Last)
+	n.mu.Unlock()
+	n.subscribed.confirmed(names, reply.Last)
 	if !done {
 		return true, nil
 	}
-	return true, r.recordOutcome(&finished, "", 1, 0)
+	return true, n.recordOutcome(&finished, "", 1, 0)
 }

@@ -47,7 +47,7 @@ func (r *recorder) query(args [][]byte) *audit.DatabaseQuery {
 			r.text = appendArgument(r.text, arg)
 		}
 	}
-	r.event = audit.DatabaseQuery{Query: r.text, Parameters: r.parameters}
+	r.event = audit.DatabaseQuery{Query: r.text, Parameters: r.parameters, Masked: secrets.any()}
 	return &r.event
 }
 

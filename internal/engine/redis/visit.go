@@ -82,7 +82,15 @@ func (v *visit) serve(ctx context.Context) error {
 	if err := v.logIn(ctx, b, c, given); err != nil {
 		return v.turnAway(ctx, err)
 	}
-	return newRelay(ctx, v, b).run()
+	r := newRelay(ctx, v, b)
+	if place.Cluster {
+		if r.cluster, err = joinCluster(ctx, b, place.Address); err != nil {
+			return v.turnAway(ctx, err)
+		}
+		r.server.address = place.Address
+		r.cluster.nodes[place.Address] = r.server
+	}
+	return r.run()
 }
 
 // turnAway ends a visit before the relay.

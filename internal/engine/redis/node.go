@@ -1,0 +1,214 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/fault"
+)
+
+// node is a connection to the database, or to one node of a cluster. All but its connection is used by the goroutine
+// that reads from it.
+type node struct {
+	*relay
+	*backend
+	address string // in a cluster
+
+	scanner    resp.Scanner
+	swallow    bool  // what is being read is in answer to us
+	bytes      int64 // of the reply under way
+	speaking   bool  // toClient is held
+	subscribed subscriptions
+}
+
+// speak takes the client for what this node says, until that is a whole reply.
+func (n *node) speak() {
+	if !n.speaking {
+		n.toClient.Lock()
+		n.speaking = true
+	}
+}
+
+func (n *node) fallSilent() {
+	if n.speaking {
+		n.speaking = false
+		n.toClient.Unlock()
+	}
+}
+
+// read passes on what the database says until it hangs up. The outcome of a command is recorded before the client
+// reads it.
+func (n *node) read() error {
+	defer func() {
+		if n.scanner.Mid() && !n.swallow && n.speaking {
+			n.midReply = true
+		}
+		n.fallSilent()
+	}()
+	for {
+		n.speak()
+		if err := n.scan(); err != nil {
+			_ = n.send() // what came before is in order
+			return err
+		}
+		if !n.scanner.Mid() {
+			n.fallSilent()
+		}
+		if count, err := n.in.Fill(n.conn, n.in.Scanned < n.in.End || n.scanner.Mid()); count == 0 && err != nil {
+			return n.gone(err)
+		}
+	}
+}
+
+// gone says why nothing more comes from the database.
+func (n *node) gone(err error) error {
+	if n.ctx.Err() != nil || n.saidGoodbye() {
+		return errGoodbye
+	}
+	explained := n.up.Explain(err)
+	if _, known := errors.AsType[*fault.Error](explained); known {
+		return explained
+	}
+	return closed(err)
+}
+
+// scan looks at what has arrived, and sends it on.
+func (n *node) scan() error {
+	in := n.in
+	for in.Scanned < in.End {
+		if !n.scanner.Mid() {
+			if err := n.begin(in.Buf[in.Scanned]); err != nil {
+				return err
+			}
+		}
+		size, reply, err := n.scanner.Scan(in.Buf[in.Scanned:in.End])
+		if err != nil {
+			return desynchronised("%v", err)
+		}
+		if reply != nil && n.cluster != nil && reply.Type == resp.Error && !n.swallow {
+			followed, err := n.follow(reply, size)
+			if err != nil {
+				return err
+			}
+			if followed {
+				continue
+			}
+		}
+		in.Scanned += size
+		n.bytes += int64(size)
+		if n.swallow {
+			in.Start = in.Scanned
+		}
+		if reply == nil {
+			break
+		}
+		if err := n.complete(reply); err != nil {
+			return err
+		}
+	}
+	return n.send()
+}
+
+// begin finds out for whom the reply is that begins.
+func (n *node) begin(typ byte) error {
+	n.scanner.Element = nil
+	if n.fromServer.inMulti {
+		n.scanner.Element = n.executed
+	}
+	n.mu.Lock()
+	head := n.requests.first()
+	n.swallow = n.owns > 0 && head != nil && head.own && typ != resp.Push
+	n.mu.Unlock()
+	if n.swallow {
+		return n.send()
+	}
+	return nil
+}
+
+func (n *node) complete(reply *resp.Reply) error {
+	size := n.bytes
+	if n.bytes = 0; !n.swallow {
+		return n.answered(reply, size)
+	}
+	n.swallow = false
+	return n.own(reply)
+}
+
+// own hands a reply to whoever waits for it here.
+func (n *node) own(reply *resp.Reply) error {
+	n.mu.Lock()
+	q := n.pop()
+	n.mu.Unlock()
+	answer := fmt.Sprintf("%c%s", reply.Type, reply.Text)
+	switch {
+	case q.role == discard:
+		if err := n.settleQueued(notExecuted); err != nil {
+			return err
+		}
+	case q.role == reset:
+		n.subscribed = subscriptions{}
+	case q.role == multi && answer == "+OK":
+		n.fromServer.inMulti = true
+	}
+	q.answer <- answer
+	return nil
+}
+
+// send sends on what was looked at.
+func (n *node) send() error {
+	pending := n.in.Pending()
+	if len(pending) == 0 {
+		return nil
+	}
+	n.in.Sent()
+	if n.fromServer.failed {
+		return nil
+	}
+	_, err := n.client.Write(pending)
+	n.delivered()
+	if err != nil {
+		n.fromServer.failed = true
+		if n.saidGoodbye() && n.ctx.Err() == nil {
+			return nil
+		}
+		return errors.Join(err, io.EOF)
+	}
+	n.session.Count(len(pending), 0)
+	return nil
+}
+
+// answered attributes a reply to the command that it answers, and records the outcome.
+func (n *node) answered(reply *resp.Reply, size int64) error {
+	a := &n.fromServer
+	unasked, err := n.unasked(reply)
+	if unasked || err != nil {
+		return err
+	}
+	n.mu.Lock()
+	if n.requests.len() == 0 {
+		n.mu.Unlock()
+		return desynchronised("a reply of type %q to nothing: %q", reply.Type, reply.Text)
+	}
+	q := n.pop()
+	n.mu.Unlock()
+	failure := failureOf(reply)
+	switch {
+	case q.role == exec, q.role == discard, q.role == reset:
+		if q.role == reset && failure == "" {
+			n.proto.Store(2)
+			n.subscribed = subscriptions{}
+		}
+		if err := n.endMulti(&q, reply, failure); err != nil {
+			return err
+		}
+	case a.inMulti && reply.Type == resp.Simple && string(reply.Text) == "QUEUED":
+		return n.queue(&q)
+	case q.role == multi && failure == "":
+		a.inMulti = true
+	case q.role == hello && failure == "" && q.proto != 0:
+		n.proto.Store(int32(q.proto))
+	}
+	return n.recordOutcome(&q, failure, rowsOf(reply), size)
+}

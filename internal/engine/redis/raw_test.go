@@ -1,0 +1,362 @@
+package redis_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/redisserver"
+)
+
+// raw is a client that says what it is told to.
+type raw struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (r *real) raw(t testing.TB) *raw {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.agent.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(enginetest.Patience))
+	return &raw{conn, bufio.NewReader(conn)}
+}
+
+// lines makes CR LF of the line ends of a text.
+func lines(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
+
+// say sends commands, each a line of words parted by spaces.
+func (c *raw) say(t testing.TB, commands ...string) {
+	t.Helper()
+	var b strings.Builder
+	for _, command := range commands {
+		words := strings.Fields(command)
+		fmt.Fprintf(&b, "*%d\r\n", len(words))
+		for _, word := range words {
+			fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(word), word)
+		}
+	}
+	if _, err := io.WriteString(c, b.String()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hear reads exactly what is expected, given with LF for CR LF.
+func (c *raw) hear(t testing.TB, want string) {
+	t.Helper()
+	want = lines(want)
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c.r, got)
+	if string(got[:n]) != want {
+		t.Fatalf("heard %q, %v; want %q", got[:n], err, want)
+	}
+}
+
+// line reads one line.
+func (c *raw) line(t testing.TB) string {
+	t.Helper()
+	line, err := c.r.ReadString('\n')
+	if err != nil {
+		t.Fatalf("heard %q, %v", line, err)
+	}
+	return strings.TrimSuffix(line, "\r\n")
+}
+
+// outcomes returns, for each command in the record, what became of it: "ok", an error, or "" if nothing is known.
+func outcomes(v *enginetest.Visit) []string {
+	results := make(map[int64]string)
+	for _, event := range v.Journal.Events("db.session.result") {
+		outcome := "ok"
+		if !event.Flag("success") {
+			outcome = event.Text("error")
+		}
+		results[event.Number("statement_ei")] = outcome
+	}
+	var list []string
+	for _, event := range v.Journal.Events("db.session.query", "db.session.query.failed") {
+		outcome := results[event.Number("ei")]
+		if event.Type == "db.session.query.failed" {
+			outcome = "refused: " + event.Text("error")
+		}
+		list = append(list, event.Text("db_query")+" → "+outcome)
+	}
+	return list
+}
+
+// wantOutcomes ends the client and compares what was recorded.
+func wantOutcomes(t *testing.T, r *real, c *raw, want ...string) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	v := r.agent.Visit(t, 0)
+	_ = v.Wait(t)
+	if got := outcomes(v); !slices.Equal(got, want) {
+		t.Errorf("recorded\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestConversations(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	for name, test := range map[string]func(t *testing.T, r *real, c *raw){
+		"lines, and commands among them": func(t *testing.T, r *real, c *raw) {
+			fmt.Fprintf(c, "SET  line:k 'a b'\r\n*2\r\n$3\r\nGET\r\n$6\r\nline:k\r\n\r\nGET \"line:\\x6b\"\n*0\r\nPING\r\n")
+			c.hear(t, "+OK\n$3\na b\n$3\na b\n+PONG\n")
+			wantOutcomes(t, r, c, `SET line:k "a b" → ok`, "GET line:k → ok", "GET line:k → ok", "PING → ok")
+		},
+		"a pipeline, refusals in their places": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "SET pipe:k 1", "CONFIG GET *", "INCR pipe:k", "NOSUCH x", "LPUSH pipe:k x", "GET pipe:k")
+			c.hear(t, "+OK\n-NOPERM CONFIG GET concerns the server and not its data, and your roles do not allow it\n:2\n"+
+				"-NOPERM this system does not know the command NOSUCH, so it may concern the server, and your roles do not allow it\n"+
+				"-WRONGTYPE Operation against a key holding the wrong kind of value\n$1\n2\n")
+			wantOutcomes(t, r, c, "SET pipe:k 1 → ok", `CONFIG GET "*" → refused: CONFIG GET concerns the server and not its data, and your roles do not allow it`, "INCR pipe:k → ok",
+				"NOSUCH x → refused: this system does not know the command NOSUCH, so it may concern the server, and your roles do not allow it",
+				"LPUSH pipe:k x → WRONGTYPE Operation against a key holding the wrong kind of value", "GET pipe:k → ok")
+		},
+		"a transaction": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI", "SET tx:k v", "INCR tx:k", "EXEC", "GET tx:k")
+			c.hear(t, "+OK\n+QUEUED\n+QUEUED\n*2\n+OK\n-ERR value is not an integer or out of range\n$1\nv\n")
+			wantOutcomes(t, r, c, "MULTI → ok", "SET tx:k v → ok", "INCR tx:k → ERR value is not an integer or out of range", "EXEC → ok", "GET tx:k → ok")
+		},
+		"a transaction with a refused command": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI", "SET bad:k v", "CONFIG REWRITE", "EXEC", "EXISTS bad:k")
+			c.hear(t, "+OK\n+QUEUED\n-NOPERM CONFIG REWRITE concerns the server and not its data, and your roles do not allow it\n-EXECABORT Transaction discarded because of previous errors.\n:0\n")
+			wantOutcomes(t, r, c, "MULTI → ok", "SET bad:k v → not executed, because the transaction was discarded",
+				"CONFIG REWRITE → refused: CONFIG REWRITE concerns the server and not its data, and your roles do not allow it",
+				"EXEC → refused: Transaction discarded because of previous errors.", "EXISTS bad:k → ok")
+		},
+		"a transaction that is discarded": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI", "SET dis:k v", "DISCARD", "EXEC")
+			c.hear(t, "+OK\n+QUEUED\n+OK\n-ERR EXEC without MULTI\n")
+			wantOutcomes(t, r, c, "MULTI → ok", "SET dis:k v → not executed, because the transaction was discarded", "DISCARD → ok", "EXEC → ERR EXEC without MULTI")
+		},
+		"a transaction that a watched key ends": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "WATCH watch:k", "MULTI", "SET watch:l v")
+			c.hear(t, "+OK\n+OK\n+QUEUED\n")
+			s.Do(t, "SET", "watch:k", "changed")
+			c.say(t, "EXEC")
+			c.hear(t, "*-1\n")
+			wantOutcomes(t, r, c, "WATCH watch:k → ok", "MULTI → ok", "SET watch:l v → not executed, because a watched key has changed", "EXEC → ok")
+		},
+		"subscriptions in RESP2": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "SUBSCRIBE two:a two:b", "PSUBSCRIBE two:*")
+			c.hear(t, "*3\n$9\nsubscribe\n$5\ntwo:a\n:1\n*3\n$9\nsubscribe\n$5\ntwo:b\n:2\n*3\n$10\npsubscribe\n$5\ntwo:*\n:3\n")
+			s.Do(t, "PUBLISH", "two:a", "hello")
+			c.hear(t, "*3\n$7\nmessage\n$5\ntwo:a\n$5\nhello\n*4\n$8\npmessage\n$5\ntwo:*\n$5\ntwo:a\n$5\nhello\n")
+			c.say(t, "PING", "UNSUBSCRIBE", "GET two:k", "PUNSUBSCRIBE", "UNSUBSCRIBE", "GET two:k")
+			c.hear(t, "*2\n$4\npong\n$0\n\n")
+			heard := []string{}
+			for range 2 {
+				c.hear(t, "*3\n$11\nunsubscribe\n$5\n")
+				heard = append(heard, c.line(t))
+				c.line(t)
+			}
+			slices.Sort(heard)
+			if !slices.Equal(heard, []string{"two:a", "two:b"}) {
+				t.Errorf("unsubscribed %q", heard)
+			}
+			if line := c.line(t); !strings.HasPrefix(line, "-ERR Can't execute 'get'") {
+				t.Errorf("within a subscription: %s", line)
+			}
+			c.hear(t, "*3\n$12\npunsubscribe\n$5\ntwo:*\n:0\n*3\n$11\nunsubscribe\n$-1\n:0\n$-1\n")
+			got := outcomes(closed(t, r, c))
+			if len(got) != 8 || got[7] != "GET two:k → ok" {
+				t.Errorf("recorded\n%s", strings.Join(got, "\n"))
+			}
+		},
+		"subscriptions in RESP3": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "HELLO 3")
+			if line := c.line(t); line[0] != '%' {
+				t.Fatal(line)
+			}
+			for !strings.HasPrefix(c.line(t), "*") {
+			}
+			c.say(t, "SUBSCRIBE three:a", "SET three:k v", "GET three:k")
+			c.hear(t, ">3\n$9\nsubscribe\n$7\nthree:a\n:1\n+OK\n$1\nv\n")
+			c.say(t, "PUBLISH three:a hello")
+			heard := c.line(t)
+			if heard != ":1" && heard != ">3" {
+				t.Fatal(heard)
+			}
+			c.Close()
+			if got := outcomes(closed(t, r, c)); len(got) != 5 || got[1] != "SUBSCRIBE three:a → ok" || got[4] != "PUBLISH three:a hello → ok" {
+				t.Errorf("recorded\n%s", strings.Join(got, "\n"))
+			}
+		},
+		"subscribing within a transaction": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI", "SUBSCRIBE a", "EXEC", "PING")
+			c.hear(t, "+OK\n-ERR SUBSCRIBE is not passed on within MULTI, because its replies could not be told apart\n-EXECABORT Transaction discarded because of previous errors.\n+PONG\n")
+		},
+		"scripts": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0")
+			c.hear(t, "-NOSCRIPT No matching script. Please use EVAL.\n")
+			if _, err := io.WriteString(c, lines("*3\n$4\nEVAL\n$8\nreturn 1\n$1\n0\n")); err != nil {
+				t.Fatal(err)
+			}
+			c.hear(t, ":1\n")
+			c.say(t, "EVALSHA E0E1F9FABFC9D4800C877A703B823AC0578FF8DB 0")
+			c.hear(t, ":1\n")
+			v := closed(t, r, c)
+			events := v.Journal.Events("db.session.query")
+			if len(events) != 2 || events[0].Text("db_query") != `EVAL "return 1" 0` || events[1].Text("script") != "return 1" {
+				t.Errorf("recorded %v", events)
+			}
+		},
+		"RESET": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "SELECT 3", "MULTI", "SET reset:k v", "RESET", "ACL WHOAMI", "GET reset:k")
+			c.hear(t, "+OK\n+OK\n+QUEUED\n+RESET\n$7\ndefault\n$-1\n")
+			wantOutcomes(t, r, c, "SELECT 3 → ok", "MULTI → ok", "SET reset:k v → not executed, because the transaction was discarded", "RESET → ok", "ACL WHOAMI → ok", "GET reset:k → ok")
+		},
+		"QUIT": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "SET quit:k v", "QUIT", "SET quit:k late")
+			c.hear(t, "+OK\n+OK\n")
+			if _, err := c.r.ReadByte(); err != io.EOF {
+				t.Errorf("after QUIT: %v", err)
+			}
+			v := r.agent.Visit(t, 0)
+			if err := v.Wait(t); err != nil {
+				t.Errorf("the engine returned %v", err)
+			}
+			if got := s.Do(t, "GET", "quit:k"); got != "v" {
+				t.Errorf("the key has %q", got)
+			}
+		},
+		"a blocking command": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "BLPOP block:k 0")
+			for deadline := time.Now().Add(enginetest.Patience); s.Do(t, "LPUSH", "block:other", "x") == ""; {
+				if time.Now().After(deadline) {
+					t.Fatal("nothing blocks")
+				}
+			}
+			s.Do(t, "LPUSH", "block:k", "v")
+			c.hear(t, "*2\n$7\nblock:k\n$1\nv\n")
+			wantOutcomes(t, r, c, "BLPOP block:k 0 → ok")
+		},
+		"commands that cannot be followed": func(t *testing.T, r *real, c *raw) {
+			for _, command := range []string{"MONITOR", "SYNC", "PSYNC ? -1", "REPLCONF listening-port 1", "CLIENT REPLY OFF", "client reply skip"} {
+				c.say(t, command)
+				if line := c.line(t); !strings.Contains(line, "is not passed on by this system") {
+					t.Errorf("%s: %s", command, line)
+				}
+			}
+			c.say(t, "PING")
+			c.hear(t, "+PONG\n")
+		},
+		"what is no command": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "SET malformed:k v")
+			if _, err := io.WriteString(c, "*1\r\n:1\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			c.hear(t, "+OK\n-ERR Protocol error: this is no command of Redis; the session ends\n")
+			v := r.agent.Visit(t, 0)
+			if err := v.Wait(t); err == nil {
+				t.Error("the engine returned no error")
+			}
+			if events := v.Journal.Events("db.session.malformed_packet"); len(events) != 1 {
+				t.Errorf("recorded %v", events)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := behind(t, s, "default")
+			test(t, r, r.raw(t))
+		})
+	}
+}
+
+// closed ends the client, and returns its visit when that is over.
+func closed(t *testing.T, r *real, c *raw) *enginetest.Visit {
+	t.Helper()
+	_ = c.Close()
+	v := r.agent.Visit(t, 0)
+	_ = v.Wait(t)
+	return v
+}
+
+func TestSecretsAreNotRecorded(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	for command, want := range map[string]string{
+		"AUTH hunter2":                                        "AUTH ****",
+		"AUTH default hunter2":                                "AUTH default ****",
+		"AUTH a hunter2 hunter2":                              "AUTH **** **** ****",
+		"HELLO 3 AUTH default hunter2":                        "HELLO 3 AUTH default ****",
+		"hello 3 setname auth AUTH default hunter2 setname x": "hello 3 setname auth AUTH default **** setname x",
+		"HELLO 3 SETNAME x AUTH hunter2":                      "HELLO 3 **** **** **** ****",
+		"CONFIG SET maxmemory 0 requirepass hunter2 hz 10 masterauth hunter2": "CONFIG SET maxmemory 0 requirepass **** hz 10 masterauth ****",
+		"ACL SETUSER eve on >hunter2 #hunter2 <hunter2 !hunter2 ~* +@all":     "ACL SETUSER eve on >**** #**** <**** !**** ~* +@all",
+		"MIGRATE 127.0.0.1 1 auth 0 100 COPY AUTH hunter2":                    "MIGRATE 127.0.0.1 1 auth 0 100 COPY AUTH ****",
+		"MIGRATE 127.0.0.1 1 \"\" 0 100 AUTH2 eve hunter2 KEYS auth x":        `MIGRATE 127.0.0.1 1 "\"\"" 0 100 AUTH2 eve **** KEYS auth x`,
+		"ECHO ****": `ECHO "****"`,
+	} {
+		t.Run(command, func(t *testing.T) {
+			r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Roles = []string{everything} })
+			c := r.raw(t)
+			c.say(t, "PING", command, "PING")
+			for answers := 0; answers < 2; {
+				if line := c.line(t); line == "+PONG" {
+					answers++
+				}
+			}
+			v := closed(t, r, c)
+			if got := queries(v, "db.session.query", "db.session.query.failed"); !slices.Contains(got, want) {
+				t.Errorf("recorded %q", got)
+			}
+			for _, line := range v.Journal.Lines() {
+				if strings.Contains(string(line), "hunter2") {
+					t.Errorf("the record has %s", line)
+				}
+			}
+			s.Do(t, "CONFIG", "SET", "requirepass", "", "masterauth", "")
+		})
+	}
+}
+
+// everything is a role that allows administrative commands too.
+const everything = `{allow: {db_labels: {'*': '*'}, db_users: ['*'], db_commands: ['*']}}`
+
+func TestRolesAllowAdministrativeCommands(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	role := func(part string) string {
+		return `{allow: {db_labels: {'*': '*'}, db_users: ['*'], db_commands: [` + part + `]}}`
+	}
+	for name, c := range map[string]struct {
+		roles   []string
+		command string
+		refused bool
+	}{
+		"by its name":                   {[]string{role("config get")}, "CONFIG GET maxmemory", false},
+		"by its first word":             {[]string{role("CONFIG")}, "config get maxmemory", false},
+		"by the star":                   {[]string{role("'*'")}, "SLOWLOG LEN", false},
+		"another one":                   {[]string{role("config get")}, "CONFIG REWRITE", true},
+		"a word that looks like it":     {[]string{role("conf")}, "CONFIG GET maxmemory", true},
+		"none":                          {[]string{role("")}, "CLIENT LIST", true},
+		"denied by another role":        {[]string{role("'*'"), `{deny: {db_commands: [config]}}`}, "CONFIG GET maxmemory", true},
+		"for another account":           {[]string{role(""), `{allow: {db_labels: {'*': '*'}, db_users: [other], db_commands: ['*']}}`}, "DBSIZE", false},
+		"for another account, an admin": {[]string{role(""), `{allow: {db_labels: {'*': '*'}, db_users: [other], db_commands: ['*']}}`}, "CLIENT LIST", true},
+		"a command that is not known":   {[]string{role("json.get")}, "JSON.GET k", false},
+		"never what cannot be followed": {[]string{role("'*'")}, "MONITOR", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Roles = c.roles })
+			client := r.raw(t)
+			client.say(t, c.command)
+			if line := client.line(t); strings.HasPrefix(line, "-NOPERM") != c.refused {
+				t.Errorf("heard %s", line)
+			}
+		})
+	}
+}
