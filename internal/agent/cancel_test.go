@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/cancelkey"
+	"sallyport/internal/detour"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
 	"sallyport/internal/session"
@@ -115,9 +116,12 @@ func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	r := a.start(t, func(cfg *agent.Config) {
 		cfg.Engines = map[string]agent.Protocol{"postgres": {Engine: e}}
 		cfg.Proxies = func() []string { return []string{address} }
-		cfg.DialProxy = func(ctx context.Context, address string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		}
+		cfg.Dialer = detour.New(detour.Config{
+			TCP: func(ctx context.Context, address string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+			},
+			Mode: detour.Never, Now: time.Now,
+		})
 	})
 	request := cancelkey.NewID()
 	ask := func(pid uint32) {

@@ -161,7 +161,14 @@ func (f *front) agent(t *testing.T, host string) *agent {
 	a := &agent{host: host, stopped: make(chan struct{}), heard: make(chan *sallyportv1.ControlResponse, 100)}
 	cert := f.certificate(t, host, "Db")
 	dial := func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", f.addr) }
-	transport := authapi.NewTransport(dial, mtls.At(f.clock.Now, mtls.Client(func(string) (*tls.Certificate, error) { return cert, nil },
+	secured := func(ctx context.Context, cfg *tls.Config) (*tls.Conn, error) {
+		conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", f.addr)
+		if err != nil {
+			return nil, err
+		}
+		return conn.(*tls.Conn), nil
+	}
+	transport := authapi.NewTransport(secured, mtls.At(f.clock.Now, mtls.Client(func(string) (*tls.Certificate, error) { return cert, nil },
 		func() *mtls.Trust { return f.trust }, "Proxy", "proxy."+cluster, mtls.ProtocolTunnel, mtls.ProtocolHTTP2)))
 	ctx, stop := context.WithCancel(context.Background())
 	var err error
