@@ -39,7 +39,7 @@ func TestMethodsOfAuthenticationOfMariaDB(t *testing.T) {
 	t.Parallel()
 	server := real(t)
 	server.Exec(t, `install soname 'auth_ed25519'; create user native identified by 'secret';
-		create user ed identified via ed25519 using password('secret'); create user both identified by 'secret' require subject '/CN=both'`)
+		create user ed identified via ed25519 using password('secret'); create user twofold identified by 'secret' require subject '/CN=twofold'`)
 	for name, c := range map[string]struct {
 		account, password string
 		certificate       bool
@@ -47,10 +47,10 @@ func TestMethodsOfAuthenticationOfMariaDB(t *testing.T) {
 	}{
 		"mysql_native_password":               {"native", "secret", false, ""},
 		"client_ed25519":                      {"ed", "secret", false, ""},
-		"a password and a certificate":        {"both", "secret", true, ""},
+		"a password and a certificate":        {"twofold", "secret", true, ""},
 		"a wrong password":                    {"native", "wrong", false, "Access denied for user 'native'"},
 		"a wrong password for client_ed25519": {"ed", "wrong", false, "Access denied for user 'ed'"},
-		"no certificate":                      {"both", "secret", false, "Access denied for user 'both'"},
+		"no certificate":                      {"twofold", "secret", false, "Access denied for user 'twofold'"},
 		"no password for client_ed25519":      {"ed", "", true, "asks account \\\"ed\\\" for a proof by \\\"client_ed25519\\\" instead of the client certificate"},
 		"an account that does not exist":      {"nobody", "", true, "Access denied for user 'nobody'"},
 	} {
