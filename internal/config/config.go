@@ -31,6 +31,7 @@ type Config struct {
 	// auth_servers of older files and --auth-server.
 	AuthAddrMayBeProxy bool
 	Insecure           bool // the proxy's web certificate is not verified
+	FIPS               bool // AWS is called at endpoints that are validated by FIPS 140
 
 	ShutdownDelay  time.Duration
 	Log            Log

@@ -88,6 +88,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 	if err := d.openDataDir(); err != nil {
 		return err
 	}
+	d.tellFIPS()
 	d.reach = d.newReach()
 	d.roles = d.wantedRoles()
 	if len(d.roles) == 0 {
