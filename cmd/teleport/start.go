@@ -18,7 +18,6 @@ type startFlags struct {
 	config.Flags
 	path string
 	text string // of the configuration, in base64
-	fips bool
 }
 
 func (f *startFlags) add(cmd *cobra.Command) {
@@ -33,15 +32,11 @@ func (f *startFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.DiagAddr, "diag-addr", "", "`address` for health checks and metrics over plain HTTP, such as 127.0.0.1:3000")
 	flags.BoolVar(&f.Insecure, "insecure", false, "do not verify the web certificate of the proxy; the auth service is verified in any case")
 	flags.BoolVar(&f.SkipVersionCheck, "skip-version-check", false, "accepted, without effect: versions are not compared")
-	flags.BoolVar(&f.fips, "fips", false, "refused: this program is not built with validated cryptography")
-	flags.Lookup("fips").Hidden = true
+	flags.BoolVar(&f.FIPS, "fips", false, "call AWS at its endpoints that are validated by FIPS 140; the program's own cryptography is not validated")
 }
 
 // load returns the configuration: the flags laid over the environment, the file and the defaults.
 func (f *startFlags) load(cmd *cobra.Command) (*config.Config, error) {
-	if f.fips {
-		return nil, fault.New(fault.BadParameter, "--fips cannot be honoured: this program is not built with validated cryptography; leave the flag out")
-	}
 	f.Debug = isDebug(cmd)
 	cfg, err := f.file(cmd)
 	if err != nil {

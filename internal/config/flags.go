@@ -24,6 +24,7 @@ type Flags struct {
 	Labels           string // of servers, which only other kinds of services have; see Database
 	Insecure         bool
 	SkipVersionCheck bool
+	FIPS             bool
 	Bootstrap        string // file with resources for a new cluster
 	ApplyOnStartup   string // file with resources that are written at every start
 	Database         *DatabaseFlags
@@ -97,6 +98,10 @@ func (c *Config) applyPlain(p *problems, f Flags) {
 		c.CAPins = f.CAPins
 	}
 	c.Insecure = c.Insecure || f.Insecure
+	c.FIPS = f.FIPS
+	if c.FIPS && c.Insecure {
+		p.add("--fips", "cannot be combined with --insecure, which does not verify whom it talks to; give the proxy a certificate that this host trusts, or set ca_pin")
+	}
 	if f.SkipVersionCheck {
 		p.warn("--skip-version-check", "has no effect: versions are not compared in any case")
 	}

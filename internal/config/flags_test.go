@@ -100,6 +100,7 @@ func TestFlagsThatCannotWork(t *testing.T) {
 		{"no cluster", off + "db_service: {enabled: yes}", config.Flags{}, "the address of the cluster is missing: set teleport.proxy_server in the configuration file, or give --auth-server=host:port"},
 		{"an agent behind auth only", "version: v3\nteleport: {auth_server: 'a:3025'}\n" + off + "db_service: {enabled: yes}", config.Flags{}, "a Database Service is reached through a proxy: set teleport.proxy_server to the proxy's address instead of auth_server"},
 		{"a pin of another form", "", config.Flags{CAPins: []string{"x"}}, "--ca-pin: must be sha256: and 64 hexadecimal digits, as `tctl status` prints it, or the absolute path of a file with that"},
+		{"validated endpoints of AWS, and a proxy that is not verified", "", config.Flags{FIPS: true, Insecure: true}, "--fips: cannot be combined with --insecure, which does not verify whom it talks to; give the proxy a certificate that this host trusts, or set ca_pin"},
 		{"a name to listen on", "", config.Flags{ListenIP: "localhost"}, `--listen-ip: "localhost" is not an IP address`},
 		{"a missing bootstrap file", "", config.Flags{Bootstrap: "/no/file"}, "--bootstrap: the file /no/file cannot be read: no such file or directory"},
 		{"bootstrap without auth", "", config.Flags{Bootstrap: "/no/file", Roles: []string{"proxy"}}, "--bootstrap: is for the process that runs the auth service"},

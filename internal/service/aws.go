@@ -35,7 +35,18 @@ func (d *daemon) newCloud(logger *slog.Logger) *cloud {
 	return c
 }
 
+// fips says that AWS is called at endpoints that are validated by FIPS 140: when a flag says so, or Go's cryptography runs
+// in the mode of that name.
+func (d *daemon) fips() bool { return d.cfg.FIPS || fips140.Enabled() }
+
+// tellFIPS says what FIPS means here, and what not.
+func (d *daemon) tellFIPS() {
+	if d.fips() {
+		d.logger.Warn("AWS is called at endpoints that are validated by FIPS 140; this program's own cryptography is not validated", "go_fips140", fips140.Enabled(), "go_module", fips140.Version())
+	}
+}
+
 // awsCredentials are those that this process finds. Nothing is looked for before somebody needs them.
 func (d *daemon) awsCredentials(logger *slog.Logger) *credentials.Provider {
-	return credentials.New(credentials.Config{SessionName: "sallyport-" + d.hostID, FIPS: fips140.Enabled(), Logger: logger, Now: d.now})
+	return credentials.New(credentials.Config{SessionName: "sallyport-" + d.hostID, FIPS: d.fips(), Logger: logger, Now: d.now})
 }

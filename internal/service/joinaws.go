@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/fips140"
 	"log/slog"
 
 	"sallyport/internal/auth"
@@ -24,8 +23,12 @@ func (d *daemon) authOfAWS(logger *slog.Logger) (auth.AWS, error) {
 			return auth.AWS{}, fault.Wrap(fault.BadParameter, err, "auth_service.ec2_identity_certificates: %s", err)
 		}
 	}
+	sts := awsjoin.NewSTS(d.sts)
+	if d.fips() {
+		sts = sts.Validated()
+	}
 	return auth.AWS{
-		STS: awsjoin.NewSTS(d.sts), Certificates: certificates,
+		STS: sts, Certificates: certificates,
 		Instances: instances.Asker{Credentials: d.awsCredentials(logger.With("component", "aws"))},
 	}, nil
 }
@@ -40,7 +43,7 @@ func (d *daemon) joinToken() (string, error) {
 
 // prove adds to a request what the join method asks for besides the token.
 func (d *daemon) prove(ctx context.Context, client *authapi.Client, req *sallyportv1.JoinRequest) error {
-	maker := hostproof.Maker{Credentials: d.awsCredentials(d.logger.With("component", "aws")), FIPS: fips140.Enabled(), Now: d.now}
+	maker := hostproof.Maker{Credentials: d.awsCredentials(d.logger.With("component", "aws")), Now: d.now}
 	switch d.cfg.JoinMethod {
 	case resource.JoinIAM:
 		return proveIAM(ctx, maker, client, req)

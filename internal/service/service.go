@@ -93,6 +93,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 		return err
 	}
 	d.dialer = d.newDialer(d.cfg.Detours)
+	d.tellFIPS()
 	d.reach = d.newReach()
 	d.roles = d.wantedRoles()
 	if len(d.roles) == 0 {

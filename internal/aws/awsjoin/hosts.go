@@ -31,18 +31,21 @@ var fallback = map[string]string{
 }
 
 // place says what the host of an STS stands for.
-type place struct{ partition, region string }
+type place struct {
+	partition, region string
+	fips              bool // validated by FIPS 140
+}
 
 // hosts are all that a signed request may be for.
 var hosts = func() map[string]place {
-	all := map[string]place{"sts.amazonaws.com": {endpoint.PartitionAWS, "us-east-1"}}
+	all := map[string]place{"sts.amazonaws.com": {endpoint.PartitionAWS, "us-east-1", false}}
 	for partition, list := range regions {
 		for _, region := range list {
-			all["sts."+region+"."+endpoint.DNSSuffix(partition)] = place{partition, region}
+			all["sts."+region+"."+endpoint.DNSSuffix(partition)] = place{partition, region, partition == endpoint.PartitionGov}
 		}
 	}
 	for _, region := range withFIPS {
-		all["sts-fips."+region+".amazonaws.com"] = place{endpoint.PartitionAWS, region}
+		all["sts-fips."+region+".amazonaws.com"] = place{endpoint.PartitionAWS, region, true}
 	}
 	return all
 }()

@@ -28,7 +28,10 @@ type Caller struct {
 }
 
 // STS asks AWS who signed requests. Safe for concurrent use.
-type STS struct{ client *http.Client }
+type STS struct {
+	client    *http.Client
+	validated bool // only hosts that are validated by FIPS 140
+}
 
 // NewSTS returns an STS whose calls go through the transport. Nil means one that connects to AWS itself, without the proxy
 // of the environment, and trusts the certificate authorities of the system.
@@ -40,16 +43,22 @@ func NewSTS(transport http.RoundTripper) *STS {
 			DisableCompression: true,
 		}
 	}
-	return &STS{&http.Client{
+	return &STS{client: &http.Client{
 		Transport: transport, Timeout: askTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
+// Validated returns an STS that asks hosts only that are validated by FIPS 140, and refuses what was signed for others.
+func (s *STS) Validated() *STS { return &STS{client: s.client, validated: true} }
+
 // Caller returns who signed the request with the binding in it. A *Refusal says that nobody known to AWS did, or that it is
 // not the request that must be signed; any other error that AWS could not be asked.
 func (s *STS) Caller(ctx context.Context, signed SignedRequest, binding string) (Caller, error) {
 	req, at, err := signed.request(binding)
+	if err == nil && s.validated && !at.fips {
+		err = refuse("%s is not validated by FIPS 140; start the host with --fips, as this auth server is", signed.Host)
+	}
 	if err != nil {
 		return Caller{}, err
 	}

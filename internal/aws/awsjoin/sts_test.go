@@ -86,6 +86,25 @@ func TestSTSTellsWhoSigned(t *testing.T) {
 	}
 }
 
+func TestOnlyValidatedHostsAreAsked(t *testing.T) {
+	s := newSigner(t)
+	for host, asked := range map[string]bool{"sts.us-west-1.amazonaws.com": false, "sts.amazonaws.com": false, "sts-fips.us-west-1.amazonaws.com": true} {
+		region := map[bool]string{true: "us-east-1", false: region}[host == "sts.amazonaws.com"]
+		_, err := s.sts().Validated().Caller(t.Context(), s.sign(t, host, region, "sts", awsjoin.BodyHash(), time.Now(), nil), binding())
+		if _, refused := errors.AsType[*awsjoin.Refusal](err); refused == asked || asked && err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if calls := len(s.Calls("sts", "")); calls != 1 {
+		t.Errorf("STS was called %d times", calls)
+	}
+	signed := s.sign(t, "sts.us-gov-west-1.amazonaws.com", "us-gov-west-1", "sts", awsjoin.BodyHash(), time.Now(), nil)
+	_, err := s.sts().Validated().Caller(t.Context(), signed, binding()) // keys of another partition: STS refuses them, and is asked
+	if err == nil || strings.Contains(err.Error(), "FIPS") {
+		t.Errorf("GovCloud, where all hosts are validated: %v", err)
+	}
+}
+
 // TestOtherRequestsAreRefused shows what was signed for another purpose, or put together to have auth ask something else.
 func TestOtherRequestsAreRefused(t *testing.T) {
 	s := newSigner(t)

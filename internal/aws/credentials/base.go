@@ -48,6 +48,27 @@ func (p *Provider) load(ctx context.Context) (aws.Config, error) {
 	return cfg, err
 }
 
+// FIPS reports whether calls go to endpoints that are validated by FIPS 140: because the Config says so, or the environment
+// (AWS_USE_FIPS_ENDPOINT, use_fips_endpoint of the profile). Errors are explained.
+func (p *Provider) FIPS(ctx context.Context) (bool, error) {
+	cfg, err := p.settings(ctx)
+	if err != nil {
+		return false, Explain(err)
+	}
+	for _, source := range cfg.ConfigSources {
+		says, ok := source.(interface {
+			GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error)
+		})
+		if !ok {
+			continue
+		}
+		if state, found, err := says.GetUseFIPSEndpoint(ctx); err != nil || found {
+			return state == aws.FIPSEndpointStateEnabled, Explain(err)
+		}
+	}
+	return false, nil
+}
+
 // log takes what the SDK would write to the error output. It concerns connections that are tried again.
 func (p *Provider) log(_ logging.Classification, format string, args ...any) {
 	p.cfg.Logger.Debug("the SDK of AWS says something", "message", fmt.Sprintf(format, args...))

@@ -26,6 +26,10 @@ func Explain(err error) error {
 	if explained := explainCommon(err); explained != nil {
 		return explained
 	}
+	if strings.Contains(err.Error(), "FIPS and custom endpoint are not supported") { // the SDK's words
+		return fault.Wrap(fault.BadParameter, err, "endpoints that are validated by FIPS 140 and an endpoint of one's own exclude each other; "+
+			"remove AWS_ENDPOINT_URL and the like from the environment and endpoint_url from the profile, or start without --fips")
+	}
 	if base, ok := errors.AsType[*baseError](err); ok {
 		return explainBase(base)
 	}
@@ -126,6 +130,10 @@ func explainNetwork(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fault.Wrap(fault.ConnectionProblem, err, "the call of AWS was given up because it is not needed any more")
+	case unresolved(err) && strings.Contains(host, "-fips."):
+		return fault.Wrap(fault.ConnectionProblem, err, "the name of the AWS endpoint %s cannot be resolved; "+
+			"there are endpoints that are validated by FIPS 140 in the regions of the United States and Canada and in GovCloud, not of every service: "+
+			"check the DNS of this machine, use a region that has one, or start without --fips", host)
 	case unresolved(err):
 		return fault.Wrap(fault.ConnectionProblem, err, "the name of the AWS endpoint %s cannot be resolved; check the DNS of this machine and the region", host)
 	case timedOut(err):

@@ -3,6 +3,7 @@ package credentials_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -89,6 +90,20 @@ func TestNoAnswer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an endpoint of one's own, and FIPS", func(t *testing.T) {
+		startSTS(t)
+		t.Setenv("AWS_USE_FIPS_ENDPOINT", "true")
+		_, err := provider(time.Now).For(t.Context(), credentials.Chain{AssumeRoleARN: roleOne})
+		if !fault.Is(err, fault.BadParameter) || !strings.Contains(fault.Message(err), "remove AWS_ENDPOINT_URL") {
+			t.Error(err)
+		}
+	})
+	t.Run("a region without such an endpoint", func(t *testing.T) {
+		err := credentials.Explain(&net.DNSError{Err: "no such host", Name: "rds-fips.eu-west-1.amazonaws.com", IsNotFound: true})
+		if !fault.Is(err, fault.ConnectionProblem) || !strings.Contains(fault.Message(err), "rds-fips.eu-west-1.amazonaws.com cannot be resolved; there are endpoints that are validated by FIPS 140 in") {
+			t.Error(err)
+		}
+	})
 	t.Run("no answer in time", func(t *testing.T) {
 		s := startSTS(t)
 		ctx, cancel := context.WithCancel(t.Context())

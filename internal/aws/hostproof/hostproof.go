@@ -19,7 +19,6 @@ import (
 // Maker makes proofs. Safe for concurrent use.
 type Maker struct {
 	Credentials *credentials.Provider
-	FIPS        bool // sign for hosts that are validated by FIPS 140, where there are any
 	Now         func() time.Time
 }
 
@@ -34,7 +33,11 @@ func (m Maker) IAM(ctx context.Context, binding string) (awsjoin.SignedRequest, 
 	if err != nil {
 		return awsjoin.SignedRequest{}, credentials.Explain(err)
 	}
-	return sign(ctx, keys, cfg.Region, binding, m.FIPS, m.Now())
+	fips, err := m.Credentials.FIPS(ctx)
+	if err != nil {
+		return awsjoin.SignedRequest{}, err
+	}
+	return sign(ctx, keys, cfg.Region, binding, fips, m.Now())
 }
 
 func sign(ctx context.Context, keys aws.Credentials, region, binding string, fips bool, now time.Time) (awsjoin.SignedRequest, error) {

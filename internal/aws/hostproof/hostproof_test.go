@@ -13,13 +13,12 @@ import (
 
 func TestWhatHostsSignIsWhatAuthChecks(t *testing.T) {
 	cloud := cloudtest.New(t, nil)
-	for _, one := range []struct {
-		region string
-		fips   bool
-		host   string
-	}{{"us-west-1", false, "sts.us-west-1.amazonaws.com"}, {"us-east-2", true, "sts-fips.us-east-2.amazonaws.com"}, {"xx-new-1", false, "sts.us-east-1.amazonaws.com"}} {
+	for _, one := range []struct{ region, fips, host string }{
+		{"us-west-1", "", "sts.us-west-1.amazonaws.com"}, {"us-east-2", "true", "sts-fips.us-east-2.amazonaws.com"}, {"xx-new-1", "false", "sts.us-east-1.amazonaws.com"},
+	} {
 		t.Setenv("AWS_REGION", one.region)
-		signed, err := hostproof.Maker{Credentials: cloud.Provider(), FIPS: one.fips, Now: time.Now}.IAM(t.Context(), "binding")
+		t.Setenv("AWS_USE_FIPS_ENDPOINT", one.fips)
+		signed, err := hostproof.Maker{Credentials: cloud.Provider(), Now: time.Now}.IAM(t.Context(), "binding")
 		if err != nil || signed.Host != one.host {
 			t.Fatalf("%s: %+v, %v", one.region, signed, err)
 		}
