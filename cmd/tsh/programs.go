@@ -35,6 +35,11 @@ func programOf(protocol string) (program, bool) {
 		return program{names: []string{"mariadb", "mysql"}, install: "MariaDB's or MySQL's client", arguments: mysqlArguments}, true
 	case "redis":
 		return program{names: []string{"redis-cli"}, install: "Redis's tools", arguments: redisArguments, native: redisNative}, true
+	case "mongodb":
+		return program{
+			names: []string{"mongosh", "mongo"}, install: "the MongoDB Shell",
+			arguments: func(_ string, address net.Addr, r client.Route) []string { return []string{mongoURL(address, r)} },
+		}, true
 	default:
 		return program{}, false
 	}
@@ -104,4 +109,12 @@ func redisDatabase(arguments []string, number string) []string {
 		arguments = append(arguments, "-n", number)
 	}
 	return arguments
+}
+
+// mongoURL is the connection string of the local proxy for MongoDB. The client is to talk to what it is told, and not to
+// look for the other members of a replica set.
+func mongoURL(address net.Addr, r client.Route) string {
+	u := url.URL{Scheme: "mongodb", Host: address.String(), Path: "/" + r.Name,
+		RawQuery: url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {"5000"}}.Encode()}
+	return u.String()
 }
