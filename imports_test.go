@@ -27,6 +27,7 @@ var beside = map[string]string{
 	"cred":           "authapi ca",
 	"aws":            "aws cred durable",
 	"engine":         "session",
+	"engine/mongodb": "engine/mongodb",
 	"service":        "config",
 	"pgserver":       "realserver",
 	"mariaserver":    "realserver",
@@ -57,12 +58,13 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
 	{"github.com/smallstep/pkcs7", "internal/aws/awsjoin", "what comes signed from strangers is read in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
+	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb", "MongoDB's documents are the engine's matter"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/mongodb/mongotest", "mongoserver", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

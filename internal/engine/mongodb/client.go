@@ -128,7 +128,8 @@ func (r *relay) command(a asked, frame []byte) error {
 	in := c.in
 	name, ok := commandName(c.msg.Body)
 	if !ok {
-		return r.recordMalformed(frame, errors.New("a command without a name"))
+		c.names.reset()
+		return r.refuse(a, len(frame), withCode(codeBadValue, fault.BadParameter, "the command has no name"))
 	}
 	if isHello(name) {
 		return r.hello(a, c.msg.Body, len(frame), c.msg.Flags&wire.ExhaustAllowed)

@@ -211,7 +211,7 @@ func (l *login) explain(err error) error {
 		return err
 	}
 	return fault.Wrap(fault.ConnectionProblem, err,
-		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=mongodb")
+		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
 }
 
 const (

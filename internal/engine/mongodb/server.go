@@ -91,19 +91,25 @@ func (r *relay) scanServer() error {
 // beginAnswer takes the head of an answer, or all of an answer to hello. It reports false when more is needed.
 func (r *relay) beginAnswer(b []byte) (took bool, err error) {
 	a := &r.fromServer
-	if len(b) < replyHead {
+	if len(b) < wire.HeaderSize {
 		return false, nil
 	}
 	h := wire.ReadHeader(b)
-	flags := binary.LittleEndian.Uint32(b[wire.HeaderSize:])
 	to, due := r.owed()
 	switch {
 	case !due:
 		return false, desynchronised("%s in answer to nothing", h.Op)
-	case h.Op != wire.OpMsg || h.Size < replyHead+5 || h.Size > maxReply || b[replyHead-1] != 0:
+	case h.Op != wire.OpMsg || h.Size < replyHead+5 || h.Size > maxReply:
 		return false, desynchronised("%s of %d bytes", h.Op, h.Size)
 	case h.ResponseTo != to.id:
 		return false, desynchronised("an answer to %d, where %d is asked", h.ResponseTo, to.id)
+	case len(b) < replyHead:
+		return false, nil
+	}
+	flags := binary.LittleEndian.Uint32(b[wire.HeaderSize:])
+	switch {
+	case b[replyHead-1] != 0:
+		return false, desynchronised("a section of kind %d", b[replyHead-1])
 	case flags&^(wire.ChecksumPresent|wire.MoreToCome) != 0 || flags&wire.MoreToCome != 0 && !to.exhaust:
 		return false, desynchronised("an answer with flags 0x%x", flags)
 	}

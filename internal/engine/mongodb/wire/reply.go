@@ -117,9 +117,18 @@ func (a *Answer) checkHeld() error {
 	return nil
 }
 
-// step reads one element without a value that can be skipped, or the end of a level. It returns 0 when that is not all
-// there.
+// step is element, and fails when an element would end behind its document.
 func (a *Answer) step(b []byte) (n int, err error) {
+	n, err = a.element(b)
+	if n == 0 && err == nil && a.began && int64(len(b)) >= a.levels[a.depth-1].left {
+		return 0, errors.New("a document of an answer ends within an element")
+	}
+	return n, err
+}
+
+// element reads one element without a value that can be skipped, or the end of a level. It returns 0 when that is not all
+// there.
+func (a *Answer) element(b []byte) (n int, err error) {
 	if !a.began {
 		if len(b) < 4 {
 			return 0, nil
