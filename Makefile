@@ -47,6 +47,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: build packages ## the benchmark table
 	$(GO) run ./bench
+	$(GO) run ./bench -db=mongodb
 
 demo: build packages ## a whole cluster with a PostgreSQL, and a session in it
 	@scripts/demo start

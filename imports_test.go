@@ -27,11 +27,11 @@ var beside = map[string]string{
 	"cred":           "authapi ca",
 	"aws":            "aws cred durable",
 	"engine":         "session",
-	"engine/mongodb": "engine/mongodb",
 	"service":        "config",
 	"pgserver":       "realserver",
 	"mariaserver":    "realserver",
 	"redisserver":    "realserver",
+	"mongoserver":    "realserver",
 	"clustertest":    "config service",
 }
 
@@ -58,7 +58,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
 	{"github.com/smallstep/pkcs7", "internal/aws/awsjoin", "what comes signed from strangers is read in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
-	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb", "MongoDB's documents are the engine's matter"},
+	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb/mongotest bench", "MongoDB's own library judges ours"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sallyport/internal/mongoserver"
+	"sallyport/internal/realserver"
 )
 
 // mongodb starts a FerretDB with the files of tctl auth sign --format=db, for accounts with commas between them, sets the
@@ -21,7 +22,8 @@ func (s *story) mongodb(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	prefix := ts.MkAbs(args[1])
 	server := mongoserver.Start(s.tb, mongoserver.Options{
-		Accounts: strings.Split(args[2], ","), CertFile: prefix + ".crt", KeyFile: prefix + ".key", TrustFile: prefix + ".cas",
+		Accounts:     strings.Split(args[2], ","),
+		Certificates: realserver.Certificates{CertFile: prefix + ".crt", KeyFile: prefix + ".key", TrustFile: prefix + ".cas"},
 	})
 	_, port, err := net.SplitHostPort(server.Addr)
 	ts.Check(err)

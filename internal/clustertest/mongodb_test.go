@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/mongoserver"
+	"sallyport/internal/realserver"
 	"sallyport/internal/resource"
 )
 
@@ -30,7 +31,7 @@ type mongoScene struct {
 func newMongoScene(t *testing.T) *mongoScene {
 	t.Helper()
 	c := clustertest.Start(t, clustertest.Options{})
-	s := &mongoScene{Cluster: c, server: mongoserver.Start(t, mongoserver.Options{ClientCA: clientAuthority(t, c), Accounts: []string{"app"}})}
+	s := &mongoScene{Cluster: c, server: mongoserver.Start(t, mongoserver.Options{Accounts: []string{"app"}, Certificates: realserver.Certificates{ClientCA: clientAuthority(t, c)}})}
 	db := clustertest.Database(t, "items", s.server.Addr, map[string]string{"env": "dev"})
 	db.Spec.Protocol, db.Spec.TLS.CACert = resource.ProtocolMongoDB, string(s.server.DatabaseCA.CertPEM())
 	c.Apply(t, strings.NewReplacer("db_names: ['*']", "db_names: [shop]", "db_users: ['*']", "db_users: [app]").Replace(dbRole))
@@ -39,14 +40,20 @@ func newMongoScene(t *testing.T) *mongoScene {
 	return s
 }
 
+// login returns a certificate for the database, once it is served.
+func (s *mongoScene) login(t *testing.T, who *client.Credentials, user, name string) (login *client.Credentials) {
+	t.Helper()
+	clustertest.Eventually(t, "a login to the database", func() (err error) {
+		login, err = databaseLogin(t, s.Cluster, who, "items", user, name)
+		return err
+	})
+	return login
+}
+
 // driver returns a client of MongoDB's own driver, which reaches the proxy by its own TLS.
 func (s *mongoScene) driver(t *testing.T, who *client.Credentials, user, name string) *mongo.Client {
 	t.Helper()
-	login, err := databaseLogin(t, s.Cluster, who, "items", user, name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := login.DatabaseTLS()
+	config, err := s.login(t, who, user, name).DatabaseTLS()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,16 +80,13 @@ func TestMongoDBThroughAnAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	login, err := databaseLogin(t, s.Cluster, s.alice, "items", "app", "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	login := s.login(t, s.alice, "app", "shop")
 	listener, err := localproxy.Listen(0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	local := localproxy.New(localproxy.Config{
-		Dial: client.DialProxy(s.Proxy), TLS: func(context.Context) (*tls.Config, error) { return login.DatabaseTLS() }, Logger: slog.New(slog.DiscardHandler),
+		Dial: client.DialProxy(s.Proxy), Protocol: "mongodb", TLS: func(context.Context) (*tls.Config, error) { return login.DatabaseTLS() }, Logger: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)

@@ -7,39 +7,25 @@
 package mongoserver
 
 import (
-	"bytes"
-	"crypto"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport/internal/ca"
-)
-
-const (
-	startTimeout = 30 * time.Second
-	poll         = 5 * time.Millisecond
+	"sallyport/internal/realserver"
 )
 
 // Options say what is special about a server. The zero value is a good one.
 type Options struct {
 	Accounts []string // that certificates open; default "app"
-	// DatabaseCA signs the server's certificate, ClientCA is whom it trusts; default: new ones.
-	DatabaseCA, ClientCA *ca.Authority
-	// CertFile, KeyFile and TrustFile are files to use instead of making certificates: what the server presents, and whose
-	// clients it accepts. All or none of them are set.
-	CertFile, KeyFile, TrustFile string
+	realserver.Certificates
 }
 
 // Server is a running server.
@@ -48,22 +34,19 @@ type Server struct {
 	DatabaseCA *ca.Authority
 	ClientCA   *ca.Authority
 
-	dir    string
-	args   []string
-	binary string
-	log    bytes.Buffer // once it has ended
-	alive  io.Closer    // the server ends when it is closed
-	exited chan struct{}
+	dir     string
+	args    []string
+	process *realserver.Process // nil while it is stopped
 }
 
-// Start starts a server and stops it when the test is over.
+// Start starts a server and stops it when the test is over. Its log is shown if the test failed.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatalf("building FerretDB: %v", err)
 	}
-	s := &Server{DatabaseCA: options.DatabaseCA, ClientCA: options.ClientCA, binary: binary}
+	s := &Server{}
 	// A short path, because those of Unix sockets have at most 107 bytes.
 	if s.dir, err = os.MkdirTemp("/tmp", "mongoserver-"); err != nil {
 		t.Fatal(err)
@@ -71,162 +54,79 @@ func Start(t testing.TB, options Options) *Server {
 	t.Cleanup(func() {
 		s.Stop(t)
 		if t.Failed() {
-			t.Logf("log of FerretDB at %s:\n%s", s.Addr, s.log.String())
+			log, _ := os.ReadFile(s.path("log"))
+			t.Logf("end of the log of FerretDB at %s:\n%s", s.Addr, realserver.Tail(string(log)))
 		}
 		if err := os.RemoveAll(s.dir); err != nil {
 			t.Errorf("removing FerretDB: %v", err)
 		}
 	})
-	if err := s.prepare(&options); err != nil {
+	if err := s.prepare(binary, &options); err != nil {
 		t.Fatalf("preparing FerretDB: %v", err)
 	}
 	s.Start(t)
 	return s
 }
 
-// build returns the path of the command, which is kept for later runs. Several processes may make it at once: one wins.
+func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
+
+// build returns the path of the command, which a script makes once and keeps for later runs.
 func build() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", fmt.Errorf("finding this module: %w", err)
 	}
-	dir := filepath.Join(filepath.Dir(strings.TrimSpace(string(out))), "internal/mongoserver/ferretdb")
-	sum := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go", "front.go"} {
-		content, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return "", err
-		}
-		sum.Write(content)
+	script := filepath.Join(filepath.Dir(strings.TrimSpace(string(out))), "scripts/ferretdb")
+	var problems strings.Builder
+	cmd := exec.Command(script)
+	cmd.Stderr = &problems
+	if out, err = cmd.Output(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, problems.String())
 	}
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("mongoserver-ferretdb-%s-%d", hex.EncodeToString(sum.Sum(nil)[:8]), os.Getuid()))
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	made := fmt.Sprintf("%s.%d", path, os.Getpid())
-	cmd := exec.Command("go", "build", "-o", made, ".")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, os.Rename(made, path)
+	return strings.TrimSpace(string(out)), nil
 }
 
-func (s *Server) prepare(options *Options) error {
-	files := []string{options.CertFile, options.KeyFile, options.TrustFile}
-	if options.CertFile == "" {
-		var err error
-		if files, err = s.writeCertificates(); err != nil {
-			return err
-		}
+func (s *Server) prepare(binary string, options *Options) error {
+	write := func(name string, content []byte) error { return os.WriteFile(s.path(name), content, 0o600) }
+	if err := options.Certificates.Write("mongodb", write); err != nil {
+		return err
 	}
+	s.DatabaseCA, s.ClientCA = options.DatabaseCA, options.ClientCA
 	accounts := options.Accounts
 	if accounts == nil {
 		accounts = []string{"app"}
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := realserver.FreePort()
 	if err != nil {
 		return err
 	}
-	s.Addr = listener.Addr().String()
-	s.args = []string{"-listen=" + s.Addr, "-dir=" + s.dir, "-cert=" + files[0], "-key=" + files[1], "-ca=" + files[2], "-accounts=" + strings.Join(accounts, ",")}
-	return listener.Close()
-}
-
-func (s *Server) writeCertificates() ([]string, error) {
-	now := time.Now()
-	var err error
-	if s.DatabaseCA == nil {
-		if s.DatabaseCA, err = ca.New(ca.DatabaseCA, "test", now); err != nil {
-			return nil, err
-		}
+	s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	s.args = []string{
+		binary, "-listen=" + s.Addr, "-dir=" + s.dir, "-accounts=" + strings.Join(accounts, ","),
+		"-cert=" + s.path(realserver.CertFile), "-key=" + s.path(realserver.KeyFile), "-ca=" + s.path(realserver.TrustFile),
 	}
-	if s.ClientCA == nil {
-		if s.ClientCA, err = ca.New(ca.ClientCA, "test", now); err != nil {
-			return nil, err
-		}
-	}
-	cert, err := issue(s.DatabaseCA, "mongodb", []string{"localhost", "127.0.0.1"}, x509.ExtKeyUsageServerAuth)
-	if err != nil {
-		return nil, err
-	}
-	key, err := ca.EncodeKey(cert.PrivateKey.(crypto.Signer))
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for name, content := range map[string][]byte{"1.crt": ca.EncodeCertificate(cert.Certificate[0]), "2.key": key, "3.cas": s.ClientCA.CertPEM()} {
-		if err := os.WriteFile(filepath.Join(s.dir, name), content, 0o600); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range []string{"1.crt", "2.key", "3.cas"} {
-		files = append(files, filepath.Join(s.dir, name))
-	}
-	return files, nil
+	return nil
 }
 
 // ClientCertificate returns a certificate that opens the account, of a server that made its certificates itself.
 func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
 	t.Helper()
-	cert, err := issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
+	cert, err := realserver.Issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		t.Fatalf("signing a client certificate: %v", err)
 	}
 	return cert
 }
 
-func issue(authority *ca.Authority, name string, hosts []string, usage x509.ExtKeyUsage) (*tls.Certificate, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return nil, err
-	}
-	der, err := authority.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: name}, Hosts: hosts,
-		ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotAfter: time.Now().Add(24 * time.Hour),
-	}, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
 // Start starts a stopped server and returns when it accepts connections.
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
-	cmd := exec.Command(s.binary, s.args...)
-	cmd.Stdout, cmd.Stderr = &s.log, &s.log
-	var err error
-	if s.alive, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting FerretDB: %v", err)
-	}
-	exited := make(chan struct{})
-	s.exited = exited
-	go func() {
-		_ = cmd.Wait()
-		close(exited)
-	}()
-	for deadline := time.Now().Add(startTimeout); ; time.Sleep(poll) {
-		if s.ready() {
-			return
-		}
-		select {
-		case <-exited:
-			t.Fatalf("FerretDB has ended at once:\n%s", s.log.String())
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("FerretDB does not start")
-		}
-	}
+	s.process = realserver.Start(t, realserver.Command{Name: "FerretDB", Dir: s.dir, Log: s.path("log"), Signal: "TERM", Args: s.args, Ready: s.ready})
 }
 
 // ready reports whether both the front and FerretDB behind it listen.
 func (s *Server) ready() bool {
-	for _, at := range [][2]string{{"unix", filepath.Join(s.dir, "s")}, {"tcp", s.Addr}} {
+	for _, at := range [][2]string{{"unix", s.path("s")}, {"tcp", s.Addr}} {
 		conn, err := net.Dial(at[0], at[1])
 		if err != nil {
 			return false
@@ -239,14 +139,8 @@ func (s *Server) ready() bool {
 // Stop ends the server, with all its connections. A stopped one stays so.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if s.alive == nil {
-		return
-	}
-	_ = s.alive.Close()
-	s.alive = nil
-	select {
-	case <-s.exited:
-	case <-time.After(startTimeout):
-		t.Errorf("FerretDB at %s does not stop", s.Addr)
+	if s.process != nil {
+		s.process.Stop(t)
+		s.process = nil
 	}
 }

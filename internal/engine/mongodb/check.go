@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/cred"
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
 
@@ -67,7 +67,7 @@ func tellFailed(p *session.Probe, err error) {
 
 // serverVersion asks for the version, which anybody may know.
 func (l *login) serverVersion() string {
-	var d wire.Builder
+	var d mongowire.Builder
 	reply, err := l.ask(d.Int32("buildInfo", 1).Text("$db", admin).Build())
 	if err == nil {
 		if e, ok := reply.Find("version"); ok {

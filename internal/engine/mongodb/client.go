@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
+	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
 
@@ -24,7 +24,7 @@ const (
 // reader is the state of the direction from the client.
 type reader struct {
 	in       *inbox.Inbox
-	msg      wire.Msg
+	msg      mongowire.Msg
 	names    names
 	text     []byte
 	query    audit.DatabaseQuery
@@ -75,11 +75,11 @@ func (r *relay) clientGone(err error) error {
 // scanClient looks at what has arrived, and sends on what is complete.
 func (r *relay) scanClient() error {
 	in := r.fromClient.in
-	for in.End-in.Scanned >= wire.HeaderSize {
+	for in.End-in.Scanned >= mongowire.HeaderSize {
 		frame := in.Buf[in.Scanned:in.End]
-		h := wire.ReadHeader(frame)
-		if h.Size < wire.HeaderSize || h.Size > wire.MaxMessage {
-			r.fromClient.current = &asked{id: h.RequestID, legacy: h.Op == wire.OpQuery}
+		h := mongowire.ReadHeader(frame)
+		if h.Size < mongowire.HeaderSize || h.Size > mongowire.MaxMessage {
+			r.fromClient.current = &asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}
 			return r.tooLarge(h, frame)
 		}
 		total := int(h.Size)
@@ -100,18 +100,18 @@ func (r *relay) scanClient() error {
 }
 
 // message takes one message: it is to be sent on, or was answered here. A message that ends the session stays current.
-func (r *relay) message(h wire.Header, frame []byte) error {
+func (r *relay) message(h mongowire.Header, frame []byte) error {
 	c := &r.fromClient
-	a := asked{id: h.RequestID, legacy: h.Op == wire.OpQuery}
+	a := asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}
 	c.current = &a
 	var err error
 	switch h.Op {
-	case wire.OpMsg:
+	case mongowire.OpMsg:
 		if err = c.msg.Parse(frame); err != nil {
 			return r.recordMalformed(frame, err)
 		}
 		err = r.command(a, frame)
-	case wire.OpQuery:
+	case mongowire.OpQuery:
 		err = r.legacyQuery(a, frame)
 	default:
 		return r.recordMalformed(frame, malformed("%s", h.Op))
@@ -132,7 +132,7 @@ func (r *relay) command(a asked, frame []byte) error {
 		return r.refuse(a, len(frame), withCode(codeBadValue, fault.BadParameter, "the command has no name"))
 	}
 	if isHello(name) {
-		return r.hello(a, c.msg.Body, len(frame), c.msg.Flags&wire.ExhaustAllowed)
+		return r.hello(a, c.msg.Body, len(frame), c.msg.Flags&mongowire.ExhaustAllowed)
 	}
 	if err := c.names.of(&c.msg); err != nil {
 		return r.refuse(a, len(frame), err)
@@ -145,14 +145,14 @@ func (r *relay) command(a asked, frame []byte) error {
 	if err := r.awaitRoom(); err != nil {
 		return err
 	}
-	q := request{asked: a, exhaust: c.msg.Flags&wire.ExhaustAllowed != 0, name: c.names.own, began: r.engine.cfg.Now()}
+	q := request{asked: a, exhaust: c.msg.Flags&mongowire.ExhaustAllowed != 0, name: c.names.own, began: r.engine.cfg.Now()}
 	c.query = audit.DatabaseQuery{Query: r.render(), Database: q.name}
 	var err error
 	if q.event, err = r.session.Record(r.ctx, &c.query); err != nil {
 		return err
 	}
 	in.Scanned += len(frame)
-	if c.msg.Flags&wire.MoreToCome != 0 {
+	if c.msg.Flags&mongowire.MoreToCome != 0 {
 		return r.recordResult(&q, &audit.DatabaseResult{Status: audit.Status{Error: "the client wanted no answer, so how the command ended is not known"}})
 	}
 	r.push(q)
@@ -180,7 +180,7 @@ func (r *relay) refuse(a asked, size int, cause error) error {
 	if _, err := r.session.Record(r.ctx, event); err != nil {
 		return err
 	}
-	if c.msg.Flags&wire.MoreToCome != 0 && !a.legacy {
+	if c.msg.Flags&mongowire.MoreToCome != 0 && !a.legacy {
 		return r.replace(size, nil) // it wanted no answer
 	}
 	return r.answer(size, a.failure(nil, cause))
@@ -216,18 +216,18 @@ func (r *relay) replace(size int, with []byte) error {
 }
 
 // hello passes a hello on as far as it is understood.
-func (r *relay) hello(a asked, body wire.Document, size int, flags uint32) error {
+func (r *relay) hello(a asked, body mongowire.Document, size int, flags uint32) error {
 	if err := r.awaitRoom(); err != nil {
 		return err
 	}
-	message := wire.AppendMsg(nil, a.id, 0, flags, helloRequest(body))
+	message := mongowire.AppendMsg(nil, a.id, 0, flags, helloRequest(body))
 	r.push(request{asked: a, hello: true, exhaust: flags != 0})
 	return r.replace(size, message)
 }
 
 // legacyQuery takes an OP_QUERY, in which clients may only say hello.
 func (r *relay) legacyQuery(a asked, frame []byte) error {
-	q, err := wire.ParseQuery(frame)
+	q, err := mongowire.ParseQuery(frame)
 	if err != nil {
 		return r.recordMalformed(frame, err)
 	}
@@ -272,11 +272,11 @@ func (r *relay) recordMalformed(frame []byte, cause error) error {
 }
 
 // tooLarge ends the session at a message that is longer than servers take.
-func (r *relay) tooLarge(h wire.Header, frame []byte) error {
-	if h.Size < wire.HeaderSize || h.Op != wire.OpMsg {
+func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {
+	if h.Size < mongowire.HeaderSize || h.Op != mongowire.OpMsg {
 		return r.recordMalformed(frame, malformed("%s of %d bytes", h.Op, h.Size))
 	}
-	err := withCode(codeTooLarge, fault.LimitExceeded, "a message has %d bytes, and at most %d pass through this system; send the documents in several batches", h.Size, wire.MaxMessage)
+	err := withCode(codeTooLarge, fault.LimitExceeded, "a message has %d bytes, and at most %d pass through this system; send the documents in several batches", h.Size, mongowire.MaxMessage)
 	event := &audit.DatabaseQueryFailed{Error: fault.Message(err), MessageSize: int64(h.Size)}
 	if _, recordErr := r.session.Record(r.ctx, event); recordErr != nil {
 		return recordErr

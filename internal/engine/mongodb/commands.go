@@ -3,8 +3,8 @@ package mongodb
 import (
 	"strings"
 
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // rule finds the logical databases of one command.
@@ -12,9 +12,9 @@ type rule func(n *names, c *call)
 
 // call is a command, or one within an explain.
 type call struct {
-	value wire.Element // of the command's name
-	body  wire.Document
-	msg   *wire.Msg // with its sequences; nil within an explain
+	value mongowire.Element // of the command's name
+	body  mongowire.Document
+	msg   *mongowire.Msg // with its sequences; nil within an explain
 	db    string
 }
 
@@ -71,7 +71,7 @@ func isLogin(name []byte) bool {
 }
 
 // command adds the databases of a command that is sent to the database db.
-func (n *names) command(body wire.Document, m *wire.Msg, db string) {
+func (n *names) command(body mongowire.Document, m *mongowire.Msg, db string) {
 	c := call{body: body, msg: m, db: db}
 	for e := range body.Elements() {
 		c.value = e
@@ -147,7 +147,7 @@ func explain(n *names, c *call) {
 		return
 	}
 	db := c.db
-	each(inner, "$db", func(e wire.Element) {
+	each(inner, "$db", func(e mongowire.Element) {
 		n.addText(e)
 		text, _ := e.Text()
 		db = string(text)
@@ -159,13 +159,13 @@ func explain(n *names, c *call) {
 // piped has a pipeline, or may define a view by one.
 func piped(n *names, c *call) {
 	own(n, c)
-	each(c.body, "pipeline", func(e wire.Element) { n.pipeline(e, c.db) })
+	each(c.body, "pipeline", func(e mongowire.Element) { n.pipeline(e, c.db) })
 }
 
 // mapReduce may write its result to another database.
 func mapReduce(n *names, c *call) {
 	own(n, c)
-	each(c.body, "out", func(e wire.Element) {
+	each(c.body, "out", func(e mongowire.Element) {
 		if d, ok := e.Document(); ok {
 			each(d, "db", n.addText)
 		}
@@ -175,8 +175,8 @@ func mapReduce(n *names, c *call) {
 // bulkWrite names its collections in nsInfo. It is always sent to admin, and touches nothing there.
 func bulkWrite(n *names, c *call) {
 	found := false
-	info := func(d wire.Document) { found = each(d, "ns", n.addNamespace) || found }
-	each(c.body, "nsInfo", func(e wire.Element) {
+	info := func(d mongowire.Document) { found = each(d, "ns", n.addNamespace) || found }
+	each(c.body, "nsInfo", func(e mongowire.Element) {
 		list, ok := e.Array()
 		if !ok {
 			n.fail(fault.BadParameter, "nsInfo is not a list")
@@ -203,12 +203,12 @@ func bulkWrite(n *names, c *call) {
 // account manages accounts and roles, whose rights may be in other databases.
 func account(n *names, c *call) {
 	own(n, c)
-	n.databasesIn(wire.Document(c.body), 0)
+	n.databasesIn(mongowire.Document(c.body), 0)
 }
 
 // databasesIn adds what is called db, at any depth: of roles {role, db}, of privileges {resource: {db, collection}}, and
 // of users {user, db}. One that means all databases needs a grant on admin.
-func (n *names) databasesIn(d wire.Document, depth int) {
+func (n *names) databasesIn(d mongowire.Document, depth int) {
 	for e := range d.Elements() {
 		switch string(e.Key) {
 		case "customData", "comment", "lsid":
@@ -222,8 +222,8 @@ func (n *names) databasesIn(d wire.Document, depth int) {
 		case "cluster", "anyResource", "forAllDBs":
 			n.add([]byte(admin))
 		}
-		if e.Type == wire.Embedded || e.Type == wire.Array {
-			n.databasesIn(wire.Document(e.Data), depth+1)
+		if e.Type == mongowire.Embedded || e.Type == mongowire.Array {
+			n.databasesIn(mongowire.Document(e.Data), depth+1)
 		}
 	}
 }

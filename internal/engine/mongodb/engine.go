@@ -19,9 +19,9 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
+	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
 
@@ -120,10 +120,10 @@ func readFirst(ctx context.Context, client net.Conn, in *inbox.Inbox) (first, er
 
 func fillFirst(client net.Conn, in *inbox.Inbox) (f first, err error) {
 	for {
-		if in.End >= wire.HeaderSize {
-			h := wire.ReadHeader(in.Buf)
-			f.asked = asked{id: h.RequestID, legacy: h.Op == wire.OpQuery}
-			if h.Size < wire.HeaderSize || h.Size > maxFirst {
+		if in.End >= mongowire.HeaderSize {
+			h := mongowire.ReadHeader(in.Buf)
+			f.asked = asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}
+			if h.Size < mongowire.HeaderSize || h.Size > maxFirst {
 				f.payload = in.Buf[:in.End]
 				return f, malformed("a first message of %d bytes", h.Size)
 			}
@@ -148,16 +148,16 @@ func fillFirst(client net.Conn, in *inbox.Inbox) (f first, err error) {
 
 // introduce returns what the client says it is, and whether its first message can be read.
 func introduce(message []byte) (userAgent string, err error) {
-	var body wire.Document
-	switch h := wire.ReadHeader(message); h.Op {
-	case wire.OpMsg:
-		var m wire.Msg
+	var body mongowire.Document
+	switch h := mongowire.ReadHeader(message); h.Op {
+	case mongowire.OpMsg:
+		var m mongowire.Msg
 		if err := m.Parse(message); err != nil {
 			return "", err
 		}
 		body = m.Body
-	case wire.OpQuery:
-		q, err := wire.ParseQuery(message)
+	case mongowire.OpQuery:
+		q, err := mongowire.ParseQuery(message)
 		if err != nil {
 			return "", err
 		}

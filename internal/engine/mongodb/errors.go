@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // Codes of errors, with their names (MongoDB documentation, "Error Codes").
@@ -85,17 +85,9 @@ func (a asked) failure(b []byte, cause error) []byte {
 	if refused, ok := errors.AsType[*refusedLogin](cause); ok {
 		code, text = refused.code, refused.Error()
 	}
-	var d wire.Builder
-	d.Int32("ok", 0).Text("errmsg", text).Int32("code", code)
-	if name := codeNames[code]; name != "" {
-		d.Text("codeName", name)
+	to := mongowire.Header{RequestID: a.id, Op: mongowire.OpMsg}
+	if a.legacy {
+		to.Op = mongowire.OpQuery
 	}
-	if !a.legacy {
-		return wire.AppendMsg(b, ownRequest, a.id, 0, d.Build())
-	}
-	d.Text("$err", text)
-	return wire.AppendReply(b, ownRequest, a.id, true, d.Build())
+	return mongowire.Failure{Code: code, Name: codeNames[code], Text: text}.Append(b, to)
 }
-
-// ownRequest is the number of messages of ours. Clients go by the number that a message answers.
-const ownRequest = 1

@@ -3,7 +3,7 @@ package mongodb
 import (
 	"math"
 
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // isHello tells the commands by which a client learns what a server is.
@@ -23,8 +23,8 @@ var helloFields = map[string]bool{
 }
 
 // helloRequest makes the hello that the database gets.
-func helloRequest(body wire.Document) wire.Document {
-	var d wire.Builder
+func helloRequest(body mongowire.Document) mongowire.Document {
+	var d mongowire.Builder
 	for e := range body.Elements() {
 		if helloFields[string(e.Key)] {
 			d.Element(e)
@@ -38,17 +38,17 @@ const useDirect = "add-directConnection-true-to-the-connection-string.invalid:27
 
 // helloReply makes the answer that the client gets. The database's inner addresses stay inside, and nothing is agreed on
 // that commands could not be read with afterwards.
-func helloReply(body wire.Document) wire.Document {
-	var d wire.Builder
+func helloReply(body mongowire.Document) mongowire.Document {
+	var d mongowire.Builder
 	for e := range body.Elements() {
 		switch string(e.Key) {
 		case "compression", "speculativeAuthenticate", "saslSupportedMechs", "passives", "arbiters", "me", "primary", "serviceId":
 		case "hosts":
-			var list wire.Builder
+			var list mongowire.Builder
 			d.Array("hosts", list.Text("0", useDirect).Build())
 		case "maxMessageSizeBytes":
 			n, _ := e.Number()
-			d.Int32("maxMessageSizeBytes", int32(min(n, wire.MaxMessage)))
+			d.Int32("maxMessageSizeBytes", int32(min(n, mongowire.MaxMessage)))
 		case "maxBsonObjectSize":
 			n, _ := e.Number()
 			d.Int32("maxBsonObjectSize", int32(min(n, math.MaxInt32)))
@@ -60,7 +60,7 @@ func helloReply(body wire.Document) wire.Document {
 }
 
 // unwrap takes a command out of the envelope in which old clients send it with a read preference.
-func unwrap(d wire.Document) wire.Document {
+func unwrap(d mongowire.Document) mongowire.Document {
 	if e, ok := d.Find("$query"); ok {
 		if inner, ok := e.Document(); ok {
 			return inner
@@ -70,7 +70,7 @@ func unwrap(d wire.Document) wire.Document {
 }
 
 // clientOf returns what a client says it is in its first hello: application, driver and version.
-func clientOf(hello wire.Document) string {
+func clientOf(hello mongowire.Document) string {
 	e, ok := hello.Find("client")
 	if !ok {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"sallyport/internal/engine/mongodb/mongotest"
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // hellos notes the hellos that a server gets after its login.
@@ -47,7 +47,7 @@ func TestHello(t *testing.T) {
 	if request := (<-got).JSON(); request != `{"hello":1,"helloOk":true,"client":{"application":{"name":"shop"},"driver":{"name":"nodejs","version":"6.1"}},"topologyVersion":{},"maxAwaitTimeMS":10,"$db":"admin"}` {
 		t.Errorf("the server got %s", request)
 	}
-	text := string(wire.AppendJSON(nil, wire.Document(reply)))
+	text := string(mongowire.AppendJSON(nil, mongowire.Document(reply)))
 	for _, absent := range []string{"inner", "compression", "speculative", "sasl", "arbiters", "passives", `"me"`, `"primary"`} {
 		if strings.Contains(text, absent) {
 			t.Errorf("the client reads of %q: %s", absent, text)
@@ -98,7 +98,7 @@ func TestHelloOfOldClients(t *testing.T) {
 func query(t testing.TB, id int32, collection string, body any) []byte {
 	t.Helper()
 	b := binary.LittleEndian.AppendUint32(nil, 0)
-	for _, n := range []int32{id, 0, int32(wire.OpQuery), 0} {
+	for _, n := range []int32{id, 0, int32(mongowire.OpQuery), 0} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}
 	b = append(append(b, collection...), 0)
@@ -119,12 +119,12 @@ func readReply(t testing.TB, c *rawClient) string {
 	if _, err := io.ReadFull(c.conn, b); err != nil {
 		t.Fatal(err)
 	}
-	h := wire.ReadHeader(b)
+	h := mongowire.ReadHeader(b)
 	document := make([]byte, int(h.Size)-36)
-	if _, err := io.ReadFull(c.conn, document); err != nil || h.Op != wire.OpReply {
+	if _, err := io.ReadFull(c.conn, document); err != nil || h.Op != mongowire.OpReply {
 		t.Fatalf("%s, %v", h.Op, err)
 	}
-	return string(wire.AppendJSON(nil, document))
+	return string(mongowire.AppendJSON(nil, document))
 }
 
 // TestLegacyQueries has old commands and old data requests, which are refused in their own form.

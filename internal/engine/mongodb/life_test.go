@@ -16,8 +16,8 @@ import (
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb/mongotest"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // outcomes pairs the recorded commands of a visit with their results.
@@ -122,7 +122,7 @@ func TestUnacknowledgedWrites(t *testing.T) {
 	})
 	c := logIn(t, agent)
 	for i, database := range []string{"orders", "other", "orders"} {
-		write(t, c, message(t, int32(50+i), wire.MoreToCome, in(database, e("insert", "c"), e("writeConcern", d(e("w", 0)))), sequence(t, "documents", d(e("a", i)))))
+		write(t, c, message(t, int32(50+i), mongowire.MoreToCome, in(database, e("insert", "c"), e("writeConcern", d(e("w", 0)))), sequence(t, "documents", d(e("a", i)))))
 	}
 	if _, err := c.run(patience(t), in("orders", e("ping", 1))); err != nil {
 		t.Fatal(err)
@@ -150,22 +150,22 @@ func TestExhaust(t *testing.T) {
 		return d(e("cursor", d(e("nextBatch", docs), e("id", id), e("ns", "orders.c"))), e("ok", 1.0))
 	}
 	agent, _ := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
-		if m.Name() != "getMore" || m.Flags&wire.ExhaustAllowed == 0 {
+		if m.Name() != "getMore" || m.Flags&mongowire.ExhaustAllowed == 0 {
 			return false
 		}
 		to := m.Header.RequestID
 		for i := range 5 {
-			to = c.ReplyWith(to, wire.MoreToCome, batch(10+i, 7))
+			to = c.ReplyWith(to, mongowire.MoreToCome, batch(10+i, 7))
 		}
 		c.ReplyWith(to, 0, batch(3, 0))
 		return true
 	}})
 	c := logIn(t, agent)
-	write(t, c, message(t, 70, wire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c"))))
+	write(t, c, message(t, 70, mongowire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c"))))
 	to := int32(70)
 	for i := range 6 {
 		m := read(t, c)
-		if m.Header.ResponseTo != to || (m.Flags&wire.MoreToCome != 0) != (i < 5) {
+		if m.Header.ResponseTo != to || (m.Flags&mongowire.MoreToCome != 0) != (i < 5) {
 			t.Fatalf("answer %d is to %d with flags %d", i, m.Header.ResponseTo, m.Flags)
 		}
 		to = m.Header.RequestID
@@ -186,17 +186,17 @@ func TestExhaust(t *testing.T) {
 func TestStreamingHello(t *testing.T) {
 	t.Parallel()
 	agent, _ := small(t, mongotest.Options{Any: func(c *mongotest.Conn, m mongotest.Message) bool {
-		if m.Flags&wire.ExhaustAllowed == 0 {
+		if m.Flags&mongowire.ExhaustAllowed == 0 {
 			return false
 		}
 		to := m.Header.RequestID
 		for range 3 {
-			to = c.ReplyWith(to, wire.MoreToCome, d(e("setName", "rs0"), e("hosts", bson.A{"inner:27017"}), e("ok", 1.0)))
+			to = c.ReplyWith(to, mongowire.MoreToCome, d(e("setName", "rs0"), e("hosts", bson.A{"inner:27017"}), e("ok", 1.0)))
 		}
 		return true
 	}})
 	c := logIn(t, agent)
-	write(t, c, message(t, 70, wire.ExhaustAllowed, hello(e("topologyVersion", d()), e("maxAwaitTimeMS", 10_000))))
+	write(t, c, message(t, 70, mongowire.ExhaustAllowed, hello(e("topologyVersion", d()), e("maxAwaitTimeMS", 10_000))))
 	to := int32(70)
 	for range 3 {
 		m := read(t, c)
@@ -372,7 +372,7 @@ func TestSlowReader(t *testing.T) {
 		to := m.Header.RequestID
 		for i := range 200 {
 			_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second))
-			b := wire.AppendMsg(nil, int32(5000+i), to, wire.MoreToCome, marshal(t, chunk))
+			b := mongowire.AppendMsg(nil, int32(5000+i), to, mongowire.MoreToCome, marshal(t, chunk))
 			if _, err := c.Write(b); err != nil {
 				blocked <- i
 				return true
@@ -383,7 +383,7 @@ func TestSlowReader(t *testing.T) {
 		return true
 	}})
 	c := logIn(t, agent)
-	write(t, c, message(t, 70, wire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c"))))
+	write(t, c, message(t, 70, mongowire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c"))))
 	select {
 	case n := <-blocked:
 		if n > 64 {

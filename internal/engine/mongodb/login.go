@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"sallyport/internal/cred"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
 
@@ -90,7 +90,7 @@ func (l *login) reach() (member, error) {
 		return member{}, err
 	}
 	l.conn = conn
-	var d wire.Builder
+	var d mongowire.Builder
 	reply, err := l.ask(d.Int32("isMaster", 1).Bool("helloOk", true).Text("$db", admin).Build())
 	if err != nil {
 		return member{}, err
@@ -113,7 +113,7 @@ func (l *login) authenticate() error {
 	if l.up.Password != "" {
 		return fault.New(fault.ConnectionProblem, "this database is to be logged in to with a password, which the engine for MongoDB does not do; use one that takes certificates")
 	}
-	var d wire.Builder
+	var d mongowire.Builder
 	d.Int32("authenticate", 1).Text("mechanism", "MONGODB-X509").Text("$db", external)
 	reply, err := l.ask(d.Build())
 	if err != nil {
@@ -136,26 +136,26 @@ func isAccount(name, account string) bool {
 }
 
 // ask sends a command and returns the answer, which is an error unless it is ok.
-func (l *login) ask(command wire.Document) (wire.Document, error) {
+func (l *login) ask(command mongowire.Document) (mongowire.Document, error) {
 	stop := context.AfterFunc(l.ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	l.lastID++
-	if _, err := l.conn.Write(wire.AppendMsg(nil, l.lastID, 0, 0, command)); err != nil {
+	if _, err := l.conn.Write(mongowire.AppendMsg(nil, l.lastID, 0, 0, command)); err != nil {
 		return nil, fmt.Errorf("sending a command of the login: %w", err)
 	}
 	message, err := readMessage(l.conn, maxHello)
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer to the login: %w", err)
 	}
-	h := wire.ReadHeader(message)
-	var m wire.Msg
-	if h.Op != wire.OpMsg || h.ResponseTo != l.lastID {
+	h := mongowire.ReadHeader(message)
+	var m mongowire.Msg
+	if h.Op != mongowire.OpMsg || h.ResponseTo != l.lastID {
 		return nil, unexpected("%s in answer to %d, not to %d", h.Op, h.ResponseTo, l.lastID)
 	}
 	if err := m.Parse(message); err != nil {
 		return nil, unexpected("%w", err)
 	}
-	if m.Flags&wire.MoreToCome != 0 || len(m.Sequences) > 0 {
+	if m.Flags&mongowire.MoreToCome != 0 || len(m.Sequences) > 0 {
 		return nil, unexpected("flags %d and %d sequences", m.Flags, len(m.Sequences))
 	}
 	if ok, _ := m.Body.Find("ok"); !ok.True() {
@@ -164,7 +164,7 @@ func (l *login) ask(command wire.Document) (wire.Document, error) {
 	return m.Body, nil
 }
 
-func refusalOf(reply wire.Document) error {
+func refusalOf(reply mongowire.Document) error {
 	r := &refusedLogin{code: codeFailed}
 	if e, ok := reply.Find("errmsg"); ok {
 		text, _ := e.Text()
@@ -184,16 +184,16 @@ func unexpected(format string, args ...any) error {
 
 // readMessage reads exactly one message of at most limit bytes.
 func readMessage(r io.Reader, limit int32) ([]byte, error) {
-	header := make([]byte, wire.HeaderSize, 1<<10)
+	header := make([]byte, mongowire.HeaderSize, 1<<10)
 	if _, err := io.ReadFull(r, header); err != nil {
 		return nil, err
 	}
-	size := wire.ReadHeader(header).Size
-	if size < wire.HeaderSize || size > limit {
+	size := mongowire.ReadHeader(header).Size
+	if size < mongowire.HeaderSize || size > limit {
 		return nil, unexpected("a message of %d bytes", size)
 	}
-	message := append(header, make([]byte, int(size)-wire.HeaderSize)...)
-	_, err := io.ReadFull(r, message[wire.HeaderSize:])
+	message := append(header, make([]byte, int(size)-mongowire.HeaderSize)...)
+	_, err := io.ReadFull(r, message[mongowire.HeaderSize:])
 	return message, err
 }
 

@@ -3,8 +3,8 @@ package mongodb
 import (
 	"errors"
 
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // member is what a server says of itself.
@@ -19,7 +19,7 @@ type member struct {
 }
 
 // memberOf reads an answer to hello.
-func memberOf(reply wire.Document) (member, error) {
+func memberOf(reply mongowire.Document) (member, error) {
 	var m member
 	for e := range reply.Elements() {
 		text, _ := e.Text()

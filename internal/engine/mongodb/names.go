@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strings"
 
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // names are the logical databases that a command names, in whichever place. Its buffers are used again.
@@ -20,7 +20,7 @@ type names struct {
 func (n *names) reset() { n.own, n.all, n.masked, n.err = "", n.all[:0], nil, nil }
 
 // of finds the names in a command, or says why it cannot be passed on.
-func (n *names) of(m *wire.Msg) error {
+func (n *names) of(m *mongowire.Msg) error {
 	n.reset()
 	name, _ := commandName(m.Body)
 	if isLogin(name) {
@@ -36,14 +36,14 @@ func (n *names) of(m *wire.Msg) error {
 }
 
 // commandName returns the key of the first element, which is the command.
-func commandName(d wire.Document) (name []byte, ok bool) {
+func commandName(d mongowire.Document) (name []byte, ok bool) {
 	for e := range d.Elements() {
 		return e.Key, len(e.Key) > 0
 	}
 	return nil, false
 }
 
-func (n *names) setOwn(d wire.Document) bool {
+func (n *names) setOwn(d mongowire.Document) bool {
 	e, ok := d.Find("$db")
 	text, isText := e.Text()
 	if !ok || !isText || !isDatabase(text) {
@@ -58,7 +58,7 @@ func (n *names) setOwn(d wire.Document) bool {
 
 // general checks what all commands have in common: one logical database, and nothing that could be read in two ways or
 // that servers say to servers.
-func (n *names) general(m *wire.Msg) error {
+func (n *names) general(m *mongowire.Msg) error {
 	if !n.setOwn(m.Body) {
 		return withCode(codeBadValue, fault.BadParameter, "the command has no $db that is the name of a database")
 	}
@@ -91,7 +91,7 @@ var sequences = map[string]bool{"documents": true, "updates": true, "deletes": t
 
 const maxFields = 64 // of a command; the comparison of each with each is cheap for so few
 
-func count(m *wire.Msg, key []byte) (n int) {
+func count(m *mongowire.Msg, key []byte) (n int) {
 	for e := range m.Body.Elements() {
 		if bytes.Equal(e.Key, key) {
 			n++
@@ -145,7 +145,7 @@ func (n *names) add(name []byte) {
 }
 
 // each calls f with every element of the key: in what is within a command, one may be there twice.
-func each(d wire.Document, key string, f func(wire.Element)) (found bool) {
+func each(d mongowire.Document, key string, f func(mongowire.Element)) (found bool) {
 	for e := range d.Elements() {
 		if string(e.Key) == key {
 			found = true
@@ -156,7 +156,7 @@ func each(d wire.Document, key string, f func(wire.Element)) (found bool) {
 }
 
 // addText notes a value that must be the name of a database.
-func (n *names) addText(e wire.Element) {
+func (n *names) addText(e mongowire.Element) {
 	text, ok := e.Text()
 	if !ok {
 		n.fail(fault.BadParameter, "the value of %q is not the name of a database", cutOff(e.Key))
@@ -166,7 +166,7 @@ func (n *names) addText(e wire.Element) {
 }
 
 // addNamespace notes the database of a value database.collection.
-func (n *names) addNamespace(e wire.Element) {
+func (n *names) addNamespace(e mongowire.Element) {
 	text, ok := e.Text()
 	database, _, found := strings.Cut(string(text), ".")
 	if !ok || !found {
@@ -177,8 +177,8 @@ func (n *names) addNamespace(e wire.Element) {
 }
 
 // mask makes the text for the record of a login: without whatever proves who somebody is.
-func (n *names) mask(d wire.Document) {
-	var masked wire.Builder
+func (n *names) mask(d mongowire.Document) {
+	var masked mongowire.Builder
 	for e := range d.Elements() {
 		switch string(e.Key) {
 		case "authenticate", "saslStart", "saslContinue", "logout", "getnonce", "copydbsaslstart", "mechanism", "conversationId", "user", "$db":
@@ -187,5 +187,5 @@ func (n *names) mask(d wire.Document) {
 			masked.Text(string(cutOff(e.Key)), "***")
 		}
 	}
-	n.masked = wire.AppendJSON(nil, masked.Build())
+	n.masked = mongowire.AppendJSON(nil, masked.Build())
 }

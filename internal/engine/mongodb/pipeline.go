@@ -3,8 +3,8 @@ package mongodb
 import (
 	"strings"
 
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // plainStages touch no collection but the one they are given (MongoDB documentation, "Aggregation Stages").
@@ -22,7 +22,7 @@ func makeSet(words string) map[string]bool {
 }
 
 // pipeline adds the databases that the stages of a pipeline name, which runs in the database db.
-func (n *names) pipeline(e wire.Element, db string) {
+func (n *names) pipeline(e mongowire.Element, db string) {
 	list, ok := e.Array()
 	if !ok {
 		n.fail(fault.BadParameter, "a pipeline is not a list of stages")
@@ -40,7 +40,7 @@ func (n *names) pipeline(e wire.Element, db string) {
 	}
 }
 
-func (n *names) stage(e wire.Element, db string) {
+func (n *names) stage(e mongowire.Element, db string) {
 	switch name := string(e.Key); name {
 	case "$out":
 		n.target(e, db)
@@ -62,7 +62,7 @@ func (n *names) stage(e wire.Element, db string) {
 }
 
 // target adds the database of a collection: named alone it is in db, otherwise it is {db, coll}.
-func (n *names) target(e wire.Element, db string) {
+func (n *names) target(e mongowire.Element, db string) {
 	if _, ok := e.Text(); ok {
 		n.add([]byte(db))
 		return
@@ -78,7 +78,7 @@ func (n *names) target(e wire.Element, db string) {
 }
 
 // within adds the databases of a stage that has a collection and perhaps a pipeline in fields of its own.
-func (n *names) within(e wire.Element, db, collection, pipeline string) {
+func (n *names) within(e mongowire.Element, db, collection, pipeline string) {
 	d, ok := e.Document()
 	if !ok {
 		n.target(e, db) // $merge: "collection"
@@ -91,29 +91,29 @@ func (n *names) within(e wire.Element, db, collection, pipeline string) {
 		case "db":
 			n.addText(e)
 		case pipeline:
-			if e.Type == wire.Array { // whenMatched may be a word
+			if e.Type == mongowire.Array { // whenMatched may be a word
 				n.pipeline(e, db)
 			}
 		}
 	}
 }
 
-func (n *names) union(e wire.Element, db string) {
+func (n *names) union(e mongowire.Element, db string) {
 	d, ok := e.Document()
 	if !ok {
 		n.target(e, db)
 		return
 	}
 	inner := db
-	each(d, "db", func(e wire.Element) {
+	each(d, "db", func(e mongowire.Element) {
 		n.addText(e)
 		text, _ := e.Text()
 		inner = string(text)
 	})
-	each(d, "pipeline", func(e wire.Element) { n.pipeline(e, inner) })
+	each(d, "pipeline", func(e mongowire.Element) { n.pipeline(e, inner) })
 }
 
-func (n *names) facets(e wire.Element, db string) {
+func (n *names) facets(e mongowire.Element, db string) {
 	d, ok := e.Document()
 	if !ok {
 		n.fail(fault.BadParameter, "$facet is not a document")
@@ -125,13 +125,13 @@ func (n *names) facets(e wire.Element, db string) {
 }
 
 // changes refuses the stream of all databases at once, of which some may not be allowed.
-func (n *names) changes(e wire.Element) {
+func (n *names) changes(e mongowire.Element) {
 	d, ok := e.Document()
 	if !ok {
 		n.fail(fault.BadParameter, "$changeStream is not a document")
 		return
 	}
-	each(d, "allChangesForCluster", func(e wire.Element) {
+	each(d, "allChangesForCluster", func(e mongowire.Element) {
 		if e.True() {
 			n.fail(fault.AccessDenied, "a change stream of the whole cluster is not passed on, because it shows every database; watch one database instead")
 		}

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/inbox"
+	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
 
@@ -239,6 +239,6 @@ func (c *reader) nextAsked(client io.Reader) (asked, error) {
 	if err != nil {
 		return asked{}, err
 	}
-	h := wire.ReadHeader(message)
-	return asked{id: h.RequestID, legacy: h.Op == wire.OpQuery}, nil
+	h := mongowire.ReadHeader(message)
+	return asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}, nil
 }

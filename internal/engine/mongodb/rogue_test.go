@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"sallyport/internal/engine/mongodb/mongotest"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 )
 
 // raw sends bytes in place of an answer. What they answer is filled in.
@@ -26,7 +26,7 @@ func raw(answer []byte) func(*mongotest.Conn, mongotest.Message) bool {
 const toThis = 0xabcdef
 
 func reply(t testing.TB, flags uint32, body any) []byte {
-	return wire.AppendMsg(nil, 99, toThis, flags, marshal(t, body))
+	return mongowire.AppendMsg(nil, 99, toThis, flags, marshal(t, body))
 }
 
 // TestRogueLogin has servers that do anything but log a client in. The client reads an error of ours.
@@ -45,8 +45,8 @@ func TestRogueLogin(t *testing.T) {
 		"a giant length":                   {hello: raw(header(1<<30, 2013)), text: "does not follow"},
 		"an old answer":                    {hello: raw(append(header(24, 1), make([]byte, 8)...)), text: "does not follow"},
 		"a compressed answer":              {hello: raw(append(header(24, 2012), make([]byte, 8)...)), text: "does not follow"},
-		"an answer to something else":      {hello: raw(wire.AppendMsg(nil, 1, 4711, 0, marshal(t, d(e("ok", 1))))), text: "does not follow"},
-		"more answers to come":             {hello: raw(reply(t, wire.MoreToCome, d(e("ok", 1)))), text: "does not follow"},
+		"an answer to something else":      {hello: raw(mongowire.AppendMsg(nil, 1, 4711, 0, marshal(t, d(e("ok", 1))))), text: "does not follow"},
+		"more answers to come":             {hello: raw(reply(t, mongowire.MoreToCome, d(e("ok", 1)))), text: "does not follow"},
 		"an answer that is no document":    {hello: raw(append(ok[:len(ok)-1:len(ok)-1], 1)), text: "does not follow"},
 		"an answer without ok":             {hello: raw(reply(t, 0, d(e("errmsg", "what?")))), text: "the database refused the login: what?"},
 		"hosts that are no list":           {hello: raw(reply(t, 0, d(e("hosts", 1), e("maxWireVersion", 21), e("ok", 1)))), text: "does not follow"},
@@ -103,14 +103,14 @@ func TestRogueAnswers(t *testing.T) {
 		first  bool // a right answer comes first
 	}{
 		"two answers":                        {append(bytes.Clone(ok), ok...), true},
-		"an answer to something else":        {wire.AppendMsg(nil, 1, 4711, 0, marshal(t, d(e("ok", 1)))), false},
+		"an answer to something else":        {mongowire.AppendMsg(nil, 1, 4711, 0, marshal(t, d(e("ok", 1)))), false},
 		"an old answer":                      {append(header(24, 1), make([]byte, 8)...), false},
 		"a compressed answer":                {append(header(24, 2012), make([]byte, 8)...), false},
 		"a command":                          {append(header(24, 2004), make([]byte, 8)...), false},
 		"a negative length":                  {header(-1, 2013), false},
 		"a giant length":                     {append(header(1<<30, 2013), make([]byte, 8)...), false},
 		"no more than a header":              {append(header(16, 2013), make([]byte, 8)...), false},
-		"more to come, which nobody wants":   {reply(t, wire.MoreToCome, d(e("ok", 1))), false},
+		"more to come, which nobody wants":   {reply(t, mongowire.MoreToCome, d(e("ok", 1))), false},
 		"an unknown flag":                    {changed(17, 1), false},
 		"a section of kind 1":                {changed(20, 1), false},
 		"something behind the document":      {longer, false},
@@ -146,7 +146,7 @@ func TestRogueHello(t *testing.T) {
 	for name, answer := range map[string][]byte{
 		"no document":            append(header(21, 2013), make([]byte, 5)...),
 		"an answer that is huge": append(header(1<<20, 2013), make([]byte, 1<<16)...),
-		"more to come":           reply(t, wire.MoreToCome, d(e("ok", 1))),
+		"more to come":           reply(t, mongowire.MoreToCome, d(e("ok", 1))),
 	} {
 		agent, _ := small(t, mongotest.Options{Any: func(c *mongotest.Conn, m mongotest.Message) bool {
 			return m.Name() == "hello" && raw(answer)(c, m)

@@ -6,15 +6,15 @@ import (
 	"errors"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/engine/mongodb/wire"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
+	"sallyport/internal/mongowire"
 )
 
 // The beginning of an answer: header, flags and the kind of the section.
-const replyHead = wire.HeaderSize + 4 + 1
+const replyHead = mongowire.HeaderSize + 4 + 1
 
-const maxReply = wire.MaxMessage + 64<<10
+const maxReply = mongowire.MaxMessage + 64<<10
 
 // answers is the state of the direction from the database.
 type answers struct {
@@ -25,7 +25,7 @@ type answers struct {
 	size   int64
 	id     int32
 	to     request
-	answer wire.Answer
+	answer mongowire.Answer
 	result audit.DatabaseResult
 	failed bool // a write to the client went wrong
 	partly bool // the client has the beginning of an answer
@@ -91,33 +91,33 @@ func (r *relay) scanServer() error {
 // beginAnswer takes the head of an answer, or all of an answer to hello. It reports false when more is needed.
 func (r *relay) beginAnswer(b []byte) (took bool, err error) {
 	a := &r.fromServer
-	if len(b) < wire.HeaderSize {
+	if len(b) < mongowire.HeaderSize {
 		return false, nil
 	}
-	h := wire.ReadHeader(b)
+	h := mongowire.ReadHeader(b)
 	to, due := r.owed()
 	switch {
 	case !due:
 		return false, desynchronised("%s in answer to nothing", h.Op)
-	case h.Op != wire.OpMsg || h.Size < replyHead+5 || h.Size > maxReply:
+	case h.Op != mongowire.OpMsg || h.Size < replyHead+5 || h.Size > maxReply:
 		return false, desynchronised("%s of %d bytes", h.Op, h.Size)
 	case h.ResponseTo != to.id:
 		return false, desynchronised("an answer to %d, where %d is asked", h.ResponseTo, to.id)
 	case len(b) < replyHead:
 		return false, nil
 	}
-	flags := binary.LittleEndian.Uint32(b[wire.HeaderSize:])
+	flags := binary.LittleEndian.Uint32(b[mongowire.HeaderSize:])
 	switch {
 	case b[replyHead-1] != 0:
 		return false, desynchronised("a section of kind %d", b[replyHead-1])
-	case flags&^(wire.ChecksumPresent|wire.MoreToCome) != 0 || flags&wire.MoreToCome != 0 && !to.exhaust:
+	case flags&^(mongowire.ChecksumPresent|mongowire.MoreToCome) != 0 || flags&mongowire.MoreToCome != 0 && !to.exhaust:
 		return false, desynchronised("an answer with flags 0x%x", flags)
 	}
-	a.to, a.id, a.more, a.size = to, h.RequestID, flags&wire.MoreToCome != 0, int64(h.Size)
+	a.to, a.id, a.more, a.size = to, h.RequestID, flags&mongowire.MoreToCome != 0, int64(h.Size)
 	if to.hello {
 		return r.helloAnswer(h, b)
 	}
-	if a.check = 0; flags&wire.ChecksumPresent != 0 {
+	if a.check = 0; flags&mongowire.ChecksumPresent != 0 {
 		a.check = 4
 	}
 	a.left = int64(h.Size) - replyHead
@@ -127,7 +127,7 @@ func (r *relay) beginAnswer(b []byte) (took bool, err error) {
 }
 
 // helloAnswer takes an answer to hello when all of it is there.
-func (r *relay) helloAnswer(h wire.Header, b []byte) (took bool, err error) {
+func (r *relay) helloAnswer(h mongowire.Header, b []byte) (took bool, err error) {
 	a := &r.fromServer
 	if h.Size > maxHello {
 		return false, desynchronised("a hello of %d bytes", h.Size)
@@ -136,7 +136,7 @@ func (r *relay) helloAnswer(h wire.Header, b []byte) (took bool, err error) {
 		a.in.Expect(int(h.Size))
 		return false, nil
 	}
-	var m wire.Msg
+	var m mongowire.Msg
 	if err := m.Parse(b[:h.Size]); err != nil {
 		return false, desynchronised("%w", err)
 	}
@@ -146,9 +146,9 @@ func (r *relay) helloAnswer(h wire.Header, b []byte) (took bool, err error) {
 	body := helloReply(m.Body)
 	var reply []byte
 	if a.to.legacy {
-		reply = wire.AppendReply(nil, h.RequestID, a.to.id, false, body)
+		reply = mongowire.AppendReply(nil, h.RequestID, a.to.id, false, body)
 	} else {
-		reply = wire.AppendMsg(nil, h.RequestID, a.to.id, m.Flags&wire.MoreToCome, body)
+		reply = mongowire.AppendMsg(nil, h.RequestID, a.to.id, m.Flags&mongowire.MoreToCome, body)
 	}
 	a.in.Scanned += int(h.Size)
 	a.in.Sent()

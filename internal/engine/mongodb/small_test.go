@@ -8,7 +8,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb/mongotest"
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // small starts an agent before a small server, whose clients come for the account app and the database orders.
@@ -66,7 +66,7 @@ func e(key string, value any) bson.E { return bson.E{Key: key, Value: value} }
 
 func d(fields ...bson.E) bson.D { return append(bson.D{}, fields...) }
 
-func marshal(t testing.TB, v any) wire.Document {
+func marshal(t testing.TB, v any) mongowire.Document {
 	t.Helper()
 	b, err := bson.Marshal(v)
 	if err != nil {
@@ -89,7 +89,7 @@ func sequence(t testing.TB, name string, documents ...any) []byte {
 // message returns an OP_MSG of a body and further sections.
 func message(t testing.TB, id int32, flags uint32, body any, sections ...[]byte) []byte {
 	t.Helper()
-	b := wire.AppendMsg(nil, id, 0, flags, marshal(t, body))
+	b := mongowire.AppendMsg(nil, id, 0, flags, marshal(t, body))
 	for _, s := range sections {
 		b = append(b, s...)
 	}

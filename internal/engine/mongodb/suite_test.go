@@ -16,7 +16,7 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb"
 	"sallyport/internal/engine/mongodb/mongotest"
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 func newEngine() *mongodb.Engine {
@@ -157,7 +157,7 @@ func (c *rawClient) run(ctx context.Context, command bson.D) (bson.Raw, error) {
 		return nil, err
 	}
 	c.id++
-	return c.exchange(ctx, wire.AppendMsg(nil, c.id, 0, 0, body))
+	return c.exchange(ctx, mongowire.AppendMsg(nil, c.id, 0, 0, body))
 }
 
 func (c *rawClient) exchange(ctx context.Context, message []byte) (bson.Raw, error) {

@@ -1,5 +1,5 @@
 // Command ferretdb runs FerretDB, an independent implementation of the MongoDB protocol, for tests and demonstrations,
-// until its input ends. FerretDB knows no login by certificate, so a front does that before it, with TLS: it takes the
+// until a signal ends it. FerretDB knows no login by certificate, so a front does that before it, with TLS: it takes the
 // names of the accounts from the certificates, and lets nobody use the database who has not logged in.
 package main
 
@@ -8,11 +8,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
 )
@@ -42,11 +43,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	go func() { // whoever started this holds the other end, and lets go of it also when it is killed
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		stop()
-	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	failed := make(chan error, 1)
 	go func() {
 		failed <- f.serve(ctx)

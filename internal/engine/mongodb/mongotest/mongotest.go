@@ -16,7 +16,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"sallyport/internal/ca"
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // Options replace what the server does by itself. The zero value is a server that logs everybody in whose certificate its
@@ -171,10 +171,10 @@ func (s *Server) Logins() []string {
 
 // Message is an OP_MSG that has arrived.
 type Message struct {
-	Header wire.Header
+	Header mongowire.Header
 	Flags  uint32
 	Body   bson.Raw
-	Msg    wire.Msg
+	Msg    mongowire.Msg
 	Raw    []byte
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // Conn is a connection that is being served.
@@ -62,7 +62,7 @@ func (c *Conn) handle(m Message) bool {
 		if s.options.Command != nil && s.options.Command(c, m) {
 			return true
 		}
-		if m.Flags&wire.MoreToCome == 0 {
+		if m.Flags&mongowire.MoreToCome == 0 {
 			c.Reply(m, bson.D{{Key: "ok", Value: 1}})
 		}
 	}
@@ -83,7 +83,7 @@ func (c *Conn) hello(name string) bson.D {
 	}
 	d := bson.D{
 		{Key: "helloOk", Value: true}, {Key: leader, Value: true}, {Key: "maxBsonObjectSize", Value: int32(16 << 20)},
-		{Key: "maxMessageSizeBytes", Value: int32(wire.MaxMessage)}, {Key: "maxWriteBatchSize", Value: int32(100_000)},
+		{Key: "maxMessageSizeBytes", Value: int32(mongowire.MaxMessage)}, {Key: "maxWriteBatchSize", Value: int32(100_000)},
 		{Key: "localTime", Value: bson.NewDateTimeFromTime(time.Unix(1_700_000_000, 0))}, {Key: "logicalSessionTimeoutMinutes", Value: int32(30)},
 		{Key: "minWireVersion", Value: int32(0)}, {Key: "maxWireVersion", Value: int32(21)}, {Key: "ok", Value: 1},
 	}
@@ -109,28 +109,28 @@ func (c *Conn) ReplyWith(to int32, flags uint32, doc any) int32 {
 		panic(err)
 	}
 	if c.Server.options.Trace != nil {
-		c.Server.note(func() { fmt.Fprintf(c.Server.options.Trace, "S %s\n", wire.AppendJSON(nil, body)) })
+		c.Server.note(func() { fmt.Fprintf(c.Server.options.Trace, "S %s\n", mongowire.AppendJSON(nil, body)) })
 	}
-	_, _ = c.Write(wire.AppendMsg(nil, c.nextID, to, flags, body))
+	_, _ = c.Write(mongowire.AppendMsg(nil, c.nextID, to, flags, body))
 	return c.nextID
 }
 
 // Read reads an OP_MSG.
 func Read(r io.Reader) (Message, error) {
-	raw := make([]byte, wire.HeaderSize)
+	raw := make([]byte, mongowire.HeaderSize)
 	if _, err := io.ReadFull(r, raw); err != nil {
 		return Message{}, err
 	}
 	size := binary.LittleEndian.Uint32(raw)
-	if size < wire.HeaderSize || size > wire.MaxMessage+1<<20 {
+	if size < mongowire.HeaderSize || size > mongowire.MaxMessage+1<<20 {
 		return Message{}, fmt.Errorf("a message of %d bytes", size)
 	}
-	raw = append(raw, make([]byte, size-wire.HeaderSize)...)
-	if _, err := io.ReadFull(r, raw[wire.HeaderSize:]); err != nil {
+	raw = append(raw, make([]byte, size-mongowire.HeaderSize)...)
+	if _, err := io.ReadFull(r, raw[mongowire.HeaderSize:]); err != nil {
 		return Message{}, err
 	}
-	m := Message{Header: wire.ReadHeader(raw), Raw: raw}
-	if m.Header.Op != wire.OpMsg {
+	m := Message{Header: mongowire.ReadHeader(raw), Raw: raw}
+	if m.Header.Op != mongowire.OpMsg {
 		return m, fmt.Errorf("%s", m.Header.Op)
 	}
 	err := m.Msg.Parse(raw)

@@ -1,4 +1,4 @@
-package wire
+package mongowire
 
 import (
 	"encoding/base64"
@@ -7,8 +7,6 @@ import (
 	"math"
 	"strconv"
 	"time"
-
-	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // AppendJSON appends a checked document as MongoDB's Extended JSON, version 2 relaxed. Texts keep their bytes, also where
@@ -125,7 +123,7 @@ func appendValue(b []byte, e Element) []byte {
 		return strconv.AppendInt(b, int64(le.Uint64(v)), 10)
 	case Decimal128:
 		b = append(b, `{"$numberDecimal":"`...)
-		return append(append(b, bson.NewDecimal128(le.Uint64(v[8:]), le.Uint64(v)).String()...), `"}`...)
+		return append(appendDecimal(b, le.Uint64(v[8:]), le.Uint64(v)), `"}`...)
 	case MaxKey:
 		return append(b, `{"$maxKey":1}`...)
 	default:

@@ -1,4 +1,4 @@
-package wire_test
+package mongowire_test
 
 import (
 	"bytes"
@@ -6,27 +6,27 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // FuzzMsg reads messages. What can be read is what MongoDB's own library reads, and its text is that of the library.
 func FuzzMsg(f *testing.F) {
 	body := marshal(f, every)
-	f.Add(wire.AppendMsg(nil, 1, 0, 0, body))
-	f.Add(wire.AppendMsg(nil, 1, 0, wire.MoreToCome, marshal(f, bson.D{{Key: "insert", Value: "c"}, {Key: "$db", Value: "x"}})))
+	f.Add(mongowire.AppendMsg(nil, 1, 0, 0, body))
+	f.Add(mongowire.AppendMsg(nil, 1, 0, mongowire.MoreToCome, marshal(f, bson.D{{Key: "insert", Value: "c"}, {Key: "$db", Value: "x"}})))
 	f.Add(append(make([]byte, 20), []byte("\x01\x0e\x00\x00\x00docs\x00\x05\x00\x00\x00\x00")...))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		if len(message) < wire.HeaderSize {
+		if len(message) < mongowire.HeaderSize {
 			return
 		}
-		var m wire.Msg
+		var m mongowire.Msg
 		if err := m.Parse(message); err != nil {
 			return
 		}
 		m.AppendJSON(nil)
-		documents := []wire.Document{m.Body}
+		documents := []mongowire.Document{m.Body}
 		for _, s := range m.Sequences {
-			s.Each(func(d wire.Document) { documents = append(documents, d) })
+			s.Each(func(d mongowire.Document) { documents = append(documents, d) })
 		}
 		for _, d := range documents {
 			if err := bson.Raw(d).Validate(); err != nil {
@@ -49,11 +49,11 @@ func FuzzQuery(f *testing.F) {
 	d := marshal(f, bson.D{{Key: "isMaster", Value: 1}})
 	f.Add(append(append(make([]byte, 20), []byte("admin.$cmd\x00\x00\x00\x00\x00\xff\xff\xff\xff")...), d...))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		if len(message) < wire.HeaderSize {
+		if len(message) < mongowire.HeaderSize {
 			return
 		}
-		if q, err := wire.ParseQuery(message); err == nil {
-			wire.AppendJSON(nil, q.Document)
+		if q, err := mongowire.ParseQuery(message); err == nil {
+			mongowire.AppendJSON(nil, q.Document)
 		}
 	})
 }
@@ -64,7 +64,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(marshal(f, c.body)), uint16(7))
 	}
 	f.Fuzz(func(t *testing.T, d []byte, at uint16) {
-		var whole, parts wire.Answer
+		var whole, parts mongowire.Answer
 		wholeErr := whole.Feed(d)
 		cut := min(int(at), len(d))
 		partsErr := parts.Feed(d[:cut])
@@ -85,6 +85,19 @@ func FuzzAnswer(f *testing.F) {
 			if ok, err := raw.LookupErr("ok"); err == nil && ok.Type == bson.TypeInt32 && whole.OK != (ok.Int32() != 0) && bytes.Count(d, []byte("ok\x00")) == 1 {
 				t.Fatalf("ok is %v in %x", whole.OK, d)
 			}
+		}
+	})
+}
+
+// FuzzDecimal writes numbers as MongoDB's own library does.
+func FuzzDecimal(f *testing.F) {
+	for _, n := range [][2]uint64{{0x3040000000000000, 0}, {0x3040000000000000, 12345}, {0xb03e000000000000, 12345}, {0x5ffe314dc6448d93, 0x38c15b0a00000000}, {0, 1}, {0x7800000000000000, 0}, {0xf800000000000000, 0}, {0x7c00000000000000, 0}, {0x6c11000000000000, 7}, {0x3036000000000000, 12345}, {0x302e000000000000, 1}, {0x3042000000000000, 1}} {
+		f.Add(n[0], n[1])
+	}
+	f.Fuzz(func(t *testing.T, high, low uint64) {
+		got := string(mongowire.AppendJSON(nil, marshal(t, bson.D{{Key: "n", Value: bson.NewDecimal128(high, low)}})))
+		if want := `{"n":{"$numberDecimal":"` + bson.NewDecimal128(high, low).String() + `"}}`; got != want {
+			t.Fatalf("%x %x is %s, want %s", high, low, got, want)
 		}
 	})
 }

@@ -1,7 +1,7 @@
-// Package wire reads and writes what MongoDB's clients and servers say to each other: messages of the MongoDB Wire
+// Package mongowire reads and writes what MongoDB's clients and servers say to each other: messages of the MongoDB Wire
 // Protocol, and the BSON in them (bsonspec.org, version 1.1). It allocates as little as it can, and nothing because of a
 // length that somebody only claims.
-package wire
+package mongowire
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package wire_test
+package mongowire_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"sallyport/internal/engine/mongodb/wire"
+	"sallyport/internal/mongowire"
 )
 
 // every is a document with a value of every type.
@@ -30,7 +30,7 @@ var every = bson.D{
 	{Key: "decimal", Value: bson.NewDecimal128(0x3040000000000000, 12345)}, {Key: "max", Value: bson.MaxKey{}}, {Key: "min", Value: bson.MinKey{}},
 }
 
-func marshal(t testing.TB, v any) wire.Document {
+func marshal(t testing.TB, v any) mongowire.Document {
 	t.Helper()
 	b, err := bson.Marshal(v)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestJSONIsThatOfTheDriver(t *testing.T) {
 		if err := d.Check(); err != nil {
 			t.Fatalf("%s: %v", e.Key, err)
 		}
-		got := string(wire.AppendJSON(nil, d))
+		got := string(mongowire.AppendJSON(nil, d))
 		want, err := bson.MarshalExtJSON(bson.Raw(d), false, false)
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +63,7 @@ func TestMessages(t *testing.T) {
 	t.Parallel()
 	body := marshal(t, bson.D{{Key: "insert", Value: "c"}, {Key: "$db", Value: "x"}})
 	doc := marshal(t, bson.D{{Key: "_id", Value: int32(1)}})
-	section := func(name string, docs ...wire.Document) []byte {
+	section := func(name string, docs ...mongowire.Document) []byte {
 		b := append([]byte(name), 0)
 		for _, d := range docs {
 			b = append(b, d...)
@@ -120,7 +120,7 @@ func TestMessages(t *testing.T) {
 		"a document without its last byte":   {message(0, broken(kind0, len(kind0)-1, 1)), ""},
 		"a text that does not end with zero": {message(0, broken(kind0, 18, 'x')), ""},
 	} {
-		var m wire.Msg
+		var m mongowire.Msg
 		err := m.Parse(c.message)
 		if (err == nil) != (c.text != "") {
 			t.Errorf("%s: %v", name, err)
@@ -153,7 +153,7 @@ var answers = map[string]struct {
 	"ok within others": {bson.D{{Key: "value", Value: bson.D{{Key: "ok", Value: 1}}}, {Key: "cursor", Value: bson.D{{Key: "ok", Value: 1}}}}, "0  "},
 }
 
-func show(o wire.Outcome) string {
+func show(o mongowire.Outcome) string {
 	trim := func(b []byte) string { return string(bytes.TrimRight(b, "\x00")) }
 	if !o.OK {
 		return fmt.Sprintf("%d %s %s", o.Code, trim(o.CodeName), trim(o.Message))
@@ -176,7 +176,7 @@ func show(o wire.Outcome) string {
 // TestAnswers feeds answers in pieces of all sizes.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	var a wire.Answer
+	var a mongowire.Answer
 	for name, c := range answers {
 		d := marshal(t, c.body)
 		for size := 1; size <= len(d); size = size*3/2 + 1 {
@@ -225,7 +225,7 @@ func TestAnswersThatLie(t *testing.T) {
 		"a name without an end":               append([]byte{0, 0, 2, 0, 2}, bytes.Repeat([]byte("a"), 100_000)...),
 		"a document that ends within a value": {12, 0, 0, 0, 0x10, 'a', 0, 1, 0, 0, 0, 1, 1},
 	} {
-		var a wire.Answer
+		var a mongowire.Answer
 		if err := a.Feed(d); err == nil {
 			t.Errorf("%s was taken: %s", name, hex.EncodeToString(d[:min(len(d), 64)]))
 		}

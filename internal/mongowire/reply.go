@@ -1,4 +1,4 @@
-package wire
+package mongowire
 
 import (
 	"encoding/binary"
