@@ -11,8 +11,8 @@ import (
 func TestDatabasesThatNoServiceCanServeAreRefusedBeforeAConnection(t *testing.T) {
 	t.Parallel()
 	for protocol, want := range map[string]string{
-		resource.ProtocolPostgres: "",
-		resource.ProtocolMySQL:    `database "shop" speaks mysql, which this version cannot serve`,
+		resource.ProtocolPostgres:  "",
+		resource.ProtocolCassandra: `database "shop" speaks cassandra, which this version cannot serve`,
 	} {
 		db := &resource.Database{}
 		db.Metadata.Name, db.Spec.Protocol = "shop", protocol
