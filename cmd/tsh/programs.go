@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 // program is the usual client of a protocol.
@@ -114,7 +115,10 @@ func redisDatabase(arguments []string, number string) []string {
 // mongoURL is the connection string of the local proxy for MongoDB. The client is to talk to what it is told, and not to
 // look for the other members of a replica set.
 func mongoURL(address net.Addr, r client.Route) string {
-	u := url.URL{Scheme: "mongodb", Host: address.String(), Path: "/" + r.Name,
-		RawQuery: url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {"5000"}}.Encode()}
+	options := url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {"5000"}}
+	if r.Type == resource.TypeDocumentDB {
+		options.Set("retryWrites", "false") // which it does not have
+	}
+	u := url.URL{Scheme: "mongodb", Host: address.String(), Path: "/" + r.Name, RawQuery: options.Encode()}
 	return u.String()
 }

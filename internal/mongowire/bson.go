@@ -224,6 +224,14 @@ func (e Element) Document() (Document, bool) { return Document(e.Data), e.Type =
 // Array returns the values of an array, as those of a document.
 func (e Element) Array() (Document, bool) { return Document(e.Data), e.Type == Array }
 
+// Binary returns a value of bytes.
+func (e Element) Binary() ([]byte, bool) {
+	if e.Type != Binary || e.Data[4] == 0x02 {
+		return nil, false
+	}
+	return e.Data[5:], true
+}
+
 // Number returns a value that is a number, cut off to a whole one.
 func (e Element) Number() (int64, bool) {
 	le := binary.LittleEndian

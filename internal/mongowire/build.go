@@ -27,6 +27,14 @@ func (d *Builder) Text(key, value string) *Builder {
 	return d
 }
 
+// Binary adds bytes.
+func (d *Builder) Binary(key string, value []byte) *Builder {
+	d.key(Binary, key)
+	d.b = binary.LittleEndian.AppendUint32(d.b, uint32(len(value)))
+	d.b = append(append(d.b, 0), value...)
+	return d
+}
+
 // Bool adds a truth value.
 func (d *Builder) Bool(key string, value bool) *Builder {
 	d.key(Boolean, key)

@@ -12,8 +12,8 @@ import (
 
 // Check implements engine.Checker. Of a replica set it walks the way to the first of the addresses.
 func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
-	place, err := e.placeOf(p.Database().Spec.URI)
-	if err == nil {
+	place, err := e.placeOf(p.Database())
+	if err == nil && len(place.hosts) > 0 {
 		var addresses []string
 		if addresses, err = place.seeds(ctx); err == nil {
 			p.At(addresses[0])

@@ -37,8 +37,8 @@ type Config struct {
 	// LookupSRV and LookupTXT ask the name server, for mongodb+srv URIs; nil for those of the system.
 	LookupSRV func(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
-	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
-	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// MaxLarge bounds the bytes that messages of more than a mebibyte, with their texts, of all sessions together may
+	// take; 0 means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
 }
@@ -82,11 +82,13 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 		want.User, want.Name = route.User, route.Database
 	}
 	want.AnyName = want.Name == ""
-	place, err := e.placeOf(s.Database().Spec.URI)
+	place, err := e.placeOf(s.Database())
 	if err != nil {
 		return e.sayNo(ctx, client, first, s.Refuse(want, err))
 	}
-	want.Seeds = place.seeds
+	if len(place.hosts) > 0 {
+		want.Seeds = place.seeds
+	}
 	up, err := s.Open(ctx, want)
 	if err != nil {
 		return e.sayNo(ctx, client, first, err)

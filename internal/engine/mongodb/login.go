@@ -108,8 +108,11 @@ func (l *login) move(address string) (member, error) {
 	return l.reach()
 }
 
-// authenticate logs in with the certificate that TLS has shown (MongoDB documentation, "x.509").
+// authenticate logs in with the certificate that TLS has shown (MongoDB documentation, "x.509"), or with what AWS says.
 func (l *login) authenticate() error {
+	if l.up.Prove != nil {
+		return l.authenticateByAWS()
+	}
 	if l.up.Password != "" {
 		return fault.New(fault.ConnectionProblem, "this database is to be logged in to with a password, which the engine for MongoDB does not do; use one that takes certificates")
 	}

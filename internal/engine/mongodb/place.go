@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 const (
@@ -36,8 +37,13 @@ const (
 	nearest            = "nearest"
 )
 
-// placeOf reads a URI. Nobody is asked yet.
-func (e *Engine) placeOf(uri string) (*place, error) {
+// placeOf reads where a database is. Nobody is asked yet. In AWS the endpoint leads to the right member, and credentials
+// are for that name only.
+func (e *Engine) placeOf(db *resource.Database) (*place, error) {
+	if db.InAWS() {
+		return &place{engine: e, preference: primary}, nil
+	}
+	uri := db.Spec.URI
 	p := &place{engine: e, preference: primary}
 	scheme, rest, ok := strings.Cut(uri, "://")
 	if !ok {

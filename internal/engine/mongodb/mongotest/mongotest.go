@@ -57,15 +57,28 @@ func Start(t testing.TB, options Options) *Server {
 	return StartFor(t, options, newAuthority(t, ca.DatabaseCA), newAuthority(t, ca.ClientCA))
 }
 
+// StartOpen is Start for a server that wants no certificates of clients, so that they have to log in otherwise.
+func StartOpen(t testing.TB, options Options) *Server {
+	t.Helper()
+	return start(t, options, newAuthority(t, ca.DatabaseCA), nil)
+}
+
 // StartFor is Start with authorities: of the server's certificate, and of its clients'.
 func StartFor(t testing.TB, options Options, authority, clients *ca.Authority) *Server {
 	t.Helper()
+	return start(t, options, authority, clients)
+}
+
+func start(t testing.TB, options Options, authority, clients *ca.Authority) *Server {
+	t.Helper()
 	cert := issue(t, authority, "mongotest", x509.ExtKeyUsageServerAuth)
-	pool := x509.NewCertPool()
-	pool.AddCert(clients.Cert)
 	s := &Server{
 		Authority: authority, ClientCA: clients, options: options, conns: make(map[net.Conn]struct{}),
-		config: &tls.Config{Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool, MinVersion: tls.VersionTLS12},
+		config: &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12},
+	}
+	if clients != nil {
+		s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+		s.config.ClientCAs.AddCert(clients.Cert)
 	}
 	var err error
 	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -28,7 +28,10 @@ func (s *Server) serve(raw net.Conn) {
 	if conn.Handshake() != nil {
 		return
 	}
-	c := &Conn{Conn: conn, Server: s, account: conn.ConnectionState().PeerCertificates[0].Subject.CommonName, nextID: 1000}
+	c := &Conn{Conn: conn, Server: s, nextID: 1000}
+	if shown := conn.ConnectionState().PeerCertificates; len(shown) > 0 {
+		c.account = shown[0].Subject.CommonName
+	}
 	for {
 		m, err := Read(conn)
 		if err != nil {
@@ -69,10 +72,19 @@ func (c *Conn) handle(m Message) bool {
 	return true
 }
 
+// Welcome lets an account in that has proven otherwise who it is.
+func (c *Conn) Welcome(account string) {
+	c.account, c.known = account, true
+	c.Server.note(func() { c.Server.logins = append(c.Server.logins, account) })
+}
+
 // LogIn lets the account of the certificate in.
 func (c *Conn) LogIn(m Message) {
-	c.known = true
-	c.Server.note(func() { c.Server.logins = append(c.Server.logins, c.account) })
+	if c.account == "" {
+		c.Refuse(m, 18, "Authentication failed.")
+		return
+	}
+	c.Welcome(c.account)
 	c.Reply(m, bson.D{{Key: "dbname", Value: "$external"}, {Key: "user", Value: "CN=" + c.account}, {Key: "ok", Value: 1}})
 }
 
