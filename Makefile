@@ -49,7 +49,7 @@ bench: build packages ## the benchmark table
 	$(GO) run ./bench
 	$(GO) run ./bench -db=mongodb
 
-demo: build packages ## a whole cluster with a PostgreSQL, and a session in it
+demo: build packages ## a whole cluster with a database (DB=postgres or mongodb), and a session in it
 	@scripts/demo start
 
 demo-stop:

@@ -34,6 +34,8 @@ type Sequence struct {
 	Documents []byte // one after the other
 }
 
+const maxSequences = 8 // commands have two at most
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Parse reads a whole message, header included, and checks every document in it. Sequences of m are used again.
@@ -97,6 +99,9 @@ func (m *Msg) sequence(b []byte) (rest []byte, err error) {
 	name, documents, ok := cString(b[4:size])
 	if !ok {
 		return nil, errShort
+	}
+	if len(m.Sequences) == maxSequences {
+		return nil, fmt.Errorf("more than %d sequences", maxSequences)
 	}
 	for _, other := range m.Sequences {
 		if bytes.Equal(other.Name, name) {

@@ -86,6 +86,7 @@ func TestMessages(t *testing.T) {
 		b[at] = value
 		return b
 	}
+	checked := message(1, kind0)
 	deep := marshal(t, bson.D{})
 	for range 100 {
 		deep = marshal(t, bson.D{{Key: "d", Value: bson.Raw(deep)}})
@@ -100,12 +101,13 @@ func TestMessages(t *testing.T) {
 		"an empty sequence":                  {message(0, kind0, section("documents")), `{"insert":"c","$db":"x","documents":[]}`},
 		"a checksum":                         {message(1, kind0), `{"insert":"c","$db":"x"}`},
 		"exhaust and more":                   {message(1<<16|2, kind0), `{"insert":"c","$db":"x"}`},
-		"a wrong checksum":                   {broken(message(1, kind0), 20, 0x7f), ""},
+		"a wrong checksum":                   {broken(checked, len(checked)-1, checked[len(checked)-1]^1), ""},
 		"a flag that must be known":          {message(4, kind0), ""},
 		"a flag that need not be known":      {message(1<<17, kind0), ""},
 		"no body":                            {message(0, section("documents", doc)), ""},
 		"two bodies":                         {message(0, kind0, kind0), ""},
 		"two sequences of a name":            {message(0, kind0, section("a"), section("a")), ""},
+		"nine sequences":                     {message(0, kind0, section("a"), section("b"), section("c"), section("d"), section("e"), section("f"), section("g"), section("h"), section("i")), ""},
 		"a section of kind 2":                {message(0, append([]byte{2}, body...)), ""},
 		"nothing":                            {message(0), ""},
 		"a body cut off":                     {message(0, kind0[:len(kind0)-3]), ""},

@@ -18,6 +18,7 @@ const (
 	largeMessage     = 1 << 20 // from here on messages share the engine's budget
 	defaultMaxLarge  = 256 << 20
 	defaultLargeWait = 30 * time.Second
+	textPerByte      = 4        // bytes that a message and its text take, for each of the message, rarely more
 	keptText         = 64 << 10 // of the buffer for texts
 )
 
@@ -92,6 +93,9 @@ func (r *relay) scanClient() error {
 			}
 			break
 		}
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx) // what came after the end is not sent on
+		}
 		if err := r.message(h, frame[:total]); err != nil {
 			return err
 		}
@@ -153,6 +157,7 @@ func (r *relay) command(a asked, frame []byte) error {
 	}
 	in.Scanned += len(frame)
 	if c.msg.Flags&mongowire.MoreToCome != 0 {
+		r.refrain(a.id)
 		return r.recordResult(&q, &audit.DatabaseResult{Status: audit.Status{Error: "the client wanted no answer, so how the command ended is not known"}})
 	}
 	r.push(q)
@@ -290,7 +295,7 @@ func (r *relay) reserve(total int) error {
 	if c.reserved > 0 {
 		return nil
 	}
-	weight := int64(min(total, e.cfg.MaxLarge))
+	weight := int64(min(total*textPerByte, e.cfg.MaxLarge))
 	if !e.large.TryAcquire(weight) {
 		if err := r.sendToServer(); err != nil {
 			return err

@@ -139,6 +139,27 @@ func TestUnacknowledgedWrites(t *testing.T) {
 	}
 }
 
+// TestAnswersThatNobodyWants has a server that answers what is not to be answered: the client does not get it.
+func TestAnswersThatNobodyWants(t *testing.T) {
+	t.Parallel()
+	agent, _ := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
+		c.Reply(m, d(e("n", m.Header.RequestID), e("filler", make([]byte, 100_000)), e("ok", 1.0)))
+		return true
+	}})
+	c := logIn(t, agent)
+	for i := range int32(40) {
+		write(t, c, message(t, 100+2*i, mongowire.MoreToCome, in("orders", e("insert", "c"))))
+		write(t, c, message(t, 101+2*i, 0, in("orders", e("find", "c"))))
+		if m := read(t, c); m.Header.ResponseTo != 101+2*i {
+			t.Fatalf("the client got an answer to %d, not to %d", m.Header.ResponseTo, 101+2*i)
+		}
+	}
+	results := outcomes(t, leave(t, agent, c))
+	if len(results["insert"]) != 40 || len(results["find"]) != 40 || results["insert"][0].Flag("success") || !results["find"][0].Flag("success") {
+		t.Errorf("recorded %v", results)
+	}
+}
+
 // TestExhaust has a server send several answers to one getMore.
 func TestExhaust(t *testing.T) {
 	t.Parallel()

@@ -105,6 +105,8 @@ func count(m *mongowire.Msg, key []byte) (n int) {
 	return n
 }
 
+const maxDatabases = 64 // that one command may name
+
 func cutOff(text []byte) []byte { return text[:min(len(text), 64)] }
 
 // isDatabase reports whether a text can be the name of a database.
@@ -136,6 +138,10 @@ func (n *names) add(name []byte) {
 		if known == string(name) {
 			return
 		}
+	}
+	if len(n.all) == maxDatabases {
+		n.fail(fault.BadParameter, "the command names more than %d databases; send it in parts", maxDatabases)
+		return
 	}
 	if string(name) == n.own {
 		n.all = append(n.all, n.own)

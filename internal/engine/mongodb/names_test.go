@@ -88,6 +88,7 @@ var commands = map[string]struct {
 	"collMod of a view":                       {in("orders", e("collMod", "v"), e("pipeline", bson.A{d(e("$unionWith", d(e("db", "other"), e("coll", "c"))))})), "orders other"},
 	"bulkWrite":                               {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", bson.A{d(e("ns", "orders.a")), d(e("ns", "other.b"))})), "orders other"},
 	"bulkWrite of nothing":                    {in("admin", e("bulkWrite", 1), e("ops", bson.A{})), "malformed"},
+	"bulkWrite to 65 databases":               {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", manyNamespaces(65))), "malformed"},
 	"createUser":                              {in("orders", e("createUser", "u"), e("roles", bson.A{"read", d(e("role", "readWrite"), e("db", "other"))})), "orders other"},
 	"createRole":                              {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", "other"), e("collection", ""))))})), "orders other"},
 	"createRole for all databases":            {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", ""), e("collection", ""))))})), "orders admin"},
@@ -112,6 +113,14 @@ var commands = map[string]struct {
 	"a field twice":                           {in("orders", e("find", "c"), e("limit", 1), e("limit", 2)), "malformed"},
 	"another user's rights":                   {in("orders", e("find", "c"), e("$impersonatedUsers", bson.A{})), "never"},
 	"another tenant":                          {in("orders", e("find", "c"), e("$tenant", "x")), "never"},
+}
+
+func manyNamespaces(n int) bson.A {
+	var all bson.A
+	for i := range n {
+		all = append(all, d(e("ns", fmt.Sprintf("db%d.c", i))))
+	}
+	return all
 }
 
 // TestDatabasesThatCommandsName has for each command rules that allow just the databases that it needs, and for each of

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 const (
 	maxUnanswered = 1_000 // commands sent ahead of their answers
+	maxUnwanted   = 16
 	goodbyeTime   = 2 * time.Second
 	maxPayload    = 64 << 10 // of a message that cannot be read, for the record
 )
@@ -53,6 +55,7 @@ type relay struct {
 	changed   sync.Cond // of what wait waits for
 	requests  []request // guarded by mu, like all that follows
 	unflushed bool      // an answer is read and not yet with the client
+	unwanted  []int32   // numbers of commands to which the client wants no answer, the last ones
 	working   bool
 }
 
@@ -134,6 +137,29 @@ func (r *relay) push(q request) {
 	defer r.mu.Unlock()
 	r.requests = append(r.requests, q)
 	r.noteWork()
+}
+
+// refrain notes a command that is not to be answered.
+func (r *relay) refrain(id int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.unwanted) == maxUnwanted {
+		r.unwanted = r.unwanted[1:]
+	}
+	r.unwanted = append(r.unwanted, id)
+}
+
+// isUnwanted reports whether an answer is one that nobody wanted, of which there is at most one to each command: FerretDB
+// answers all the same.
+func (r *relay) isUnwanted(to int32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.unwanted, to)
+	if i < 0 || len(r.requests) > 0 && r.requests[0].id == to {
+		return false
+	}
+	r.unwanted = slices.Delete(r.unwanted, i, i+1)
+	return true
 }
 
 // owed returns the request that is answered next.

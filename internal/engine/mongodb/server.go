@@ -29,6 +29,7 @@ type answers struct {
 	result audit.DatabaseResult
 	failed bool // a write to the client went wrong
 	partly bool // the client has the beginning of an answer
+	drop   bool // nobody wants the answer under way
 }
 
 // atBoundary reports whether the client was sent whole messages.
@@ -73,6 +74,12 @@ func (r *relay) scanServer() error {
 			continue
 		}
 		n := min(a.left, int64(len(b)))
+		if a.drop {
+			a.left -= n
+			in.Scanned += int(n)
+			in.Sent()
+			continue
+		}
 		if document := min(n, a.left-a.check); document > 0 {
 			if err := a.answer.Feed(b[:document]); err != nil {
 				return desynchronised("%w", err)
@@ -95,6 +102,10 @@ func (r *relay) beginAnswer(b []byte) (took bool, err error) {
 		return false, nil
 	}
 	h := mongowire.ReadHeader(b)
+	if a.drop = h.Op == mongowire.OpMsg && h.Size > mongowire.HeaderSize && h.Size <= maxReply && r.isUnwanted(h.ResponseTo); a.drop {
+		a.left = int64(h.Size)
+		return true, r.sendToClient() // what came before it
+	}
 	to, due := r.owed()
 	switch {
 	case !due:
@@ -200,7 +211,7 @@ func (r *relay) sendToClient() error {
 		return err
 	}
 	in.Sent()
-	r.fromServer.partly = r.fromServer.left > 0
+	r.fromServer.partly = r.fromServer.left > 0 && !r.fromServer.drop
 	if !r.fromServer.partly {
 		r.flushed()
 	}

@@ -58,6 +58,7 @@ func (f *front) serve(ctx context.Context) error {
 }
 
 const (
+	opQuery    = 2004
 	opMsg      = 2013
 	headerSize = 16
 	maxMessage = 48_000_000
@@ -128,8 +129,12 @@ func read(r io.Reader) ([]byte, error) {
 	return message, err
 }
 
-// commandOf returns the name of the command in an OP_MSG whose body comes first, as in all drivers.
+// commandOf returns the name of the command in an OP_MSG whose body comes first, as in all drivers. In an OP_QUERY FerretDB
+// takes nothing but a hello.
 func commandOf(message []byte) string {
+	if binary.LittleEndian.Uint32(message[12:]) == opQuery {
+		return "isMaster"
+	}
 	if binary.LittleEndian.Uint32(message[12:]) != opMsg || len(message) < firstKey || message[headerSize+4] != 0 {
 		return ""
 	}
