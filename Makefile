@@ -47,6 +47,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: build packages ## the benchmark table
 	$(GO) run ./bench
+	$(GO) run ./bench -db=mongodb
 
 bench-aws: build packages fakeaws ## what AWS costs: the second table of docs/benchmarks.md
 	$(GO) run ./bench/aws
@@ -54,7 +55,7 @@ bench-aws: build packages fakeaws ## what AWS costs: the second table of docs/be
 fakeaws:
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/fakeaws
 
-demo: build packages ## a whole cluster with a PostgreSQL, and a session in it
+demo: build packages ## a whole cluster with a database (DB=postgres or mongodb), and a session in it
 	@scripts/demo start
 
 demo-stop:

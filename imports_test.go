@@ -32,6 +32,7 @@ var beside = map[string]string{
 	"pgserver":       "realserver",
 	"mariaserver":    "realserver",
 	"redisserver":    "realserver",
+	"mongoserver":    "realserver",
 	"clustertest":    "config service",
 }
 
@@ -60,12 +61,13 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
 	{"github.com/coder/websocket", "internal/detour", "WebSockets are spoken for one purpose"},
 	{"filippo.io/edwards25519", "internal/engine/mysql", "one method of authentication needs it"},
+	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb/mongotest bench", "MongoDB's own library judges ours"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/mysql/mysqltest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/mysql/mysqltest", "engine/mongodb/mongotest", "mongoserver", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

@@ -1,4 +1,4 @@
-// Command bench measures the whole path beside direct TLS to the same PostgreSQL, interleaved in one run,
+// Command bench measures the whole path beside direct TLS to the same database, interleaved in one run,
 // and prints the table of docs/benchmarks.md. It starts everything that it needs and stops it again.
 package main
 
@@ -17,11 +17,12 @@ func main() {
 	rounds := flag.Int("rounds", 3, "measurements of each kind; their median counts")
 	sessions := flag.Int("sessions", 1000, "idle sessions for the memory figure")
 	rows := flag.Int("rows", 4_000_000, "rows of the bulk copy, about 100 bytes each")
+	db := flag.String("db", "postgres", "database to measure: postgres or mongodb")
 	only := flag.String("only", "", "measure only rows whose name holds this text")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, settings{time.Duration(*seconds) * time.Second, *rounds, *sessions, *rows, *only}); err != nil {
+	if err := run(ctx, settings{time.Duration(*seconds) * time.Second, *rounds, *sessions, *rows, *only, *db}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -35,10 +36,11 @@ type settings struct {
 	sessions int
 	rows     int
 	only     string
+	db       string
 }
 
 func run(ctx context.Context, s settings) error {
-	w, err := newWorld()
+	w, err := newWorld(s.db)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -24,12 +23,7 @@ type way struct {
 }
 
 func (w *world) ways() []way {
-	direct := fmt.Sprintf("host=localhost hostaddr=127.0.0.1 port=%s user=postgres dbname=postgres sslmode=verify-ca sslrootcert=%s sslcert=%s sslkey=%s",
-		w.pg, w.Path("db-ca.pem"), w.Path("direct.crt"), w.Path("direct.key"))
-	local := func(d deployment) string {
-		return fmt.Sprintf("host=127.0.0.1 port=%s user=postgres dbname=postgres sslmode=disable", d.local)
-	}
-	return []way{{"direct TLS", direct}, {"one process", local(w.single)}, {"proxy and agent apart", local(w.spread)}}
+	return []way{{"direct TLS", w.db.direct()}, {"one process", w.db.local(w.single)}, {"proxy and agent apart", w.db.local(w.spread)}}
 }
 
 // test is one row of the table: a measurement of each way.
@@ -39,13 +33,13 @@ type test struct {
 }
 
 func measure(ctx context.Context, w *world, s settings, started time.Duration) error {
-	if err := w.prepare(ctx, s); err != nil {
+	if err := w.db.prepare(ctx, s); err != nil {
 		return err
 	}
 	ways := w.ways()
-	fmt.Printf("\n%d cores, %s, PostgreSQL %s, medians of %d interleaved rounds of %s, full audit on.\n\n", runtime.NumCPU(), runtime.Version(), filepath.Base(filepath.Dir(w.pgBin)), s.rounds, s.length)
+	fmt.Printf("\n%d cores, %s, %s, medians of %d interleaved rounds of %s, full audit on.\n\n", runtime.NumCPU(), runtime.Version(), w.db.version(), s.rounds, s.length)
 	fmt.Printf("| what | unit | %s | %s | ratio | %s | ratio |\n|---|---|---|---|---|---|---|\n", ways[0].name, ways[1].name, ways[2].name)
-	for _, t := range w.tests(s) {
+	for _, t := range w.db.tests(s) {
 		if !strings.Contains(t.name, s.only) {
 			continue
 		}
@@ -62,7 +56,7 @@ func measure(ctx context.Context, w *world, s settings, started time.Duration) e
 		base, single, spread := median(results[0]), median(results[1]), median(results[2])
 		fmt.Printf("| %s | %s | %s | %s | %.2f | %s | %.2f |\n", t.name, t.unit, programs.Number(base), programs.Number(single), single/base, programs.Number(spread), spread/base)
 	}
-	if strings.Contains("memory per idle session", s.only) {
+	if s.db == "postgres" && strings.Contains("memory per idle session", s.only) {
 		if err := w.memory(ctx, s.sessions); err != nil {
 			return err
 		}
@@ -81,63 +75,6 @@ func plural(n int, noun string) string {
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
-}
-
-// prepare fills the database.
-func (w *world) prepare(ctx context.Context, s settings) error {
-	direct := w.ways()[0].dsn
-	if out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "pgbench"), "-i", "-s", "10", "-q", direct).CombinedOutput(); err != nil {
-		return fmt.Errorf("pgbench -i: %w: %s", err, out)
-	}
-	sql := fmt.Sprintf("create table bulk as select g as id, repeat('x', 92) as text from generate_series(1, %d) g; vacuum analyze bulk", s.rows)
-	for _, statement := range strings.Split(sql, "; ") {
-		if out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "psql"), "-q", "-c", statement, direct).CombinedOutput(); err != nil {
-			return fmt.Errorf("filling the bulk table: %w: %s", err, out)
-		}
-	}
-	return nil
-}
-
-func (w *world) tests(s settings) []test {
-	var tests []test
-	for _, clients := range []int{1, 8} {
-		for _, mode := range []string{"simple", "prepared"} {
-			tests = append(tests, test{fmt.Sprintf("pgbench -S, %s, %s", plural(clients, "client"), mode), "statements/s", w.pgbench(s, clients, "-M", mode)})
-		}
-	}
-	return append(tests,
-		test{"connect and one statement, 8 clients", "connections/s", w.pgbench(s, 8, "-C")},
-		test{"COPY out", "MB/s", w.copyOut(s)},
-	)
-}
-
-var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
-
-func (w *world) pgbench(s settings, clients int, extra ...string) func(context.Context, way) (float64, error) {
-	return func(ctx context.Context, way way) (float64, error) {
-		args := append([]string{"-S", "-n", "-c", strconv.Itoa(clients), "-j", "1", "-T", strconv.Itoa(int(s.length.Seconds()))}, extra...)
-		out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "pgbench"), append(args, way.dsn)...).CombinedOutput()
-		if err != nil {
-			return 0, fmt.Errorf("pgbench: %w: %s", err, out)
-		}
-		found := tps.FindSubmatch(out)
-		if found == nil {
-			return 0, fmt.Errorf("pgbench told no rate: %s", out)
-		}
-		return strconv.ParseFloat(string(found[1]), 64)
-	}
-}
-
-// copyOut returns the rate of one large COPY, in 10^6 bytes of text per second.
-func (w *world) copyOut(s settings) func(context.Context, way) (float64, error) {
-	return func(ctx context.Context, way way) (float64, error) {
-		began := time.Now()
-		out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "psql"), "-q", "-c", `\copy bulk to /dev/null`, way.dsn).CombinedOutput()
-		if err != nil {
-			return 0, fmt.Errorf("copy: %w: %s", err, out)
-		}
-		return float64(s.rows) * 100 / 1e6 / time.Since(began).Seconds(), nil
-	}
 }
 
 // memory opens idle sessions through the path and tells what each costs the agent and the proxy.

@@ -17,11 +17,12 @@ import (
 	"sallyport/internal/ca"
 )
 
-// world is a PostgreSQL, and before it two clusters: one of three processes and a local proxy, and one of
+// world is a database, and before it two clusters: one of three processes and a local proxy, and one of
 // a single process.
 type world struct {
 	*programs.Set
-	pg             string // port
+	db             database
+	port           string // of the database
 	pgBin          string // directory of PostgreSQL's programs
 	spread, single deployment
 }
@@ -38,7 +39,7 @@ type deployment struct {
 	front  *exec.Cmd // the process of the proxy
 }
 
-func newWorld() (*world, error) {
+func newWorld(db string) (*world, error) {
 	set, err := programs.New()
 	if err != nil {
 		return nil, err
@@ -47,8 +48,30 @@ func newWorld() (*world, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking for PostgreSQL: %w", err)
 	}
-	w := &world{Set: set, pg: freePort(), pgBin: strings.TrimSpace(string(bin)), spread: newDeployment("spread"), single: newDeployment("single")}
+	w := &world{Set: set, port: freePort(), pgBin: strings.TrimSpace(string(bin)), spread: newDeployment("spread"), single: newDeployment("single")}
+	switch db {
+	case "postgres":
+		w.db = postgreSQL{w}
+	case "mongodb":
+		w.db = mongoDB{w}
+	default:
+		return nil, fmt.Errorf("there is nothing to measure %q with", db)
+	}
 	return w, nil
+}
+
+// database is a kind of database, and how it is measured.
+type database interface {
+	protocol() string
+	account() string
+	name() string    // logical database
+	version() string // for the heading
+	start(ctx context.Context) error
+	stop()
+	direct() string // what its client is told to connect past the cluster
+	local(d deployment) string
+	prepare(ctx context.Context, s settings) error
+	tests(s settings) []test
 }
 
 func newDeployment(name string) deployment {
@@ -58,7 +81,7 @@ func newDeployment(name string) deployment {
 // close stops everything and removes the files.
 func (w *world) close() {
 	w.Stop()
-	_ = exec.Command(filepath.Join(w.Root, "scripts/postgres"), "stop", w.Path("pg")).Run()
+	w.db.stop()
 	_ = os.RemoveAll(w.Dir)
 }
 
@@ -78,7 +101,7 @@ func (w *world) start(ctx context.Context) (time.Duration, error) {
 	if err := w.startCluster(ctx, &w.single, true); err != nil {
 		return 0, err
 	}
-	if err := w.startPostgres(ctx); err != nil {
+	if err := w.startDatabase(ctx); err != nil {
 		return 0, err
 	}
 	for _, d := range []*deployment{&w.spread, &w.single} {
@@ -109,7 +132,7 @@ const databaseConfig = `db_service:
   enabled: yes
   databases:
   - name: bench
-    protocol: postgres
+    protocol: %s
     uri: localhost:%s
     tls: {ca_cert_file: %s}
 `
@@ -131,7 +154,7 @@ func (w *world) startCluster(ctx context.Context, d *deployment, withDatabase bo
 	d.config = w.Path(d.name + ".yaml")
 	text := fmt.Sprintf(clusterConfig, w.Dir, d.name, d.auth, d.proxy, d.diag)
 	if withDatabase {
-		text += fmt.Sprintf(databaseConfig, w.pg, w.Path("db-ca.pem"))
+		text += fmt.Sprintf(databaseConfig, w.db.protocol(), w.port, w.Path("db-ca.pem"))
 	}
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		return err
@@ -144,9 +167,9 @@ func (w *world) startCluster(ctx context.Context, d *deployment, withDatabase bo
 	return programs.Ready(ctx, "127.0.0.1:"+d.diag)
 }
 
-// startPostgres starts a database that trusts both clusters and, for direct connections, an authority of
+// startDatabase starts a database that trusts both clusters and, for direct connections, an authority of
 // the benchmark.
-func (w *world) startPostgres(ctx context.Context) error {
+func (w *world) startDatabase(ctx context.Context) error {
 	var trusted []byte
 	for _, d := range []*deployment{&w.spread, &w.single} {
 		if _, err := w.Tool(ctx, "tctl", "-c", d.config, "auth", "sign", "--format=db", "--host=localhost", "--out="+w.Path(d.name), "--overwrite"); err != nil {
@@ -165,12 +188,7 @@ func (w *world) startPostgres(ctx context.Context) error {
 	if err := os.WriteFile(w.Path("trusted.cas"), append(trusted, own...), 0o644); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(w.Root, "scripts/postgres"), "start", w.Path("pg"), w.pg,
-		w.Path("spread.crt"), w.Path("spread.key"), w.Path("trusted.cas"), "max_connections=1200", "shared_buffers=256MB").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("starting PostgreSQL: %w: %s", err, out)
-	}
-	return nil
+	return w.db.start(ctx)
 }
 
 // directCertificate makes the client certificate of direct connections and returns its authority.
@@ -184,7 +202,7 @@ func (w *world) directCertificate() ([]byte, error) {
 		return nil, err
 	}
 	der, err := authority.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "postgres"},
+		PublicKey: key.Public(), Subject: pkix.Name{CommonName: w.db.account()},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(24 * time.Hour),
 	}, time.Now())
 	if err != nil {
@@ -227,7 +245,7 @@ func (w *world) serve(ctx context.Context, d *deployment) error {
 			return fmt.Errorf("the database is not served: %w", err)
 		}
 	}
-	if _, err := w.Background("log", "tsh", append(login, "proxy", "db", "--tunnel", "--port", d.local, "--db-user=postgres", "--db-name=postgres", "bench")...); err != nil {
+	if _, err := w.Background("log", "tsh", append(login, "proxy", "db", "--tunnel", "--port", d.local, "--db-user="+w.db.account(), "--db-name="+w.db.name(), "bench")...); err != nil {
 		return err
 	}
 	return programs.Listening(d.local)
@@ -243,7 +261,7 @@ func (w *world) startAgent(ctx context.Context, d *deployment) error {
 		"  join_params: {method: token, token_name: 0123456789abcdef0123456789abcdef}\nauth_service: {enabled: no}\nproxy_service: {enabled: no}\n",
 		w.Dir, d.proxy, fields[len(fields)-1])
 	path := w.Path("agent.yaml")
-	if err := os.WriteFile(path, []byte(text+fmt.Sprintf(databaseConfig, w.pg, w.Path("db-ca.pem"))), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text+fmt.Sprintf(databaseConfig, w.db.protocol(), w.port, w.Path("db-ca.pem"))), 0o600); err != nil {
 		return err
 	}
 	d.agent, err = w.Background("log", "teleport", "start", "-c", path)

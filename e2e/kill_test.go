@@ -170,7 +170,9 @@ func open(t *testing.T, c *clustertest.Cluster, who *client.Credentials) (*pgx.C
 		return nil, err
 	}
 	config.Fallbacks = nil
-	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", c.Proxy) }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", c.Proxy)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	return pgx.ConnectConfig(ctx, config)

@@ -84,7 +84,7 @@ func served(db *client.Database) error {
 // route fills in user and name: as given, or else those of the stored login, or else the only ones that the
 // roles allow.
 func (c *choice) route(who *account, db *client.Database) (client.Route, error) {
-	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName}
+	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, Type: db.Type(), User: c.dbUser, Name: c.dbName}
 	if login, err := stored(who, r.Service); err == nil {
 		r.User = orElse(r.User, login.Identity.Route.User)
 		r.Name = orElse(r.Name, login.Identity.Route.Database)

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 // program is the usual client of a protocol.
@@ -35,6 +36,11 @@ func programOf(protocol string) (program, bool) {
 		return program{names: []string{"mariadb", "mysql"}, install: "MariaDB's or MySQL's client", arguments: mysqlArguments}, true
 	case "redis":
 		return program{names: []string{"redis-cli"}, install: "Redis's tools", arguments: redisArguments, native: redisNative}, true
+	case "mongodb":
+		return program{
+			names: []string{"mongosh", "mongo"}, install: "the MongoDB Shell",
+			arguments: func(_ string, address net.Addr, r client.Route) []string { return []string{mongoURL(address, r)} },
+		}, true
 	default:
 		return program{}, false
 	}
@@ -104,4 +110,15 @@ func redisDatabase(arguments []string, number string) []string {
 		arguments = append(arguments, "-n", number)
 	}
 	return arguments
+}
+
+// mongoURL is the connection string of the local proxy for MongoDB. The client is to talk to what it is told, and not to
+// look for the other members of a replica set.
+func mongoURL(address net.Addr, r client.Route) string {
+	options := url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {"5000"}}
+	if r.Type == resource.TypeDocumentDB {
+		options.Set("retryWrites", "false") // which it does not have
+	}
+	u := url.URL{Scheme: "mongodb", Host: address.String(), Path: "/" + r.Name, RawQuery: options.Encode()}
+	return u.String()
 }

@@ -14,6 +14,7 @@ func TestDatabasesThatNoServiceCanServeAreRefusedBeforeAConnection(t *testing.T)
 		resource.ProtocolPostgres:  "",
 		resource.ProtocolMySQL:     "",
 		resource.ProtocolRedis:     "",
+		resource.ProtocolMongoDB:   "",
 		resource.ProtocolSQLServer: `database "shop" speaks sqlserver, which this version cannot serve`,
 	} {
 		db := &resource.Database{}

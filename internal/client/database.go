@@ -47,6 +47,7 @@ func ListDatabases(ctx context.Context, api *authapi.Client, name string) ([]*Da
 // Route says which database a login is for, and the defaults of user and database name.
 type Route struct {
 	Service, Protocol, User, Name string
+	Type                          string // of the database, as resource.Database.Type has it; for clients that have to know
 	// ProxyTerminated asks for a login that the proxy may end TLS for.
 	ProxyTerminated bool
 }

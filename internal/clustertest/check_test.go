@@ -19,14 +19,7 @@ func TestCheckOfADatabase(t *testing.T) {
 	db := clustertest.Database(t, "orders", pg.Addr, nil)
 	db.Spec.TLS.CACert = string(pg.DatabaseCA.CertPEM())
 	c.StartAgent(t, nil, db)
-	check := func(name, account string) (string, error) {
-		res, err := c.Admin.Databases.CheckDatabase(t.Context(), &sallyportv1.CheckDatabaseRequest{Name: name, DatabaseUser: account})
-		var lines []string
-		for _, step := range res.GetSteps() {
-			lines = append(lines, fmt.Sprintf("%s %s %s | %s", step.GetName(), strings.TrimPrefix(step.GetResult().String(), "RESULT_"), step.GetDetail(), step.GetAdvice()))
-		}
-		return strings.Join(lines, "\n"), err
-	}
+	check := func(name, account string) (string, error) { return checkDatabase(t, c, name, account) }
 	contains := func(text string, wanted ...string) error {
 		for _, want := range wanted {
 			if !strings.Contains(text, want) {
@@ -63,4 +56,15 @@ func TestCheckOfADatabase(t *testing.T) {
 	if n := len(c.Events(t, []string{"db.check.end"}, `"step":"login"`)); n != 1 {
 		t.Errorf("%d checks failed at the login", n)
 	}
+}
+
+// checkDatabase has an agent walk the way to a database, and returns the steps, one a line.
+func checkDatabase(t *testing.T, c *clustertest.Cluster, name, account string) (string, error) {
+	t.Helper()
+	res, err := c.Admin.Databases.CheckDatabase(t.Context(), &sallyportv1.CheckDatabaseRequest{Name: name, DatabaseUser: account})
+	var lines []string
+	for _, step := range res.GetSteps() {
+		lines = append(lines, fmt.Sprintf("%s %s %s | %s", step.GetName(), strings.TrimPrefix(step.GetResult().String(), "RESULT_"), step.GetDetail(), step.GetAdvice()))
+	}
+	return strings.Join(lines, "\n"), err
 }

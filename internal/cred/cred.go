@@ -40,10 +40,23 @@ type Credential struct {
 	SystemAuthorities bool
 	// AuthoritiesFrom says in words where Authorities are from, for those who read that they do not do.
 	AuthoritiesFrom string
+	// Prove answers a database that wants to know from AWS itself who the caller is; nil for all others. It is safe for
+	// concurrent use.
+	Prove func(ctx context.Context, c Challenge) (Proof, error)
 	// Advice says what to do when the database does not let the account in; nil where there is nothing to
 	// say. It is safe for concurrent use, and what it returns is for users to read.
 	Advice func(Refusal) string
 }
+
+// Challenge is what a database gives to be signed: a request to a host of AWS's Security Token Service, with its nonce.
+type Challenge struct {
+	Host  string
+	Nonce []byte
+}
+
+// Proof is the signed request, as far as the database does not know it: its headers Authorization, X-Amz-Date and
+// X-Amz-Security-Token.
+type Proof struct{ Authorization, Date, Token string }
 
 // Refusal is how a database did not let an account in.
 type Refusal struct {

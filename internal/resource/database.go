@@ -205,7 +205,7 @@ func EnforcesNames(protocol string) bool {
 // Served reports whether this version has an engine for the protocol; databases of others are listed only.
 func Served(protocol string) bool {
 	switch protocol {
-	case ProtocolPostgres, ProtocolMySQL, ProtocolRedis:
+	case ProtocolPostgres, ProtocolMySQL, ProtocolMongoDB, ProtocolRedis:
 		return true
 	default:
 		return false

@@ -29,6 +29,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/detour"
 	"sallyport/internal/discovery"
+	"sallyport/internal/engine/mongodb"
 	"sallyport/internal/engine/mysql"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/redis"
@@ -229,6 +230,7 @@ func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protoco
 		"mysql":    {Engine: mysql.New(mysql.Config{Now: d.now, Logger: logger})},
 		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
 		"redis":    {Engine: redis.New(redis.Config{Now: d.now, Logger: logger})},
+		"mongodb":  {Engine: mongodb.New(mongodb.Config{Now: d.now, Logger: logger})},
 	}
 }
 

@@ -32,8 +32,10 @@ type Upstream struct {
 	User     string   // account name to send
 	Password string   // empty when the database wants none; only for a connection that TLS has verified
 	Token    bool     // the password is to be sent as it is or not at all
-	way      *way
-	advice   func(cred.Refusal) string
+	// Prove answers the challenge of a database that asks AWS who the caller is; nil for all others.
+	Prove  func(context.Context, cred.Challenge) (cred.Proof, error)
+	way    *way
+	advice func(cred.Refusal) string
 }
 
 // Advice returns what to do about a database that does not let the account in, or "".

@@ -33,7 +33,7 @@ type way struct {
 
 // use has the way lead where the credential is for, or else to the address, or else to the database's URI.
 func (w *way) use(credential *cred.Credential, address string) error {
-	if credential.Password != "" && w.database.Spec.TLS.Mode == resource.TLSInsecure {
+	if (credential.Password != "" || credential.Prove != nil) && w.database.Spec.TLS.Mode == resource.TLSInsecure {
 		return fault.New(fault.BadParameter, "database %q has tls.mode insecure, and a password is sent only to a database whose certificate was verified; set tls.mode to verify-full", w.database.GetName())
 	}
 	w.credential, w.authorities, w.account = credential, credential.AuthoritiesFrom, credential.User
@@ -44,7 +44,7 @@ func (w *way) use(credential *cred.Credential, address string) error {
 }
 
 func (w *way) upstream(conn net.Conn, credential *cred.Credential) *Upstream {
-	return &Upstream{Conn: conn, User: credential.User, Password: credential.Password, Token: credential.Token, way: w, advice: credential.Advice}
+	return &Upstream{Conn: conn, User: credential.User, Password: credential.Password, Token: credential.Token, Prove: credential.Prove, way: w, advice: credential.Advice}
 }
 
 func (w *way) dial(ctx context.Context) (net.Conn, error) {

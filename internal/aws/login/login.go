@@ -59,6 +59,8 @@ func (s *Source) Credential(ctx context.Context, req cred.Request) (*cred.Creden
 		credential, err = s.redshift(ctx, &t, req)
 	case endpoint.RedshiftServerless:
 		credential, err = s.redshiftServerless(ctx, &t, req)
+	case endpoint.DocumentDB:
+		credential, err = s.documentDB(ctx, &t, req)
 	default:
 		return nil, fault.New(fault.BadParameter, "database %q is of type %s, which this version cannot log in to", t.Name, t.Type)
 	}

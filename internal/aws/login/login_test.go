@@ -44,17 +44,17 @@ func newSource(t testing.TB, c *cloudtest.Cloud) *login.Source {
 }
 
 // unchecked returns a database of AWS at the address that nothing has judged yet.
-func unchecked(uri string, change func(*resource.AWS)) *resource.Database {
-	db := &resource.Database{Spec: resource.DatabaseSpec{Protocol: "postgres", URI: uri}}
+func unchecked(uri string, change func(*resource.AWS), protocol ...string) *resource.Database {
+	db := &resource.Database{Spec: resource.DatabaseSpec{Protocol: strings.Join(append(protocol, "postgres")[:1], ""), URI: uri}}
 	db.Kind, db.Version, db.Metadata.Name = resource.KindDatabase, "v3", "orders"
 	change(&db.Spec.AWS)
 	return db
 }
 
 // database returns a valid database of AWS at the address.
-func database(t testing.TB, uri string, change func(*resource.AWS)) *resource.Database {
+func database(t testing.TB, uri string, change func(*resource.AWS), protocol ...string) *resource.Database {
 	t.Helper()
-	db := unchecked(uri, change)
+	db := unchecked(uri, change, protocol...)
 	if err := db.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ const (
 	stepUser        = "database user"
 	stepToken       = "token"
 	stepPassword    = "password"
+	stepIdentity    = "identity"
 )
 
 // Walk implements cred.Walker.
@@ -43,16 +44,22 @@ func (s *Source) Walk(ctx context.Context, req cred.Request, tell func(cred.Step
 	}
 	credential, err := s.Credential(ctx, req)
 	name := stepToken
-	if t.Type != endpoint.RDS && t.Type != endpoint.RDSProxy {
+	switch t.Type {
+	case endpoint.Redshift, endpoint.RedshiftServerless:
 		name = stepPassword
+	case endpoint.DocumentDB:
+		name = stepIdentity
 	}
 	if err != nil {
 		tell(cred.Failure(name, err))
 		return trust, err
 	}
-	if credential.Token {
+	switch {
+	case credential.Prove != nil:
+		tell(cred.Passing(name, "AWS will be asked by the database who %q is", credential.User))
+	case credential.Token:
 		tell(cred.Passing(name, "signed for %s as %q, valid for %s", credential.Address, credential.User, tokenLife))
-	} else {
+	default:
 		tell(cred.Passing(name, "AWS gave one for account %q", credential.User))
 	}
 	return credential, nil

@@ -19,6 +19,7 @@ import (
 	"sallyport/internal/ca"
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
 	"sallyport/internal/mtls"
 )
 
@@ -306,4 +307,44 @@ func clientCertificate(t *testing.T) tls.Certificate {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// TestClientsOfMongoDBReadWhy has clients that say hello in either form, and others that say nonsense.
+func TestClientsOfMongoDBReadWhy(t *testing.T) {
+	t.Parallel()
+	failed := func(context.Context) (*tls.Config, error) {
+		return nil, fault.New(fault.Unauthenticated, "your certificate expired")
+	}
+	var d mongowire.Builder
+	hello := d.Int32("hello", 1).Build()
+	query := binary.LittleEndian.AppendUint32(nil, uint32(16+4+11+8+len(hello)))
+	query = append(append(query, "\x07\x00\x00\x00\x00\x00\x00\x00\xd4\x07\x00\x00\x00\x00\x00\x00admin.$cmd\x00\x00\x00\x00\x00\xff\xff\xff\xff"...), hello...)
+	for name, c := range map[string]struct {
+		send  []byte
+		op    mongowire.Op
+		reply bool
+	}{
+		"a message":         {mongowire.AppendMsg(nil, 7, 0, 0, hello), mongowire.OpMsg, true},
+		"an old query":      {query, mongowire.OpReply, true},
+		"nonsense":          {[]byte("GET / HTTP/1.1\r\n\r\n"), 0, false},
+		"a negative length": {slices.Repeat([]byte{0xff}, 16), 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := dial(t, serve(t, localproxy.Config{TLS: failed, Protocol: "mongodb"}))
+			got := converse(t, client, c.send)
+			if !c.reply {
+				if got != "" {
+					t.Errorf("got %q", got)
+				}
+				return
+			}
+			if len(got) < 16 || !strings.Contains(got, "your certificate expired") {
+				t.Fatalf("got %q", got)
+			}
+			if h := mongowire.ReadHeader([]byte(got)); h.ResponseTo != 7 || h.Op != c.op || int(h.Size) != len(got) {
+				t.Errorf("got %+v", h)
+			}
+		})
+	}
 }

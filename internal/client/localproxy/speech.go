@@ -17,7 +17,7 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []b
 		return nil, nil, err
 	}
 	switch p.cfg.Protocol {
-	case resource.ProtocolRedis:
+	case resource.ProtocolRedis, resource.ProtocolMongoDB:
 		inner, err := p.handshake(ctx, client)
 		return inner, nil, err
 	default:
@@ -42,6 +42,8 @@ func (p *Proxy) refuse(client net.Conn, cause error) error {
 	switch p.cfg.Protocol {
 	case resource.ProtocolMySQL:
 		return refuseMySQL(client, cause)
+	case resource.ProtocolMongoDB:
+		return refuseMongoDB(client, cause)
 	case resource.ProtocolRedis:
 		return refuseRedis(client, cause)
 	default:

@@ -43,6 +43,10 @@ type Config struct {
 	Options access.SessionOptions
 	// Refusal is why the user is not welcome; nil otherwise.
 	Refusal error
+	// Decide replaces the rules of Roles; may be nil.
+	Decide func(access.Target) access.Decision
+	// Now replaces the clock of sessions; may be nil.
+	Now func() time.Time
 	// Dial replaces the dialler of the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -99,6 +103,9 @@ func newAgent(t testing.TB, cfg Config) *Agent {
 	}
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{}).DialContext
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	a := &Agent{cfg: cfg, uids: audit.NewUIDs(rand.Reader), more: make(chan struct{})}
 	for _, spec := range cfg.Roles {
@@ -205,11 +212,14 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 		ID: v.id, Cluster: "test", Identity: id, UserCertificate: []byte("certificate"),
 		Database: a.cfg.Database, CheckName: resource.EnforcesNames(a.cfg.Database.Spec.Protocol),
 		Decide: func(target access.Target) access.Decision {
+			if a.cfg.Decide != nil {
+				return a.cfg.Decide(target)
+			}
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
 		},
 		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
 		ClientAddr: client.String(), LocalAddr: local.String(),
-		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: time.Now, End: v.end,
+		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: a.cfg.Now, End: v.end,
 	}
 }
 

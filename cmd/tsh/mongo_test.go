@@ -1,0 +1,26 @@
+package main
+
+import (
+	"net"
+	"testing"
+
+	"sallyport/internal/client"
+	"sallyport/internal/resource"
+)
+
+func TestConnectionStringsOfMongoDB(t *testing.T) {
+	t.Parallel()
+	address := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711}
+	for name, c := range map[string]struct {
+		route client.Route
+		want  string
+	}{
+		"MongoDB":        {client.Route{Name: "shop", Type: resource.TypeSelfHosted}, "mongodb://127.0.0.1:4711/shop?directConnection=true&serverSelectionTimeoutMS=5000"},
+		"DocumentDB":     {client.Route{Name: "shop", Type: resource.TypeDocumentDB}, "mongodb://127.0.0.1:4711/shop?directConnection=true&retryWrites=false&serverSelectionTimeoutMS=5000"},
+		"a strange name": {client.Route{Name: "a?b"}, "mongodb://127.0.0.1:4711/a%3Fb?directConnection=true&serverSelectionTimeoutMS=5000"},
+	} {
+		if got := mongoURL(address, c.route); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

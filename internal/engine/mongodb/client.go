@@ -1,0 +1,347 @@
+package mongodb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/fault"
+	"sallyport/internal/inbox"
+	"sallyport/internal/mongowire"
+	"sallyport/internal/session"
+)
+
+const (
+	largeMessage     = 1 << 20 // from here on messages share the engine's budget
+	defaultMaxLarge  = 256 << 20
+	defaultLargeWait = 30 * time.Second
+	textPerByte      = 4        // bytes that a message and its text take, for each of the message, rarely more
+	keptText         = 64 << 10 // of the buffer for texts
+)
+
+// reader is the state of the direction from the client.
+type reader struct {
+	in       *inbox.Inbox
+	msg      mongowire.Msg
+	names    names
+	text     []byte
+	query    audit.DatabaseQuery
+	current  *asked // what is being looked at, and was not sent on
+	reserved int64  // of the budget for large messages
+}
+
+func newUnscanned(in *inbox.Inbox) io.Reader { return bytes.NewReader(in.Buf[in.Scanned:in.End]) }
+
+// readClient reads messages until the client goes: all that one read brought are recorded and then sent on, in one write
+// of the very bytes that were read.
+func (r *relay) readClient() error {
+	in := r.fromClient.in
+	for {
+		if err := r.scanClient(); err != nil {
+			if sendErr := r.sendToServer(); sendErr != nil {
+				return sendErr
+			}
+			return err
+		}
+		n, err := in.Fill(r.client, in.Scanned < in.End)
+		r.session.Count(0, n)
+		if err != nil {
+			if in.End > in.Scanned && n > 0 {
+				continue // its last words
+			}
+			return r.clientGone(err)
+		}
+	}
+}
+
+func (r *relay) clientGone(err error) error {
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	owed := false
+	r.mu.Lock()
+	for i := range r.requests {
+		owed = owed || !r.requests[i].hello
+	}
+	r.mu.Unlock()
+	if in := r.fromClient.in; owed || in.Scanned < in.End || !errors.Is(err, io.EOF) {
+		return &departure{err}
+	}
+	return errGoodbye
+}
+
+// scanClient looks at what has arrived, and sends on what is complete.
+func (r *relay) scanClient() error {
+	in := r.fromClient.in
+	for in.End-in.Scanned >= mongowire.HeaderSize {
+		frame := in.Buf[in.Scanned:in.End]
+		h := mongowire.ReadHeader(frame)
+		if h.Size < mongowire.HeaderSize || h.Size > mongowire.MaxMessage {
+			r.fromClient.current = &asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}
+			return r.tooLarge(h, frame)
+		}
+		total := int(h.Size)
+		if len(frame) < total {
+			in.Expect(total)
+			if len(frame) >= largeMessage {
+				if err := r.reserve(total); err != nil {
+					return err
+				}
+			}
+			break
+		}
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx) // what came after the end is not sent on
+		}
+		if err := r.message(h, frame[:total]); err != nil {
+			return err
+		}
+	}
+	return r.sendToServer()
+}
+
+// message takes one message: it is to be sent on, or was answered here. A message that ends the session stays current.
+func (r *relay) message(h mongowire.Header, frame []byte) error {
+	c := &r.fromClient
+	a := asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}
+	c.current = &a
+	var err error
+	switch h.Op {
+	case mongowire.OpMsg:
+		if err = c.msg.Parse(frame); err != nil {
+			return r.recordMalformed(frame, err)
+		}
+		err = r.command(a, frame)
+	case mongowire.OpQuery:
+		err = r.legacyQuery(a, frame)
+	default:
+		return r.recordMalformed(frame, malformed("%s", h.Op))
+	}
+	if err == nil {
+		c.current = nil
+	}
+	return err
+}
+
+// command checks, records and passes on what an OP_MSG says.
+func (r *relay) command(a asked, frame []byte) error {
+	c := &r.fromClient
+	in := c.in
+	name, ok := commandName(c.msg.Body)
+	if !ok {
+		c.names.reset()
+		return r.refuse(a, len(frame), withCode(codeBadValue, fault.BadParameter, "the command has no name"))
+	}
+	if isHello(name) {
+		return r.hello(a, c.msg.Body, len(frame), c.msg.Flags&mongowire.ExhaustAllowed)
+	}
+	if err := c.names.of(&c.msg); err != nil {
+		return r.refuse(a, len(frame), err)
+	}
+	for _, database := range c.names.all {
+		if err := r.session.Allow(database); err != nil {
+			return r.refuse(a, len(frame), err)
+		}
+	}
+	if err := r.awaitRoom(); err != nil {
+		return err
+	}
+	q := request{asked: a, exhaust: c.msg.Flags&mongowire.ExhaustAllowed != 0, name: c.names.own, began: r.engine.cfg.Now()}
+	c.query = audit.DatabaseQuery{Query: r.render(), Database: q.name}
+	var err error
+	if q.event, err = r.session.Record(r.ctx, &c.query); err != nil {
+		return err
+	}
+	in.Scanned += len(frame)
+	if c.msg.Flags&mongowire.MoreToCome != 0 {
+		r.refrain(a.id)
+		return r.recordResult(&q, &audit.DatabaseResult{Status: audit.Status{Error: "the client wanted no answer, so how the command ended is not known"}})
+	}
+	r.push(q)
+	return nil
+}
+
+// render returns the text of the current command, as it is recorded.
+func (r *relay) render() []byte {
+	c := &r.fromClient
+	if cap(c.text) > keptText {
+		c.text = nil
+	}
+	c.text = c.msg.AppendJSON(c.text[:0])
+	return c.text
+}
+
+// refuse records a command that is not sent on, and tells the client.
+func (r *relay) refuse(a asked, size int, cause error) error {
+	c := &r.fromClient
+	text := c.names.masked
+	if text == nil {
+		text = r.render()
+	}
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{Query: text, Database: c.names.own}, Error: session.Reason(cause), Message: fault.Message(cause)}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	if c.msg.Flags&mongowire.MoreToCome != 0 && !a.legacy {
+		return r.replace(size, nil) // it wanted no answer
+	}
+	return r.answer(size, a.failure(nil, cause))
+}
+
+// answer leaves a message of that size out, and answers in the database's place, after what it still has to answer.
+func (r *relay) answer(size int, reply []byte) error {
+	if err := r.replace(size, nil); err != nil {
+		return err
+	}
+	if err := r.wait(func() bool { return len(r.requests) == 0 && !r.unflushed }); err != nil {
+		return err
+	}
+	if _, err := r.client.Write(reply); err != nil {
+		return &departure{err}
+	}
+	r.session.Count(len(reply), 0)
+	return nil
+}
+
+// replace sends something else in place of a message of that size, or nothing.
+func (r *relay) replace(size int, with []byte) error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	in := r.fromClient.in
+	in.Scanned += size
+	in.Sent()
+	if len(with) == 0 {
+		return nil
+	}
+	return r.write(with)
+}
+
+// hello passes a hello on as far as it is understood.
+func (r *relay) hello(a asked, body mongowire.Document, size int, flags uint32) error {
+	if err := r.awaitRoom(); err != nil {
+		return err
+	}
+	message := mongowire.AppendMsg(nil, a.id, 0, flags, helloRequest(body))
+	r.push(request{asked: a, hello: true, exhaust: flags != 0})
+	return r.replace(size, message)
+}
+
+// legacyQuery takes an OP_QUERY, in which clients may only say hello.
+func (r *relay) legacyQuery(a asked, frame []byte) error {
+	q, err := mongowire.ParseQuery(frame)
+	if err != nil {
+		return r.recordMalformed(frame, err)
+	}
+	body := unwrap(q.Document)
+	if name, ok := commandName(body); ok && isHello(name) && bytes.HasSuffix(q.Collection, []byte(".$cmd")) {
+		return r.hello(a, body, len(frame), 0)
+	}
+	c := &r.fromClient
+	c.msg.Body, c.msg.Sequences, c.msg.Flags = q.Document, c.msg.Sequences[:0], 0
+	c.names.reset()
+	database, _, _ := bytes.Cut(q.Collection, []byte("."))
+	c.names.own = string(database)
+	if name, ok := commandName(body); ok && isLogin(name) {
+		c.names.mask(body)
+	}
+	return r.refuse(a, len(frame), withCode(codeUnsupported, fault.BadParameter, "OP_QUERY is not passed on, apart from the first hello; use a driver of MongoDB 3.6 or later"))
+}
+
+// awaitRoom waits while too many commands are on their way.
+func (r *relay) awaitRoom() error {
+	r.mu.Lock()
+	full := len(r.requests) >= maxUnanswered
+	r.mu.Unlock()
+	if !full {
+		return nil
+	}
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	return r.wait(func() bool { return len(r.requests) < maxUnanswered })
+}
+
+func (r *relay) recordMalformed(frame []byte, cause error) error {
+	event := &audit.MalformedPacket{Payload: frame[:min(len(frame), maxPayload)]}
+	if _, err := r.session.Record(r.ctx, event); err != nil {
+		return err
+	}
+	if _, ok := errors.AsType[*coded](cause); ok {
+		return cause
+	}
+	return malformed("%w", cause)
+}
+
+// tooLarge ends the session at a message that is longer than servers take.
+func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {
+	if h.Size < mongowire.HeaderSize || h.Op != mongowire.OpMsg {
+		return r.recordMalformed(frame, malformed("%s of %d bytes", h.Op, h.Size))
+	}
+	err := withCode(codeTooLarge, fault.LimitExceeded, "a message has %d bytes, and at most %d pass through this system; send the documents in several batches", h.Size, mongowire.MaxMessage)
+	event := &audit.DatabaseQueryFailed{Error: fault.Message(err), MessageSize: int64(h.Size)}
+	if _, recordErr := r.session.Record(r.ctx, event); recordErr != nil {
+		return recordErr
+	}
+	return err
+}
+
+// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
+func (r *relay) reserve(total int) error {
+	c, e := &r.fromClient, r.engine
+	if c.reserved > 0 {
+		return nil
+	}
+	weight := int64(min(total*textPerByte, e.cfg.MaxLarge))
+	if !e.large.TryAcquire(weight) {
+		if err := r.sendToServer(); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, e.cfg.LargeWait)
+		defer cancel()
+		if err := e.large.Acquire(ctx, weight); err != nil {
+			if r.ctx.Err() != nil {
+				return context.Cause(r.ctx)
+			}
+			return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send smaller batches")
+		}
+	}
+	c.reserved = weight
+	return nil
+}
+
+// release gives back what was reserved.
+func (r *relay) release() {
+	if c := &r.fromClient; c.reserved > 0 {
+		r.engine.large.Release(c.reserved)
+		c.reserved = 0
+	}
+}
+
+// sendToServer sends on what was recorded.
+func (r *relay) sendToServer() error {
+	in := r.fromClient.in
+	pending := in.Pending()
+	if len(pending) == 0 {
+		return nil
+	}
+	if err := r.write(pending); err != nil {
+		return err
+	}
+	in.Sent()
+	r.release()
+	return nil
+}
+
+func (r *relay) write(b []byte) error {
+	if _, err := r.server.Write(b); err != nil {
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		return fault.Wrap(fault.ConnectionProblem, errors.New(err.Error()), "the connection to the database broke; connect again")
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package mongodb
+
+import (
+	"strings"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
+)
+
+// rule finds the logical databases of one command.
+type rule func(n *names, c *call)
+
+// call is a command, or one within an explain.
+type call struct {
+	value mongowire.Element // of the command's name
+	body  mongowire.Document
+	msg   *mongowire.Msg // with its sequences; nil within an explain
+	db    string
+}
+
+// rules has every command that is passed on (MongoDB documentation, "Database Commands", and mongod's listCommands).
+// Others are refused, as nobody knows which databases they touch.
+var rules = makeRules()
+
+func makeRules() map[string]rule {
+	all := make(map[string]rule)
+	add := func(r rule, commands string) {
+		for name := range strings.FieldsSeq(commands) {
+			all[name] = r
+		}
+	}
+	add(free, `ping buildInfo buildinfo endSessions startSession refreshSessions commitTransaction abortTransaction connectionStatus whatsmyuri`)
+	add(own, `find insert update delete findAndModify findandmodify count distinct drop createIndexes dropIndexes deleteIndexes
+		listIndexes listCollections collStats collstats dbStats dbstats dropDatabase validate reIndex compact convertToCapped
+		cloneCollectionAsCapped planCacheListFilters planCacheSetFilter planCacheClear planCacheClearFilters createSearchIndexes
+		updateSearchIndex dropSearchIndex dropUser dropAllUsersFromDatabase dropRole dropAllRolesFromDatabase dbHash dbhash
+		getLastError getlasterror resetError profile filemd5 setIndexCommitQuorum compactStructuredEncryptionData
+		cleanupStructuredEncryptionData listCommands`)
+	add(cursor, `getMore killCursors`)
+	add(server, `listDatabases serverStatus hostInfo top currentOp killOp killSessions killAllSessions killAllSessionsByPattern
+		getCmdLineOpts getParameter setParameter getLog shutdown fsync fsyncUnlock logRotate lockInfo connPoolStats
+		shardConnPoolStats replSetGetStatus replSetGetConfig replSetStepDown replSetFreeze replSetReconfig replSetInitiate
+		replSetMaintenance replSetResizeOplog replSetSyncFrom replSetStepUp replSetAbortPrimaryCatchUp replSetGetRBID
+		getDefaultRWConcern setDefaultRWConcern getClusterParameter setClusterParameter setFeatureCompatibilityVersion
+		getAuditConfig setAuditConfig logApplicationMessage rotateCertificates dropConnections invalidateUserCache
+		getFreeMonitoringStatus setFreeMonitoring isdbgrid features appendOplogNote autoCompact setQuerySettings
+		removeQuerySettings setUserWriteBlockMode setProfilingFilterGlobally netstat listShards addShard removeShard
+		balancerStart balancerStop balancerStatus addShardToZone removeShardFromZone getShardMap flushRouterConfig
+		transitionFromDedicatedConfigServer transitionToDedicatedConfigServer`)
+	add(namespace, `shardCollection reshardCollection refineCollectionShardKey unshardCollection moveCollection moveChunk moveRange
+		mergeChunks split splitVector clearJumboFlag cleanupOrphaned balancerCollectionStatus configureQueryAnalyzer
+		analyzeShardKey checkMetadataConsistency updateZoneKeyRange commitReshardCollection abortReshardCollection
+		setAllowMigrations getShardVersion dataSize datasize`)
+	add(databaseValue, `enableSharding movePrimary`)
+	add(rename, `renameCollection`)
+	add(piped, `aggregate create collMod`)
+	add(mapReduce, `mapReduce mapreduce`)
+	add(bulkWrite, `bulkWrite`)
+	add(account, `createUser updateUser grantRolesToUser revokeRolesFromUser createRole updateRole grantRolesToRole
+		revokeRolesFromRole grantPrivilegesToRole revokePrivilegesFromRole usersInfo rolesInfo`)
+	return all
+}
+
+// isLogin tells the commands by which a connection changes who it is.
+func isLogin(name []byte) bool {
+	switch string(name) {
+	case "authenticate", "saslStart", "saslContinue", "logout", "getnonce", "copydbgetnonce", "copydbsaslstart":
+		return true
+	}
+	return false
+}
+
+// command adds the databases of a command that is sent to the database db.
+func (n *names) command(body mongowire.Document, m *mongowire.Msg, db string) {
+	c := call{body: body, msg: m, db: db}
+	for e := range body.Elements() {
+		c.value = e
+		break
+	}
+	r, ok := rules[string(c.value.Key)]
+	switch {
+	case ok:
+		r(n, &c)
+	case string(c.value.Key) == "explain" && m != nil:
+		explain(n, &c)
+	case n.err == nil:
+		n.err = withCode(codeNotFound, fault.AccessDenied, "the command %q is not known to this system, which cannot say which databases it touches, so it is not passed on; see docs/databases/mongodb.md", cutOff(c.value.Key))
+		n.add([]byte(db))
+	}
+}
+
+// free touches no database: it is about the connection, or about sessions and transactions of the user's own.
+func free(*names, *call) {}
+
+// own touches no other database than the one it is sent to.
+func own(n *names, c *call) { n.add([]byte(c.db)) }
+
+// server is about the whole server.
+func server(n *names, c *call) {
+	n.add([]byte(admin))
+	n.add([]byte(c.db))
+}
+
+// cursor goes on with the answer to a command that was checked. That of bulkWrite is in no database.
+func cursor(n *names, c *call) {
+	collection := c.value
+	if string(collection.Key) == "getMore" {
+		collection, _ = c.body.Find("collection")
+	}
+	if text, _ := collection.Text(); c.db == admin && string(text) == "$cmd.bulkWrite" {
+		return
+	}
+	own(n, c)
+}
+
+// namespace has database.collection as its value.
+func namespace(n *names, c *call) {
+	own(n, c)
+	n.addNamespace(c.value)
+	for e := range c.body.Elements() {
+		switch string(e.Key) {
+		case "to", "toShard":
+		case "ns", "namespace":
+			n.addNamespace(e)
+		}
+	}
+}
+
+func databaseValue(n *names, c *call) {
+	own(n, c)
+	n.addText(c.value)
+}
+
+// rename moves a collection, perhaps to another database. It is always sent to admin, and touches nothing there.
+func rename(n *names, c *call) {
+	n.addNamespace(c.value)
+	if !each(c.body, "to", n.addNamespace) {
+		n.fail(fault.BadParameter, "renameCollection does not say to what")
+	}
+}
+
+// explain has a command as its value.
+func explain(n *names, c *call) {
+	inner, ok := c.value.Document()
+	if !ok {
+		n.fail(fault.BadParameter, "the value of explain is not a command")
+		return
+	}
+	db := c.db
+	each(inner, "$db", func(e mongowire.Element) {
+		n.addText(e)
+		text, _ := e.Text()
+		db = string(text)
+	})
+	own(n, c)
+	n.command(inner, nil, db)
+}
+
+// piped has a pipeline, or may define a view by one.
+func piped(n *names, c *call) {
+	own(n, c)
+	each(c.body, "pipeline", func(e mongowire.Element) { n.pipeline(e, c.db) })
+}
+
+// mapReduce may write its result to another database.
+func mapReduce(n *names, c *call) {
+	own(n, c)
+	each(c.body, "out", func(e mongowire.Element) {
+		if d, ok := e.Document(); ok {
+			each(d, "db", n.addText)
+		}
+	})
+}
+
+// bulkWrite names its collections in nsInfo. It is always sent to admin, and touches nothing there.
+func bulkWrite(n *names, c *call) {
+	found := false
+	info := func(d mongowire.Document) { found = each(d, "ns", n.addNamespace) || found }
+	each(c.body, "nsInfo", func(e mongowire.Element) {
+		list, ok := e.Array()
+		if !ok {
+			n.fail(fault.BadParameter, "nsInfo is not a list")
+			return
+		}
+		for e := range list.Elements() {
+			if d, ok := e.Document(); ok {
+				info(d)
+			}
+		}
+	})
+	if c.msg != nil {
+		for _, s := range c.msg.Sequences {
+			if string(s.Name) == "nsInfo" {
+				s.Each(info)
+			}
+		}
+	}
+	if !found {
+		n.fail(fault.BadParameter, "bulkWrite names no collection in nsInfo")
+	}
+}
+
+// account manages accounts and roles, whose rights may be in other databases.
+func account(n *names, c *call) {
+	own(n, c)
+	n.databasesIn(mongowire.Document(c.body), 0)
+}
+
+// databasesIn adds what is called db, at any depth: of roles {role, db}, of privileges {resource: {db, collection}}, and
+// of users {user, db}. One that means all databases needs a grant on admin.
+func (n *names) databasesIn(d mongowire.Document, depth int) {
+	for e := range d.Elements() {
+		switch string(e.Key) {
+		case "customData", "comment", "lsid":
+			continue
+		case "db":
+			if text, ok := e.Text(); ok && len(text) == 0 {
+				n.add([]byte(admin))
+			} else {
+				n.addText(e)
+			}
+		case "cluster", "anyResource", "forAllDBs":
+			n.add([]byte(admin))
+		}
+		if e.Type == mongowire.Embedded || e.Type == mongowire.Array {
+			n.databasesIn(mongowire.Document(e.Data), depth+1)
+		}
+	}
+}

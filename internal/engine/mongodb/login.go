@@ -1,0 +1,237 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"sallyport/internal/cred"
+	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
+	"sallyport/internal/session"
+)
+
+const (
+	loginTimeout = 15 * time.Second
+	maxHello     = 64 << 10 // bytes of an answer to hello or to a login
+	leastVersion = 6        // of the wire protocol: MongoDB 3.6, the first with OP_MSG
+	external     = "$external"
+	admin        = "admin"
+)
+
+// refusedLogin is the database's answer to a login that it does not accept.
+type refusedLogin struct {
+	code    int32
+	message string
+	advice  string
+}
+
+func (r *refusedLogin) Error() string {
+	text := "the database refused the login: " + r.message
+	if r.advice != "" {
+		text += "; " + r.advice
+	}
+	return text
+}
+
+// upstream is what leads to the database, in a session or in a check.
+type upstream interface {
+	// Move leaves the member for another one.
+	Move(ctx context.Context, address string) (*session.Upstream, error)
+}
+
+// logIn opens TLS on the way to the database, finds the member that is wanted, and logs in there with the account that
+// was authorised. Its conn is then ready for commands.
+func logIn(ctx context.Context, s upstream, up *session.Upstream, p *place) (*login, error) {
+	within, cancel := context.WithTimeoutCause(ctx, loginTimeout,
+		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
+	defer cancel()
+	l := &login{ctx: within, session: s, up: up, place: p}
+	err := l.run()
+	if err != nil && within.Err() != nil {
+		return nil, context.Cause(within)
+	}
+	l.ctx = ctx
+	return l, l.explain(err)
+}
+
+// login is the conversation until the database takes commands.
+type login struct {
+	ctx     context.Context
+	session upstream
+	up      *session.Upstream
+	place   *place
+	conn    net.Conn
+	lastID  int32
+}
+
+func (l *login) run() error {
+	m, err := l.reach()
+	if err != nil {
+		return err
+	}
+	if m, err = l.choose(m); err != nil {
+		return err
+	}
+	if m.version < leastVersion {
+		return fault.New(fault.ConnectionProblem, "the database speaks version %d of the protocol, and MongoDB 3.6 (version %d) is the oldest that works here; update it", m.version, leastVersion)
+	}
+	return l.authenticate()
+}
+
+// reach opens TLS and asks the member that it leads to what it is.
+func (l *login) reach() (member, error) {
+	conn, err := l.up.StartTLS(l.ctx)
+	if err != nil {
+		return member{}, err
+	}
+	l.conn = conn
+	var d mongowire.Builder
+	reply, err := l.ask(d.Int32("isMaster", 1).Bool("helloOk", true).Text("$db", admin).Build())
+	if err != nil {
+		return member{}, err
+	}
+	return memberOf(reply)
+}
+
+// move goes to another member.
+func (l *login) move(address string) (member, error) {
+	up, err := l.session.Move(l.ctx, address)
+	if err != nil {
+		return member{}, err
+	}
+	l.up = up
+	return l.reach()
+}
+
+// authenticate logs in with the certificate that TLS has shown (MongoDB documentation, "x.509"), or with what AWS says.
+func (l *login) authenticate() error {
+	if l.up.Prove != nil {
+		return l.authenticateByAWS()
+	}
+	if l.up.Password != "" {
+		return fault.New(fault.ConnectionProblem, "this database is to be logged in to with a password, which the engine for MongoDB does not do; use one that takes certificates")
+	}
+	var d mongowire.Builder
+	d.Int32("authenticate", 1).Text("mechanism", "MONGODB-X509").Text("$db", external)
+	reply, err := l.ask(d.Build())
+	if err != nil {
+		return err
+	}
+	// A server says whom it takes the certificate for. Anybody else is not who was authorised.
+	if user, ok := reply.Find("user"); ok {
+		if name, _ := user.Text(); !isAccount(string(name), l.up.User) {
+			return fault.New(fault.AccessDenied, "the database takes the certificate for account %q, and not for %q; check its users", name, l.up.User)
+		}
+	}
+	return nil
+}
+
+// isAccount reports whether the database's name of a certificate's account is the account's: CN=name, perhaps with
+// other parts of the subject behind it.
+func isAccount(name, account string) bool {
+	want := "CN=" + account
+	return name == want || len(name) > len(want) && name[:len(want)+1] == want+","
+}
+
+// ask sends a command and returns the answer, which is an error unless it is ok.
+func (l *login) ask(command mongowire.Document) (mongowire.Document, error) {
+	stop := context.AfterFunc(l.ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	l.lastID++
+	if _, err := l.conn.Write(mongowire.AppendMsg(nil, l.lastID, 0, 0, command)); err != nil {
+		return nil, fmt.Errorf("sending a command of the login: %w", err)
+	}
+	message, err := readMessage(l.conn, maxHello)
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer to the login: %w", err)
+	}
+	h := mongowire.ReadHeader(message)
+	var m mongowire.Msg
+	if h.Op != mongowire.OpMsg || h.ResponseTo != l.lastID {
+		return nil, unexpected("%s in answer to %d, not to %d", h.Op, h.ResponseTo, l.lastID)
+	}
+	if err := m.Parse(message); err != nil {
+		return nil, unexpected("%w", err)
+	}
+	if m.Flags&mongowire.MoreToCome != 0 || len(m.Sequences) > 0 {
+		return nil, unexpected("flags %d and %d sequences", m.Flags, len(m.Sequences))
+	}
+	if ok, _ := m.Body.Find("ok"); !ok.True() {
+		return nil, refusalOf(m.Body)
+	}
+	return m.Body, nil
+}
+
+func refusalOf(reply mongowire.Document) error {
+	r := &refusedLogin{code: codeFailed}
+	if e, ok := reply.Find("errmsg"); ok {
+		text, _ := e.Text()
+		r.message = string(text[:min(len(text), maxErrorText)])
+	}
+	if e, ok := reply.Find("code"); ok {
+		n, _ := e.Number()
+		r.code = int32(n)
+	}
+	return r
+}
+
+func unexpected(format string, args ...any) error {
+	return fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...),
+		"the database does not follow the MongoDB protocol during the login; check that its address leads to a MongoDB server")
+}
+
+// readMessage reads exactly one message of at most limit bytes.
+func readMessage(r io.Reader, limit int32) ([]byte, error) {
+	header := make([]byte, mongowire.HeaderSize, 1<<10)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return nil, err
+	}
+	size := mongowire.ReadHeader(header).Size
+	if size < mongowire.HeaderSize || size > limit {
+		return nil, unexpected("a message of %d bytes", size)
+	}
+	message := append(header, make([]byte, int(size)-mongowire.HeaderSize)...)
+	_, err := io.ReadFull(r, message[mongowire.HeaderSize:])
+	return message, err
+}
+
+// explain puts what the network or the database's TLS said into words, and adds what to do.
+func (l *login) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	err = l.up.Explain(err)
+	if refused, ok := errors.AsType[*refusedLogin](err); ok {
+		refused.advice = l.advice(refused)
+		return err
+	}
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return err
+	}
+	return fault.Wrap(fault.ConnectionProblem, err,
+		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
+}
+
+const (
+	codeUserNotFound = 11
+	codeAuthFailed   = 18
+	maxErrorText     = 4 << 10
+)
+
+func (l *login) advice(r *refusedLogin) string {
+	if advice := l.up.Advice(cred.Refusal{Code: strconv.Itoa(int(r.code)), Message: r.message}); advice != "" {
+		return advice
+	}
+	switch r.code {
+	case codeUserNotFound, codeAuthFailed:
+		return fmt.Sprintf(`create the account: db.getSiblingDB("$external").createUser({user: "CN=%s", roles: [...]})`, l.up.User)
+	case codeNotFound, codeBadValue:
+		return "let the server accept MONGODB-X509 in its authenticationMechanisms"
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package mongodb
+
+import (
+	"bytes"
+	"strings"
+
+	"sallyport/internal/fault"
+	"sallyport/internal/mongowire"
+)
+
+// names are the logical databases that a command names, in whichever place. Its buffers are used again.
+type names struct {
+	own    string   // $db
+	last   string   // the one before it, to be used again
+	all    []string // that the rules are asked about; own is among them unless the command needs no grant
+	masked []byte   // text for the record of a command with a secret in it; nil for the command's own
+	err    error    // why it is not passed on
+}
+
+func (n *names) reset() { n.own, n.all, n.masked, n.err = "", n.all[:0], nil, nil }
+
+// of finds the names in a command, or says why it cannot be passed on.
+func (n *names) of(m *mongowire.Msg) error {
+	n.reset()
+	name, _ := commandName(m.Body)
+	if isLogin(name) {
+		n.mask(m.Body)
+		n.setOwn(m.Body)
+		return withCode(codeUnauthorized, fault.AccessDenied, "%s is not passed on: this system has logged you in to the database, and who you are there does not change; leave user, password and authMechanism out of the connection string", name)
+	}
+	if err := n.general(m); err != nil {
+		return err
+	}
+	n.command(m.Body, m, n.own)
+	return n.err
+}
+
+// commandName returns the key of the first element, which is the command.
+func commandName(d mongowire.Document) (name []byte, ok bool) {
+	for e := range d.Elements() {
+		return e.Key, len(e.Key) > 0
+	}
+	return nil, false
+}
+
+func (n *names) setOwn(d mongowire.Document) bool {
+	e, ok := d.Find("$db")
+	text, isText := e.Text()
+	if !ok || !isText || !isDatabase(text) {
+		return false
+	}
+	if n.last != string(text) {
+		n.last = string(text)
+	}
+	n.own = n.last
+	return true
+}
+
+// general checks what all commands have in common: one logical database, and nothing that could be read in two ways or
+// that servers say to servers.
+func (n *names) general(m *mongowire.Msg) error {
+	if !n.setOwn(m.Body) {
+		return withCode(codeBadValue, fault.BadParameter, "the command has no $db that is the name of a database")
+	}
+	fields := 0
+	for _, s := range m.Sequences {
+		if !sequences[string(s.Name)] {
+			return withCode(codeBadValue, fault.BadParameter, "the sequence of documents %q is not passed on; give them in the command itself", cutOff(s.Name))
+		}
+	}
+	for e := range m.Body.Elements() {
+		if fields++; fields > maxFields {
+			return withCode(codeBadValue, fault.BadParameter, "the command has more than %d fields", maxFields)
+		}
+		if bytes.HasPrefix(e.Key, []byte("$")) {
+			switch string(e.Key) {
+			case "$db", "$readPreference", "$clusterTime":
+			default:
+				return withCode(codeUnauthorized, fault.AccessDenied, "the field %q of a command is not passed on, as only servers say it to servers; leave it out", cutOff(e.Key))
+			}
+		}
+		if count(m, e.Key) > 1 {
+			return withCode(codeBadValue, fault.BadParameter, "the command has the field %q twice, so that it could mean two things", cutOff(e.Key))
+		}
+	}
+	return nil
+}
+
+// sequences are those that stand for the data of commands, and in which no names are but those of nsInfo.
+var sequences = map[string]bool{"documents": true, "updates": true, "deletes": true, "ops": true, "nsInfo": true}
+
+const maxFields = 64 // of a command; the comparison of each with each is cheap for so few
+
+func count(m *mongowire.Msg, key []byte) (n int) {
+	for e := range m.Body.Elements() {
+		if bytes.Equal(e.Key, key) {
+			n++
+		}
+	}
+	for _, s := range m.Sequences {
+		if bytes.Equal(s.Name, key) {
+			n++
+		}
+	}
+	return n
+}
+
+const maxDatabases = 64 // that one command may name
+
+func cutOff(text []byte) []byte { return text[:min(len(text), 64)] }
+
+// isDatabase reports whether a text can be the name of a database.
+func isDatabase(name []byte) bool {
+	if string(name) == external {
+		return true
+	}
+	return len(name) > 0 && len(name) < 64 && !bytes.ContainsAny(name, "/\\. \"$\x00")
+}
+
+// fail notes the first reason why a command is not passed on.
+func (n *names) fail(kind fault.Kind, format string, args ...any) {
+	if n.err == nil {
+		code := int32(codeUnauthorized)
+		if kind == fault.BadParameter {
+			code = codeBadValue
+		}
+		n.err = withCode(code, kind, format, args...)
+	}
+}
+
+// add notes a logical database that the command names.
+func (n *names) add(name []byte) {
+	if !isDatabase(name) {
+		n.fail(fault.BadParameter, "%q is not the name of a database", cutOff(name))
+		return
+	}
+	for _, known := range n.all {
+		if known == string(name) {
+			return
+		}
+	}
+	if len(n.all) == maxDatabases {
+		n.fail(fault.BadParameter, "the command names more than %d databases; send it in parts", maxDatabases)
+		return
+	}
+	if string(name) == n.own {
+		n.all = append(n.all, n.own)
+		return
+	}
+	n.all = append(n.all, string(name))
+}
+
+// each calls f with every element of the key: in what is within a command, one may be there twice.
+func each(d mongowire.Document, key string, f func(mongowire.Element)) (found bool) {
+	for e := range d.Elements() {
+		if string(e.Key) == key {
+			found = true
+			f(e)
+		}
+	}
+	return found
+}
+
+// addText notes a value that must be the name of a database.
+func (n *names) addText(e mongowire.Element) {
+	text, ok := e.Text()
+	if !ok {
+		n.fail(fault.BadParameter, "the value of %q is not the name of a database", cutOff(e.Key))
+		return
+	}
+	n.add(text)
+}
+
+// addNamespace notes the database of a value database.collection.
+func (n *names) addNamespace(e mongowire.Element) {
+	text, ok := e.Text()
+	database, _, found := strings.Cut(string(text), ".")
+	if !ok || !found {
+		n.fail(fault.BadParameter, "the value of %q is not of the form database.collection", cutOff(e.Key))
+		return
+	}
+	n.add([]byte(database))
+}
+
+// mask makes the text for the record of a login: without whatever proves who somebody is.
+func (n *names) mask(d mongowire.Document) {
+	var masked mongowire.Builder
+	for e := range d.Elements() {
+		switch string(e.Key) {
+		case "authenticate", "saslStart", "saslContinue", "logout", "getnonce", "copydbsaslstart", "mechanism", "conversationId", "user", "$db":
+			masked.Element(e)
+		default:
+			masked.Text(string(cutOff(e.Key)), "***")
+		}
+	}
+	n.masked = mongowire.AppendJSON(nil, masked.Build())
+}

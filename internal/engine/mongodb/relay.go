@@ -1,0 +1,270 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/inbox"
+	"sallyport/internal/mongowire"
+	"sallyport/internal/session"
+)
+
+const (
+	maxUnanswered = 1_000 // commands sent ahead of their answers
+	maxUnwanted   = 16
+	goodbyeTime   = 2 * time.Second
+	maxPayload    = 64 << 10 // of a message that cannot be read, for the record
+)
+
+// errGoodbye ends a relay in the ordinary way: the client has closed its connection while nothing was owed to it.
+var errGoodbye = errors.New("goodbye")
+
+// request is a command that the database has got and not answered yet. Servers answer in order.
+type request struct {
+	asked
+	hello   bool
+	exhaust bool // more answers than one may follow
+	event   int64
+	began   time.Time
+	name    string // logical database
+}
+
+// relay is the part of a session behind the login. One goroutine reads from the client, one from the database. The latter
+// is the only one that writes to the client while an answer is due.
+type relay struct {
+	engine  *Engine
+	session *session.Session
+	client  net.Conn
+	server  net.Conn
+
+	ctx context.Context         // ends when either direction does
+	end context.CancelCauseFunc // the first cause counts
+
+	fromClient reader
+	fromServer answers
+
+	mu        sync.Mutex
+	changed   sync.Cond // of what wait waits for
+	requests  []request // guarded by mu, like all that follows
+	unflushed bool      // an answer is read and not yet with the client
+	unwanted  []int32   // numbers of commands to which the client wants no answer, the last ones
+	working   bool
+}
+
+func newRelay(ctx context.Context, e *Engine, client, server net.Conn, s *session.Session, in *inbox.Inbox) *relay {
+	r := &relay{engine: e, session: s, client: client, server: server}
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	r.changed.L = &r.mu
+	r.fromClient.in = in
+	r.fromServer.in = inbox.New(&e.pool)
+	return r
+}
+
+// run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
+func (r *relay) run() error {
+	interrupted := make(chan struct{})
+	context.AfterFunc(r.ctx, func() {
+		defer close(interrupted)
+		r.interrupt()
+	})
+	var other sync.WaitGroup
+	other.Go(func() { r.end(r.guard(r.readServer)) })
+	r.end(r.guard(r.readClient))
+	other.Wait()
+	<-interrupted
+	r.release()
+	r.fromServer.in.Release()
+	cause := context.Cause(r.ctx)
+	left := r.recordUnanswered()
+	if errors.Is(cause, errGoodbye) {
+		return nil
+	}
+	if len(left) > 0 {
+		r.session.Abort() // the database is to stop what nobody waits for any more
+	}
+	if !errors.Is(cause, io.EOF) {
+		r.farewell(cause, left)
+	}
+	return cause
+}
+
+// guard turns a panic into an error, so that it ends one session only.
+func (r *relay) guard(direction func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	return direction()
+}
+
+// interrupt unblocks both directions. What is being written may be completed.
+func (r *relay) interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
+	for _, conn := range []net.Conn{r.client, r.server} {
+		_ = conn.SetWriteDeadline(soon)
+		_ = conn.SetReadDeadline(past)
+	}
+	r.changed.Broadcast()
+}
+
+// wait returns when the condition, asked under the lock, holds, or the relay ends.
+func (r *relay) wait(condition func() bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for !condition() {
+		if r.ctx.Err() != nil {
+			return context.Cause(r.ctx)
+		}
+		r.changed.Wait()
+	}
+	return nil
+}
+
+// push notes that an answer is due.
+func (r *relay) push(q request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = append(r.requests, q)
+	r.noteWork()
+}
+
+// refrain notes a command that is not to be answered.
+func (r *relay) refrain(id int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.unwanted) == maxUnwanted {
+		r.unwanted = r.unwanted[1:]
+	}
+	r.unwanted = append(r.unwanted, id)
+}
+
+// isUnwanted reports whether an answer is one that nobody wanted, of which there is at most one to each command: FerretDB
+// answers all the same.
+func (r *relay) isUnwanted(to int32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.unwanted, to)
+	if i < 0 || len(r.requests) > 0 && r.requests[0].id == to {
+		return false
+	}
+	r.unwanted = slices.Delete(r.unwanted, i, i+1)
+	return true
+}
+
+// owed returns the request that is answered next.
+func (r *relay) owed() (request, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.requests) == 0 {
+		return request{}, false
+	}
+	return r.requests[0], true
+}
+
+// answered notes that the first request has its answer, or one of several, whose number the next answer names.
+func (r *relay) answered(last bool, id int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unflushed = true
+	if !last {
+		r.requests[0].id = id
+		return
+	}
+	if r.requests = append(r.requests[:0], r.requests[1:]...); cap(r.requests) > 64 && len(r.requests) == 0 {
+		r.requests = nil
+	}
+	r.noteWork()
+}
+
+// flushed notes that the client has all that was read.
+func (r *relay) flushed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unflushed = false
+	r.changed.Broadcast()
+}
+
+// noteWork tells the session whether the database has something to do. A hello that waits for news is nothing. It is
+// called under the lock.
+func (r *relay) noteWork() {
+	working := false
+	for i := range r.requests {
+		working = working || !r.requests[i].hello
+	}
+	if working != r.working {
+		r.working = working
+		r.session.Working(working)
+	}
+}
+
+// recordUnanswered gives each command that was not answered its result: nobody knows it. It returns who is owed an
+// answer.
+func (r *relay) recordUnanswered() []request {
+	r.mu.Lock()
+	left := r.requests
+	r.requests = nil
+	r.mu.Unlock()
+	for i := range left {
+		_ = r.recordResult(&left[i], &audit.DatabaseResult{Status: audit.Status{Error: "the session ended before the database answered"}})
+	}
+	return left
+}
+
+// recordResult records how a command ended; it fills in which one it was.
+func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
+	if q.hello {
+		return nil
+	}
+	result.Statement, result.Database = q.event, q.name
+	result.Duration = r.engine.cfg.Now().Sub(q.began)
+	// A result is kept even when the session is over, so the context that ends with it is not asked.
+	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
+	return err
+}
+
+// farewell tells the client why the session ends, in answer to what it has asked. One that has asked nothing is given a
+// moment to do so: the protocol has no other way to say something.
+func (r *relay) farewell(cause error, owed []request) {
+	if !r.fromServer.atBoundary() {
+		return
+	}
+	deadline := time.Now().Add(goodbyeTime)
+	_ = r.client.SetDeadline(deadline)
+	var b []byte
+	for i := range owed {
+		b = owed[i].failure(b, cause)
+	}
+	if current := r.fromClient.current; current != nil {
+		b = current.failure(b, cause)
+	}
+	if len(b) == 0 {
+		next, err := r.fromClient.nextAsked(r.client)
+		if err != nil {
+			return
+		}
+		b = next.failure(b, cause)
+	}
+	_, _ = r.client.Write(b)
+}
+
+// nextAsked reads the next message of the client to its end, and returns what is to be answered.
+func (c *reader) nextAsked(client io.Reader) (asked, error) {
+	rest := io.MultiReader(newUnscanned(c.in), client)
+	message, err := readMessage(rest, largeMessage)
+	if err != nil {
+		return asked{}, err
+	}
+	h := mongowire.ReadHeader(message)
+	return asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}, nil
+}
