@@ -99,8 +99,8 @@ func TestWhoKnowsCancelKeysIsNotRefused(t *testing.T) {
 	}
 }
 
-// TestAgentsAskForOthersKeys lets an agent pass on what a client asked of it.
-func TestAgentsAskForOthersKeys(t *testing.T) {
+// TestAgentsAskForCancelKeysOfOthers lets an agent pass on what a client asked of it.
+func TestAgentsAskForCancelKeysOfOthers(t *testing.T) {
 	t.Parallel()
 	f := start(t, one, other)
 	a, b := f.agent(t, one), f.agent(t, other)
