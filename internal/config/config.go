@@ -36,7 +36,7 @@ type Config struct {
 	Insecure           bool // the proxy's web certificate is not verified
 	// Detours says when this process reaches proxies inside a WebSocket. It comes from the environment only.
 	Detours detour.Mode
-	FIPS               bool // AWS is called at endpoints that are validated by FIPS 140
+	FIPS    bool // AWS is called at endpoints that are validated by FIPS 140
 
 	ShutdownDelay  time.Duration
 	Log            Log
