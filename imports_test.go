@@ -33,7 +33,7 @@ var beside = map[string]string{
 	"mariaserver":    "realserver",
 	"redisserver":    "realserver",
 	"mongoserver":    "realserver",
-	"clustertest":    "config service",
+	"clustertest":    "config service realserver",
 }
 
 // rules say what must not be reached, also by way of others, where the levels alone would allow it.
@@ -67,7 +67,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/mysql/mysqltest", "engine/mongodb/mongotest", "mongoserver", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/mysql/mysqltest", "engine/mongodb/mongotest", "mongoserver", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/fakeawstest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

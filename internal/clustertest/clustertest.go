@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"sallyport/internal/client"
 	"sallyport/internal/config"
 	"sallyport/internal/detour"
+	"sallyport/internal/realserver"
 	"sallyport/internal/resource"
 	"sallyport/internal/service"
 )
@@ -328,15 +330,14 @@ func Eventually(t testing.TB, what string, check func() error) {
 	t.Fatalf("%s: not within %s: %v", what, patience, err)
 }
 
-// FreeAddr returns a loopback address that nobody listens on.
+// FreeAddr returns a loopback address on which nobody but who is told of it can listen.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := realserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // lockedBuffer is a log that several goroutines write.

@@ -264,13 +264,18 @@ func TestProxyThatIsReachedDirectlyTakesNoDetours(t *testing.T) {
 	}
 }
 
-// TestParkedConnectionsOnDetoursAreNoVisitors has more of them than the balancer's address may have connections.
+// TestParkedConnectionsOnDetoursAreNoVisitors has sessions whose connections at both sides of the proxy are more than
+// the balancer's address may have.
 func TestParkedConnectionsOnDetoursAreNoVisitors(t *testing.T) {
 	t.Parallel()
 	s := behind(t, startBalancer(t), func(cfg *config.Config) { cfg.MaxConnections = 24 })
 	dialer := clustertest.NewDialer()
+	var sessions []*pgx.Conn
 	for range 12 {
-		works(t, s.connectBy(t, dialer))
+		sessions = append(sessions, s.connectBy(t, dialer))
+	}
+	for _, conn := range sessions {
+		works(t, conn)
 	}
 }
 
@@ -303,8 +308,9 @@ func TestStrangersOnDetoursAreStrangers(t *testing.T) {
 		}
 		conns = append(conns, conn)
 	}
+	soon := time.Now().Add(5 * time.Second) // before anybody is tired of the others
 	for i, conn := range conns[:tried-allowed] {
-		_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
+		_ = conn.SetReadDeadline(soon)
 		if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("detour %d is still open", i)
 		}

@@ -7,7 +7,6 @@ package realserver
 import (
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -105,16 +104,6 @@ func (p *Process) Kill(t testing.TB, pid int, signal syscall.Signal) {
 	}
 	p.wait(t)
 	_ = p.alive.Close()
-}
-
-// FreePort returns a port of 127.0.0.1 that nobody listens on.
-func FreePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Tail returns the last lines of a log, none of them long.

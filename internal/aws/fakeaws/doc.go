@@ -24,7 +24,7 @@
 // and Add for its resources, of which only account, region and name must be given; later they are changed through the
 // same pointers inside World.Update. Add makes endpoints known to the verifier by itself. rds.Many makes thousands.
 //
-// Package cloudtest starts a world for a test, with clients of the SDK and of Debian's command line. Package dataplane
+// Package fakeawstest starts a world for a test, with clients of the SDK and of Debian's command line. Package dataplane
 // runs real PostgreSQL servers behind the verifier, and fronts that are Redshift and RDS Proxy at login. Package realnames
 // runs tests in a network of their own under AWS's names; the command does the same for other commands:
 //

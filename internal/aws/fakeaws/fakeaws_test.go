@@ -13,7 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"sallyport/internal/aws/fakeaws"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 )
 
 // clock is a world's time that tests move: the machine's, plus an offset.
@@ -47,7 +47,7 @@ func newCloud(t *testing.T, config fakeaws.Config, services ...*fakeaws.Service)
 
 // config points an SDK client at the cloud. It makes one attempt only.
 func (c *cloud) config(keys fakeaws.Keys) aws.Config {
-	return aws.Config{Region: "us-west-1", BaseEndpoint: aws.String(c.url), RetryMaxAttempts: 1, HTTPClient: cloudtest.HTTPClient(),
+	return aws.Config{Region: "us-west-1", BaseEndpoint: aws.String(c.url), RetryMaxAttempts: 1, HTTPClient: fakeawstest.HTTPClient(),
 		Credentials: credentials.NewStaticCredentialsProvider(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken)}
 }
 

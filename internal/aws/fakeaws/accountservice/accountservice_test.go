@@ -8,16 +8,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/account/types"
 
 	"sallyport/internal/aws/fakeaws/accountservice"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 )
 
 // The command line of Debian does not know this operation.
 func TestListRegions(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	s := accountservice.New()
 	c.Add(s.Service())
 	c.Update(func() {
-		s.OptIns[cloudtest.AccountID] = map[string]string{"af-south-1": "ENABLED", "us-east-2": "DISABLED"}
+		s.OptIns[fakeawstest.AccountID] = map[string]string{"af-south-1": "ENABLED", "us-east-2": "DISABLED"}
 	})
 	regions := func(input *account.ListRegionsInput) (names []string) {
 		for pages := account.NewListRegionsPaginator(account.NewFromConfig(c.Config(c.Admin, "us-east-1")), input); pages.HasMorePages(); {
@@ -40,7 +40,7 @@ func TestListRegions(t *testing.T) {
 	}
 	keys := c.User(t, "nobody", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"rds:*","Resource":"*"}]}`)
 	_, err := account.NewFromConfig(c.Config(keys, "us-east-1")).ListRegions(t.Context(), &account.ListRegionsInput{})
-	if code := cloudtest.Code(t, err); code != "AccessDeniedException" {
+	if code := fakeawstest.Code(t, err); code != "AccessDeniedException" {
 		t.Errorf("got %q", code)
 	}
 }

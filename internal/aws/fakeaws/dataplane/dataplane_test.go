@@ -13,18 +13,18 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"sallyport/internal/aws/fakeaws"
-	"sallyport/internal/aws/fakeaws/cloudtest"
 	"sallyport/internal/aws/fakeaws/dataplane"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 )
 
 // database is a data plane in a cloud, with clients that reach it under its own names.
 type database struct {
 	*dataplane.Plane
-	cloud     *cloudtest.Cloud
+	cloud     *fakeawstest.Cloud
 	addresses map[string]string // where a host really listens
 }
 
-func start(t *testing.T, c *cloudtest.Cloud, config dataplane.Config, hosts ...string) *database {
+func start(t *testing.T, c *fakeawstest.Cloud, config dataplane.Config, hosts ...string) *database {
 	t.Helper()
 	config.Judge = c.Verify
 	for _, host := range hosts {
@@ -47,7 +47,7 @@ func start(t *testing.T, c *cloudtest.Cloud, config dataplane.Config, hosts ...s
 	return d
 }
 
-func certificate(t *testing.T, c *cloudtest.Cloud, names fakeaws.Names) *tls.Certificate {
+func certificate(t *testing.T, c *fakeawstest.Cloud, names fakeaws.Names) *tls.Certificate {
 	t.Helper()
 	issued, err := c.Authority().Issue(names)
 	if err != nil {
@@ -118,9 +118,9 @@ func (d *database) expect(t *testing.T, l login, who, code, text string) {
 }
 
 func TestStrangeCertificates(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	const host = "orders.abcdef012345.us-west-1.rds.amazonaws.com"
-	other := cloudtest.New(t)
+	other := fakeawstest.New(t)
 	for _, one := range []struct {
 		rule, text  string
 		certificate *tls.Certificate

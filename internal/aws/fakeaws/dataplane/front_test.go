@@ -11,8 +11,8 @@ import (
 	serverlesssdk "github.com/aws/aws-sdk-go-v2/service/redshiftserverless"
 
 	"sallyport/internal/aws/fakeaws"
-	"sallyport/internal/aws/fakeaws/cloudtest"
 	"sallyport/internal/aws/fakeaws/dataplane"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/rds"
 	"sallyport/internal/aws/fakeaws/redshift"
 	"sallyport/internal/aws/fakeaws/redshiftserverless"
@@ -20,17 +20,17 @@ import (
 
 func TestRedshift(t *testing.T) {
 	t.Parallel()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	r := redshift.New(c.World)
 	c.Add(r.Service())
-	k := &redshift.Cluster{Place: cloudtest.Here, ID: "dw"}
+	k := &redshift.Cluster{Place: fakeawstest.Here, ID: "dw"}
 	if err := r.Add(k); err != nil {
 		t.Fatal(err)
 	}
 	host := fmt.Sprintf("%s:%d", k.Host, k.Port)
 	d := start(t, c, dataplane.Config{Kind: dataplane.Redshift, Certificate: certificate(t, c, fakeaws.Names{DNSNames: []string{k.Host}}),
 		Setup: "CREATE ROLE alice LOGIN; CREATE DATABASE dev; CREATE DATABASE prod"}, host)
-	client := redshiftsdk.NewFromConfig(c.Config(c.Admin, cloudtest.Region))
+	client := redshiftsdk.NewFromConfig(c.Config(c.Admin, fakeawstest.Region))
 	issue := func(user string, create bool) login {
 		out, err := client.GetClusterCredentials(t.Context(), &redshiftsdk.GetClusterCredentialsInput{ClusterIdentifier: &k.ID, DbUser: &user, DbName: aws.String("dev"), AutoCreate: &create})
 		if err != nil {
@@ -39,11 +39,11 @@ func TestRedshift(t *testing.T) {
 		return login{host: host, user: *out.DbUser, database: "dev", password: *out.DbPassword}
 	}
 	role, err := c.Account.AddRole(fakeaws.Role{Name: "Reader", Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`,
-		Permissions: fakeaws.Permissions{Inline: map[string]string{"p": cloudtest.Everything}}})
+		Permissions: fakeaws.Permissions{Inline: map[string]string{"p": fakeawstest.Everything}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := redshiftsdk.NewFromConfig(c.Config(role.Session("s1", time.Hour), cloudtest.Region)).GetClusterCredentialsWithIAM(t.Context(),
+	out, err := redshiftsdk.NewFromConfig(c.Config(role.Session("s1", time.Hour), fakeawstest.Region)).GetClusterCredentialsWithIAM(t.Context(),
 		&redshiftsdk.GetClusterCredentialsWithIAMInput{ClusterIdentifier: &k.ID, DbName: aws.String("dev")})
 	if err != nil {
 		t.Fatal(err)
@@ -77,17 +77,17 @@ func TestRedshift(t *testing.T) {
 
 func TestRedshiftServerless(t *testing.T) {
 	t.Parallel()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	s := redshiftserverless.New(c.World)
 	c.Add(s.Service())
-	g := &redshiftserverless.Workgroup{Place: cloudtest.Here, Name: "sales", Endpoints: []*redshiftserverless.Endpoint{{Name: "inner"}}}
+	g := &redshiftserverless.Workgroup{Place: fakeawstest.Here, Name: "sales", Endpoints: []*redshiftserverless.Endpoint{{Name: "inner"}}}
 	if err := s.Add(g); err != nil {
 		t.Fatal(err)
 	}
 	workgroup, inner := g.Host+":5439", g.Endpoints[0].Host+":5439"
 	d := start(t, c, dataplane.Config{Kind: dataplane.RedshiftServerless, Certificate: certificate(t, c, fakeaws.Names{DNSNames: []string{g.Host}}),
 		Setup: "CREATE DATABASE dev"}, workgroup, inner)
-	out, err := serverlesssdk.NewFromConfig(c.Config(c.Admin, cloudtest.Region)).GetCredentials(t.Context(), &serverlesssdk.GetCredentialsInput{WorkgroupName: &g.Name, DbName: aws.String("dev")})
+	out, err := serverlesssdk.NewFromConfig(c.Config(c.Admin, fakeawstest.Region)).GetCredentials(t.Context(), &serverlesssdk.GetCredentialsInput{WorkgroupName: &g.Name, DbName: aws.String("dev")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +103,10 @@ func TestRedshiftServerless(t *testing.T) {
 
 func TestProxy(t *testing.T) {
 	t.Parallel()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	r := rds.New(c.World)
 	c.Add(r.Service())
-	p := &rds.Proxy{Place: cloudtest.Here, Name: "front", Endpoints: []*rds.ProxyEndpoint{{Name: "reads"}}}
+	p := &rds.Proxy{Place: fakeawstest.Here, Name: "front", Endpoints: []*rds.ProxyEndpoint{{Name: "reads"}}}
 	if err := r.Add(p); err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/aws/fakeaws"
-	"sallyport/internal/aws/fakeaws/cloudtest"
 	"sallyport/internal/aws/fakeaws/dataplane"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/rds"
 )
 
@@ -22,12 +22,12 @@ CREATE ROLE carol LOGIN PASSWORD 'secret';
 CREATE ROLE "Dora, the 2nd" LOGIN; GRANT rds_iam TO "Dora, the 2nd";`
 
 // aurora is a cluster with IAM authentication, and keys of one who may connect to it as anybody but bob.
-func aurora(t *testing.T) (*cloudtest.Cloud, *rds.Cluster, fakeaws.Keys) {
+func aurora(t *testing.T) (*fakeawstest.Cloud, *rds.Cluster, fakeaws.Keys) {
 	t.Helper()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	r := rds.New(c.World)
 	c.Add(r.Service())
-	k := &rds.Cluster{Place: cloudtest.Here, ID: "orders", IAMAuth: true, Members: []rds.Member{{ID: "orders-1", Writer: true}}, CustomEndpoints: []string{"analysts"}}
+	k := &rds.Cluster{Place: fakeawstest.Here, ID: "orders", IAMAuth: true, Members: []rds.Member{{ID: "orders-1", Writer: true}}, CustomEndpoints: []string{"analysts"}}
 	if err := r.Add(k); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestRDS(t *testing.T) {
 }
 
 // verifyCommand is this test's own program as "fakeaws verify", and a verifier to ask.
-func verifyCommand(t *testing.T, c *cloudtest.Cloud) []string {
+func verifyCommand(t *testing.T, c *fakeawstest.Cloud) []string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "v")
 	verifier, err := c.ListenVerifier(t.Context(), socket)

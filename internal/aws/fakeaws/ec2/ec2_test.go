@@ -5,17 +5,17 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
 	"sallyport/internal/aws/fakeaws/ec2"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/inventory"
 )
 
 func TestAWSCLI(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	e := ec2.New(c.World)
 	c.Add(e.Service())
-	if err := e.Add(&ec2.Subnet{Place: cloudtest.Here, ID: "subnet-9", VPC: "vpc-9", Tags: map[string]string{"env": "prod"}},
-		&ec2.Subnet{Place: inventory.Place{Account: cloudtest.AccountID, Region: "eu-west-1"}, ID: "subnet-8"}); err != nil {
+	if err := e.Add(&ec2.Subnet{Place: fakeawstest.Here, ID: "subnet-9", VPC: "vpc-9", Tags: map[string]string{"env": "prod"}},
+		&ec2.Subnet{Place: inventory.Place{Account: fakeawstest.AccountID, Region: "eu-west-1"}, ID: "subnet-8"}); err != nil {
 		t.Fatal(err)
 	}
 	role, err := c.Account.AddRole(fakeaws.Role{Name: "node", Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`})

@@ -10,22 +10,22 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
 	"sallyport/internal/aws/fakeaws/elasticache"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/inventory"
 	"sallyport/internal/aws/fakeaws/redisusers"
 )
 
-var here = cloudtest.Here
+var here = fakeawstest.Here
 
 const (
 	oldPassword = "old-password-of-sixteen"
 	newPassword = "new-password-of-sixteen"
 )
 
-func newCloud(t *testing.T, resources ...elasticache.Resource) (*cloudtest.Cloud, *elasticache.ElastiCache) {
+func newCloud(t *testing.T, resources ...elasticache.Resource) (*fakeawstest.Cloud, *elasticache.ElastiCache) {
 	t.Helper()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	e := elasticache.New(c.World)
 	c.Add(e.Service())
 	if err := e.Add(resources...); err != nil {
@@ -96,7 +96,7 @@ func TestServerlessCaches(t *testing.T) {
 	if strings.Join(names, " ") != "less mem" || !strings.HasPrefix(less.Host(), "less-") || !strings.HasSuffix(less.Host(), ".serverless.usw1.cache.amazonaws.com") {
 		t.Errorf("got %v, %s", names, less.Host())
 	}
-	if _, err := client.DescribeServerlessCaches(t.Context(), &sdk.DescribeServerlessCachesInput{ServerlessCacheName: aws.String("none")}); cloudtest.Code(t, err) != "ServerlessCacheNotFoundFault" {
+	if _, err := client.DescribeServerlessCaches(t.Context(), &sdk.DescribeServerlessCachesInput{ServerlessCacheName: aws.String("none")}); fakeawstest.Code(t, err) != "ServerlessCacheNotFoundFault" {
 		t.Errorf("got %v", err)
 	}
 	out, err := client.ListTagsForResource(t.Context(), &sdk.ListTagsForResourceInput{ResourceName: aws.String(less.ARN())})
@@ -157,8 +157,8 @@ func TestHostNames(t *testing.T) {
 		{&elasticache.ReplicationGroup{Place: here, ID: "a", ClusterMode: true, NoTLS: true}, (*elasticache.ReplicationGroup).ConfigurationHost, "a.*.clustercfg.usw1.cache.amazonaws.com"},
 		{&elasticache.ReplicationGroup{Place: inventory.Place{Account: "444444444444", Region: "us-gov-west-1"}, ID: "a"}, (*elasticache.ReplicationGroup).PrimaryHost, "master.a.*.usgw1.cache.amazonaws.com"},
 		{&elasticache.ReplicationGroup{Place: inventory.Place{Account: "333333333333", Region: "cn-north-1"}, ID: "a"}, (*elasticache.ReplicationGroup).PrimaryHost, "master.a.*.cnn1.cache.amazonaws.com.cn"},
-		{&elasticache.ReplicationGroup{Place: inventory.Place{Account: cloudtest.AccountID, Region: "ap-northeast-1"}, ID: "a"}, (*elasticache.ReplicationGroup).PrimaryHost, "master.a.*.apne1.cache.amazonaws.com"},
-		{&elasticache.ReplicationGroup{Place: inventory.Place{Account: cloudtest.AccountID, Region: "eu-central-1"}, ID: "a"}, (*elasticache.ReplicationGroup).PrimaryHost, "master.a.*.euc1.cache.amazonaws.com"},
+		{&elasticache.ReplicationGroup{Place: inventory.Place{Account: fakeawstest.AccountID, Region: "ap-northeast-1"}, ID: "a"}, (*elasticache.ReplicationGroup).PrimaryHost, "master.a.*.apne1.cache.amazonaws.com"},
+		{&elasticache.ReplicationGroup{Place: inventory.Place{Account: fakeawstest.AccountID, Region: "eu-central-1"}, ID: "a"}, (*elasticache.ReplicationGroup).PrimaryHost, "master.a.*.euc1.cache.amazonaws.com"},
 	} {
 		if err := e.Add(one.group); err != nil {
 			t.Fatal(err)

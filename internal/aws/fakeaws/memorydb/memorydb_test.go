@@ -7,12 +7,12 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/memorydb"
 	"sallyport/internal/aws/fakeaws/redisusers"
 )
 
-var here = cloudtest.Here
+var here = fakeawstest.Here
 
 const (
 	oldPassword = "old-password-of-sixteen"
@@ -20,7 +20,7 @@ const (
 )
 
 func TestAWSCLI(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	m := memorydb.New(c.World)
 	c.Add(m.Service())
 	mem := &memorydb.Cluster{Place: here, Name: "mem", ACL: "team", SubnetGroup: "inner", VPC: "vpc-9", Tags: map[string]string{"env": "prod"}}

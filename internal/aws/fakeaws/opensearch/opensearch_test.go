@@ -8,17 +8,17 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/opensearch"
 
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/opensearch"
 )
 
 func TestAWSCLI(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	o := opensearch.New(c.World)
 	c.Add(o.Service())
-	logs := &opensearch.Domain{Place: cloudtest.Here, Name: "logs", CustomEndpoint: "logs.example.com", Tags: map[string]string{"env": "prod"}}
-	inner := &opensearch.Domain{Place: cloudtest.Here, Name: "inner", VPC: "vpc-9", EngineVersion: "Elasticsearch_7.10"}
-	if err := o.Add(logs, inner, &opensearch.Domain{Place: cloudtest.Here, Name: "young", NotCreated: true}); err != nil {
+	logs := &opensearch.Domain{Place: fakeawstest.Here, Name: "logs", CustomEndpoint: "logs.example.com", Tags: map[string]string{"env": "prod"}}
+	inner := &opensearch.Domain{Place: fakeawstest.Here, Name: "inner", VPC: "vpc-9", EngineVersion: "Elasticsearch_7.10"}
+	if err := o.Add(logs, inner, &opensearch.Domain{Place: fakeawstest.Here, Name: "young", NotCreated: true}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(logs.Host(), "search-logs-") || !strings.HasPrefix(inner.Host(), "vpc-inner-") || !strings.HasSuffix(inner.Host(), ".us-west-1.es.amazonaws.com") {
@@ -38,23 +38,23 @@ func TestAWSCLI(t *testing.T) {
 }
 
 func TestPermissionsAreForEachDomain(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	o := opensearch.New(c.World)
 	c.Add(o.Service())
-	if err := o.Add(&opensearch.Domain{Place: cloudtest.Here, Name: "mine"}, &opensearch.Domain{Place: cloudtest.Here, Name: "other"}); err != nil {
+	if err := o.Add(&opensearch.Domain{Place: fakeawstest.Here, Name: "mine"}, &opensearch.Domain{Place: fakeawstest.Here, Name: "other"}); err != nil {
 		t.Fatal(err)
 	}
-	client := sdk.NewFromConfig(c.Config(c.User(t, "u", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:DescribeDomains","Resource":"arn:aws:es:us-west-1:111111111111:domain/mine"}]}`), cloudtest.Region))
+	client := sdk.NewFromConfig(c.Config(c.User(t, "u", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"es:DescribeDomains","Resource":"arn:aws:es:us-west-1:111111111111:domain/mine"}]}`), fakeawstest.Region))
 	out, err := client.DescribeDomains(t.Context(), &sdk.DescribeDomainsInput{DomainNames: []string{"mine"}})
 	if err != nil || len(out.DomainStatusList) != 1 {
 		t.Errorf("got %+v, %v", out, err)
 	}
 	_, err = client.DescribeDomains(t.Context(), &sdk.DescribeDomainsInput{DomainNames: []string{"mine", "other"}})
-	if code := cloudtest.Code(t, err); code != "AccessDeniedException" {
+	if code := fakeawstest.Code(t, err); code != "AccessDeniedException" {
 		t.Errorf("got %q", code)
 	}
 	_, err = client.ListTags(t.Context(), &sdk.ListTagsInput{ARN: aws.String("arn:aws:es:us-west-1:111111111111:domain/mine")})
-	if code := cloudtest.Code(t, err); code != "AccessDeniedException" {
+	if code := fakeawstest.Code(t, err); code != "AccessDeniedException" {
 		t.Errorf("got %q", code)
 	}
 }

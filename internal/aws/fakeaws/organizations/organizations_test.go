@@ -6,12 +6,12 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/organizations"
 )
 
 func TestAWSCLI(t *testing.T) {
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	o := organizations.New(c.World)
 	c.Add(o.Service())
 	dev := &organizations.Unit{ID: "ou-1", Name: "dev", Accounts: []*organizations.Member{{ID: "222222222222", Name: "dev"}, {ID: "333333333333", Status: "SUSPENDED"}}}
@@ -19,8 +19,8 @@ func TestAWSCLI(t *testing.T) {
 	for i := range 45 {
 		many.Accounts = append(many.Accounts, &organizations.Member{ID: fmt.Sprintf("5%011d", i)})
 	}
-	root := organizations.Unit{ID: "r-1", Units: []*organizations.Unit{dev, many}, Accounts: []*organizations.Member{{ID: cloudtest.AccountID, Name: "top"}}}
-	if err := o.Add(&organizations.Organization{ID: "o-1", Management: cloudtest.AccountID, Root: root}); err != nil {
+	root := organizations.Unit{ID: "r-1", Units: []*organizations.Unit{dev, many}, Accounts: []*organizations.Member{{ID: fakeawstest.AccountID, Name: "top"}}}
+	if err := o.Add(&organizations.Organization{ID: "o-1", Management: fakeawstest.AccountID, Root: root}); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.Add(&organizations.Organization{ID: "o-2", Management: "999999999999", Root: root}); err == nil {
@@ -40,7 +40,7 @@ func TestAWSCLI(t *testing.T) {
 	}
 	c.AllCalled(t, "organizations")
 	for id, want := range map[string]string{"222222222222": "(AccessDeniedException)", "888888888888": "(AWSOrganizationsNotInUseException)"} {
-		user, err := c.World.Account("aws", id).AddUser(fakeaws.User{Name: "u", Permissions: fakeaws.Permissions{Inline: map[string]string{"p": cloudtest.Everything}}})
+		user, err := c.World.Account("aws", id).AddUser(fakeaws.User{Name: "u", Permissions: fakeaws.Permissions{Inline: map[string]string{"p": fakeawstest.Everything}}})
 		if err != nil {
 			t.Fatal(err)
 		}

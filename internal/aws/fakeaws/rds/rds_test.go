@@ -11,16 +11,16 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/inventory"
 	"sallyport/internal/aws/fakeaws/rds"
 )
 
-var here = cloudtest.Here
+var here = fakeawstest.Here
 
-func newCloud(t *testing.T, resources ...rds.Resource) (*cloudtest.Cloud, *rds.RDS) {
+func newCloud(t *testing.T, resources ...rds.Resource) (*fakeawstest.Cloud, *rds.RDS) {
 	t.Helper()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	r := rds.New(c.World)
 	c.Add(r.Service())
 	if err := r.Add(resources...); err != nil {
@@ -80,7 +80,7 @@ func middle(host string) string {
 	return rest
 }
 
-func describe(t *testing.T, c *cloudtest.Cloud, keys fakeaws.Keys, region string, engines ...string) ([]string, error) {
+func describe(t *testing.T, c *fakeawstest.Cloud, keys fakeaws.Keys, region string, engines ...string) ([]string, error) {
 	t.Helper()
 	input := &sdk.DescribeDBInstancesInput{}
 	if len(engines) > 0 {
@@ -102,7 +102,7 @@ func describe(t *testing.T, c *cloudtest.Cloud, keys fakeaws.Keys, region string
 func TestRegionsAndAccountsAreApart(t *testing.T) {
 	c, r := newCloud(t)
 	other := c.World.Account("aws", "222222222222")
-	stranger, err := other.AddUser(fakeaws.User{Name: "s", Permissions: fakeaws.Permissions{Inline: map[string]string{"p": cloudtest.Everything}}})
+	stranger, err := other.AddUser(fakeaws.User{Name: "s", Permissions: fakeaws.Permissions{Inline: map[string]string{"p": fakeawstest.Everything}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +133,10 @@ func TestRegionsAndAccountsAreApart(t *testing.T) {
 func TestManyInstances(t *testing.T) {
 	c, r := newCloud(t)
 	regions := []string{"us-west-1", "us-east-1", "eu-west-1"}
-	if err := r.Add(rds.Many{Count: 1200, Account: cloudtest.AccountID, Regions: regions[:1]}.Make()...); err != nil {
+	if err := r.Add(rds.Many{Count: 1200, Account: fakeawstest.AccountID, Regions: regions[:1]}.Make()...); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Add(rds.Many{Count: 300, Account: cloudtest.AccountID, Regions: regions, Prefix: "more", Engine: "mysql"}.Make()...); err != nil {
+	if err := r.Add(rds.Many{Count: 300, Account: fakeawstest.AccountID, Regions: regions, Prefix: "more", Engine: "mysql"}.Make()...); err != nil {
 		t.Fatal(err)
 	}
 	names, err := describe(t, c, c.Admin, "us-west-1", "postgres")
@@ -161,7 +161,7 @@ func TestTenThousandInstances(t *testing.T) {
 			regions = append(regions, fmt.Sprintf("%s-%d", area, number+1))
 		}
 	}
-	if err := r.Add(rds.Many{Count: 10000, Account: cloudtest.AccountID, Regions: regions}.Make()...); err != nil {
+	if err := r.Add(rds.Many{Count: 10000, Account: fakeawstest.AccountID, Regions: regions}.Make()...); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
@@ -229,7 +229,7 @@ func TestPermissions(t *testing.T) {
 		}},
 	} {
 		t.Run(one.rule, func(t *testing.T) {
-			if code := cloudtest.Code(t, one.call()); code != one.code {
+			if code := fakeawstest.Code(t, one.call()); code != one.code {
 				t.Errorf("got %q", code)
 			}
 		})
@@ -293,8 +293,8 @@ func TestHostNames(t *testing.T) {
 	}
 	for rule, wrong := range map[string]rds.Resource{
 		"no such account":           &rds.Instance{Place: inventory.Place{Account: "999999999999", Region: "us-west-1"}, ID: "a"},
-		"no region":                 &rds.Instance{Place: inventory.Place{Account: cloudtest.AccountID}, ID: "a"},
-		"a region of another cloud": &rds.Instance{Place: inventory.Place{Account: cloudtest.AccountID, Region: "cn-north-1"}, ID: "a"},
+		"no region":                 &rds.Instance{Place: inventory.Place{Account: fakeawstest.AccountID}, ID: "a"},
+		"a region of another cloud": &rds.Instance{Place: inventory.Place{Account: fakeawstest.AccountID, Region: "cn-north-1"}, ID: "a"},
 		"no name":                   &rds.Cluster{Place: here},
 		"an engine that is none":    &rds.Instance{Place: here, ID: "a", Engine: "postgresql"},
 	} {

@@ -10,13 +10,13 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/redshift"
 )
 
-func newCloud(t *testing.T, clusters ...*redshift.Cluster) *cloudtest.Cloud {
+func newCloud(t *testing.T, clusters ...*redshift.Cluster) *fakeawstest.Cloud {
 	t.Helper()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	r := redshift.New(c.World)
 	c.Add(r.Service())
 	if err := r.Add(clusters...); err != nil {
@@ -26,8 +26,8 @@ func newCloud(t *testing.T, clusters ...*redshift.Cluster) *cloudtest.Cloud {
 }
 
 func TestAWSCLI(t *testing.T) {
-	c := newCloud(t, &redshift.Cluster{Place: cloudtest.Here, ID: "dw", Tags: map[string]string{"env": "prod"}},
-		&redshift.Cluster{Place: cloudtest.Here, ID: "young", Status: "creating", NoEndpoint: true})
+	c := newCloud(t, &redshift.Cluster{Place: fakeawstest.Here, ID: "dw", Tags: map[string]string{"env": "prod"}},
+		&redshift.Cluster{Place: fakeawstest.Here, ID: "young", Status: "creating", NoEndpoint: true})
 	c.CLI(t, c.Admin,
 		awsclitest.Works("redshift describe-clusters --query Clusters[].[ClusterIdentifier,ClusterStatus,Endpoint.Port]", "dw\tavailable\t5439\nyoung\tcreating\tNone"),
 		awsclitest.Works("redshift describe-clusters --cluster-identifier dw --query Clusters[].[Endpoint.Address,ClusterNamespaceArn,Tags[0].Value]", ".us-west-1.redshift.amazonaws.com\tarn:aws:redshift:us-west-1:111111111111:namespace:"),
@@ -43,11 +43,11 @@ func TestAWSCLI(t *testing.T) {
 }
 
 func TestPermissionsForPasswords(t *testing.T) {
-	c := newCloud(t, &redshift.Cluster{Place: cloudtest.Here, ID: "dw"})
+	c := newCloud(t, &redshift.Cluster{Place: fakeawstest.Here, ID: "dw"})
 	const arn = "arn:aws:redshift:us-west-1:111111111111:"
 	client := sdk.NewFromConfig(c.Config(c.User(t, "u", `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"redshift:GetClusterCredentials","Resource":["`+arn+`dbuser:dw/alice","`+arn+`dbname:dw/dev"]},
-		{"Effect":"Allow","Action":"redshift:GetClusterCredentialsWithIAM","Resource":"`+arn+`dbname:dw/dev"}]}`), cloudtest.Region))
+		{"Effect":"Allow","Action":"redshift:GetClusterCredentialsWithIAM","Resource":"`+arn+`dbname:dw/dev"}]}`), fakeawstest.Region))
 	for _, one := range []struct {
 		rule, user, database string
 		create               bool
@@ -63,28 +63,28 @@ func TestPermissionsForPasswords(t *testing.T) {
 		t.Run(one.rule, func(t *testing.T) {
 			_, err := client.GetClusterCredentials(t.Context(), &sdk.GetClusterCredentialsInput{ClusterIdentifier: aws.String("dw"), DbUser: &one.user,
 				DbName: &one.database, AutoCreate: &one.create, DbGroups: one.groups})
-			if code := cloudtest.Code(t, err); code != one.code {
+			if code := fakeawstest.Code(t, err); code != one.code {
 				t.Errorf("got %q", code)
 			}
 		})
 	}
 	for database, want := range map[string]string{"dev": "", "prod": "AccessDenied"} {
 		_, err := client.GetClusterCredentialsWithIAM(t.Context(), &sdk.GetClusterCredentialsWithIAMInput{ClusterIdentifier: aws.String("dw"), DbName: &database})
-		if code := cloudtest.Code(t, err); code != want {
+		if code := fakeawstest.Code(t, err); code != want {
 			t.Errorf("%s with IAM: got %q", database, code)
 		}
 	}
 }
 
 func TestPasswordsOpenTheCluster(t *testing.T) {
-	dw, other := &redshift.Cluster{Place: cloudtest.Here, ID: "dw"}, &redshift.Cluster{Place: cloudtest.Here, ID: "other"}
+	dw, other := &redshift.Cluster{Place: fakeawstest.Here, ID: "dw"}, &redshift.Cluster{Place: fakeawstest.Here, ID: "other"}
 	c := newCloud(t, dw, other)
 	role, err := c.Account.AddRole(fakeaws.Role{Name: "Reader", Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}`,
-		Permissions: fakeaws.Permissions{Inline: map[string]string{"p": cloudtest.Everything}}})
+		Permissions: fakeaws.Permissions{Inline: map[string]string{"p": fakeawstest.Everything}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := sdk.NewFromConfig(c.Config(role.Session("s1", time.Hour), cloudtest.Region)).GetClusterCredentialsWithIAM(t.Context(),
+	out, err := sdk.NewFromConfig(c.Config(role.Session("s1", time.Hour), fakeawstest.Region)).GetClusterCredentialsWithIAM(t.Context(),
 		&sdk.GetClusterCredentialsWithIAMInput{ClusterIdentifier: aws.String("dw"), DbName: aws.String("dev"), DurationSeconds: aws.Int32(3600)})
 	if err != nil {
 		t.Fatal(err)

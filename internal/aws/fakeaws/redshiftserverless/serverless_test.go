@@ -9,13 +9,13 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/redshiftserverless"
 )
 
-func newCloud(t *testing.T, workgroups ...*redshiftserverless.Workgroup) *cloudtest.Cloud {
+func newCloud(t *testing.T, workgroups ...*redshiftserverless.Workgroup) *fakeawstest.Cloud {
 	t.Helper()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	s := redshiftserverless.New(c.World)
 	c.Add(s.Service())
 	if err := s.Add(workgroups...); err != nil {
@@ -25,13 +25,13 @@ func newCloud(t *testing.T, workgroups ...*redshiftserverless.Workgroup) *cloudt
 }
 
 func sales() *redshiftserverless.Workgroup {
-	return &redshiftserverless.Workgroup{Place: cloudtest.Here, Name: "sales", Namespace: "shop", Tags: map[string]string{"env": "prod"},
+	return &redshiftserverless.Workgroup{Place: fakeawstest.Here, Name: "sales", Namespace: "shop", Tags: map[string]string{"env": "prod"},
 		Endpoints: []*redshiftserverless.Endpoint{{Name: "inner", VPC: "vpc-2"}}}
 }
 
 func TestAWSCLI(t *testing.T) {
 	g := sales()
-	c := newCloud(t, g, &redshiftserverless.Workgroup{Place: cloudtest.Here, Name: "old", Status: "DELETING"})
+	c := newCloud(t, g, &redshiftserverless.Workgroup{Place: fakeawstest.Here, Name: "old", Status: "DELETING"})
 	c.CLI(t, c.Admin,
 		awsclitest.Works("redshift-serverless list-workgroups --query workgroups[].[workgroupName,status,namespaceName]", "old\tDELETING\told\nsales\tAVAILABLE\tshop"),
 		awsclitest.Works("redshift-serverless list-workgroups --page-size 1 --query workgroups[].workgroupName", "sales"),
@@ -52,9 +52,9 @@ func TestAWSCLI(t *testing.T) {
 
 func TestPasswordsOpenWorkgroupAndEndpoint(t *testing.T) {
 	g := sales()
-	c := newCloud(t, g, &redshiftserverless.Workgroup{Place: cloudtest.Here, Name: "other"})
+	c := newCloud(t, g, &redshiftserverless.Workgroup{Place: fakeawstest.Here, Name: "other"})
 	client := sdk.NewFromConfig(c.Config(c.User(t, "u", `{"Version":"2012-10-17","Statement":[
-		{"Effect":"Allow","Action":"redshift-serverless:GetCredentials","Resource":"`+g.ARN()+`"}]}`), cloudtest.Region))
+		{"Effect":"Allow","Action":"redshift-serverless:GetCredentials","Resource":"`+g.ARN()+`"}]}`), fakeawstest.Region))
 	out, err := client.GetCredentials(t.Context(), &sdk.GetCredentialsInput{WorkgroupName: aws.String("sales"), DbName: aws.String("dev")})
 	if err != nil {
 		t.Fatal(err)
@@ -76,10 +76,10 @@ func TestPasswordsOpenWorkgroupAndEndpoint(t *testing.T) {
 		})
 	}
 	_, err = client.GetCredentials(t.Context(), &sdk.GetCredentialsInput{WorkgroupName: aws.String("other")})
-	if code := cloudtest.Code(t, err); code != "AccessDeniedException" {
+	if code := fakeawstest.Code(t, err); code != "AccessDeniedException" {
 		t.Errorf("another workgroup's: %q", code)
 	}
-	if _, err := client.ListWorkgroups(t.Context(), &sdk.ListWorkgroupsInput{}); cloudtest.Code(t, err) != "AccessDeniedException" {
+	if _, err := client.ListWorkgroups(t.Context(), &sdk.ListWorkgroupsInput{}); fakeawstest.Code(t, err) != "AccessDeniedException" {
 		t.Errorf("the list: %v", err)
 	}
 }

@@ -7,21 +7,21 @@ import (
 	"time"
 
 	"sallyport/internal/aws/fakeaws/awsclitest"
-	"sallyport/internal/aws/fakeaws/cloudtest"
+	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/kms"
 	"sallyport/internal/aws/fakeaws/secretsmanager"
 )
 
 const keyARN = "arn:aws:kms:us-west-1:111111111111:key/k1"
 
-func newCloud(t *testing.T) (*cloudtest.Cloud, *secretsmanager.Secrets) {
+func newCloud(t *testing.T) (*fakeawstest.Cloud, *secretsmanager.Secrets) {
 	t.Helper()
-	c := cloudtest.New(t)
+	c := fakeawstest.New(t)
 	keys := kms.New(c.World)
 	m := secretsmanager.New(c.World, keys)
 	c.Add(keys.Service(), m.Service())
 	onlyAdmin := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111111111111:user/admin"},"Action":"kms:*","Resource":"*"}]}`
-	if err := keys.Add(&kms.Key{Place: cloudtest.Here, ID: "k1", Alias: "mine", Policy: onlyAdmin}, &kms.Key{Place: cloudtest.Here, ID: "off", Disabled: true}); err != nil {
+	if err := keys.Add(&kms.Key{Place: fakeawstest.Here, ID: "k1", Alias: "mine", Policy: onlyAdmin}, &kms.Key{Place: fakeawstest.Here, ID: "off", Disabled: true}); err != nil {
 		t.Fatal(err)
 	}
 	return c, m
@@ -32,7 +32,7 @@ func token(n int) string { return fmt.Sprintf("00000000-0000-0000-0000-%012d", n
 
 func TestAWSCLI(t *testing.T) {
 	c, m := newCloud(t)
-	if err := m.Add(&secretsmanager.Secret{Place: cloudtest.Here, Name: "given", Value: "v0"}); err != nil {
+	if err := m.Add(&secretsmanager.Secret{Place: fakeawstest.Here, Name: "given", Value: "v0"}); err != nil {
 		t.Fatal(err)
 	}
 	const name = "teleport/elasticache/us-west-1/111111111111/user/alice"
@@ -82,7 +82,7 @@ func TestAWSCLI(t *testing.T) {
 
 func TestKeysOfKMSAreAskedFor(t *testing.T) {
 	c, m := newCloud(t)
-	if err := m.Add(&secretsmanager.Secret{Place: cloudtest.Here, Name: "locked", Value: "v", Key: keyARN}, &secretsmanager.Secret{Place: cloudtest.Here, Name: "open", Value: "v"}); err != nil {
+	if err := m.Add(&secretsmanager.Secret{Place: fakeawstest.Here, Name: "locked", Value: "v", Key: keyARN}, &secretsmanager.Secret{Place: fakeawstest.Here, Name: "open", Value: "v"}); err != nil {
 		t.Fatal(err)
 	}
 	c.CLI(t, c.User(t, "stranger", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["secretsmanager:*","kms:*"],"Resource":"*"}]}`),
@@ -101,7 +101,7 @@ func TestKeysOfKMSAreAskedFor(t *testing.T) {
 
 func TestVersionsAreLimitedByTheDay(t *testing.T) {
 	c, m := newCloud(t)
-	s := &secretsmanager.Secret{Place: cloudtest.Here, Name: "s", Value: "v"}
+	s := &secretsmanager.Secret{Place: fakeawstest.Here, Name: "s", Value: "v"}
 	if err := m.Add(s); err != nil {
 		t.Fatal(err)
 	}

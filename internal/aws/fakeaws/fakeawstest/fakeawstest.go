@@ -1,5 +1,5 @@
-// Package cloudtest starts a local AWS with some services for one test, and calls it as one who may do everything.
-package cloudtest
+// Package fakeawstest starts a local AWS with some services for one test, and calls it as one who may do everything.
+package fakeawstest
 
 import (
 	"errors"
