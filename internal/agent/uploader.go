@@ -8,6 +8,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/audit/spool"
+	"sallyport/internal/fault"
 )
 
 const (
@@ -55,11 +56,19 @@ func (u *uploader) deliver(ctx context.Context) error {
 		u.agent.Logger.Error("ends of lost sessions were not written; trying again", "error", err)
 	}
 	for _, q := range queues[1:] {
-		if err := u.drain(ctx, q); err != nil && ctx.Err() == nil {
+		err := u.drain(ctx, q)
+		if err != nil && ctx.Err() == nil {
 			u.agent.Logger.Warn("events of an earlier process wait on this host's disk; trying again", "stream", q.Stream(), "error", err)
 		}
+		if fault.Is(err, fault.ConnectionProblem) {
+			break // others would fare no better, and each may take submitWait
+		}
 	}
-	follow, cancel := context.WithTimeout(ctx, adoptEvery)
+	again := adoptEvery
+	if len(queues) > 1 { // which take space until all of it is delivered and deleted
+		again = longestRetry
+	}
+	follow, cancel := context.WithTimeout(ctx, again)
 	defer cancel()
 	own := queues[0]
 	for {

@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -186,27 +185,50 @@ func TestRefusedHostKeepsItsEvents(t *testing.T) {
 	})
 }
 
+// earlierEvent leaves one event of a dead process and returns the process's stream.
+func earlierEvent(t *testing.T, dir string) (stream string) {
+	t.Helper()
+	earlier, err := spool.Open(spool.Config{Dir: dir, SegmentSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := earlier.Append([]byte(`{"ei":0,"event":"auth","user":"earlier"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := earlier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return earlier.Stream()
+}
+
+func TestEarlierProcessesEventsArriveSoonAfterTheAuthServerIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		stream := earlierEvent(t, a.spool)
+		log := a.keep()
+		log.refuse = func(*sallyportv1.SubmitEventsRequest) error {
+			return fault.New(fault.ConnectionProblem, "the auth server is away")
+		}
+		a.start(t, nil, database(t, "orders", nil))
+		time.Sleep(2 * time.Second)
+		log.set(func() { log.refuse = nil })
+		time.Sleep(10 * time.Second)
+		if len(log.with(`"user":"earlier"`)) != 1 {
+			t.Error("the earlier process's event does not arrive")
+		}
+		if _, err := os.Stat(filepath.Join(a.spool, stream)); err == nil {
+			t.Error("what was delivered still takes space")
+		}
+	})
+}
+
 func TestEarlierProcessesEventsDoNotHoldUpThisOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
-		earlier, err := spool.Open(spool.Config{Dir: a.spool, SegmentSize: 1 << 20})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := earlier.Append([]byte(`{"ei":0,"event":"auth","user":"earlier"}`)); err != nil {
-			t.Fatal(err)
-		}
-		running, stop := context.WithCancel(t.Context())
-		var parts sync.WaitGroup
-		parts.Go(func() { _ = earlier.Run(running) })
-		stop()
-		parts.Wait()
-		if err := earlier.Close(); err != nil {
-			t.Fatal(err)
-		}
+		stream := earlierEvent(t, a.spool)
 		log := a.keep()
 		log.refuse = func(req *sallyportv1.SubmitEventsRequest) error {
-			if req.GetStream() == earlier.Stream() {
+			if req.GetStream() == stream {
 				return fault.New(fault.Internal, "trouble with that stream")
 			}
 			return nil

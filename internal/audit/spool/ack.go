@@ -68,6 +68,34 @@ func (q *Queue) aside(name string) string {
 	return filepath.Join(q.spool.config.Dir, "damaged-"+q.stream+"-"+name)
 }
 
+// clear deletes all segments of a drained queue, so that the ends of its sessions find space.
+func (q *Queue) clear() error {
+	segments, unreadable, err := listSegments(q.path)
+	if err != nil {
+		return err
+	}
+	for _, segment := range segments {
+		if err := q.drop(segment.name); err != nil {
+			return err
+		}
+	}
+	for _, name := range unreadable {
+		if err := os.Rename(filepath.Join(q.path, name), q.aside(name)); err != nil {
+			return err
+		}
+	}
+	unused, err := filepath.Glob(filepath.Join(q.path, "*"+segmentSuffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range unused {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // drained reports whether a dead process's records are all read and acknowledged.
 func (q *Queue) drained() bool { return q.done && q.read.seq == q.acked.seq }
 

@@ -24,6 +24,9 @@ func (s *Spool) Pending() ([]*Queue, error) {
 		q.trim() //nolint:errcheck // the next Ack reports it
 		if !q.drained() || !q.recovered {
 			queues = append(queues, q)
+			if q.drained() {
+				q.clear() //nolint:errcheck // the next call tries again, and it must not hold up other queues
+			}
 			continue
 		}
 		delete(s.adopted, stream)

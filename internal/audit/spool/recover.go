@@ -75,16 +75,22 @@ func (s *Spool) endedElsewhere() (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all openSessions
+	ended := make(map[string]bool)
 	for _, stream := range streams {
 		if stream == s.stream {
 			continue
 		}
-		if err := all.readDir(filepath.Join(s.config.Dir, stream)); err != nil {
+		path := filepath.Join(s.config.Dir, stream)
+		sessions, err := loadSessions(path)
+		if err != nil {
 			return nil, err
 		}
+		if err := sessions.readDir(path); err != nil {
+			return nil, err
+		}
+		maps.Copy(ended, sessions.ended)
 	}
-	return all.ended, nil
+	return ended, nil
 }
 
 // openSessions returns the sessions that the whole of a dead process's stream leaves open.

@@ -148,6 +148,33 @@ func TestRecoverEndsEachLostSessionOnce(t *testing.T) {
 
 func TestCrashDuringRecoveryEndsNoSessionTwice(t *testing.T) {
 	t.Parallel()
+	for name, deliveredFirst := range map[string]bool{"found on disk": false, "delivered and deleted before": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			crashDuringRecovery(t, deliveredFirst)
+		})
+	}
+}
+
+// deliverWithoutRecovery delivers all that dead processes left while their sessions cannot be ended.
+func deliverWithoutRecovery(t *testing.T, s *spool.Spool) {
+	t.Helper()
+	for range 2 { // the second time segments are deleted
+		queues, err := s.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := errors.New("the spool is full")
+		if err := s.Recover(t.Context(), func(spool.OpenSession) error { return full }); !errors.Is(err, full) {
+			t.Fatalf("%v, want %v", err, full)
+		}
+		for _, q := range queues[1:] {
+			drain(t, q)
+		}
+	}
+}
+
+func crashDuringRecovery(t *testing.T, deliveredFirst bool) {
 	dir := t.TempDir()
 	visits := dieWithSessions(t, dir)
 	ends := make(map[string][]byte)
@@ -175,6 +202,9 @@ func TestCrashDuringRecoveryEndsNoSessionTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := open(t, spool.Config{Dir: dir})
+	if deliveredFirst {
+		deliverWithoutRecovery(t, second)
+	}
 	if _, err := second.Pending(); err != nil {
 		t.Fatal(err)
 	}
@@ -184,4 +214,49 @@ func TestCrashDuringRecoveryEndsNoSessionTwice(t *testing.T) {
 	if len(ends) != len(visits) {
 		t.Errorf("%d sessions ended, want %d", len(ends), len(visits))
 	}
+}
+
+// recoverAll does what the uploader does, until nothing is left of dead processes.
+func recoverAll(t *testing.T, s *spool.Spool, ends map[string][]byte) {
+	t.Helper()
+	eventually(t, "all that dead processes left to be delivered", func() bool {
+		queues, err := s.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		recovered := s.Recover(t.Context(), endLost(t, s, ends))
+		for _, q := range queues[1:] {
+			drain(t, q)
+		}
+		return recovered == nil && len(queues) == 1
+	})
+}
+
+func TestManyDeadProcessesDoNotFillTheSpoolForGood(t *testing.T) {
+	t.Parallel()
+	const count = 3
+	config := spool.Config{Dir: t.TempDir(), SegmentSize: 8 << 10, Limit: count * (8 << 10), SyncDelay: time.Millisecond}
+	var visits []*visit
+	for range count {
+		dying, err := spool.Open(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visits = append(visits, newVisit(t, dying, 1))
+		if err := dying.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open(t, config)
+	if _, err := s.Append(record(1)); !errors.Is(err, spool.ErrFull) {
+		t.Fatalf("%v, want that the spool is full", err)
+	}
+	ends := make(map[string][]byte)
+	recoverAll(t, s, ends)
+	for i, v := range visits {
+		if err := audit.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
+			t.Errorf("session %d: %v", i, err)
+		}
+	}
+	appendRecord(t, s, record(1))
 }

@@ -24,10 +24,17 @@ type OpenSession struct {
 // sessionsName is the file with the open sessions whose start stood in a segment deleted since.
 const sessionsName = "sessions"
 
+// savedSession is an entry of that file: a session that is open, or one of another stream that was ended here.
+type savedSession struct {
+	OpenSession
+	Ended bool `json:"ended,omitempty"`
+}
+
 // openSessions follows the sessions of one stream. The zero value is empty.
 type openSessions struct {
-	open  map[string]*OpenSession
-	ended map[string]bool
+	open    map[string]*OpenSession
+	ended   map[string]bool
+	adopted map[string]bool // of the ended ones those that began in another stream
 }
 
 func loadSessions(dir string) (o openSessions, err error) {
@@ -35,7 +42,7 @@ func loadSessions(dir string) (o openSessions, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return o, nil
 	}
-	var sessions []*OpenSession
+	var sessions []savedSession
 	if err == nil {
 		err = json.Unmarshal(data, &sessions)
 	}
@@ -44,15 +51,22 @@ func loadSessions(dir string) (o openSessions, err error) {
 	}
 	o.open = make(map[string]*OpenSession, len(sessions))
 	for _, session := range sessions {
-		o.open[session.SID] = session
+		if session.Ended {
+			o.end(session.SID)
+		} else {
+			o.open[session.SID] = &session.OpenSession
+		}
 	}
 	return o, nil
 }
 
 func (o *openSessions) save(dir string) error {
-	sessions := make([]*OpenSession, 0, len(o.open))
+	sessions := make([]savedSession, 0, len(o.open)+len(o.adopted))
 	for _, session := range o.open {
-		sessions = append(sessions, session)
+		sessions = append(sessions, savedSession{OpenSession: *session})
+	}
+	for sid := range o.adopted {
+		sessions = append(sessions, savedSession{OpenSession: OpenSession{SID: sid}, Ended: true})
 	}
 	data, err := json.Marshal(sessions)
 	if err != nil {
@@ -101,17 +115,24 @@ func (o *openSessions) follow(line []byte, last map[string][]byte) {
 		o.open[string(sid)] = &OpenSession{SID: string(sid), Start: bytes.Clone(line)}
 		last[string(sid)] = line
 	case (*audit.DatabaseSessionEnd)(nil).Type():
-		if o.ended == nil {
-			o.ended = make(map[string]bool)
-		}
-		o.ended[string(sid)] = true
-		delete(o.open, string(sid))
+		o.end(string(sid))
 		delete(last, string(sid))
 	default:
 		if _, ok := o.open[string(sid)]; ok {
 			last[string(sid)] = line
 		}
 	}
+}
+
+func (o *openSessions) end(sid string) {
+	if o.ended == nil {
+		o.ended, o.adopted = make(map[string]bool), make(map[string]bool)
+	}
+	if o.open[sid] == nil {
+		o.adopted[sid] = true
+	}
+	o.ended[sid] = true
+	delete(o.open, sid)
 }
 
 // valueOf returns the string that follows the first occurrence of key, which includes the string's quote.
