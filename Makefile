@@ -43,6 +43,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: build packages ## the benchmark table
 	$(GO) run ./bench
+	$(GO) run ./bench -db=mysql
 	$(GO) run ./bench -db=mongodb
 
 bench-aws: build packages fakeaws ## what AWS costs: the second table of docs/benchmarks.md

@@ -54,6 +54,8 @@ func newWorld(db string) (*world, error) {
 		w.db = postgreSQL{w}
 	case "mongodb":
 		w.db = mongoDB{w}
+	case "mysql":
+		w.db = mySQL{w}
 	default:
 		return nil, fmt.Errorf("there is nothing to measure %q with", db)
 	}

@@ -7,15 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
 
+	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/mariaserver"
+	"sallyport/internal/mysqlwire"
 	"sallyport/internal/realserver"
 	"sallyport/internal/resource"
 )
@@ -114,6 +117,52 @@ func TestMySQLThroughAnAgent(t *testing.T) {
 			if n := len(c.Events(t, want.events, want.texts...)); n == 0 {
 				return fmt.Errorf("no %s with %q", want.events, want.texts)
 			}
+		}
+		return nil
+	})
+}
+
+// TestMySQLIsKnownBeforeAnybodyVisits checks the greeting of the first visitor, and that a check walks the whole way.
+func TestMySQLIsKnownBeforeAnybodyVisits(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{})
+	server, db := startMariaDB(t, c)
+	c.Apply(t, dbRole)
+	agent := c.StartAgent(t, nil, db)
+	alice := c.User(t, "alice", "db")
+	version := server.Exec(t, "select version()")
+	var login *client.Credentials
+	clustertest.Eventually(t, "alice gets a login", func() (err error) {
+		login, err = databaseLogin(t, c, alice, "shop", "app", "shop")
+		return err
+	})
+	address := throughLocalProxy(t, c, login)
+	clustertest.Eventually(t, "the first visitor is greeted as the database would", func() error {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		payload, _, err := mysqlwire.ReadPacket(conn, 1<<16)
+		if err != nil {
+			return err
+		}
+		g, err := mysqlwire.ParseGreeting(payload)
+		if err == nil && !strings.HasSuffix(g.Version, version) {
+			return fmt.Errorf("the greeting says %q, %v", g.Version, err)
+		}
+		return err
+	})
+	if n := len(c.Events(t, []string{"db.session.start"}, `"code":"TDB00I"`)); n != 0 {
+		t.Errorf("%d sessions were started", n)
+	}
+	clustertest.Eventually(t, "the whole way is walked", func() error {
+		res, err := c.Admin.Databases.CheckDatabase(t.Context(), &sallyportv1.CheckDatabaseRequest{Name: "shop", DatabaseUser: "app"})
+		if err != nil {
+			return err
+		}
+		if text := fmt.Sprint(res.GetSteps()); !strings.Contains(text, `as \"app\"`) || !strings.Contains(text, version) {
+			return fmt.Errorf("the check says %s\n%s", text, agent.Log())
 		}
 		return nil
 	})

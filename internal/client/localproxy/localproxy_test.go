@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/mongowire"
 	"sallyport/internal/mtls"
+	"sallyport/internal/mysqlwire"
 )
 
 var (
@@ -146,6 +147,21 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 				t.Fatalf("got %q", got)
 			}
 		})
+	}
+}
+
+func TestClientsOfMySQLReadWhyTheyCannotBeServed(t *testing.T) {
+	t.Parallel()
+	down := func(context.Context) (net.Conn, error) { return nil, errors.New("no route") }
+	nameless := func(context.Context) (*tls.Config, error) { return &tls.Config{ServerName: "x"}, nil }
+	client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: nameless, Protocol: "mysql"}))
+	payload, sequence, err := mysqlwire.ReadPacket(client, 1<<16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := mysqlwire.ParseError(payload)
+	if err != nil || sequence != 0 || e.Code != 1105 || e.State != "" || !strings.Contains(e.Message, "the proxy cannot be reached: no route") {
+		t.Errorf("got packet %d, %v, %v", sequence, e, err)
 	}
 }
 

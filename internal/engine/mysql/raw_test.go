@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -179,5 +180,13 @@ func (r *raw) ends() {
 	r.t.Helper()
 	if payload, _, err := mysqlwire.ReadPacket(r.Conn, 1<<23); err == nil {
 		r.t.Fatalf("the connection goes on with %q", payload)
+	}
+}
+
+// full reads as many bytes as there is room for.
+func (r *raw) full(buf []byte) {
+	r.t.Helper()
+	if _, err := io.ReadFull(r.Conn, buf); err != nil {
+		r.t.Fatalf("reading: %v", err)
 	}
 }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// mySQL is a MariaDB, sysbench and MariaDB's client.
+type mySQL struct{ w *world }
+
+const (
+	mysqlRows  = 100_000
+	mysqlLarge = 100_000_000 // bytes of a large result
+)
+
+func (m mySQL) protocol() string { return "mysql" }
+func (m mySQL) account() string  { return "bench" }
+func (m mySQL) name() string     { return "bench" }
+
+func (m mySQL) version() string {
+	out, err := exec.Command("mariadb", "--no-defaults", "--socket="+m.w.Path("mariadb/socket"), "--user=root", "-Ne", "select version()").Output()
+	if err != nil {
+		return "MariaDB"
+	}
+	return regexp.MustCompile(`[0-9.]+-MariaDB`).FindString(string(out))
+}
+
+func (m mySQL) start(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, filepath.Join(m.w.Root, "scripts/mariadb"), "start", m.w.Path("mariadb"), m.w.port,
+		m.w.Path("spread.crt"), m.w.Path("spread.key"), m.w.Path("trusted.cas"), m.account(), "innodb_buffer_pool_size=512M", "max_connections=500").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("starting MariaDB: %w: %s", err, out)
+	}
+	return nil
+}
+
+func (m mySQL) stop() {
+	_ = exec.Command(filepath.Join(m.w.Root, "scripts/mariadb"), "stop", m.w.Path("mariadb")).Run()
+}
+
+// direct and local return ports: the programs are told the rest by the way's name.
+func (m mySQL) direct() string            { return m.w.port }
+func (m mySQL) local(d deployment) string { return d.local }
+
+// prepare fills the database, and puts certificates where sysbench looks for them: under fixed names in its working
+// directory.
+func (m mySQL) prepare(ctx context.Context, _ settings) error {
+	for from, to := range map[string]string{"direct.crt": "client-cert.pem", "direct.key": "client-key.pem", "db-ca.pem": "cacert.pem"} {
+		content, err := os.ReadFile(m.w.Path(from))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(m.w.Path(to), content, 0o600); err != nil {
+			return err
+		}
+	}
+	sql := fmt.Sprintf("create database bench; grant all on bench.* to bench; use bench; create table large as select seq, repeat('x', 992) as v from seq_1_to_%d", mysqlLarge/1000)
+	cmd := exec.CommandContext(ctx, "mariadb", "--no-defaults", "--socket="+m.w.Path("mariadb/socket"), "--user=root", "-e", sql)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("filling the database: %w: %s", err, out)
+	}
+	_, err := m.sysbench(ctx, way{dsn: m.direct()}, "--table-size="+strconv.Itoa(mysqlRows), "oltp_point_select", "prepare")
+	return err
+}
+
+func (m mySQL) sysbench(ctx context.Context, way way, args ...string) ([]byte, error) {
+	all := []string{"--mysql-host=127.0.0.1", "--mysql-port=" + way.dsn, "--mysql-user=bench", "--mysql-db=bench"}
+	if way.dsn == m.w.port {
+		all = append(all, "--mysql-ssl=on")
+	}
+	cmd := exec.CommandContext(ctx, "sysbench", append(all, args...)...)
+	cmd.Dir = m.w.Dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("sysbench: %w: %s", err, out)
+	}
+	return out, nil
+}
+
+func (m mySQL) tests(s settings) []test {
+	return []test{
+		{"sysbench oltp_point_select, 1 thread", "statements/s", m.points(s, 1)},
+		{"sysbench oltp_point_select, 8 threads", "statements/s", m.points(s, 8)},
+		{"MySQL 100 MB result", "MB/s", m.large},
+	}
+}
+
+var perSecond = regexp.MustCompile(`queries: +[0-9]+ +\(([0-9.]+) per sec`)
+
+func (m mySQL) points(s settings, threads int) func(context.Context, way) (float64, error) {
+	return func(ctx context.Context, way way) (float64, error) {
+		out, err := m.sysbench(ctx, way, "--table-size="+strconv.Itoa(mysqlRows), "--threads="+strconv.Itoa(threads), "--time="+strconv.Itoa(int(s.length.Seconds())), "oltp_point_select", "run")
+		if err != nil {
+			return 0, err
+		}
+		found := perSecond.FindSubmatch(out)
+		if found == nil {
+			return 0, fmt.Errorf("sysbench told no rate: %s", out)
+		}
+		return strconv.ParseFloat(string(found[1]), 64)
+	}
+}
+
+// large returns the rate of one large result, in 10^6 bytes per second.
+func (m mySQL) large(ctx context.Context, way way) (float64, error) {
+	args := []string{"--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port=" + way.dsn, "--user=bench", "--quick", "--batch", "--raw", "-Ne", "select * from large", "bench"}
+	if way.dsn == m.w.port {
+		args = append([]string{args[0], "--ssl-cert=client-cert.pem", "--ssl-key=client-key.pem", "--ssl-ca=cacert.pem"}, args[1:]...)
+	}
+	cmd := exec.CommandContext(ctx, "mariadb", args...)
+	cmd.Dir = m.w.Dir
+	began := time.Now()
+	if err := cmd.Run(); err != nil { // its output goes nowhere
+		return 0, fmt.Errorf("reading a large result: %w", err)
+	}
+	return float64(mysqlLarge) / 1e6 / time.Since(began).Seconds(), nil
+}

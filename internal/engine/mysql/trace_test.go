@@ -1,0 +1,63 @@
+package mysql_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"sallyport/internal/engine/mysql/mysqltest"
+	"sallyport/internal/mysqlwire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// locked is a buffer that several goroutines write.
+type locked struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+// TestTrace compares what the database hears and says, in a conversation of all kinds of commands, with what it was
+// when somebody read it.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	trace := &locked{}
+	agent, _ := small(t, mysqltest.Options{Trace: trace})
+	c := logIn(t, agent, all)
+	c.do(mysqlwire.ComQuery, "select 'a text'")
+	c.rows()
+	c.ok(mysqlwire.ComInitDB, "shop")
+	c.ok(mysqlwire.ComPing, "")
+	c.ok(mysqlwire.ComSetOption, "\x01\x00")
+	c.ok(mysqlwire.ComProcessKill, u32(5))
+	c.ok(mysqlwire.ComResetConnection, "")
+	c.leave(agent)
+	trace.mu.Lock()
+	got := trace.buf.Bytes()
+	trace.mu.Unlock()
+	golden := filepath.Join("testdata", "trace.txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the conversation was\n%s\nwant\n%s", got, want)
+	}
+}
