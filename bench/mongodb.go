@@ -74,7 +74,7 @@ func (m mongoDB) prepare(ctx context.Context, _ settings) error {
 	defer client.Disconnect(ctx)
 	var small []any
 	for i := range mongoDocuments {
-		small = append(small, bson.D{{Key: "_id", Value: i}, {Key: "name", Value: fmt.Sprint("item ", i)}, {Key: "total", Value: float64(i) / 4}, {Key: "tags", Value: bson.A{"a", "b"}}})
+		small = append(small, bson.D{{Key: "_id", Value: mongoID(i)}, {Key: "name", Value: fmt.Sprint("item ", i)}, {Key: "total", Value: float64(i) / 4}, {Key: "tags", Value: bson.A{"a", "b"}}})
 	}
 	if _, err := client.Database(m.name()).Collection("items").InsertMany(ctx, small); err != nil {
 		return fmt.Errorf("filling the database: %w", err)
@@ -86,6 +86,9 @@ func (m mongoDB) prepare(ctx context.Context, _ settings) error {
 	}
 	return nil
 }
+
+// mongoID returns an id of a kind by which FerretDB has an index; by numbers it reads all documents.
+func mongoID(n int) string { return fmt.Sprintf("item-%06d", n) }
 
 func (m mongoDB) tests(s settings) []test {
 	return []test{
@@ -109,7 +112,7 @@ func (m mongoDB) find(s settings, connections int) func(context.Context, way) (f
 		for i := range connections {
 			working.Go(func() {
 				for n := i; time.Since(began) < s.length && ctx.Err() == nil; n += connections {
-					if failures[i] = items.FindOne(ctx, bson.D{{Key: "_id", Value: n % mongoDocuments}}).Err(); failures[i] != nil {
+					if failures[i] = items.FindOne(ctx, bson.D{{Key: "_id", Value: mongoID(n % mongoDocuments)}}).Err(); failures[i] != nil {
 						return
 					}
 					counts[i]++
@@ -135,7 +138,7 @@ func (m mongoDB) large(ctx context.Context, way way) (float64, error) {
 	}
 	defer client.Disconnect(ctx)
 	began := time.Now()
-	cursor, err := client.Database(m.name()).Collection("large").Find(ctx, bson.D{})
+	cursor, err := client.Database(m.name()).Collection("large").Find(ctx, bson.D{}, options.Find().SetBatchSize(15))
 	if err != nil {
 		return 0, err
 	}
