@@ -62,7 +62,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "engine/enginetest", "engine/postgres/pgtest", "engine/redis/redistest", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/cloudtest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {
