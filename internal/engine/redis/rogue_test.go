@@ -1,0 +1,198 @@
+package redis_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"sallyport/internal/cred"
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis/redistest"
+	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/fault"
+	"sallyport/internal/redisserver"
+)
+
+// behindRogue starts an agent for a server that answers the login well, and everything else as told.
+func behindRogue(t *testing.T, answer redistest.Answer) *real {
+	t.Helper()
+	s := redistest.Start(t, func(args []string) []byte {
+		switch args[0] {
+		case "AUTH":
+			return resp.AppendSimple(nil, "OK")
+		case "ACL":
+			return resp.AppendBulk(nil, "default")
+		default:
+			return answer(args)
+		}
+	})
+	return &real{agent: enginetest.Start(t, enginetest.Config{
+		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
+		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
+			return &cred.Credential{User: account, Certificate: &tls.Certificate{}}, nil
+		}),
+	})}
+}
+
+// T-34, T-66, T-83: what a server says that no server says ends the session, and costs no memory.
+func TestRogueServers(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"two replies to one command":      "+OK\r\n+OK\r\n",
+		"an unknown type":                 "@1\r\n",
+		"a message that nobody asked for": "+OK\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n",
+		"a string of 2^63-1 bytes":        "$9223372036854775807\r\nx",
+		"a string of less than nothing":   "$-2\r\n",
+		"as many elements as there are":   "*9223372036854775807\r\n",
+		"a string with another end":       "$2\r\nabcd",
+		"a line without end":              "+" + strings.Repeat("x", 2<<20),
+		"attributes":                      "|1\r\n+a\r\n+b\r\n+OK\r\n",
+		"TLS":                             "\x15\x03\x03\x00\x02\x02\x28",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := behindRogue(t, func([]string) []byte { return []byte(answer) })
+			c := r.raw(t)
+			c.say(t, "GET k")
+			if name == "a string of 2^63-1 bytes" {
+				_, _ = c.r.ReadString('\n') // it is passed on as far as it comes
+				r.agent.Visit(t, 0).End(fault.New(fault.AccessDenied, "enough"))
+			}
+			heard, _ := io.ReadAll(c.r)
+			c.Close()
+			v := r.agent.Visit(t, 0)
+			if err := v.Wait(t); err == nil {
+				t.Errorf("the engine returned no error; the client heard %q", heard[:min(len(heard), 200)])
+			}
+			if len(v.Journal.Events("db.session.end")) != 1 {
+				t.Error("no end was recorded")
+			}
+		})
+	}
+}
+
+func TestServersThatLieAboutTheLogin(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string][]byte{
+		"another status":        resp.AppendSimple(nil, "FINE"),
+		"a number":              []byte(":1\r\n"),
+		"nothing but levels":    []byte(strings.Repeat("*1\r\n", 100_000)),
+		"a string without end":  []byte("$60000000\r\n" + strings.Repeat("x", 2<<20)),
+		"what is no reply":      []byte("HTTP/1.1 400 Bad Request\r\n\r\n"),
+		"nothing, and hangs up": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, func([]string) []byte { return answer })
+			r := &real{agent: enginetest.Start(t, enginetest.Config{
+				Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
+				Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+			})}
+			c := r.raw(t)
+			c.say(t, "AUTH default secret", "GET k")
+			if line := c.line(t); !strings.HasPrefix(line, "-ERR the database ") {
+				t.Errorf("the client heard %.200s", line)
+			}
+			if got := queries(r.agent.Visit(t, 0)); len(got) != 0 {
+				t.Errorf("passed on: %q", got)
+			}
+		})
+	}
+}
+
+func TestLargeValues(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	t.Run("100 MB come back whole", func(t *testing.T) {
+		t.Parallel()
+		const size = 100 << 20
+		s.Do(t, "SETRANGE", "large", fmt.Sprint(size-1), "x")
+		r := behind(t, s, "default")
+		c := r.raw(t)
+		c.say(t, "GET large", "PING")
+		c.hear(t, fmt.Sprintf("$%d\n", size))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		n, err := io.CopyN(io.Discard, c.r, size-1)
+		if err != nil || n != size-1 {
+			t.Fatal(n, err)
+		}
+		runtime.ReadMemStats(&after)
+		c.hear(t, "x\n+PONG\n")
+		if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > size/2 {
+			t.Errorf("the heap grew by %d bytes", grown)
+		}
+		results := closed(t, r, c).Journal.Events("db.session.result")
+		if results[0].Number("bytes") < size {
+			t.Errorf("recorded %v", results[0].Fields)
+		}
+	})
+	t.Run("20 MB are recorded whole", func(t *testing.T) {
+		t.Parallel()
+		value := bytes.Repeat([]byte("0123456789abcdef"), 20<<20/16)
+		r := behind(t, s, "default")
+		c := r.client(t)
+		if err := c.Set(t.Context(), "sent", value, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+		v := r.agent.Visit(t, 0)
+		_ = v.Wait(t)
+		for _, event := range v.Journal.Events("db.session.query") {
+			if event.Text("db_query") != "set sent $1" {
+				continue
+			}
+			parameters := event.Fields["db_query_parameters"].([]any)
+			if parameters[0].(string) != string(value) {
+				t.Error("the value is another one")
+			}
+			return
+		}
+		t.Error("the command is not recorded")
+	})
+	t.Run("what is too large is told", func(t *testing.T) {
+		t.Parallel()
+		r := behind(t, s, "default")
+		c := r.raw(t)
+		c.say(t, "PING")
+		c.hear(t, "+PONG\n")
+		fmt.Fprintf(c, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n", resp.MaxCommand)
+		if line := c.line(t); !strings.Contains(line, "send large values in pieces, with APPEND or SETRANGE") {
+			t.Errorf("heard %s", line)
+		}
+		failed := closed(t, r, c).Journal.Events("db.session.query.failed")
+		if len(failed) != 1 || failed[0].Text("db_query") != "SET big" || failed[0].Number("message_size") < resp.MaxCommand {
+			t.Errorf("recorded %v", failed)
+		}
+	})
+}
+
+// T-66: a client that does not read costs no more than the buffers.
+func TestClientThatNeverReads(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	s.Do(t, "SETRANGE", "large", fmt.Sprint(50<<20), "x")
+	r := behind(t, s, "default")
+	c := r.raw(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 20 {
+		c.say(t, "GET large")
+	}
+	v := r.agent.Visit(t, 0)
+	for len(queries(v)) < 20 {
+		runtime.Gosched()
+	}
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > 64<<20 {
+		t.Errorf("the heap grew by %d bytes", grown)
+	}
+	v.End(fault.New(fault.AccessDenied, "locked"))
+	if err := v.Wait(t); !fault.Is(err, fault.AccessDenied) {
+		t.Errorf("the engine returned %v", err)
+	}
+}
