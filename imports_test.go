@@ -28,6 +28,7 @@ var beside = map[string]string{
 	"cred":           "authapi ca",
 	"aws":            "aws cred durable",
 	"engine":         "session",
+	"engine/redis":   "realserver",
 	"service":        "config",
 	"pgserver":       "realserver",
 	"mariaserver":    "realserver",

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -152,7 +153,7 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 
 func TestClientsOfMySQLReadWhyTheyCannotBeServed(t *testing.T) {
 	t.Parallel()
-	down := func(context.Context) (net.Conn, error) { return nil, errors.New("no route") }
+	down := func(context.Context, *tls.Config) (*tls.Conn, error) { return nil, errors.New("no route") }
 	nameless := func(context.Context) (*tls.Config, error) { return &tls.Config{ServerName: "x"}, nil }
 	client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: nameless, Protocol: "mysql"}))
 	payload, sequence, err := mysqlwire.ReadPacket(client, 1<<16)
