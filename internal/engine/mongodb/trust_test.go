@@ -79,3 +79,19 @@ func TestTrust(t *testing.T) {
 		t.Errorf("to a server without TLS was said %q", said)
 	}
 }
+
+// TestStrangeAccounts has accounts whose names servers write in another way.
+func TestStrangeAccounts(t *testing.T) {
+	t.Parallel()
+	for _, account := range []string{"alice@example.com", "a, b", `a"b\\c`, "#1", "a+b=c", " a ", "ünï"} {
+		agent, server := small(t, mongotest.Options{})
+		agent.Expect(account, "orders")
+		client := connectRaw(t, agent)
+		if _, err := client.run(patience(t), hello()); err != nil {
+			t.Errorf("%s: %v", account, err)
+		}
+		if logins := server.Logins(); len(logins) != 1 || logins[0] != account {
+			t.Errorf("%s: the server has logged in %q", account, logins)
+		}
+	}
+}
