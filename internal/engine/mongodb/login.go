@@ -2,11 +2,13 @@ package mongodb
 
 import (
 	"context"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport/internal/cred"
@@ -131,11 +133,11 @@ func (l *login) authenticate() error {
 	return nil
 }
 
-// isAccount reports whether the database's name of a certificate's account is the account's: CN=name, perhaps with
-// other parts of the subject behind it.
+// isAccount reports whether the database's name of a certificate's account is the account's: the subject as text (RFC 2253),
+// perhaps with other parts behind the name.
 func isAccount(name, account string) bool {
-	want := "CN=" + account
-	return name == want || len(name) > len(want) && name[:len(want)+1] == want+","
+	want := pkix.Name{CommonName: account}.String()
+	return name == want || strings.HasPrefix(name, want+",")
 }
 
 // ask sends a command and returns the answer, which is an error unless it is ok.

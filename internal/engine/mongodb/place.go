@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,8 @@ const (
 	secondaryPreferred = "secondaryPreferred"
 	nearest            = "nearest"
 )
+
+var modes = []string{primary, primaryPreferred, secondary, secondaryPreferred, nearest}
 
 // placeOf reads where a database is. Nobody is asked yet. In AWS the endpoint leads to the right member, and credentials
 // are for that name only.
@@ -72,23 +75,20 @@ func (p *place) options(query string) error {
 	if err != nil {
 		return fault.Wrap(fault.BadParameter, err, "the options of the database's uri cannot be read; write them as name=value, with & between them")
 	}
+	direct := false
 	for name := range values {
 		value := values.Get(name)
 		switch strings.ToLower(name) {
 		case "replicaset":
 			p.replicaSet, p.discover = value, true
 		case "directconnection":
-			p.discover = value != "true"
+			direct = value == "true"
 		case "readpreference":
-			for _, mode := range []string{primary, primaryPreferred, secondary, secondaryPreferred, nearest, ""} {
-				if mode == "" {
-					return fault.New(fault.BadParameter, "the database's uri has readPreference=%q; it is one of primary, primaryPreferred, secondary, secondaryPreferred and nearest", value)
-				}
-				if strings.EqualFold(mode, value) {
-					p.preference = mode
-					break
-				}
+			i := slices.IndexFunc(modes, func(mode string) bool { return strings.EqualFold(mode, value) })
+			if i < 0 {
+				return fault.New(fault.BadParameter, "the database's uri has readPreference=%q; it is one of %s", value, strings.Join(modes, ", "))
 			}
+			p.preference = modes[i]
 		case "readpreferencetags":
 			return fault.New(fault.BadParameter, "the database's uri has readPreferenceTags, by which this version cannot choose a member; leave them out")
 		case "tls", "ssl":
@@ -97,6 +97,7 @@ func (p *place) options(query string) error {
 			}
 		}
 	}
+	p.discover = p.discover && !direct
 	return nil
 }
 

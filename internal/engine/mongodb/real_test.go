@@ -11,7 +11,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/mongoserver"
 )
@@ -20,19 +19,7 @@ import (
 func front(t testing.TB, change ...func(*enginetest.Config)) *enginetest.Agent {
 	t.Helper()
 	server := mongoserver.Start(t, mongoserver.Options{})
-	cfg := enginetest.Config{
-		Engine:   newEngine(),
-		Database: enginetest.NewDatabase(t, "mongodb", server.Addr, server.DatabaseCA.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: server.ClientCertificate(t, account)}, nil
-		}),
-	}
-	for _, change := range change {
-		change(&cfg)
-	}
-	agent := enginetest.Start(t, cfg)
-	agent.Expect("app", "orders")
-	return agent
+	return startAgent(t, server.Addr, server.DatabaseCA, server.ClientCertificate, change)
 }
 
 // connect returns a client of MongoDB's own driver.

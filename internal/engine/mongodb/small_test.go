@@ -1,10 +1,12 @@
 package mongodb_test
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"sallyport/internal/ca"
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb/mongotest"
@@ -20,11 +22,18 @@ func small(t testing.TB, options mongotest.Options, change ...func(*enginetest.C
 
 func before(t testing.TB, server *mongotest.Server, change ...func(*enginetest.Config)) *enginetest.Agent {
 	t.Helper()
+	return startAgent(t, server.Addr, server.Authority, server.ClientCertificate, change)
+}
+
+// startAgent starts an agent before the server at the address, whose clients come for the account app and the database
+// orders.
+func startAgent(t testing.TB, address string, authority *ca.Authority, certificate func(testing.TB, string) *tls.Certificate, change []func(*enginetest.Config)) *enginetest.Agent {
+	t.Helper()
 	cfg := enginetest.Config{
 		Engine:   newEngine(),
-		Database: enginetest.NewDatabase(t, "mongodb", server.Addr, server.Authority.CertPEM()),
+		Database: enginetest.NewDatabase(t, "mongodb", address, authority.CertPEM()),
 		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: server.ClientCertificate(t, account)}, nil
+			return &cred.Credential{User: account, Certificate: certificate(t, account)}, nil
 		}),
 	}
 	for _, change := range change {

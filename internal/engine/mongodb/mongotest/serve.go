@@ -2,6 +2,7 @@ package mongotest
 
 import (
 	"crypto/tls"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func (c *Conn) LogIn(m Message) {
 		return
 	}
 	c.Welcome(c.account)
-	c.Reply(m, bson.D{{Key: "dbname", Value: "$external"}, {Key: "user", Value: "CN=" + c.account}, {Key: "ok", Value: 1}})
+	c.Reply(m, bson.D{{Key: "dbname", Value: "$external"}, {Key: "user", Value: pkix.Name{CommonName: c.account}.String()}, {Key: "ok", Value: 1}})
 }
 
 func (c *Conn) hello(name string) bson.D {

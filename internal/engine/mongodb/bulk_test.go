@@ -1,0 +1,124 @@
+package mongodb_test
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/mongodb/mongotest"
+	"sallyport/internal/mongowire"
+)
+
+// TestLargeMessages has messages of tens of megabytes in both directions, byte for byte.
+func TestLargeMessages(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	value := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	agent, server := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
+		if m.Name() == "find" {
+			c.Reply(m, d(e("cursor", d(e("firstBatch", bson.A{d(e("v", value))}), e("id", int64(0)))), e("ok", 1.0)))
+		}
+		return m.Name() == "find"
+	}})
+	c := logIn(t, agent)
+	sent := message(t, 70, 0, in("orders", e("insert", "c")), sequence(t, "documents", d(e("v", value)), d(e("v", value)), d(e("v", value))))
+	if _, err := c.exchange(patience(t), sent); err != nil {
+		t.Fatal(err)
+	}
+	if seen := server.Seen(); len(seen) != 1 || !bytes.Equal(seen[0].Raw, sent) {
+		t.Error("the server has seen another message")
+	}
+	found, err := c.run(patience(t), in("orders", e("find", "c")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, got := found.Lookup("cursor", "firstBatch", "0", "v").Binary(); !bytes.Equal(got, value) {
+		t.Error("the client has got another value")
+	}
+	v := leave(t, agent, c)
+	if text := v.Journal.Events("db.session.query")[0].Text("db_query"); len(text) < 3*size {
+		t.Errorf("%d bytes are recorded", len(text))
+	}
+}
+
+// TestSlowReader has a client that does not read: the answers wait at the server, and not with us.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	blocked := make(chan int, 1)
+	chunk := d(e("v", make([]byte, 1<<20)), e("ok", 1.0))
+	agent, _ := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
+		to := m.Header.RequestID
+		for i := range 200 {
+			_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second))
+			b := mongowire.AppendMsg(nil, int32(5000+i), to, mongowire.MoreToCome, marshal(t, chunk))
+			if _, err := c.Write(b); err != nil {
+				blocked <- i
+				return true
+			}
+			to = int32(5000 + i)
+		}
+		blocked <- 200
+		return true
+	}})
+	c := logIn(t, agent)
+	write(t, c, message(t, 70, mongowire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c"))))
+	select {
+	case n := <-blocked:
+		if n > 64 {
+			t.Errorf("the server could send %d MiB that nobody read", n)
+		}
+	case <-time.After(enginetest.Patience):
+		t.Fatal("the server is not done")
+	}
+	_ = c.conn.Close()
+	_ = agent.Visit(t, 0).Wait(t)
+}
+
+// TestPools has many connections at once, as a pool of a driver or a graphical client opens them.
+func TestPools(t *testing.T) {
+	t.Parallel()
+	agent := front(t)
+	client := connect(t, agent.Addr())
+	c := client.Database("orders").Collection("items")
+	if _, err := c.InsertOne(patience(t), d(e("_id", 1), e("n", 0))); err != nil {
+		t.Fatal(err)
+	}
+	var working sync.WaitGroup
+	failures := make(chan error, 20)
+	for range 20 {
+		working.Go(func() {
+			for range 10 {
+				ctx, cancel := context.WithTimeout(context.Background(), enginetest.Patience)
+				err := c.FindOne(ctx, d(e("_id", 1))).Err()
+				cancel()
+				if err != nil {
+					failures <- err
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	close(failures)
+	for err := range failures {
+		t.Error(err)
+	}
+	if err := client.Disconnect(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, v := range agent.Visits() {
+		if err := v.Wait(t); err != nil {
+			t.Error(err)
+		}
+		found += len(outcomes(t, v)["find"])
+	}
+	if found != 200 {
+		t.Errorf("%d finds are recorded", found)
+	}
+}
