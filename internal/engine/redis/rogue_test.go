@@ -54,7 +54,6 @@ func TestRogueServers(t *testing.T) {
 		"a string with another end":       "$2\r\nabcd",
 		"a line without end":              "+" + strings.Repeat("x", 2<<20),
 		"attributes":                      "|1\r\n+a\r\n+b\r\n+OK\r\n",
-		"TLS":                             "\x15\x03\x03\x00\x02\x02\x28",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
