@@ -44,6 +44,7 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: build packages ## the benchmark table
 	$(GO) run ./bench
 	$(GO) run ./bench -db=mysql
+	$(GO) run ./bench -db=redis
 	$(GO) run ./bench -db=mongodb
 
 bench-aws: build packages fakeaws ## what AWS costs: the second table of docs/benchmarks.md
@@ -52,7 +53,7 @@ bench-aws: build packages fakeaws ## what AWS costs: the second table of docs/be
 fakeaws:
 	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/fakeaws
 
-demo: build packages ## a whole cluster with a database (DB=postgres or mongodb), and a session in it
+demo: build packages ## a whole cluster with a database (DB=postgres, mysql, mongodb or redis), and a session in it
 	@scripts/demo start
 
 demo-stop:

@@ -17,7 +17,7 @@ func main() {
 	rounds := flag.Int("rounds", 3, "measurements of each kind; their median counts")
 	sessions := flag.Int("sessions", 1000, "idle sessions for the memory figure")
 	rows := flag.Int("rows", 4_000_000, "rows of the bulk copy, about 100 bytes each")
-	db := flag.String("db", "postgres", "database to measure: postgres, mysql or mongodb")
+	db := flag.String("db", "postgres", "database to measure: postgres, mysql, mongodb or redis")
 	only := flag.String("only", "", "measure only rows whose name holds this text")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

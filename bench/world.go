@@ -56,6 +56,8 @@ func newWorld(db string) (*world, error) {
 		w.db = mongoDB{w}
 	case "mysql":
 		w.db = mySQL{w}
+	case "redis":
+		w.db = redis{w}
 	default:
 		return nil, fmt.Errorf("there is nothing to measure %q with", db)
 	}

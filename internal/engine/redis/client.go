@@ -25,7 +25,8 @@ type reader struct {
 	multi bool // within MULTI, as far as can be known before it is answered
 	dirty bool // a command of that was refused here, so that none of them may be executed
 
-	scripts scripts
+	scripts  scripts
+	reserved int64 // of the budget for large commands
 }
 
 // readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in one
@@ -68,21 +69,34 @@ func (r *relay) clientGone(err error) error {
 // scanClient looks at what has arrived, and sends on what is complete.
 func (r *relay) scanClient() error {
 	in := r.in
-	for in.Scanned < in.End {
+	underWay := false
+	for in.Scanned < in.End && !underWay {
 		data := in.Buf[in.Scanned:in.End]
 		size, atLeast, err := r.parser.Parse(data, resp.DefaultLimits)
 		if err != nil {
 			return r.unreadable(err)
 		}
 		if size == 0 {
+			underWay = true
 			in.Expect(atLeast)
-			break
+			if len(data) >= largeCommand {
+				if err := r.reserve(max(atLeast, len(data))); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		if err := r.command(size); err != nil {
 			return err
 		}
 	}
-	return r.sendToServer()
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	if !underWay {
+		r.release()
+	}
+	return nil
 }
 
 // unreadable ends the session at what is no command.

@@ -12,14 +12,20 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"sallyport/internal/inbox"
 	"sallyport/internal/session"
 )
 
-// Config is what an Engine is made of. All fields must be set.
+// Config is what an Engine is made of. Now and Logger must be set.
 type Config struct {
 	Now    func() time.Time
 	Logger *slog.Logger
+	// MaxLarge bounds the bytes of commands of more than a mebibyte that all sessions together have under way; 0 means
+	// 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	MaxLarge  int
+	LargeWait time.Duration
 }
 
 // Engine serves clients of Redis. It implements engine.Engine and is safe for concurrent use.
@@ -27,11 +33,18 @@ type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
 	table   map[string]*command
+	large   *semaphore.Weighted
 }
 
 // New returns an engine without sessions.
 func New(cfg Config) *Engine {
-	return &Engine{cfg: cfg, table: newTable()}
+	if cfg.MaxLarge == 0 {
+		cfg.MaxLarge = defaultMaxLarge
+	}
+	if cfg.LargeWait == 0 {
+		cfg.LargeWait = defaultLargeWait
+	}
+	return &Engine{cfg: cfg, table: newTable(), large: semaphore.NewWeighted(int64(cfg.MaxLarge))}
 }
 
 // Serve implements engine.Engine.

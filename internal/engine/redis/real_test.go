@@ -181,6 +181,26 @@ func TestPasswordOfTheClient(t *testing.T) {
 	})
 }
 
+// T-63: RESET leaves the connection to the account "default", which is open here, until it is logged in again.
+func TestResetKeepsTheAccount(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{Users: []string{"app on >secret ~* +@all"}})
+	r := behind(t, s, "app")
+	c := r.raw(t)
+	c.say(t, "AUTH app secret", "RESET", "ACL WHOAMI", "RESET", "SET reset:k v", "ACL WHOAMI")
+	c.hear(t, "+OK\n+RESET\n$3\napp\n+RESET\n+OK\n$3\napp\n")
+	s.Do(t, "ACL", "SETUSER", "app", "off")
+	c.say(t, "RESET", "SET reset:k late")
+	c.hear(t, "+RESET\n")
+	if line := c.line(t); !strings.HasPrefix(line, "-ERR the database did not let the account") {
+		t.Errorf("heard %s", line)
+	}
+	_ = closed(t, r, c)
+	if got := s.Do(t, "GET", "reset:k"); got != "v" {
+		t.Errorf("the key has %q", got)
+	}
+}
+
 func TestServerThatDoesNotTrustUs(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, redisserver.Options{})

@@ -70,6 +70,7 @@ func (r *relay) run() error {
 	r.end(guard(r.readClient))
 	r.readers.Wait()
 	<-interrupted
+	r.release()
 	cause := context.Cause(r.ctx)
 	if r.recordUnanswered() {
 		r.session.Abort() // the database is not to begin what waits behind

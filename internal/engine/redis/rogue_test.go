@@ -5,12 +5,15 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/engine/redis/redistest"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
@@ -51,7 +54,6 @@ func TestRogueServers(t *testing.T) {
 		"a string with another end":       "$2\r\nabcd",
 		"a line without end":              "+" + strings.Repeat("x", 2<<20),
 		"attributes":                      "|1\r\n+a\r\n+b\r\n+OK\r\n",
-		"TLS":                             "\x15\x03\x03\x00\x02\x02\x28",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,6 +171,36 @@ func TestLargeValues(t *testing.T) {
 			t.Errorf("recorded %v", failed)
 		}
 	})
+}
+
+// T-66: large commands of all sessions together have a limit.
+func TestLargeCommandsWaitForRoom(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 3 << 20, LargeWait: time.Millisecond})
+	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
+	value := strings.Repeat("x", 2<<20)
+	begun, other := r.raw(t), r.raw(t)
+	begin := fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s", len(value), value[:len(value)-1])
+	begun.say(t, "PING")
+	begun.hear(t, "+PONG\n")
+	if _, err := io.WriteString(begun, begin); err != nil {
+		t.Fatal(err)
+	}
+	// What is not complete keeps its room; the other one finds none, as soon as the first has got it.
+	for refused := false; !refused; other = r.raw(t) {
+		other.say(t, "SET l "+value)
+		line := other.line(t)
+		if refused = strings.HasPrefix(line, "-ERR the agent is busy with other large commands"); !refused && line != "+OK" {
+			t.Fatal(line)
+		}
+	}
+	if _, err := io.WriteString(begun, "x\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	begun.hear(t, "+OK\n")
+	other.say(t, "SET l "+value)
+	other.hear(t, "+OK\n")
 }
 
 // T-66: a client that does not read costs no more than the buffers.
