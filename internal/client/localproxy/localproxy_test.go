@@ -161,7 +161,7 @@ func TestClientsOfMySQLReadWhyTheyCannotBeServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := mysqlwire.ParseError(payload)
-	if err != nil || sequence != 0 || e.Code != 1105 || e.State != "" || !strings.Contains(e.Message, "the proxy cannot be reached: no route") {
+	if err != nil || sequence != 0 || e.Code != 1105 || e.State != "" || !strings.Contains(e.Message, "the proxy turned the connection away: no route") {
 		t.Errorf("got packet %d, %v, %v", sequence, e, err)
 	}
 }

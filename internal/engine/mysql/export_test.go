@@ -1,5 +1,14 @@
 package mysql
 
+import (
+	"context"
+	"errors"
+	"net"
+
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/session"
+)
+
 // FilesIn returns the files of the client that a text asks for.
 func FilesIn(text []byte) []string { return filesIn(text) }
 
@@ -7,4 +16,11 @@ func FilesIn(text []byte) []string { return filesIn(text) }
 func TranslateKill(e *Engine, text, database string) (string, bool) {
 	translated, ok := e.threads.translateKill([]byte(text), database)
 	return string(translated), ok
+}
+
+// Relay runs the part of a session behind the login.
+func (e *Engine) Relay(ctx context.Context, client, server net.Conn, s *session.Session) error {
+	r := newRelay(ctx, e, client, s, passed&^mysqlwire.DeprecateEOF&^mysqlwire.SessionTrack&^mysqlwire.CacheMetadata, &backend{conn: server})
+	r.again = func(context.Context) (*backend, error) { return nil, errors.New("there is one connection only") }
+	return r.run()
 }
