@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
@@ -220,7 +221,7 @@ func wantWholeChains(t *testing.T, c *clustertest.Cluster, want int) {
 		t.Fatalf("%d sessions", len(sessions))
 	}
 	for sid, lines := range sessions {
-		if err := audit.Verify(lines); err != nil {
+		if err := audittest.Verify(lines); err != nil {
 			t.Errorf("session %s: %v", sid, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 )
 
 // session returns the lines of a whole session.
@@ -88,7 +89,7 @@ func TestVerifyFindsEveryKindOfChange(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			err := audit.Verify(c.spoil(session(t)))
+			err := audittest.Verify(c.spoil(session(t)))
 			if c.want == "" && err != nil {
 				t.Error(err)
 			}
@@ -105,7 +106,7 @@ func TestRefusedSessionIsCompleteWithItsStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := audit.Verify([][]byte{line}); err != nil {
+	if err := audittest.Verify([][]byte{line}); err != nil {
 		t.Error(err)
 	}
 }
@@ -117,7 +118,7 @@ func TestVerifyPassesOverEventsThatOnlyNameTheSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := audit.Verify(slices.Insert(session(t), 1, access)); err != nil {
+	if err := audittest.Verify(slices.Insert(session(t), 1, access)); err != nil {
 		t.Error(err)
 	}
 }
@@ -139,7 +140,7 @@ func TestChainGoesOnInAnotherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := audit.Verify(append(lines, end)); err != nil {
+	if err := audittest.Verify(append(lines, end)); err != nil {
 		t.Error(err)
 	}
 	for _, group := range []string{`"user":"bea"`, `"db_service":"billing"`, `"db_user":"reader"`, `"db_roles":["ro"]`, `"access_requests":["r1"]`} {
@@ -167,7 +168,7 @@ func TestRewindLeavesNoHole(t *testing.T) {
 		}
 		lines = append(lines, line)
 	}
-	if err := audit.Verify(lines); err != nil {
+	if err := audittest.Verify(lines); err != nil {
 		t.Error(err)
 	}
 }

@@ -160,7 +160,7 @@ func TestAHostThatAWSVouchesForBadlyIsToldSo(t *testing.T) {
 	cluster := clustertest.Start(t, clustertest.Options{STS: cloud})
 	cluster.Apply(t, "kind: token\nversion: v2\nmetadata: {name: others}\nspec: {roles: [Db], join_method: iam, allow: [{aws_account: '222222222222'}]}\n")
 	cfg := cluster.AgentConfig(t, joinWith(resource.JoinIAM, "others"), clustertest.Database(t, "orders", "127.0.0.1:1", nil))
-	err := service.Run(t.Context(), t.Context(), cfg, slog.New(slog.DiscardHandler))
+	err := service.Process{}.Run(t.Context(), t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "this host was not let in with its identity in AWS") {
 		t.Errorf("the agent ended with %v", err)
 	}

@@ -133,7 +133,7 @@ func TestFailedStartLeavesNothingBehind(t *testing.T) {
 	cfg.Proxy.ListenAddr = taken.Addr().String()
 	cfg.Databases.Enabled = true
 	run := func(ctx context.Context) error {
-		return service.Run(ctx, ctx, cfg, slog.New(slog.DiscardHandler))
+		return service.Process{}.Run(ctx, ctx, cfg, slog.New(slog.DiscardHandler))
 	}
 	if err := run(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot listen on") {
 		t.Fatalf("got %v", err)
@@ -184,7 +184,7 @@ func TestAnotherServiceOnAJoinedHost(t *testing.T) {
 	address := clustertest.FreeAddr(t)
 	cfg := *s.agent.Config
 	cfg.Proxy.Enabled, cfg.Proxy.ListenAddr, cfg.Proxy.PublicAddrs, cfg.Token = true, address, []string{address}, ""
-	err := service.Run(t.Context(), t.Context(), &cfg, slog.New(slog.DiscardHandler))
+	err := service.Process{}.Run(t.Context(), t.Context(), &cfg, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "this host joined the cluster for Db and is now to run Proxy too; make a token with tctl tokens add --type=proxy,db") {
 		t.Fatalf("without a token: %v", err)
 	}

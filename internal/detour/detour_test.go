@@ -157,7 +157,7 @@ func TestDetourIsMadeWhereSomethingElseEndsTLS(t *testing.T) {
 		"the balancer's certificate has another name":    {serve: func(t *testing.T, f *front) { f.balance(t, ours, sign(t, web, []string{"192.0.2.1"})) }, dialled: 2, want: "valid for 192.0.2.1, not 127.0.0.1"},
 		"another web server":                             {serve: func(t *testing.T, f *front) { serveWeb(t, f.listener, cert, http.NotFoundHandler(), "h2", "http/1.1") }, dialled: 2, want: "answered a request for a detour with status 404"},
 		"a web server that sends elsewhere": {serve: func(t *testing.T, f *front) {
-			serveWeb(t, f.listener, cert, http.RedirectHandler("https://192.0.2.1/", 302), "h2", "http/1.1")
+			serveWeb(t, f.listener, cert, http.RedirectHandler("https://192.0.2.1/", http.StatusFound), "h2", "http/1.1")
 		}, dialled: 2, want: "with status 302"},
 		"another cluster behind the balancer":          {serve: func(t *testing.T, f *front) { f.balance(t, newCluster(t, "other.local", time.Hour), cert) }, detours: 1, dialled: 2, want: "unknown authority"},
 		"the cluster itself, where detours come first": {serve: func(t *testing.T, f *front) { answerAll(t, f.listener, ours.answer) }, mode: detour.Always, dialled: 2},

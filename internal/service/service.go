@@ -6,12 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,11 +44,6 @@ type Process struct {
 	Reload <-chan struct{}  // tells the daemon to read certificates again; may be nil
 	// STS carries what auth asks STS about hosts that join; default: to AWS itself.
 	STS http.RoundTripper
-}
-
-// Run is Process.Run of an ordinary process.
-func Run(ctx, drain context.Context, cfg *config.Config, logger *slog.Logger) error {
-	return Process{}.Run(ctx, drain, cfg, logger)
 }
 
 // Run runs the services of the configuration. When ctx ends they take no new work; when drain ends, running
@@ -216,11 +209,6 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 	// A daemon without listeners runs until it is told to stop.
 	group.Go(func() error { <-ctx.Done(); return nil })
 	return nil
-}
-
-// Protocols returns the protocols that have an engine.
-func Protocols() []string {
-	return slices.Sorted(maps.Keys((&daemon{logger: slog.New(slog.DiscardHandler), now: time.Now}).protocols(nil)))
 }
 
 // protocols is the table of engines.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/fault"
 )
@@ -193,7 +194,7 @@ func TestEndOfALostSessionMayArriveBeforeItsStatements(t *testing.T) {
 		}
 		got = append(got, event)
 	}
-	if err := audit.Verify(got); err != nil {
+	if err := audittest.Verify(got); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 	"sallyport/internal/audit/eventlog"
 )
 
@@ -87,7 +88,7 @@ func TestASessionEndsOnceWhateverItsHostDelivers(t *testing.T) {
 	if !slices.Equal(reasons, []string{audit.ReasonLost}) || len(openSessions(t, l)) != 0 {
 		t.Fatalf("the session ends with %q", reasons)
 	}
-	if err := audit.Verify(events); err != nil {
+	if err := audittest.Verify(events); err != nil {
 		t.Error(err)
 	}
 	// The host was only away: the rest of the session, with an end of its own, is still delivered.
@@ -104,7 +105,7 @@ func TestASessionEndsOnceWhateverItsHostDelivers(t *testing.T) {
 	if !slices.Equal(reasons, []string{audit.ReasonLost}) || len(events) != 6 {
 		t.Fatalf("the session ends with %q and has %d events", reasons, len(events))
 	}
-	if err := audit.Verify(events); err != nil {
+	if err := audittest.Verify(events); err != nil {
 		t.Error(err)
 	}
 	late := all(t, l, eventlog.Query{Types: []string{"audit.late_end"}})

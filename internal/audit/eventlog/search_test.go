@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 	"sallyport/internal/audit/eventlog"
 	"sallyport/internal/fault"
 )
@@ -270,7 +271,7 @@ func TestSessionIsReadInOrderAndCanBeLeftEarly(t *testing.T) {
 		}
 		events = append(events, event)
 	}
-	if err := audit.Verify(events); err != nil || len(events) != 10 {
+	if err := audittest.Verify(events); err != nil || len(events) != 10 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 	for range l.Session(t.Context(), e.chain.SID()) {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 	"sallyport/internal/audit/spool"
 )
 
@@ -98,7 +98,7 @@ func TestDeliveringEmptiesAFullDisk(t *testing.T) {
 	if err := next.Recover(t.Context(), endLost(t, next, ends)); err != nil {
 		t.Fatal(err)
 	}
-	if err := audit.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
+	if err := audittest.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
 		t.Errorf("the session that the deleted segments left open: %v", err)
 	}
 }

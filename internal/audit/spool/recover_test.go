@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/audit/audittest"
 	"sallyport/internal/audit/spool"
 )
 
@@ -140,7 +141,7 @@ func TestRecoverEndsEachLostSessionOnce(t *testing.T) {
 		t.Errorf("%d sessions ended, want %d", len(ends), len(visits))
 	}
 	for i, v := range visits {
-		if err := audit.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
+		if err := audittest.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
 			t.Errorf("session %d: %v", i, err)
 		}
 	}
@@ -254,7 +255,7 @@ func TestManyDeadProcessesDoNotFillTheSpoolForGood(t *testing.T) {
 	ends := make(map[string][]byte)
 	recoverAll(t, s, ends)
 	for i, v := range visits {
-		if err := audit.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
+		if err := audittest.Verify(append(v.lines, ends[v.chain.SID()])); err != nil {
 			t.Errorf("session %d: %v", i, err)
 		}
 	}

@@ -69,28 +69,6 @@ func Connect(target Target) (statements []Statement, missing []string) {
 	}
 }
 
-// UserRole returns what a role needs that is a database user, once it is assumed. It is the reading
-// side; administrators add writing as they want it. DocumentDB needs nothing: the role is known to the
-// database itself.
-func UserRole(target Target) (statements []Statement, missing []string) {
-	t, missing := target.fill()
-	switch t.Type {
-	case endpoint.Redshift:
-		return []Statement{allow("", []string{"redshift:GetClusterCredentialsWithIAM"}, t.arn("redshift", "dbname:%s/*"))}, missing
-	case endpoint.RedshiftServerless:
-		return []Statement{allow("", []string{"redshift-serverless:GetCredentials"}, t.arn("redshift-serverless", "workgroup/%s"))}, missing
-	case endpoint.OpenSearch:
-		return []Statement{allow("", []string{"es:ESHttp*"}, t.arn("es", "domain/%s/*"))}, missing
-	case endpoint.DynamoDB:
-		return []Statement{allow("", []string{"dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"}, t.arn("dynamodb", "table/%s"))}, missing
-	case endpoint.Keyspaces:
-		return []Statement{allow("", []string{"cassandra:Select"}, t.arn("cassandra", "/keyspace/%s/*"),
-			arn(t.Partition, "cassandra", t.Region, t.Account, "/keyspace/system*"))}, missing
-	default:
-		return nil, nil
-	}
-}
-
 // KeepInline returns what a role, or a user, needs to keep an inline policy of its own. Whoever has it can give itself
 // everything that its permissions boundary lets through.
 func KeepInline(arn string, isRole bool) Statement {
@@ -99,17 +77,4 @@ func KeepInline(arn string, isRole bool) Statement {
 		kind = "Role"
 	}
 	return allow("", []string{"iam:Get" + kind + "Policy", "iam:Put" + kind + "Policy", "iam:Delete" + kind + "Policy"}, arn)
-}
-
-// Trust returns the trust policy by which a role lets the principal assume it. With an external id the
-// caller has to know it; with tags the caller may tag the session.
-func Trust(principal, externalID string, tags bool) Document {
-	s := Statement{Effect: Allow, Principals: []string{principal}, Actions: []string{"sts:AssumeRole"}}
-	if tags {
-		s.Actions = append(s.Actions, "sts:TagSession")
-	}
-	if externalID != "" {
-		s.condition("StringEquals", "sts:ExternalId", []string{externalID})
-	}
-	return Document{Statements: []Statement{s}}
 }

@@ -153,7 +153,9 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 
 func TestClientsOfMySQLReadWhyTheyCannotBeServed(t *testing.T) {
 	t.Parallel()
-	down := func(context.Context, *tls.Config) (*tls.Conn, error) { return nil, errors.New("no route") }
+	down := func(context.Context, *tls.Config) (*tls.Conn, error) {
+		return nil, fault.New(fault.ConnectionProblem, "the proxy cannot be reached: no route")
+	}
 	nameless := func(context.Context) (*tls.Config, error) { return &tls.Config{ServerName: "x"}, nil }
 	client := dial(t, serve(t, localproxy.Config{Dial: down, TLS: nameless, Protocol: "mysql"}))
 	payload, sequence, err := mysqlwire.ReadPacket(client, 1<<16)

@@ -1,27 +1,30 @@
-package audit
+// Package audittest checks in tests that what the log has of a session is whole.
+package audittest
 
 import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"sallyport/internal/audit"
 )
 
-// Verifier checks that the events of one session are a whole chain. Add the events in the order of
-// their index, without those that are not chained, then call Finish. The zero value is ready.
-type Verifier struct {
+// verifier checks that the events of one session are a whole chain. Events are added in the order of their index,
+// without those that are not chained. The zero value is ready.
+type verifier struct {
 	sid   uuid.UUID
 	next  int64
-	prev  Hash
+	prev  audit.Hash
 	ended bool
 }
 
-// Add checks the next event.
-func (v *Verifier) Add(f *Fields) error {
-	start, end := (*DatabaseSessionStart)(nil), (*DatabaseSessionEnd)(nil)
+// add checks the next event.
+func (v *verifier) add(f *audit.Fields) error {
+	start, end := (*audit.DatabaseSessionStart)(nil), (*audit.DatabaseSessionEnd)(nil)
 	switch {
 	case v.next > 0 && f.SID != v.sid:
 		return fmt.Errorf("event %d belongs to session %s, not to %s", f.Index, f.SID, v.sid)
-	case f.Type == end.Type() && f.Index == MaxIndex && v.next > 0 && !v.ended: // by the auth server, for an agent that was lost
+	case f.Type == end.Type() && f.Index == audit.MaxIndex && v.next > 0 && !v.ended: // by the auth server, for an agent that was lost
 		v.ended = true
 		return nil
 	case v.ended:
@@ -35,13 +38,13 @@ func (v *Verifier) Add(f *Fields) error {
 	}
 	v.sid = f.SID
 	v.next++
-	v.prev = HashOf(f.Raw)
+	v.prev = audit.HashOf(f.Raw)
 	v.ended = f.Type == end.Type() || f.Type == start.Type() && !f.Success
 	return nil
 }
 
-// Finish checks that the session is complete.
-func (v *Verifier) Finish() error {
+// finish checks that the session is complete.
+func (v *verifier) finish() error {
 	if !v.ended {
 		return fmt.Errorf("the session has no end: event %d is missing", v.next)
 	}
@@ -51,18 +54,18 @@ func (v *Verifier) Finish() error {
 // Verify checks the chain of a session whose events are given in the order of their index. Events
 // that name the session without being a link of its chain are passed over.
 func Verify(lines [][]byte) error {
-	var v Verifier
+	var v verifier
 	for _, line := range lines {
-		f, err := Parse(line)
+		f, err := audit.Parse(line)
 		if err != nil {
 			return err
 		}
 		if !f.Chained() {
 			continue
 		}
-		if err := v.Add(&f); err != nil {
+		if err := v.add(&f); err != nil {
 			return err
 		}
 	}
-	return v.Finish()
+	return v.finish()
 }

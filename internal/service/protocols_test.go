@@ -1,4 +1,4 @@
-package clustertest_test
+package service_test
 
 import (
 	"slices"
