@@ -90,6 +90,8 @@ func (w *way) explainTLS(err error) error {
 		return fault.Wrap(fault.ConnectionProblem, err, "Database service cannot validate database's certificate: x509: certificate signed by unknown authority: it is from none of %s; give a newer bundle in tls.ca_cert_file of database %q, and check that nothing between agent and database ends TLS", from, name)
 	case strings.Contains(text, "legacy Common Name"):
 		return fault.Wrap(fault.ConnectionProblem, err, "x509: certificate relies on legacy Common Name field, use SANs instead: give database %q a certificate with subject alternative names", name)
+	case isHostname && db.InAWS():
+		return fault.Wrap(fault.ConnectionProblem, err, "Database service cannot validate database's certificate: %s: let the agent describe database %q in AWS, where it learns the name in the certificate, or set tls.server_name to that", hostname.Error(), name)
 	case isHostname:
 		return fault.Wrap(fault.ConnectionProblem, err, "the certificate of database %q is for another name than %q; set tls.server_name to a name in the certificate, or give the database a certificate for this one", name, hostname.Host)
 	case errors.As(err, new(x509.UnknownAuthorityError)):

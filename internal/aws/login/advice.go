@@ -28,7 +28,19 @@ func allow(action string, resources ...string) string {
 	return fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":["%s"]}`, action, strings.Join(resources, `","`))
 }
 
+// lacks says which permission may be missing, and why the agent has not added it if that was its task.
+func lacks(t *target.Target, action string, resources ...string) string {
+	text := holder(t) + " lacks the permission: " + allow(action, resources...)
+	if t.PolicyProblem != "" {
+		text += " (the agent could not add it: " + t.PolicyProblem + ")"
+	}
+	return text
+}
+
 func quoted(account string) string { return `"` + strings.ReplaceAll(account, `"`, `""`) + `"` }
+
+// outdated is what AWS does not tell either of a token that it does not accept.
+const outdated = "the clock of the agent is wrong by minutes, or its AWS credentials have expired: aws sts get-caller-identity"
 
 // rdsAdvice says what to check when RDS does not let an account in, likeliest first.
 func rdsAdvice(t *target.Target, user string, r cred.Refusal) string {
@@ -47,8 +59,8 @@ func rdsAdvice(t *target.Target, user string, r cred.Refusal) string {
 	if id == "" {
 		id, known = "RESOURCE_ID", ", where RESOURCE_ID is the database's (db-... or, for Aurora, cluster-...)"
 	}
-	return fmt.Sprintf("check in this order: (1) %s; (2) %s; (3) %s lacks the permission: %s%s; (4) the clock of the agent is wrong by minutes",
-		off, grant, holder(t), allow("rds-db:connect", t.ARN("rds-db", "dbuser:"+id+"/"+user)), known)
+	return fmt.Sprintf("check in this order: (1) %s; (2) %s; (3) %s%s; (4) %s",
+		off, grant, lacks(t, "rds-db:connect", t.ARN("rds-db", "dbuser:"+id+"/"+user)), known, outdated)
 }
 
 func modifyCommand(t *target.Target) string {
@@ -79,6 +91,10 @@ func proxyAdvice(t *target.Target, user string, r cred.Refusal) string {
 		return "the proxy cannot read the secret: check that the role of the proxy may read it and use its KMS key, and that its username is " + quoted(user)
 	case says("the password that was provided for the role"):
 		return fmt.Sprintf("IAM authentication is not REQUIRED for the secret of %q: the proxy takes the token for a password; change that in its authentication settings", user)
+	case says("too many competing requests"), says("rate of connection to proxy exceeded"), says("maximum number of client connections"):
+		return "the proxy has more to do than it may: try again, or raise its limits"
+	case says("doesn't support the option"):
+		return "leave that setting out of the connection's options (PGOPTIONS, or options in the connection string): the proxy passes few of them on"
 	case says("timed-out waiting to acquire database connection"), says("request returned an error"):
 		return "the proxy lets the account in, and does not get through to the database: check that its target is available, that the security group of the database lets the proxy in, and that the password in the secret is the account's"
 	case !refusesUser(r.Code) && !says("iam authentication failed"):
@@ -88,6 +104,6 @@ func proxyAdvice(t *target.Target, user string, r cred.Refusal) string {
 	if id == "" {
 		id, known = "prx-RESOURCE_ID", ", where prx-RESOURCE_ID ends the ARN of the proxy"
 	}
-	return fmt.Sprintf("check in this order: (1) %s; (2) %s lacks the permission: %s%s; (3) the clock of the agent is wrong by minutes",
-		secret, holder(t), allow("rds-db:connect", t.ARN("rds-db", "dbuser:"+id+"/"+user)), known)
+	return fmt.Sprintf("check in this order: (1) %s; (2) %s%s; (3) %s",
+		secret, lacks(t, "rds-db:connect", t.ARN("rds-db", "dbuser:"+id+"/"+user)), known, outdated)
 }

@@ -11,9 +11,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/target"
 	"sallyport/internal/cred"
+	"sallyport/internal/fault"
 )
 
 const (
@@ -29,11 +31,11 @@ const (
 func (s *Source) rds(ctx context.Context, t *target.Target, req cred.Request) (*cred.Credential, error) {
 	cfg, err := s.client(ctx, t.Chain())
 	if err != nil {
-		return nil, err
+		return nil, explainRDS(err)
 	}
 	keys, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, err
+		return nil, explainRDS(err)
 	}
 	token, err := s.token(ctx, keys, t.Endpoint, req.DatabaseUser)
 	if err != nil {
@@ -48,6 +50,12 @@ func (s *Source) rds(ctx context.Context, t *target.Target, req cred.Request) (*
 		User: user, Password: token, Token: true,
 		Advice: func(r cred.Refusal) string { return advice(&of, user, r) },
 	}, nil
+}
+
+// explainRDS explains why there is nothing to sign a token with.
+func explainRDS(err error) error {
+	err = credentials.Explain(err)
+	return fault.Wrap(fault.KindOf(err), err, "Could not generate RDS IAM auth token: %s", fault.Message(err))
 }
 
 // token presigns the request that connecting stands for. It is valid for this host, port and user only.

@@ -59,10 +59,10 @@ func (s *Source) redshift(ctx context.Context, t *target.Target, req cred.Reques
 		defer cancel()
 		if isRole {
 			got, expires, err := clusterPasswordForRole(ctx, cfg, cluster, req.DatabaseName)
-			return got, expires, explainRedshift(err, "redshift:GetClusterCredentialsWithIAM", "role "+role, t.ARN("redshift", "dbname:"+cluster+"/"+req.DatabaseName))
+			return got, expires, explainRedshift(err, "redshift:GetClusterCredentialsWithIAM", "role "+role, "", t.ARN("redshift", "dbname:"+cluster+"/"+req.DatabaseName))
 		}
 		got, expires, err := clusterPassword(ctx, cfg, cluster, req.DatabaseUser, req.DatabaseName)
-		return got, expires, explainRedshift(err, "redshift:GetClusterCredentials", holder(t),
+		return got, expires, explainRedshift(err, "redshift:GetClusterCredentials", holder(t), t.PolicyProblem,
 			t.ARN("redshift", "dbuser:"+cluster+"/"+req.DatabaseUser), t.ARN("redshift", "dbname:"+cluster+"/"+req.DatabaseName))
 	})
 	if err != nil {
@@ -107,14 +107,20 @@ func optional(s string) *string {
 	return aws.String(s)
 }
 
-// explainRedshift explains why AWS gives no password.
-func explainRedshift(err error, action, who string, resources ...string) error {
+// explainRedshift explains why AWS gives no password. problem is why the agent has not added the permission, if that was its
+// task.
+func explainRedshift(err error, action, who, problem string, resources ...string) error {
 	if err == nil {
 		return nil
 	}
 	const prefix = "Could not generate Redshift IAM auth token: "
 	if d, ok := credentials.Denied(err); ok {
-		return fault.Wrap(fault.AccessDenied, err, prefix+"%s; give %s the permission %s (changes of policies take some minutes to have effect)", d.Text, who, allow(action, resources...))
+		if problem == "" {
+			problem = "changes of policies take some minutes to have effect"
+		} else {
+			problem = "the agent could not add it: " + problem
+		}
+		return fault.Wrap(fault.AccessDenied, err, prefix+"%s; give %s the permission %s (%s)", d.Text, who, allow(action, resources...), problem)
 	}
 	err = credentials.Explain(err)
 	return fault.Wrap(fault.KindOf(err), err, prefix+"%s", fault.Message(err))

@@ -23,11 +23,13 @@ type Target struct {
 	// AWS is the configuration, with what it leaves open filled in from the address and the agent's findings.
 	// Roles and external ids are only ever those of the configuration.
 	AWS resource.AWS
+	// PolicyProblem is why the agent could not permit itself to log in, where it was told to; empty otherwise.
+	PolicyProblem string
 }
 
 // Of returns the target that the database is. The error is a fault.
 func Of(db *resource.Database) (Target, error) {
-	t := Target{Name: db.GetName(), Protocol: db.Spec.Protocol, Type: endpoint.Type(db.Type()), AWS: db.Spec.AWS}
+	t := Target{Name: db.GetName(), Protocol: db.Spec.Protocol, Type: endpoint.Type(db.Type()), AWS: db.Spec.AWS, PolicyProblem: db.Status.AWS.IAMPolicyReason}
 	var err error
 	if t.Endpoint, err = db.AWSEndpoint(); err != nil {
 		return Target{}, fault.Wrap(fault.BadParameter, err,

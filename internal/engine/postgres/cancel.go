@@ -158,7 +158,7 @@ func (c *cancellable) dial(ctx context.Context) (net.Conn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := requestTLS(up.Conn); err != nil {
+	if err := requestTLS(up); err != nil {
 		_ = up.Conn.Close()
 		return nil, err
 	}

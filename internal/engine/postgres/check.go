@@ -71,7 +71,7 @@ func tryTLS(ctx context.Context, p *session.Probe, up *session.Upstream) error {
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })()
-	if err := requestTLS(up.Conn); err != nil {
+	if err := requestTLS(up); err != nil {
 		err = explainLogin(up, err)
 		p.Tell(cred.Failure(session.StepTLS, err))
 		return err

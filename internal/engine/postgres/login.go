@@ -73,7 +73,7 @@ func logIn(ctx context.Context, up *session.Upstream, s *startup) (*backend, err
 }
 
 func logInWithin(ctx context.Context, up *session.Upstream, s *startup) (*backend, error) {
-	if err := requestTLS(up.Conn); err != nil {
+	if err := requestTLS(up); err != nil {
 		return nil, err
 	}
 	conn, err := up.StartTLS(ctx)
@@ -109,19 +109,25 @@ func explainLogin(up *session.Upstream, err error) error {
 	if err == nil || known {
 		return err
 	}
+	if up.Password != "" { // it is shown no certificate
+		return fault.Wrap(fault.ConnectionProblem, err, "the database broke the connection off during the login; try again, since it may be restarting or failing over, and look into its log")
+	}
 	return fault.Wrap(fault.ConnectionProblem, err,
 		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
 }
 
 // requestTLS asks for TLS. Only the byte that agrees is accepted, and nothing is read behind it; what a
 // server says before TLS comes from anybody, so it is not shown.
-func requestTLS(conn io.ReadWriter) error {
-	if _, err := conn.Write(pgwire.First(pgwire.CodeSSLRequest)); err != nil {
+func requestTLS(up *session.Upstream) error {
+	if _, err := up.Conn.Write(pgwire.First(pgwire.CodeSSLRequest)); err != nil {
 		return fmt.Errorf("asking for TLS: %w", err)
 	}
 	var answer [1]byte
-	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+	if _, err := io.ReadFull(up.Conn, answer[:]); err != nil {
 		return fmt.Errorf("asking for TLS: %w", err)
+	}
+	if answer[0] != 'S' && up.Password != "" { // those in clouds have it on
+		return fault.New(fault.ConnectionProblem, "the database does not offer TLS, which is needed; check that its address leads to the database itself, and to no other port")
 	}
 	if answer[0] != 'S' {
 		return fault.New(fault.ConnectionProblem, "the database does not offer TLS, which is needed; set ssl = on in its postgresql.conf")
