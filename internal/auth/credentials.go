@@ -155,8 +155,12 @@ func (a *Authority) clearFailures(ctx context.Context, user string) error {
 	return err
 }
 
-// forgetUser removes everything that belongs to a user besides the resource, and makes its certificates void.
+// forgetUser removes everything that belongs to a user besides the resource, and makes its certificates void. The order
+// is what storeCredentials relies on.
 func (a *Authority) forgetUser(ctx context.Context, name string) error {
+	if err := a.dropLinks(ctx, name); err != nil {
+		return err
+	}
 	if err := a.endEpoch(ctx, name); err != nil {
 		return err
 	}
@@ -164,7 +168,7 @@ func (a *Authority) forgetUser(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return errors.Join(a.dropLinks(ctx, name), a.clearFailures(ctx, name))
+	return a.clearFailures(ctx, name)
 }
 
 // authenticate checks password and one-time code. Every failure looks the same and takes the same time.

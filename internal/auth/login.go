@@ -93,20 +93,37 @@ func (a loginAPI) AcceptInvite(ctx context.Context, req *sallyportv1.AcceptInvit
 			return nil, err
 		}
 	}
+	epoch, err := a.epoch(ctx, link.User)
+	if err != nil {
+		return nil, err
+	}
 	// Whoever deletes the link has used it: of two who come at once, one is refused.
 	if err := a.Store.Delete(ctx, key(kindUserLink, secretHash(req.GetToken())), revision); err != nil {
 		return nil, errLink
 	}
-	replaced, err := a.replaceRecord(ctx, key(kindUserAuth, link.User), record)
-	if err != nil {
+	if err := a.storeCredentials(ctx, link.User, record, epoch); err != nil {
 		return nil, err
 	}
-	if replaced {
-		if err := a.endEpoch(ctx, link.User); err != nil {
-			return nil, err
-		}
-	}
 	return &sallyportv1.AcceptInviteResponse{User: link.User}, a.clearFailures(ctx, link.User)
+}
+
+// storeCredentials writes what a link was used for, unless the user was reset since the epoch was read. A reset
+// (forgetUser) ends the links first, then the epoch, and removes what is stored last: so either it is seen here, or it
+// removes what was written here. It is what makes new links, so that nothing is stored when one is used.
+func (a *Authority) storeCredentials(ctx context.Context, user string, record *userAuth, epoch int) error {
+	revision, err := a.swapRecord(ctx, key(kindUserAuth, user), record, time.Time{}, 0)
+	if errors.Is(err, store.ErrChanged) {
+		return errLink
+	}
+	if err != nil {
+		return err
+	}
+	now, err := a.epoch(ctx, user)
+	if err == nil && now != epoch {
+		_ = a.Store.Delete(ctx, key(kindUserAuth, user), revision) // unless it was replaced since then
+		err = errLink
+	}
+	return err
 }
 
 // newCredentials makes what is stored for a user who accepts a link.
@@ -131,20 +148,6 @@ func (a loginAPI) newCredentials(ctx context.Context, link userLink, req *sallyp
 
 func (d *totpDevice) meta() audit.MFADevice {
 	return audit.MFADevice{Name: d.Name, UUID: d.ID, Type: "TOTP"}
-}
-
-// replaceRecord writes a record whatever was there, and reports whether there was any.
-func (a *Authority) replaceRecord(ctx context.Context, key string, record any) (replaced bool, err error) {
-	for {
-		var old any
-		revision, err := a.loadRecord(ctx, key, &old)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return false, err
-		}
-		if err = a.saveRecord(ctx, key, record, time.Time{}, revision); !errors.Is(err, store.ErrChanged) {
-			return revision != 0, err
-		}
-	}
 }
 
 // Login implements the API.

@@ -217,21 +217,27 @@ func (a *Authority) loadRecord(ctx context.Context, key string, into any) (revis
 // saveRecord writes a record over the revision, or as a new one when the revision is 0. When another
 // writer was faster it returns store.ErrChanged.
 func (a *Authority) saveRecord(ctx context.Context, key string, record any, expires time.Time, revision uint64) error {
+	_, err := a.swapRecord(ctx, key, record, expires, revision)
+	return err
+}
+
+// swapRecord is saveRecord, and returns the revision that was written.
+func (a *Authority) swapRecord(ctx context.Context, key string, record any, expires time.Time, revision uint64) (uint64, error) {
 	value, err := json.Marshal(record)
 	if err != nil {
-		return fmt.Errorf("encoding record: %w", err)
+		return 0, fmt.Errorf("encoding record: %w", err)
 	}
 	if value, err = a.sealValue(key, value); err != nil {
-		return err
+		return 0, err
 	}
 	item := store.Item{Key: key, Value: value, Expires: expires, Revision: revision}
 	if revision != 0 {
-		_, err = a.Store.Swap(ctx, item)
+		revision, err = a.Store.Swap(ctx, item)
 	} else {
-		_, err = a.Store.Create(ctx, item)
+		revision, err = a.Store.Create(ctx, item)
 	}
 	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrNotFound) {
-		return store.ErrChanged
+		return 0, store.ErrChanged
 	}
-	return err
+	return revision, err
 }
