@@ -141,7 +141,7 @@ func otherEvents() []audit.Event {
 		&audit.SessionRecordingAccess{UserMeta: alice, SessionMeta: session, SessionType: "db", Format: "json"},
 		&audit.SpoolTorn{ServerMeta: server, Stream: "5d2c9a0e-0b57-4c0b-9a3f-0b5a3c1f7d11", File: "00000003.seg", Offset: 4096, Lost: 2, Reason: "checksum"},
 		&audit.LateEnd{UserMeta: alice, SessionMeta: session, ServerMeta: server, Original: []byte(`{"v":1,"ei":7}`)},
-		&audit.Search{UserMeta: alice, SessionMeta: session, From: noon, To: noon.Add(time.Hour), Types: []string{"user.login"}, OfUser: "bea"},
+		&audit.Search{UserMeta: alice, From: noon, To: noon.Add(time.Hour), Types: []string{"user.login"}, OfUser: "bea", OfSession: sid},
 		&audit.DatabaseCheck{UserMeta: alice, DatabaseMeta: database, ServerMeta: server, CheckID: sid},
 		&audit.DatabaseCheckEnd{UserMeta: alice, DatabaseMeta: database, ServerMeta: server, CheckID: sid, Status: audit.Status{Success: true}},
 		&audit.DatabaseCheckEnd{UserMeta: alice, DatabaseMeta: database, ServerMeta: server, CheckID: sid, Step: "login", Status: audit.Status{Error: "refused"}},

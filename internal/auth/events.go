@@ -36,7 +36,7 @@ func (a auditAPI) SearchEvents(ctx context.Context, req *sallyportv1.SearchEvent
 	}
 	event := &audit.Search{UserMeta: userMeta(c), From: query.From, To: query.To, Types: query.Types, OfUser: query.User}
 	if sid, err := uuid.Parse(query.SID); err == nil {
-		event.SID = sid.String()
+		event.OfSession = sid.String()
 	}
 	if err := a.record(ctx, event); err != nil {
 		return nil, err

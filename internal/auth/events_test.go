@@ -66,10 +66,13 @@ func TestSearchesAreRecorded(t *testing.T) {
 	sid := uuid.NewString()
 	search(t, w.as(w.user("ada")), &sallyportv1.SearchEventsRequest{From: timestamppb.New(w.clock.Now()), Types: []string{"user.login"}, User: "bob", SessionId: sid})
 	found := search(t, w.admin, &sallyportv1.SearchEventsRequest{Types: []string{"audit.search"}, User: "ada"})
-	for _, want := range []string{`"user":"ada"`, `"types":["user.login"]`, `"of_user":"bob"`, `"sid":"` + sid + `"`, `"from":`} {
+	for _, want := range []string{`"user":"ada"`, `"types":["user.login"]`, `"of_user":"bob"`, `"of_session":"` + sid + `"`, `"from":`} {
 		if !strings.Contains(found, want) {
 			t.Errorf("%s is not in %s", want, found)
 		}
+	}
+	if found := search(t, w.admin, &sallyportv1.SearchEventsRequest{SessionId: sid}); found != "" {
+		t.Errorf("looking for the session's events finds the search for them: %s", found)
 	}
 }
 
