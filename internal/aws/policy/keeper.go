@@ -103,11 +103,7 @@ func (k *Keeper) groupOf(n need) string {
 	if n.role == "" {
 		return k.own
 	}
-	h, err := holderOfRole(n.role)
-	if err != nil {
-		return k.own // cannot be: the resource was validated
-	}
-	return h.id()
+	return n.holder
 }
 
 // schedule has a group changed at the time, or before. The caller holds mu.

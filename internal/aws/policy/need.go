@@ -20,6 +20,7 @@ type need struct {
 	of       iampolicy.Target
 	region   string
 	role     string // that is assumed; empty for the agent's own identity
+	holder   string // the id of that role
 	external string
 }
 
@@ -38,7 +39,11 @@ func needOf(db *resource.Database) (need, bool) {
 		of: iampolicy.Target{Type: t.Type, Partition: t.Partition(), Region: t.AWS.Region, Account: t.Account(), ID: idOf(&t)},
 	}
 	if n.role != "" {
-		n.external = t.AWS.ExternalID
+		h, err := holderOfRole(n.role)
+		if err != nil {
+			return need{}, false // likewise
+		}
+		n.holder, n.external = h.id(), t.AWS.ExternalID
 	}
 	statements, _ := iampolicy.Connect(n.of)
 	return n, len(statements) > 0 && authenticatesByIAM(t.Type, db.Metadata.Labels[labels.EngineVersion])

@@ -66,10 +66,9 @@ func (k *Keeper) work(ctx context.Context, id string) {
 		c := &change{policy: inline{iam.NewFromConfig(cfg), h, Name(k.cfg.Cluster)}, ledger: k.cfg.Ledger, logger: k.cfg.Logger, needs: t.needs, keepOwn: t.early}
 		refused, err = c.run(ctx)
 	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
+	if ctx.Err() == nil {
+		k.finish(t, refused, err)
 	}
-	k.finish(t, refused, err)
 }
 
 // holder returns whose policy is the group's, and the settings of clients that act as it.
@@ -118,10 +117,7 @@ func (k *Keeper) finish(t task, refused outcome, err error) {
 	k.running--
 	g, now := k.groups[t.id], k.cfg.Now()
 	g.running = false
-	switch {
-	case errors.Is(err, context.Canceled):
-		return
-	case errors.Is(err, ErrBusy):
+	if errors.Is(err, ErrBusy) {
 		g.due = now.Add(jitter(busyRetry))
 		k.cfg.Logger.Debug("IAM policy is being changed by another agent; waiting for its end", "identity", t.id)
 		return
