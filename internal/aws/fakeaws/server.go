@@ -14,7 +14,7 @@ const maxBody = 1 << 20
 
 // ServeHTTP answers the calls of every API, on one address for all services and regions or on their real host names.
 func (w *World) ServeHTTP(out http.ResponseWriter, r *http.Request) {
-	if r.Host == TrustStore {
+	if r.Host == TrustStore || r.Host == RedshiftTrustStore {
 		w.serveTrustStore(out, r)
 		return
 	}

@@ -10,11 +10,14 @@ import (
 func TestTrustStore(t *testing.T) {
 	world, client, _ := realNames(t)
 	for path, status := range map[string]int{
-		"/us-west-1/us-west-1-bundle.pem": http.StatusOK,
-		"/us-west-1/us-west-2-bundle.pem": http.StatusNotFound,
-		"/":                               http.StatusNotFound,
+		"truststore.pki.rds.amazonaws.com/us-west-1/us-west-1-bundle.pem":                http.StatusOK,
+		"truststore.pki.rds.amazonaws.com/us-west-1/us-west-2-bundle.pem":                http.StatusNotFound,
+		"truststore.pki.rds.amazonaws.com/":                                              http.StatusNotFound,
+		"truststore.pki.rds.amazonaws.com/redshift-downloads/amazon-trust-ca-bundle.crt": http.StatusNotFound,
+		"s3.amazonaws.com/redshift-downloads/amazon-trust-ca-bundle.crt":                 http.StatusOK,
+		"s3.amazonaws.com/us-west-1/us-west-1-bundle.pem":                                http.StatusNotFound,
 	} {
-		answer, err := client.Get("https://truststore.pki.rds.amazonaws.com" + path)
+		answer, err := client.Get("https://" + path)
 		if err != nil {
 			t.Fatal(err)
 		}
