@@ -63,6 +63,7 @@ func (w *World) authenticate(r *http.Request, body []byte, s *Service) (*credent
 	if err := message.Verify(auth, c.SecretAccessKey); err != nil {
 		return c, scope, mismatch("%s", mismatchMessage)
 	}
+	w.secret(auth.Signature)
 	if !c.Expires.IsZero() && !w.Now().Before(c.Expires) {
 		return c, scope, authError("ExpiredToken", "ExpiredTokenException", "The security token included in the request is expired")
 	}

@@ -85,7 +85,17 @@ func (i *Instance) identity(name string) (int, string) {
 	if err != nil {
 		return http.StatusInternalServerError, err.Error()
 	}
+	i.world.mu.Lock()
+	i.world.secret(signatureIn(signature)) // whoever has it can join a cluster as the instance
+	i.world.mu.Unlock()
 	return http.StatusOK, wrapped(signature)
+}
+
+// signatureIn is the part of an answer that nobody else could make: its end. What comes before are the document and the
+// certificate, which are public.
+func signatureIn(answer []byte) string {
+	text := base64.StdEncoding.EncodeToString(answer)
+	return text[max(0, len(text)-336):] // of 252 bytes
 }
 
 // wrapped is base64 in lines, as AWS gives it.

@@ -108,6 +108,7 @@ func (w *World) verifyToken(target *Target, login Login, entry *Entry) error {
 		return err
 	}
 	entry.AccessKey = token.Scope.AccessKey
+	w.secret(token.Signature())
 	now := w.Now()
 	switch {
 	case token.Host != target.Host:

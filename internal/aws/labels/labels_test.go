@@ -2,7 +2,10 @@ package labels_test
 
 import (
 	"maps"
+	"regexp"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sallyport/internal/aws/labels"
 	"sallyport/internal/resource"
@@ -55,4 +58,36 @@ func TestWhatIsConfiguredWins(t *testing.T) {
 	if !maps.Equal(got, map[string]string{"env": "prod", "team": "blue", "region": "mine"}) {
 		t.Errorf("got %v", got)
 	}
+}
+
+// FuzzTagged has tags that whoever may tag a resource in AWS chooses.
+func FuzzTagged(f *testing.F) {
+	for _, key := range []string{"region", "Region ", "teleport.dev/origin", "TELEPORT.dev/db-admin", "teleport.internal/discovered-name", "dynamic/x", "aws/team", "env", "account-id", "\u212Aey"} {
+		f.Add(key, "value", "env", "prod")
+	}
+	f.Fuzz(func(t *testing.T, key, value, otherKey, otherValue string) {
+		own := labels.Place("", "us-west-1") // AWS did not tell the account
+		own["env"] = "ours"
+		all := labels.Tagged(own, map[string]string{key: value, otherKey: otherValue})
+		for name, text := range own {
+			if all[name] != text {
+				t.Fatalf("a tag %q or %q replaced %s", key, otherKey, name)
+			}
+		}
+		for name := range all {
+			if _, ours := own[name]; ours {
+				continue
+			}
+			folded := strings.ToLower(strings.TrimSpace(name))
+			if folded != name && labels.Tagged(nil, map[string]string{folded: "x"})[folded] == "" {
+				t.Fatalf("the tag %q is taken, and %q is not", name, folded)
+			}
+			if regexp.MustCompile(`^(account-id|region|engine|engine-version|endpoint-type|vpc-id|namespace|workgroup|(teleport\.(dev|internal)|aws|dynamic)/.*)$`).MatchString(folded) {
+				t.Fatalf("the tag %q became a label", name)
+			}
+			if name != key && name != otherKey || !utf8.ValidString(name) || strings.ContainsAny(name+all[name], "\n\r\x00\x1b") {
+				t.Fatalf("a label %q=%q", name, all[name])
+			}
+		}
+	})
 }

@@ -78,6 +78,9 @@ func ParsePresigned(token string) (Presigned, error) {
 	return p, nil
 }
 
+// Signature is the token's, in hexadecimal.
+func (p Presigned) Signature() string { return p.signature }
+
 // Parameters are those of the service: everything but the signature's own.
 func (p Presigned) Parameters() map[string]string {
 	own := map[string]string{}

@@ -1,0 +1,107 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// demonstration runs a script of the project with the commands under test, and returns what it prints. Its folder is where
+// the script leaves files.
+func demonstration(t *testing.T, folder, script string, args, environment []string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "scripts", script), args...)
+	cmd.Env = append(os.Environ(), "SALLYPORT_BIN="+binaries, "TMPDIR="+folder, "TERM=dumb")
+	cmd.Env = append(cmd.Env, environment...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", script, args, err, out)
+	}
+	return string(out)
+}
+
+// shows checks that a demonstration printed lines, in this order.
+func shows(t *testing.T, out string, lines ...string) {
+	t.Helper()
+	rest := out
+	for _, line := range lines {
+		_, after, found := strings.Cut(rest, line)
+		if !found {
+			t.Fatalf("%q is not shown, or too early:\n%s", line, out)
+		}
+		rest = after
+	}
+}
+
+// emptyFolder returns a folder with a short path, as sockets need, and checks at the end that nothing was left there.
+func emptyFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("/tmp", "demo-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(folder, 0o755); err != nil { // PostgreSQL has an account of its own
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func TestDemoOfAWS(t *testing.T) {
+	t.Parallel()
+	out := demonstration(t, emptyFolder(t), "demo-aws", nil, nil)
+	shows(t, out, "198.51.100.10", "$ tctl status", "$ teleport db configure create", "$ tctl db ls", "aurora postgres", "current_user, version()",
+		" alice        | PostgreSQL", "$ tctl db check aurora", "ok       login: as \"alice\"", `"db_user":"alice"`, `"db_type":"rds"`,
+		"PUT /latest/api/token, unsigned", "ModifyDBCluster by arn:aws:sts::123456789012:assumed-role/teleport-db-service/i-", "connect by arn:aws:sts::", "The demo has ended")
+}
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	folder := emptyFolder(t)
+	environment := []string{"SALLYPORT_DEMO=" + folder + "/d"}
+	// Of ports that the system gives to nobody by itself, three that differ between runs of these tests.
+	first := 12000 + 3*(os.Getpid()%2500)
+	for i, name := range []string{"SALLYPORT_DEMO_PORT", "SALLYPORT_DEMO_AUTH_PORT", "SALLYPORT_DEMO_DB_PORT"} {
+		environment = append(environment, fmt.Sprintf("%s=%d", name, first+i))
+	}
+	t.Cleanup(func() { // also when what follows fails
+		cmd := exec.Command("../scripts/demo", "stop")
+		cmd.Env = append(os.Environ(), environment...)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "emo ") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	out := demonstration(t, folder, "demo", []string{"start"}, environment)
+	shows(t, out, "$ tctl status", "Logged in as:       alice", "$ tsh db ls", "orders a throw-away PostgreSQL [alice]", "Grace    | 99.00",
+		"$ tctl audit ls", "db.session.start", "db.session.query", `result="SELECT 3"`, "db.session.end", "Go on by hand")
+
+	// What it says can be done by hand can be done.
+	_, rest, _ := strings.Cut(out, "in a shell:")
+	for _, command := range []string{"tsh play ", "tctl lock "} {
+		at := strings.Index(rest, command)
+		if at < 0 {
+			t.Fatalf("no %s in\n%s", command, rest)
+		}
+		line, _, _ := strings.Cut(rest[at:], "\n")
+		exports, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+		cmd := exec.Command("bash", "-c", exports+"; "+line)
+		if said, err := cmd.CombinedOutput(); err != nil || command == "tsh play " && !strings.Contains(string(said), "select customer") {
+			t.Errorf("%s: %v: %s", line, err, said)
+		}
+	}
+	if out := demonstration(t, folder, "demo", []string{"stop"}, environment); !strings.Contains(out, "The demo has ended") {
+		t.Errorf("stop says %q", out)
+	}
+}
