@@ -99,6 +99,11 @@ func (a resourceAPI) GetResource(ctx context.Context, req *sallyportv1.GetResour
 	if err != nil {
 		return nil, err
 	}
+	if req.GetWithSecrets() {
+		if err := a.recordSecrets(ctx, req.GetKind(), shownName(r)); err != nil {
+			return nil, err
+		}
+	}
 	// A token's only secret is its name, which the caller has said.
 	wire, err := toWire(r, req.GetWithSecrets() || req.GetKind() == resource.KindToken)
 	return &sallyportv1.GetResourceResponse{Resource: wire}, err
@@ -117,6 +122,11 @@ func (a resourceAPI) ListResources(ctx context.Context, req *sallyportv1.ListRes
 	items, err := a.Store.List(ctx, "/"+req.GetKind()+"/", req.GetPageToken(), size)
 	if err != nil {
 		return nil, err
+	}
+	if req.GetWithSecrets() {
+		if err := a.recordSecrets(ctx, req.GetKind(), ""); err != nil {
+			return nil, err
+		}
 	}
 	res := &sallyportv1.ListResourcesResponse{}
 	for _, item := range items {
@@ -259,6 +269,11 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 			r.Spec.Target.JoinToken = secretHash(token) // as hosts' certificates carry it; the token is a secret
 		}
 		now := a.Now().UTC()
+		for _, expires := range []*time.Time{r.Spec.Expires, r.Metadata.Expires} {
+			if expires != nil && !now.Before(*expires) {
+				return fault.New(fault.BadParameter, "the lock expired at %s, so that it would hold nobody; give a later time, or none", expires.UTC().Format("2006-01-02 15:04:05 UTC"))
+			}
+		}
 		r.Spec.CreatedAt, r.Spec.CreatedBy = &now, c.id.Name
 		if c.id.HasSystemRole(string(resource.RoleAdmin)) {
 			r.Spec.CreatedBy = string(resource.RoleAdmin)
