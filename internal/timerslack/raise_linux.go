@@ -30,6 +30,9 @@ func Raise() {
 	if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(Enough), 0, 0, 0) != nil {
 		return
 	}
-	_ = syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), again+"=1"))
+	// By its path, from which the kernel takes the name that ps and pgrep know.
+	if program, err := os.Executable(); err == nil {
+		_ = syscall.Exec(program, os.Args, append(os.Environ(), again+"=1"))
+	}
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(before), 0, 0, 0)
 }
