@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/detour"
 	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
+	"sallyport/internal/version"
 )
 
 // public returns a client of the part of the API that needs no certificate, at the first port that
@@ -47,5 +48,15 @@ func untrusted(err error) bool {
 func (g *global) publicAPI(address string) *authapi.Client {
 	dialer := client.NewDialer(detour.Never, g.insecure) // what pages are served by is what is meant
 	config := mtls.ToWeb(client.ProxyHost(address), g.insecure, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
-	return authapi.New(&http.Client{Transport: authapi.NewTransport(dialer.To(address), config)}, "https://"+address)
+	transport := named{authapi.NewTransport(dialer.To(address), config)}
+	return authapi.New(&http.Client{Transport: transport}, "https://"+address)
+}
+
+// named says in each request which program sends it: the audit log keeps that of logins.
+type named struct{ http.RoundTripper }
+
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", "tsh/"+version.Version)
+	return n.RoundTripper.RoundTrip(r)
 }

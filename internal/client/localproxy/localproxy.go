@@ -127,5 +127,8 @@ func (p *Proxy) Connect(ctx context.Context) (*tls.Conn, error) {
 	if told, ok := errors.AsType[*fault.Error](err); ok {
 		return nil, told
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "no Database Service that serves the database is connected to the proxy now, or the proxy has all the connections that it takes; try again in a moment, then ask an administrator to see to it")
+	}
 	return nil, fault.Wrap(fault.ConnectionProblem, err, "no agent serves the database now, or the proxy turned the connection away: %s; see tsh db ls", err)
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,7 +134,9 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 		want string // in a FATAL message; empty when nothing is said
 	}{
 		"the proxy is away":                {nameless, fault.New(fault.ConnectionProblem, "there is no route"), startup, "Mthere is no route\x00"},
-		"the proxy hangs up":               {nameless, io.EOF, startup, "no agent serves the database now, or the proxy turned the connection away: EOF"},
+		"the proxy hangs up":               {nameless, io.EOF, startup, "Mno Database Service that serves the database is connected to the proxy now, or the proxy has all the connections that it takes; try again in a moment, then ask an administrator to see to it\x00"},
+		"the proxy breaks off":             {nameless, fmt.Errorf("read: %w", syscall.ECONNRESET), startup, "is connected to the proxy now, or "},
+		"the agent is not the right one":   {nameless, errors.New("x509: not for this name"), startup, "or the proxy turned the connection away: x509: not for this name; "},
 		"the login has ended":              {expired, nil, startup, "your certificate expired"},
 		"a client that asks for TLS first": {expired, nil, slices.Concat(sslRequest, startup), "your certificate expired"},
 		"a client that cancels":            {expired, nil, cancelRequest, ""},
@@ -162,7 +167,7 @@ func TestClientsOfMySQLReadWhyTheyCannotBeServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := mysqlwire.ParseError(payload)
-	if err != nil || sequence != 0 || e.Code != 1105 || e.State != "" || !strings.Contains(e.Message, "the proxy turned the connection away: no route") {
+	if err != nil || sequence != 0 || e.Code != 1105 || e.State != "" || !strings.Contains(e.Message, "the proxy cannot be reached: no route") {
 		t.Errorf("got packet %d, %v, %v", sequence, e, err)
 	}
 }
