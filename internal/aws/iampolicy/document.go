@@ -50,6 +50,9 @@ func (v values) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *values) UnmarshalJSON(data []byte) error {
 	var one string
+	if bytes.Equal(data, []byte("null")) {
+		return errors.New("must be a string or a list of strings")
+	}
 	if err := json.Unmarshal(data, &one); err == nil {
 		*v = values{one}
 		return nil
@@ -133,7 +136,10 @@ func (d *Document) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("the policy cannot be read: it is not one of version %s without an id", Version)
 	}
 	*d = Document{}
-	for _, s := range in.Statement {
+	for i, s := range in.Statement {
+		if s.Effect != Allow && s.Effect != "Deny" || len(s.Action) == 0 {
+			return fmt.Errorf("the policy cannot be read: statement %d lacks an effect or actions", i+1)
+		}
 		one := Statement{Sid: s.Sid, Effect: s.Effect, Actions: s.Action, Resources: s.Resource}
 		if s.Principal != nil {
 			one.Principals = s.Principal.AWS

@@ -61,12 +61,12 @@ func Tagged(labels, tags map[string]string) map[string]string {
 // mayBeLabel refuses names with a meaning, in any spelling, also when the label itself is absent: an account-id that
 // AWS did not tell must not be told by a tag.
 func mayBeLabel(key string) bool {
-	if key == "" || !printable(key) {
+	if !printable(key) {
 		return false
 	}
 	folded := strings.ToLower(strings.TrimSpace(key))
 	switch folded {
-	case Account, Region, Engine, EngineVersion, EndpointType, VPC, Namespace, Workgroup:
+	case "", Account, Region, Engine, EngineVersion, EndpointType, VPC, Namespace, Workgroup:
 		return false
 	}
 	for _, prefix := range reserved {

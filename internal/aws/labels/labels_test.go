@@ -32,6 +32,7 @@ func TestTagsGrantNothing(t *testing.T) {
 		{"the output of a command", "dynamic/host", "x", false},
 		{"a tag of the agent's instance", "aws/env", "x", false},
 		{"no name", "", "x", false},
+		{"a blank name", " ", "x", false},
 		{"a line break in the value", "note", "a\nb", false},
 		{"a control character in the name", "no\x1bte", "x", false},
 		{"not UTF-8", "note", "\xff", false},
@@ -60,6 +61,8 @@ func TestWhatIsConfiguredWins(t *testing.T) {
 	}
 }
 
+var reserved = regexp.MustCompile(`^(account-id|region|engine|engine-version|endpoint-type|vpc-id|namespace|workgroup|(teleport\.(dev|internal)|aws|dynamic)/.*)$`)
+
 // FuzzTagged has tags that whoever may tag a resource in AWS chooses.
 func FuzzTagged(f *testing.F) {
 	for _, key := range []string{"region", "Region ", "teleport.dev/origin", "TELEPORT.dev/db-admin", "teleport.internal/discovered-name", "dynamic/x", "aws/team", "env", "account-id", "\u212Aey"} {
@@ -82,7 +85,7 @@ func FuzzTagged(f *testing.F) {
 			if folded != name && labels.Tagged(nil, map[string]string{folded: "x"})[folded] == "" {
 				t.Fatalf("the tag %q is taken, and %q is not", name, folded)
 			}
-			if regexp.MustCompile(`^(account-id|region|engine|engine-version|endpoint-type|vpc-id|namespace|workgroup|(teleport\.(dev|internal)|aws|dynamic)/.*)$`).MatchString(folded) {
+			if reserved.MatchString(folded) {
 				t.Fatalf("the tag %q became a label", name)
 			}
 			if name != key && name != otherKey || !utf8.ValidString(name) || strings.ContainsAny(name+all[name], "\n\r\x00\x1b") {
