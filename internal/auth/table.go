@@ -120,6 +120,9 @@ var hostKinds = map[resource.SystemRole]struct{ reads, writes []string }{
 			resource.KindNetworkingConfig, resource.KindCertAuthority, resource.KindProxy},
 		writes: []string{resource.KindProxy},
 	},
+	resource.RoleAuth: {
+		reads: []string{resource.KindLock, resource.KindProxy},
+	},
 	resource.RoleDiscovery: {
 		reads:  []string{resource.KindDatabase, resource.KindDiscoveryConfig, resource.KindLock, resource.KindCertAuthority, resource.KindProxy},
 		writes: []string{resource.KindDatabase, resource.KindDiscoveryService}, // of databases those that it found

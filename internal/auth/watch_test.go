@@ -51,3 +51,20 @@ func TestAWatchEndsWhenItsHostIsLocked(t *testing.T) {
 	}
 	wantKind(t, stream.Err(), fault.AccessDenied, "lock targeting ServerID")
 }
+
+func TestEveryKindOfMemberMayWatchLocksAndProxies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, role := range []resource.SystemRole{resource.RoleAuth, resource.RoleProxy, resource.RoleDb, resource.RoleDiscovery} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		stream, err := w.as(w.host(role)).Resources.WatchResources(ctx, &sallyportv1.WatchResourcesRequest{Kinds: []string{"lock", "proxy"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !stream.Receive() {
+			t.Errorf("a host with the role %s: %v", role, stream.Err())
+		}
+		cancel()
+		_ = stream.Close()
+	}
+}

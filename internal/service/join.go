@@ -217,15 +217,15 @@ func (d *daemon) spliceToAuth(ctx context.Context, conn *mux.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = upstream.Close() })
 	defer stop()
 	raw, prefix := conn.Split()
+	defer raw.Close()
 	if err := d.introduce(upstream, raw, prefix); err != nil {
 		d.logger.Warn("a client was not introduced to the auth server", "client", raw.RemoteAddr().String(), "error", err)
-		_ = raw.Close()
 		return
 	}
 	a, ok1 := raw.(splice.Conn)
 	b, ok2 := upstream.(splice.Conn)
 	if ok1 && ok2 {
-		_, _, _ = splice.Join(a, b) // either side may leave at any time
+		_ = splice.Relay(a, b) // either side may leave at any time; whom auth has left is left here too
 	}
 }
 
