@@ -146,6 +146,8 @@ func otherEvents() []audit.Event {
 		&audit.DatabaseCheckEnd{UserMeta: alice, DatabaseMeta: database, ServerMeta: server, CheckID: sid, Status: audit.Status{Success: true}},
 		&audit.DatabaseCheckEnd{UserMeta: alice, DatabaseMeta: database, ServerMeta: server, CheckID: sid, Step: "login", Status: audit.Status{Error: "refused"}},
 		&audit.JoinAlert{Failures: 101, LastAddr: "203.0.113.9:50211"},
+		&audit.SecretsRead{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "user"}, Kind: "cert_authority"},
+		&audit.SecretsRead{UserMeta: alice, Kind: "token"},
 	}
 }
 

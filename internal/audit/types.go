@@ -56,6 +56,7 @@ func Types() []string {
 		"role.created",
 		"role.deleted",
 		"role.updated",
+		"secrets.read",
 		"session.recording.access",
 		"session.rejected",
 		"session_recording_config.update",

@@ -20,6 +20,15 @@ func userMeta(c *caller) audit.UserMeta {
 	}
 }
 
+// recordSecrets records that somebody is about to read the secrets of resources, if the kind has any. An empty name
+// stands for all of them.
+func (a *Authority) recordSecrets(ctx context.Context, kind, name string) error {
+	if kind != resource.KindCertAuthority && kind != resource.KindToken {
+		return nil
+	}
+	return a.record(ctx, &audit.SecretsRead{UserMeta: userMeta(callerOf(ctx)), ResourceMeta: audit.ResourceMeta{Name: name}, Kind: kind})
+}
+
 func resourceMeta(r resource.Resource) audit.ResourceMeta {
 	meta := audit.ResourceMeta{Name: shownName(r)}
 	if expires := r.Meta().Expires; expires != nil {

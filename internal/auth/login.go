@@ -219,9 +219,14 @@ func (a loginAPI) login(ctx context.Context, req *sallyportv1.LoginRequest) (*ca
 	return as, device, err
 }
 
+// locks reports whether a status keeps its user from logging in now.
+func (a *Authority) locks(status resource.LoginStatus) bool {
+	return status.IsLocked && (status.LockExpires == nil || a.Now().Before(*status.LockExpires))
+}
+
 // unlockExpired clears the status that a lockout left, and refuses while an administrator's lock holds.
 func (a *Authority) unlockExpired(ctx context.Context, as *caller) error {
-	if until := as.user.Spec.Status.LockExpires; until == nil || a.Now().Before(*until) {
+	if a.locks(as.user.Spec.Status) {
 		return errLogin
 	}
 	as.user.Spec.Status = resource.LoginStatus{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/internal/access"
 	"sallyport/internal/authapi/sallyportv1"
@@ -72,6 +73,11 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 			r.Spec.Target.JoinToken = secretHash(token) // as hosts' certificates carry it; the token is a secret
 		}
 		now := a.Now().UTC()
+		for _, expires := range []*time.Time{r.Spec.Expires, r.Metadata.Expires} {
+			if expires != nil && !now.Before(*expires) {
+				return fault.New(fault.BadParameter, "the lock expired at %s, so that it would hold nobody; give a later time, or none", expires.UTC().Format("2006-01-02 15:04:05 UTC"))
+			}
+		}
 		r.Spec.CreatedAt, r.Spec.CreatedBy = &now, c.id.Name
 		if c.id.HasSystemRole(string(resource.RoleAdmin)) {
 			r.Spec.CreatedBy = string(resource.RoleAdmin)

@@ -95,6 +95,11 @@ func (a resourceAPI) GetResource(ctx context.Context, req *sallyportv1.GetResour
 	if err != nil {
 		return nil, err
 	}
+	if req.GetWithSecrets() {
+		if err := a.recordSecrets(ctx, req.GetKind(), shownName(r)); err != nil {
+			return nil, err
+		}
+	}
 	// A token's only secret is its name, which the caller has said.
 	wire, err := toWire(r, req.GetWithSecrets() || req.GetKind() == resource.KindToken)
 	return &sallyportv1.GetResourceResponse{Resource: wire}, err
@@ -113,6 +118,11 @@ func (a resourceAPI) ListResources(ctx context.Context, req *sallyportv1.ListRes
 	items, err := a.Store.List(ctx, "/"+req.GetKind()+"/", req.GetPageToken(), size)
 	if err != nil {
 		return nil, err
+	}
+	if req.GetWithSecrets() {
+		if err := a.recordSecrets(ctx, req.GetKind(), ""); err != nil {
+			return nil, err
+		}
 	}
 	res := &sallyportv1.ListResourcesResponse{}
 	for _, item := range items {

@@ -114,6 +114,9 @@ func (a userAPI) ResetUser(ctx context.Context, req *sallyportv1.ResetUserReques
 	if err := a.mayAdminister(ctx, user.Spec.Roles); err != nil {
 		return nil, err
 	}
+	if err := a.refuseOwnRelease(ctx, user); err != nil {
+		return nil, err
+	}
 	if err := a.recordLink(ctx, name, ttl); err != nil {
 		return nil, err
 	}
@@ -128,6 +131,18 @@ func (a userAPI) ResetUser(ctx context.Context, req *sallyportv1.ResetUserReques
 	}
 	link, err := a.makeLink(ctx, name, true, ttl)
 	return &sallyportv1.ResetUserResponse{Link: link}, err
+}
+
+// refuseOwnRelease refuses a reset by which the caller would lift a lock or a lockout of its own.
+func (a *Authority) refuseOwnRelease(ctx context.Context, user *resource.User) error {
+	if c := callerOf(ctx); c.user == nil || c.user.GetName() != user.GetName() {
+		return nil
+	}
+	locked, err := a.lockedOut(ctx, user.GetName())
+	if err == nil && (locked || a.locks(user.Spec.Status)) {
+		err = fault.New(fault.AccessDenied, "your own account is locked and a reset would unlock it; ask another administrator, or run tctl users reset on the auth server's host")
+	}
+	return err
 }
 
 // recordLink records that a link for setting a password is about to be made.

@@ -1,0 +1,148 @@
+package auth_test
+
+import (
+	"testing"
+	"time"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/fault"
+)
+
+const passwordOnly = "kind: cluster_auth_preference\nversion: v2\nspec: {second_factor: \"off\"}\n"
+
+func TestNobodyUnlocksItselfByAReset(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lock    func(w *world, eve *person)
+		refused bool
+	}{
+		"not locked": {func(*world, *person) {}, false},
+		"locked out by failed logins": {func(_ *world, eve *person) {
+			for range 5 {
+				_, _ = eve.login("eve", "not the password", "")
+			}
+		}, true},
+		"locked out under her name in other letters": {func(_ *world, eve *person) {
+			for range 5 {
+				_, _ = eve.login("EVE", "not the password", "")
+			}
+		}, true},
+		"some failed logins": {func(_ *world, eve *person) {
+			for range 4 {
+				_, _ = eve.login("eve", "not the password", "")
+			}
+		}, false},
+		"locked by an administrator": {func(w *world, _ *person) {
+			w.mustApply("kind: user\nversion: v2\nmetadata: {name: eve}\nspec: {roles: [editor], status: {is_locked: true, locked_message: no}}\n")
+		}, true},
+		"a lock that is over": {func(w *world, eve *person) {
+			for range 5 {
+				_, _ = eve.login("eve", "not the password", "")
+			}
+			w.clock.Advance(21 * time.Minute)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.mustApply(passwordOnly)
+			eve := w.person("eve", "editor")
+			c.lock(w, eve)
+			id := w.user("eve")
+			reset := func(api *authapi.Client) error {
+				_, err := api.Users.ResetUser(t.Context(), &sallyportv1.ResetUserRequest{Name: "eve"})
+				return err
+			}
+			err := reset(w.as(id))
+			if !c.refused {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			wantKind(t, err, fault.AccessDenied, "your own account is locked")
+			if _, err := eve.login("eve", password, ""); err == nil {
+				t.Error("the lock was lifted")
+			}
+			if n := w.events("reset_password_token.create", `"name":"eve"`, `"user":"eve"`); n > 0 {
+				t.Errorf("%d links are in the log", n)
+			}
+			if err := reset(w.admin); err != nil { // tctl on the auth server's host
+				t.Errorf("an administrator's reset: %v", err)
+			}
+			if _, err := w.as(id).Cluster.WhoAmI(t.Context(), &sallyportv1.WhoAmIRequest{}); err == nil {
+				t.Error("the reset left the certificate good")
+			}
+		})
+	}
+}
+
+func TestReadingSecretsIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.token("db")
+	get := func(kind, name string, secrets bool) {
+		t.Helper()
+		if _, err := w.admin.Resources.GetResource(t.Context(), &sallyportv1.GetResourceRequest{Kind: kind, Name: name, WithSecrets: secrets}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(kind string, secrets bool) {
+		t.Helper()
+		if _, err := w.admin.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: kind, WithSecrets: secrets}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get("cert_authority", "user", false)
+	list("cert_authority", false)
+	list("token", false)
+	get("role", "access", true) // which holds none
+	list("user", true)
+	if n := w.events("secrets.read"); n != 0 {
+		t.Errorf("%d events of reads without secrets", n)
+	}
+	get("cert_authority", "user", true)
+	list("cert_authority", true)
+	list("token", true)
+	for _, want := range [][]string{
+		{`"code":"SSR00I"`, `"kind":"cert_authority"`, `"name":"user"`},
+		{`"kind":"cert_authority"`},
+		{`"kind":"token"`},
+		{`.test.local"`, `"user_kind":3`},
+	} {
+		if n := w.events("secrets.read", want...); n == 0 {
+			t.Errorf("no event with %v", want)
+		}
+	}
+	if n := w.events("secrets.read"); n != 3 {
+		t.Errorf("%d events of three reads", n)
+	}
+}
+
+func TestLocksThatHoldNobodyAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	at := func(d time.Duration) string { return w.clock.Now().Add(d).UTC().Format(time.RFC3339) }
+	lock := func(metadata, spec string) error {
+		return apply(t, w.admin, "kind: lock\nversion: v2\nmetadata: {name: 66666666-6666-4666-8666-666666666666"+metadata+"}\nspec: {target: {user: alice}"+spec+"}\n")
+	}
+	for name, c := range map[string]struct {
+		metadata, spec string
+		refused        bool
+	}{
+		"for ever":                         {"", "", false},
+		"until later":                      {"", ", expires: '" + at(time.Minute) + "'", false},
+		"until now":                        {"", ", expires: '" + at(0) + "'", true},
+		"until a while ago":                {"", ", expires: '" + at(-time.Hour) + "'", true},
+		"of a resource that ended already": {", expires: '" + at(-time.Hour) + "'", "", true},
+	} {
+		err := lock(c.metadata, c.spec)
+		if c.refused != fault.Is(err, fault.BadParameter) || !c.refused && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.refused {
+			wantKind(t, err, fault.BadParameter, "would hold nobody")
+		}
+	}
+}
