@@ -21,7 +21,7 @@ type RoleOptions struct {
 	DisconnectExpiredCert   Bool       `json:"disconnect_expired_cert,omitempty"`
 	Lock                    string     `json:"lock,omitempty"` // strict, best_effort; empty means the cluster's
 	PinSourceIP             Bool       `json:"pin_source_ip,omitempty"`
-	MaxConnections          int        `json:"max_connections,omitempty"` // 0 means no limit
+	MaxConnections          int        `json:"max_connections,omitempty"` // of a user at each agent, not in the cluster; 0 means no limit
 	MaxSessions             int        `json:"max_sessions,omitempty"`    // 0 means no limit
 	RecordSession           *Recording `json:"record_session,omitempty"`
 	MySQLLocalInfile        *Bool      `json:"mysql_local_infile,omitempty"` // LOAD DATA LOCAL may read files of the client
