@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
@@ -16,21 +17,26 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // locked is a buffer that several goroutines write.
 type locked struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
+	mu   sync.Mutex
+	buf  bytes.Buffer  // guarded by mu
+	left chan struct{} // closed when the client has said goodbye
 }
 
 func (l *locked) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.buf.Write(p)
+	n, err := l.buf.Write(p)
+	if bytes.HasSuffix(l.buf.Bytes(), []byte("\nC 0 \"\\x01\"\n")) {
+		close(l.left)
+	}
+	return n, err
 }
 
 // TestTrace compares what the database hears and says, in a conversation of all kinds of commands, with what it was
 // when somebody read it.
 func TestTrace(t *testing.T) {
 	t.Parallel()
-	trace := &locked{}
+	trace := &locked{left: make(chan struct{})}
 	agent, _ := small(t, mysqltest.Options{Trace: trace})
 	c := logIn(t, agent, all)
 	c.do(mysqlwire.ComQuery, "select 'a text'")
@@ -41,6 +47,11 @@ func TestTrace(t *testing.T) {
 	c.ok(mysqlwire.ComProcessKill, u32(5))
 	c.ok(mysqlwire.ComResetConnection, "")
 	c.leave(agent)
+	select {
+	case <-trace.left: // the server reads the goodbye when it comes to it
+	case <-time.After(20 * time.Second):
+		t.Error("the server heard no goodbye")
+	}
 	trace.mu.Lock()
 	got := trace.buf.Bytes()
 	trace.mu.Unlock()
