@@ -3,13 +3,12 @@ package mysql
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mysqlwire"
@@ -92,8 +91,8 @@ func (r *relay) run() error {
 		r.interrupt()
 	})
 	var other sync.WaitGroup
-	other.Go(func() { r.end(r.guard(r.readServer)) })
-	r.end(r.guard(r.readClient))
+	other.Go(func() { r.end(engine.Guard(r.readServer)) })
+	r.end(engine.Guard(r.readClient))
 	other.Wait()
 	<-interrupted
 	r.release()
@@ -113,25 +112,11 @@ func (r *relay) run() error {
 	return cause
 }
 
-// guard turns a panic into an error, so that it ends one session only.
-func (r *relay) guard(direction func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
-		}
-	}()
-	return direction()
-}
-
 // interrupt unblocks both directions. What is being written may be completed.
 func (r *relay) interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
-	for _, conn := range []net.Conn{r.client, r.server} {
-		_ = conn.SetWriteDeadline(soon)
-		_ = conn.SetReadDeadline(past)
-	}
+	engine.Interrupt(goodbyeTime, r.client, r.server)
 	r.changed.Broadcast()
 }
 

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 )
 
@@ -67,7 +67,7 @@ func (r *relay) run() error {
 		r.interrupt()
 	})
 	r.start(r.server)
-	r.end(guard(r.readClient))
+	r.end(engine.Guard(r.readClient))
 	r.readers.Wait()
 	<-interrupted
 	r.release()
@@ -91,35 +91,21 @@ func (r *relay) start(n *node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.nodes = append(r.nodes, n)
-	r.readers.Go(func() { r.end(guard(n.read)) })
+	r.readers.Go(func() { r.end(engine.Guard(n.read)) })
 	if r.ctx.Err() != nil { // interrupt may have missed it
 		_ = n.conn.SetDeadline(time.Unix(1, 0))
 	}
-}
-
-// guard turns a panic into an error, so that it ends one session only.
-func guard(direction func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
-		}
-	}()
-	return direction()
 }
 
 // interrupt unblocks both directions. What is being written may be completed.
 func (r *relay) interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	past, soon := time.Unix(1, 0), time.Now().Add(goodbyeTime)
 	conns := []net.Conn{r.client}
 	for _, n := range r.nodes {
 		conns = append(conns, n.conn)
 	}
-	for _, conn := range conns {
-		_ = conn.SetWriteDeadline(soon)
-		_ = conn.SetReadDeadline(past)
-	}
+	engine.Interrupt(goodbyeTime, conns...)
 	r.changed.Broadcast()
 }
 
