@@ -116,9 +116,9 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 	if err != nil {
 		return err
 	}
-	proxy := client.WithPort("<proxy-address>")
+	proxy, join := client.WithPort("<proxy-address>"), "<auth-address>:3025" // the first proxy has no other to join through
 	if addresses := info.GetProxyAddresses(); len(addresses) > 0 {
-		proxy = addresses[0]
+		proxy, join = addresses[0], addresses[0]
 	}
 	var pins strings.Builder
 	for _, pin := range authorities.GetPins() {
@@ -132,7 +132,7 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 		return nil
 	}
 	fmt.Fprintf(out, "On the new host:\n\n> teleport start \\\n   --roles=%s \\\n   --token=%s \\\n%s   --auth-server=%s\n",
-		strings.ToLower(strings.Join(res.GetRoles(), ",")), res.GetToken(), pins.String(), proxy)
+		strings.ToLower(strings.Join(res.GetRoles(), ",")), res.GetToken(), pins.String(), join)
 	return nil
 }
 

@@ -59,6 +59,10 @@ type shownProfile struct {
 	Traits     map[string][]string `json:"traits" yaml:"traits"`
 	Databases  []string            `json:"databases" yaml:"databases"`
 	ValidUntil time.Time           `json:"valid_until" yaml:"valid_until"`
+
+	// For programs that expect them; there is nothing to say.
+	Kubernetes bool     `json:"kubernetes_enabled" yaml:"kubernetes_enabled"`
+	Extensions []string `json:"extensions" yaml:"extensions"`
 }
 
 // shownStatus is what tsh status shows as JSON or YAML.
@@ -133,7 +137,7 @@ func show(p *client.Profile) (*shownProfile, error) {
 
 func describe(credentials *client.Credentials) *shownProfile {
 	id := credentials.Identity
-	return &shownProfile{Username: id.Name, Cluster: id.Cluster, Roles: id.Roles, Traits: id.Traits, Databases: []string{}, ValidUntil: id.Expires}
+	return &shownProfile{Username: id.Name, Cluster: id.Cluster, Roles: id.Roles, Traits: id.Traits, Databases: []string{}, ValidUntil: id.Expires, Extensions: []string{}}
 }
 
 // addProfile adds what is kept on this machine beside the credentials.

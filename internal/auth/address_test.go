@@ -148,7 +148,7 @@ func TestOnlyProxiesIntroduceClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		var message bytes.Buffer
-		if err := introduction.Send(&message, cert, "192.0.2.1:1000", hello); err != nil {
+		if err := introduction.Send(&message, cert, "192.0.2.1:1000", hello, w.auth.Now()); err != nil {
 			t.Fatal(err)
 		}
 		return message.Bytes()

@@ -48,8 +48,9 @@ func (a certAPI) IssueUserCertificate(ctx context.Context, req *sallyportv1.Issu
 	id := *c.id // everything that restricts the caller now restricts the new certificate
 	id.Roles, id.Traits = c.user.Spec.Roles, c.user.Spec.Traits
 	id.Route, id.ProxyTerminated = nil, false
+	var allowed accounts
 	if asked := req.GetRoute(); asked != nil {
-		if id.Route, err = a.routeFor(ctx, c, asked); err != nil {
+		if id.Route, allowed, err = a.routeFor(ctx, c, asked); err != nil {
 			return nil, err
 		}
 		id.ProxyTerminated = req.GetProxyTerminated()
@@ -59,7 +60,7 @@ func (a certAPI) IssueUserCertificate(ctx context.Context, req *sallyportv1.Issu
 		expires = a.Now().Add(ttl)
 	}
 	expires = earliest(expires, c.id.Expires, c.id.LoginExpires, c.accountExpires())
-	der, err := a.issue(ctx, c, &id, publicKey, expires)
+	der, err := a.issue(ctx, c, &id, allowed, publicKey, expires)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +91,13 @@ func (a certAPI) SignUserCertificate(ctx context.Context, req *sallyportv1.SignU
 	expires := earliest(a.Now().Add(ttl), as.accountExpires())
 	as.id.LoginExpires = expires.UTC().Truncate(time.Second)
 	as.id.Impersonator = userMeta(c).User
+	var allowed accounts
 	if asked := req.GetRoute(); asked != nil {
-		if as.id.Route, err = a.routeFor(ctx, as, asked); err != nil {
+		if as.id.Route, allowed, err = a.routeFor(ctx, as, asked); err != nil {
 			return nil, err
 		}
 	}
-	der, err := a.issue(ctx, c, as.id, publicKey, expires)
+	der, err := a.issue(ctx, c, as.id, allowed, publicKey, expires)
 	if err != nil {
 		return nil, err
 	}
@@ -129,14 +131,24 @@ func (a *Authority) impersonated(ctx context.Context, name string) (*caller, err
 	return as, a.refuseLocked(ctx, as)
 }
 
+// accounts are those in the database of a route that the roles allow. They are recorded, and decided again at each use.
+type accounts struct{ users, names []string }
+
+func (c *caller) accounts(db *resource.Database) (all accounts) {
+	policy, labels := access.Compile(c.access()), db.AllLabels()
+	all.users, _ = policy.AllowedUsers(db, labels)
+	all.names, _ = policy.AllowedNames(db, labels)
+	return all
+}
+
 // issue records and signs a user's certificate.
-func (a *Authority) issue(ctx context.Context, c *caller, id *identity.Identity, publicKey any, expires time.Time) ([]byte, error) {
+func (a *Authority) issue(ctx context.Context, c *caller, id *identity.Identity, allowed accounts, publicKey any, expires time.Time) ([]byte, error) {
 	if !expires.After(a.Now()) {
 		return nil, fault.New(fault.Unauthenticated, "your login has ended; log in again with tsh login")
 	}
 	event := &audit.CertificateCreate{UserMeta: userMeta(c), CertType: "user", Identity: audit.CertificateIdentity{
 		User: id.Name, Roles: id.Roles, Traits: id.Traits, Expires: expires, Cluster: id.Cluster, ClientIP: id.PinnedIP,
-		MFADeviceUUID: id.MFADevice, Impersonator: id.Impersonator,
+		MFADeviceUUID: id.MFADevice, Impersonator: id.Impersonator, DatabaseUsers: allowed.users, DatabaseNames: allowed.names,
 	}}
 	if id.Route != nil {
 		event.Identity.Route = audit.DatabaseRoute{ServiceName: id.Route.Service, Protocol: id.Route.Protocol,
@@ -149,12 +161,13 @@ func (a *Authority) issue(ctx context.Context, c *caller, id *identity.Identity,
 }
 
 // routeFor checks that the caller may see the database and returns the route with its true protocol.
-func (a *Authority) routeFor(ctx context.Context, c *caller, asked *sallyportv1.DatabaseRoute) (*identity.Route, error) {
+func (a *Authority) routeFor(ctx context.Context, c *caller, asked *sallyportv1.DatabaseRoute) (*identity.Route, accounts, error) {
 	db, err := a.visibleDatabase(ctx, c, asked.GetService())
 	if err != nil {
-		return nil, err
+		return nil, accounts{}, err
 	}
-	return &identity.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: asked.GetUser(), Database: asked.GetDatabase()}, nil
+	route := &identity.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: asked.GetUser(), Database: asked.GetDatabase()}
+	return route, c.accounts(db), nil
 }
 
 func (a *Authority) trustedPEM(typ ca.Type) [][]byte {

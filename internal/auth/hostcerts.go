@@ -198,7 +198,7 @@ func (a certAPI) SignProxySession(ctx context.Context, req *sallyportv1.SignProx
 	session.Roles, session.Traits = as.user.Spec.Roles, as.user.Spec.Traits
 	session.ProxySession, session.DisallowReissue = true, true
 	expires := earliest(a.Now().Add(proxySessionTTL), as.id.Expires, as.accountExpires())
-	der, err := a.issue(ctx, callerOf(ctx), &session, publicKey, expires)
+	der, err := a.issue(ctx, callerOf(ctx), &session, as.accounts(db), publicKey, expires)
 	return &sallyportv1.SignProxySessionResponse{Certificate: ca.EncodeCertificate(der)}, err
 }
 

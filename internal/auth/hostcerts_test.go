@@ -117,7 +117,7 @@ func TestEveryCertificateIsRecorded(t *testing.T) {
 	if _, err := agent.RenewHostCertificate(t.Context(), &sallyportv1.RenewHostCertificateRequest{PublicKey: v.key}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"cert_type":"user"`, `"cert_type":"db_client"`, `"cert_type":"listener"`, `"cert_type":"host"`} {
+	for _, want := range []string{`"cert_type":"user"`, `"database_users":["app"]`, `"cert_type":"db_client"`, `"cert_type":"listener"`, `"cert_type":"host"`} {
 		if n := v.events("cert.create", want); n != 1 {
 			t.Errorf("%d events of %s", n, want)
 		}

@@ -184,7 +184,7 @@ func (a loginAPI) Login(ctx context.Context, req *sallyportv1.LoginRequest) (*sa
 	}
 	expires := earliest(a.Now().Add(a.loginTTL(ctx, as, req.GetTtl().AsDuration())), as.accountExpires())
 	as.id.LoginExpires = expires.UTC().Truncate(time.Second)
-	der, err := a.issue(ctx, as, as.id, publicKey, expires)
+	der, err := a.issue(ctx, as, as.id, accounts{}, publicKey, expires)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -64,6 +65,40 @@ func TestUnfinishedCallsCountAsStrangers(t *testing.T) {
 		})
 	}
 	works(t, s.session(t, "orders"))
+}
+
+// TestAProxyBehindAProxyIsNotOneStranger has more clients of a proxy that reaches auth through another proxy than may be
+// strangers from one address, each from its own. None is closed.
+func TestAProxyBehindAProxyIsNotOneStranger(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{})
+	behind := *c
+	behind.Auth = c.Proxy
+	address := behind.StartProxy(t)
+	clustertest.Eventually(t, "the proxy is up", func() error {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	var conns []*tls.Conn
+	for i := range 120 {
+		conn := dialFrom(t, address, fmt.Sprintf("127.0.1.%d", 1+i))
+		client := tls.Client(conn, mtls.ToWeb("x", true, mtls.ProtocolAuth, mtls.ProtocolHTTP))
+		if err := client.HandshakeContext(t.Context()); err != nil {
+			t.Fatalf("client %d: %v", i, err)
+		}
+		conns = append(conns, client)
+	}
+	for i, conn := range conns {
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatalf("client %d: %v", i, err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatalf("client %d: %v", i, err)
+		}
+	}
 }
 
 // openWithoutName opens a PostgreSQL connection whose ClientHello names the proxy and not the database, the

@@ -4,13 +4,14 @@
 // client's address decides (certificates bound to one, limits of strangers) would be decided by the proxy's without this.
 // The proxy is believed because it signs with the key of its host certificate, and only about the very connection: the
 // signature covers the ClientHello, to which nobody but the client has the key (TLS 1.3, RFC 8446, section 4.2.8). So an
-// introduction that was overheard is worth nothing.
+// introduction that was overheard is worth nothing to others; its time keeps the client itself from using it again when it
+// is somewhere else.
 //
 // In order, lengths in big endian:
 //
 //	magic (5 bytes)
 //	statement, after its length (2): the proxy's certificate in DER after its length (2), the client's address as
-//	"host:port" after its length (1), the length of the ClientHello (4), its SHA-256 (32)
+//	"host:port" after its length (1), the time (8, seconds since 1970), the length of the ClientHello (4), its SHA-256 (32)
 //	signature, after its length (2): ECDSA with SHA-256 over purpose and statement
 //	the ClientHello, and whatever else the client sends
 package introduction
@@ -44,6 +45,9 @@ const (
 	maxStatement = 4 << 10
 	maxSignature = 512
 	roleProxy    = "Proxy"
+
+	// maxAge is how much an introduction's time may differ from the auth server's: the clocks of two hosts, and the way.
+	maxAge = 2 * time.Minute
 )
 
 // purpose is signed with each statement, in the form that TLS 1.3 gives what it signs (RFC 8446, section 4.4.3), so that
@@ -59,8 +63,8 @@ type Introduction struct {
 
 // Send introduces a connection and passes on what its client has sent so far, which must begin with a whole ClientHello.
 // The certificate is the proxy's own.
-func Send(w io.Writer, as *tls.Certificate, client string, hello []byte) error {
-	statement, err := statementOf(as, client, hello)
+func Send(w io.Writer, as *tls.Certificate, client string, hello []byte, now time.Time) error {
+	statement, err := statementOf(as, client, hello, now)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func Send(w io.Writer, as *tls.Certificate, client string, hello []byte) error {
 	return nil
 }
 
-func statementOf(as *tls.Certificate, client string, hello []byte) ([]byte, error) {
+func statementOf(as *tls.Certificate, client string, hello []byte, now time.Time) ([]byte, error) {
 	if _, err := netip.ParseAddrPort(client); err != nil {
 		return nil, fmt.Errorf("introducing a client: %w", err)
 	}
@@ -92,6 +96,7 @@ func statementOf(as *tls.Certificate, client string, hello []byte) ([]byte, erro
 	var b cryptobyte.Builder
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(as.Certificate[0]) })
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(client)) })
+	b.AddUint64(uint64(now.Unix()))
 	b.AddUint32(uint32(len(hello)))
 	sum := sha256.Sum256(hello)
 	b.AddBytes(sum[:])
@@ -132,6 +137,10 @@ func Receive(r io.Reader, read []byte, trust *mtls.Trust, now time.Time) (*Intro
 	if err := s.certificate.CheckSignature(x509.ECDSAWithSHA256, append([]byte(purpose), statement...), signature); err != nil {
 		return nil, fmt.Errorf("the introduction is not from %s: %w", id, err)
 	}
+	if off := now.Sub(s.made).Abs(); off > maxAge {
+		return nil, fmt.Errorf("the introduction by %s is of %s, %s off the time here; set the clock of the proxy if it is not somebody who uses an old one",
+			id, s.made.Format(time.RFC3339), off.Round(time.Second))
+	}
 	hello, err := readN(r, s.size)
 	if err != nil {
 		return nil, err
@@ -146,19 +155,21 @@ func Receive(r io.Reader, read []byte, trust *mtls.Trust, now time.Time) (*Intro
 type statement struct {
 	certificate *x509.Certificate
 	client      netip.AddrPort
+	made        time.Time
 	size        int
 	sum         [sha256.Size]byte
 }
 
 func parse(data []byte) (*statement, error) {
 	var certificate, client cryptobyte.String
+	var made uint64
 	var size uint32
 	s, in := &statement{}, cryptobyte.String(data)
-	if !in.ReadUint16LengthPrefixed(&certificate) || !in.ReadUint8LengthPrefixed(&client) || !in.ReadUint32(&size) ||
+	if !in.ReadUint16LengthPrefixed(&certificate) || !in.ReadUint8LengthPrefixed(&client) || !in.ReadUint64(&made) || !in.ReadUint32(&size) ||
 		!in.CopyBytes(s.sum[:]) || !in.Empty() || size > mux.MaxHello {
 		return nil, errors.New("the introduction is malformed")
 	}
-	s.size = int(size)
+	s.made, s.size = time.Unix(int64(made), 0).UTC(), int(size)
 	var err error
 	if s.client, err = netip.ParseAddrPort(string(client)); err != nil {
 		return nil, fmt.Errorf("the introduction names no address: %w", err)

@@ -73,8 +73,13 @@ func host(role string) identity.Identity {
 
 func send(t testing.TB, as *tls.Certificate, client string, hello []byte) []byte {
 	t.Helper()
+	return sendAt(t, as, client, hello, time.Now())
+}
+
+func sendAt(t testing.TB, as *tls.Certificate, client string, hello []byte, at time.Time) []byte {
+	t.Helper()
 	var message bytes.Buffer
-	if err := introduction.Send(&message, as, client, hello); err != nil {
+	if err := introduction.Send(&message, as, client, hello, at); err != nil {
 		t.Fatal(err)
 	}
 	return message.Bytes()
@@ -118,6 +123,8 @@ func TestWhoIsNotBelieved(t *testing.T) {
 		"who has a proxy's certificate":  {send(t, stolen, client, hello), "not from"},
 		"another client's first message": {append(bytes.Clone(truth[:len(truth)-len(hello)]), bytes.Repeat([]byte("x"), len(hello))...), "another connection"},
 		"an introduction cut short":      {truth[:len(truth)-1], "unexpected EOF"},
+		"an introduction used again":     {sendAt(t, proxy, client, hello, time.Now().Add(-3*time.Minute)), "off the time here"},
+		"an introduction of tomorrow":    {sendAt(t, proxy, client, hello, time.Now().Add(24*time.Hour)), "off the time here"},
 		"a tunnel preface":               {[]byte("\xf5SPT\x01" + strings.Repeat("x", 100)), "not an introduction"},
 		"absurd lengths":                 {[]byte(introduction.Magic + "\xff\xff"), "a part of 65535 bytes"},
 	} {
@@ -126,8 +133,14 @@ func TestWhoIsNotBelieved(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, in, err)
 		}
 	}
-	if in, err := introduction.Receive(bytes.NewReader(truth), nil, w.trust(), time.Now()); err != nil || in == nil {
-		t.Fatal(err)
+	for name, message := range map[string][]byte{
+		"the truth":                      truth,
+		"a proxy whose clock is behind":  sendAt(t, proxy, client, hello, time.Now().Add(-time.Minute)),
+		"a proxy whose clock runs ahead": sendAt(t, proxy, client, hello, time.Now().Add(time.Minute)),
+	} {
+		if in, err := introduction.Receive(bytes.NewReader(message), nil, w.trust(), time.Now()); err != nil || in == nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -160,11 +173,11 @@ func TestWhatCannotBeIntroduced(t *testing.T) {
 	} {
 		var sent bytes.Buffer
 		as := &tls.Certificate{Certificate: proxy.Certificate, PrivateKey: c.key}
-		if err := introduction.Send(&sent, as, c.client, make([]byte, c.size)); err == nil || sent.Len() > 0 {
+		if err := introduction.Send(&sent, as, c.client, make([]byte, c.size), time.Now()); err == nil || sent.Len() > 0 {
 			t.Errorf("%s: %v, %d bytes sent", name, err, sent.Len())
 		}
 	}
-	if err := introduction.Send(broken{}, proxy, client, hello); !errors.Is(err, io.ErrClosedPipe) {
+	if err := introduction.Send(broken{}, proxy, client, hello, time.Now()); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("on a broken connection: %v", err)
 	}
 }

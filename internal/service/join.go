@@ -239,7 +239,7 @@ func (d *daemon) introduce(upstream io.Writer, client net.Conn, prefix []byte) e
 	if err != nil {
 		return err
 	}
-	return introduction.Send(upstream, cert, client.RemoteAddr().String(), prefix)
+	return introduction.Send(upstream, cert, client.RemoteAddr().String(), prefix, d.now())
 }
 
 func x509Key(cert *tls.Certificate) ([]byte, error) {

@@ -50,6 +50,9 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 func (d *daemon) passToAuth(ctx context.Context, conn *mux.Conn, visitor *admission.Visitor) {
 	if d.auth != nil {
 		client, err := d.auth.authority.Introduced(ctx, conn) // by another proxy that comes through this one
+		if err == nil {
+			err = visitor.ComesFrom(client.RemoteAddr().String())
+		}
 		if err != nil {
 			d.logger.Debug("connection refused", "client", conn.RemoteAddr().String(), "error", err)
 			_ = conn.Close()
