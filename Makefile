@@ -26,11 +26,11 @@ lint: fmt vet
 fmt:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
 
-vet: ## go vet on this system, and that what runs on the others compiles there
+vet: ## go vet and staticcheck, and that what runs on other systems compiles there
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	GOOS=darwin GOARCH=arm64 $(GO) vet ./cmd/tsh ./cmd/tctl ./cmd/teleport
-	GOOS=windows GOARCH=amd64 $(GO) vet ./cmd/tsh ./cmd/tctl
+	$(GO) run ./scripts/portable darwin/arm64 ./cmd/tsh ./cmd/tctl ./cmd/teleport
+	$(GO) run ./scripts/portable windows/amd64 ./cmd/tsh ./cmd/tctl
 
 generate: ## the API's code from its protocol files; make test checks that it is fresh
 	$(GO) test ./proto -run Fresh -count=1 -update
