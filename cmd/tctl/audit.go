@@ -152,6 +152,7 @@ func printEvent(out io.Writer, format string, line []byte) error {
 		Tag     string  `json:"command_tag"`
 		Node    string  `json:"node_name"`
 		Role    string  `json:"role"`
+		Kind    string  `json:"kind"`
 	}
 	if err := json.Unmarshal(line, &e); err != nil {
 		return fault.Wrap(fault.Internal, err, "an event of the log cannot be read")
@@ -163,6 +164,7 @@ func printEvent(out io.Writer, format string, line []byte) error {
 		}
 	}
 	add("user", e.User)
+	add("kind", e.Kind)
 	add("name", e.Name)
 	add("host", e.Node)
 	add("role", e.Role)

@@ -2,10 +2,7 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"sallyport/internal/terminal"
 )
@@ -13,10 +10,4 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 // run is main for tests too: it returns the exit code.
-func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	root := newRoot()
-	root.SetArgs(terminal.Args(args))
-	return terminal.Exit(root, root.ExecuteContext(ctx))
-}
+func run(args []string) int { return terminal.Execute(newRoot(), args, nil) }

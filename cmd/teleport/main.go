@@ -23,7 +23,7 @@ var beforeServing = func() {}
 // command is main for tests too: it returns the exit code.
 func command(args []string) int {
 	root := newRoot()
-	root.SetArgs(terminal.Args(args))
+	root.SetArgs(append([]string{}, args...)) // cobra takes nil as a wish to read the process's own
 	return terminal.Exit(root, root.ExecuteContext(context.Background()))
 }
 

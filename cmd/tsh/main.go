@@ -2,10 +2,9 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"sallyport/internal/terminal"
 	"sallyport/internal/timerslack"
@@ -16,15 +15,18 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// beforeServing comes first in the commands that serve connections. It may start the program anew, which tests that
-// call these commands must not.
+// beforeServing comes first in the commands that serve connections, which are marked with serves. It may start the program
+// anew, which tests that call these commands must not.
 var beforeServing = func() {}
+
+// serves is the annotation of commands that serve connections.
+const serves = "serves"
 
 // run is main for tests too: it returns the exit code.
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	root := newRoot()
-	root.SetArgs(terminal.Args(args))
-	return terminal.Exit(root, root.ExecuteContext(ctx))
+	return terminal.Execute(newRoot(), args, func(cmd *cobra.Command) {
+		if _, ok := cmd.Annotations[serves]; ok {
+			beforeServing()
+		}
+	})
 }

@@ -43,10 +43,10 @@ Without --tunnel it serves clients that present the certificate of your database
 need be: give them "localhost", the port, and the three files that are printed.`,
 		Example: "  tsh proxy db --tunnel --port=15432 --db-user=alice --db-name=orders orders\n" +
 			"  tsh proxy db --port=15432 --db-user=alice --db-name=orders orders",
+		Annotations:       map[string]string{serves: ""},
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeDatabases,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			beforeServing()
 			who, err := g.account(cmd.Context())
 			if err != nil {
 				return err

@@ -142,7 +142,26 @@ func TestLocksThatHoldNobodyAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if c.refused {
-			wantKind(t, err, fault.BadParameter, "would hold nobody")
+			wantKind(t, err, fault.BadParameter, "would be without effect")
+		}
+	}
+}
+
+func TestWhatIsOverCannotBeMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for kind, rest := range map[string]string{
+		"token": "version: v2\nspec: {roles: [Db], join_method: token}\n",
+		"role":  "version: v7\nspec: {}\n",
+		"db":    "version: v3\nspec: {protocol: postgres, uri: 'localhost:5432'}\n",
+	} {
+		made := func(expires time.Duration) error {
+			at := w.clock.Now().Add(expires).UTC().Format(time.RFC3339)
+			return apply(t, w.admin, "kind: "+kind+"\nmetadata: {name: of-its-time-0123456789, expires: '"+at+"'}\n"+rest)
+		}
+		wantKind(t, made(-time.Second), fault.BadParameter, "the "+kind+" expired at")
+		if err := made(time.Minute); err != nil {
+			t.Errorf("%s: %v", kind, err)
 		}
 	}
 }

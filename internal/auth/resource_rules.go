@@ -38,6 +38,9 @@ func (a resourceAPI) accept(ctx context.Context, wire *sallyportv1.Resource) (re
 	if err := a.mayWriteOwn(ctx, r); err != nil {
 		return nil, err
 	}
+	if err := a.refuseOver(r.Meta().Expires, "the "+r.GetKind()); err != nil {
+		return nil, err
+	}
 	return r, a.fitForCaller(ctx, r)
 }
 
@@ -72,18 +75,24 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 		if token := r.Spec.Target.JoinToken; token != "" && !isSecretHash(token) {
 			r.Spec.Target.JoinToken = secretHash(token) // as hosts' certificates carry it; the token is a secret
 		}
-		now := a.Now().UTC()
-		for _, expires := range []*time.Time{r.Spec.Expires, r.Metadata.Expires} {
-			if expires != nil && !now.Before(*expires) {
-				return fault.New(fault.BadParameter, "the lock expired at %s, so that it would hold nobody; give a later time, or none", expires.UTC().Format("2006-01-02 15:04:05 UTC"))
-			}
+		if err := a.refuseOver(r.Spec.Expires, "the lock"); err != nil {
+			return err
 		}
+		now := a.Now().UTC()
 		r.Spec.CreatedAt, r.Spec.CreatedBy = &now, c.id.Name
 		if c.id.HasSystemRole(string(resource.RoleAdmin)) {
 			r.Spec.CreatedBy = string(resource.RoleAdmin)
 		}
 	}
 	return nil
+}
+
+// refuseOver refuses what would be gone at once.
+func (a *Authority) refuseOver(expires *time.Time, what string) error {
+	if expires == nil || a.Now().Before(*expires) {
+		return nil
+	}
+	return fault.New(fault.BadParameter, "%s expired at %s, so that it would be without effect; give a later time, or none", what, expires.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
 // mayChangeDatabase refuses that people bring a database under roles of their own.

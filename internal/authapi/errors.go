@@ -55,7 +55,7 @@ func FromWire(err error) error {
 			if told, ok := errors.AsType[*fault.Error](err); ok {
 				return told // whoever dialled said it for people
 			}
-			return fault.Wrap(kind, err, "the auth server cannot be reached: %s", wire.Message())
+			return fault.Wrap(kind, wire.Unwrap(), "the auth server cannot be reached: %s", wire.Message())
 		}
 		return &fault.Error{Kind: kind, Message: wire.Message()}
 	}

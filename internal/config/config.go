@@ -101,7 +101,7 @@ type Proxy struct {
 	ListenAddr  string   // web_listen_addr, host:port
 	PublicAddrs []string // host:port; empty means nodename and the listener's port
 	KeyPairs    []KeyPair
-	// KeyPairsReload is how often the files of the certificates are looked at for changes.
+	// KeyPairsReload is how often the files of the certificates are looked at for changes; 0 is never.
 	KeyPairsReload time.Duration
 	// EndToEndOnly turns away clients for whom the proxy would have to end TLS.
 	EndToEndOnly bool

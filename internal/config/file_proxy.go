@@ -21,8 +21,9 @@ type proxySection struct {
 	// HTTPSKeyFile and HTTPSCertFile are the older form for a single certificate.
 	HTTPSKeyFile  string `yaml:"https_key_file"`
 	HTTPSCertFile string `yaml:"https_cert_file"`
-	// HTTPSKeyPairsReload is how often the certificates' files are looked at for changes. Default 1m.
-	HTTPSKeyPairsReload duration `yaml:"https_keypairs_reload_interval"`
+	// HTTPSKeyPairsReload is how often the certificates' files are looked at for changes. Default 1m; 0 or
+	// never: only when the process is told to by SIGHUP.
+	HTTPSKeyPairsReload *duration `yaml:"https_keypairs_reload_interval"`
 	// EndToEndOnly turns away clients that cannot name their database in the ClientHello, for whom the proxy
 	// would have to end TLS. Default no.
 	EndToEndOnly resource.Bool `yaml:"end_to_end_only"`
@@ -93,8 +94,8 @@ func (s *proxySection) apply(p *problems, c *Config) {
 	}
 	s.applyOldKeyPair(p, c)
 	s.applyBalancers(p, c)
-	if s.HTTPSKeyPairsReload > 0 {
-		c.Proxy.KeyPairsReload = time.Duration(s.HTTPSKeyPairsReload)
+	if s.HTTPSKeyPairsReload != nil {
+		c.Proxy.KeyPairsReload = time.Duration(*s.HTTPSKeyPairsReload)
 	}
 	if s.ACME.Enabled {
 		p.warn(at+"acme.enabled", "certificates are not fetched from an ACME authority; name the files of one in https_keypairs, or the proxy makes a self-signed one")

@@ -201,7 +201,7 @@ func (y *yamlText) proxyService(f File) {
 		y.comment(1, "Without a certificate of its own the proxy makes a self-signed one.")
 		y.line(1, "https_keypairs: []")
 	}
-	y.pair(1, "https_keypairs_reload_interval", "0s")
+	y.pair(1, "https_keypairs_reload_interval", "1m")
 	if f.ACME {
 		y.line(1, "acme:")
 		y.line(2, `enabled: "yes"`)

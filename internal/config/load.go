@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -16,7 +17,11 @@ func Load(path string) (*Config, error) {
 	data, err := env.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.Wrap(fault.NotFound, err, "there is no configuration file %s; name another one with --config, or write one with: teleport configure --output=file://%s", path, path)
+		written := path
+		if absolute, absErr := filepath.Abs(path); absErr == nil {
+			written = absolute
+		}
+		return nil, fault.Wrap(fault.NotFound, err, "there is no configuration file %s; name another one with --config, or write one with: teleport configure --output=file://%s", path, written)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fault.Wrap(fault.AccessDenied, err, "the configuration file %s cannot be read by this user; run the command as the user who owns it", path)
 	case err != nil:

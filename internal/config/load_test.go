@@ -492,3 +492,16 @@ func TestFileSetsAllRulesOfRecording(t *testing.T) {
 		t.Errorf("a wrong place: %v", err)
 	}
 }
+
+func TestWebCertificatesAreLookedAtUnlessNever(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{"": time.Minute, "  https_keypairs_reload_interval: 0s\n": 0, "  https_keypairs_reload_interval: 5m\n": 5 * time.Minute} {
+		cfg, err := config.Parse([]byte("proxy_service:\n  enabled: true\n"+text), "t", config.SystemEnv())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cfg.Proxy.KeyPairsReload != want {
+			t.Errorf("%q: every %s", text, cfg.Proxy.KeyPairsReload)
+		}
+	}
+}

@@ -64,6 +64,9 @@ func (e *Error) Error() string {
 	if inner, ok := errors.AsType[*Error](e.Cause); ok && strings.HasPrefix(cause, inner.Message) && strings.HasSuffix(e.Message, inner.Message) {
 		return strings.TrimSuffix(e.Message, inner.Message) + cause // it is said already
 	}
+	if strings.HasSuffix(e.Message, cause) {
+		return e.Message
+	}
 	return e.Message + ": " + cause
 }
 

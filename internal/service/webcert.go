@@ -120,11 +120,15 @@ func (w *webCertificates) stamp() []stamp {
 	return stamps
 }
 
-// run reads the certificates again when their files change, and when told to, until the context ends. While they
+// run reads the certificates again when their files change, which is looked at that often unless it is 0, and when told to, until the context ends. While they
 // cannot be read the old ones stay.
 func (w *webCertificates) run(ctx context.Context, every time.Duration, reload <-chan struct{}) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	var ticks <-chan time.Time
+	if every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
 	for {
 		told := false
 		select {
@@ -132,7 +136,7 @@ func (w *webCertificates) run(ctx context.Context, every time.Duration, reload <
 			return
 		case <-reload:
 			told = true
-		case <-ticker.C:
+		case <-ticks:
 		}
 		changed := len(w.files) > 0 && !slices.Equal(w.stamps, w.stamp())
 		if len(w.files) > 0 && !changed && !told {

@@ -12,9 +12,6 @@ import (
 	"sallyport/internal/fault"
 )
 
-// Args returns the arguments for SetArgs of cobra, which takes nil as a wish to read the process's own.
-func Args(args []string) []string { return append([]string{}, args...) }
-
 // Prepare gives a finished tree of commands the habits that all commands share: every boolean flag has a
 // form --no-flag, mistakes in calling a command are told with its usage, nothing is printed behind the
 // back of Exit, and there is a command that prints completion scripts.

@@ -339,7 +339,7 @@ func TestCalls(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			root := tree(&out)
-			root.SetArgs(terminal.Args(strings.Fields(test.call)))
+			root.SetArgs(strings.Fields(test.call))
 			if code := terminal.Exit(root, root.Execute()); code != test.code {
 				t.Errorf("exit code is %d, want %d", code, test.code)
 			}
