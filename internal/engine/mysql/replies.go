@@ -95,9 +95,7 @@ func (r *relay) done() {
 	a.rows, a.bytes = 0, 0
 	r.busy = false
 	r.noteWork()
-	if r.waiters > 0 {
-		r.changed.Broadcast()
-	}
+	r.changed.Broadcast()
 }
 
 // failed ends the current command with an error message, whatever of its answer there was before.
