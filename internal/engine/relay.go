@@ -1,11 +1,37 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
+
+	"sallyport/internal/fault"
 )
+
+// A relay is the part of a session behind the login: directions, each of which reads from one side, and the context
+// that ends with the first of them. These are the steps that the relays of all engines have in common.
+
+// Run runs the directions of a relay until all have ended, and then returns why the first did. End ends ctx, which may
+// also end by itself; interrupt, which is then called once, unblocks the directions.
+func Run(ctx context.Context, end context.CancelCauseFunc, interrupt func(), directions ...func() error) (cause error) {
+	interrupted := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		interrupt()
+	})
+	var others sync.WaitGroup
+	for _, direction := range directions[1:] {
+		others.Go(func() { end(Guard(direction)) })
+	}
+	end(Guard(directions[0]))
+	others.Wait()
+	<-interrupted
+	return context.Cause(ctx)
+}
 
 // Guard runs one direction of a relay and turns a panic into an error, so that it ends one session only.
 func Guard(direction func() error) (err error) {
@@ -24,4 +50,32 @@ func Interrupt(patience time.Duration, conns ...net.Conn) {
 		_ = conn.SetWriteDeadline(soon)
 		_ = conn.SetReadDeadline(past)
 	}
+}
+
+// Wait returns when the condition, asked under the lock of changed, holds, or with the cause when the context ends.
+// Whoever ends it, or changes what is asked for, broadcasts under that lock.
+func Wait(ctx context.Context, changed *sync.Cond, condition func() bool) error {
+	changed.L.Lock()
+	defer changed.L.Unlock()
+	for !condition() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		changed.Wait()
+	}
+	return nil
+}
+
+// LastWords waits, after a write to the database went wrong, for the other direction to read what the database said
+// before it hung up, and so to end the context.
+func LastWords(ctx context.Context, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	<-ctx.Done()
+}
+
+// HungUp says that the database closed the connection. The cause is not wrapped: to whoever reads it, io.EOF means that
+// the client has left.
+func HungUp(cause error) error {
+	return fault.Wrap(fault.ConnectionProblem, errors.New(cause.Error()), "the database closed the connection; connect again, and look into its log")
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mongowire"
@@ -17,13 +18,13 @@ const keptText = 64 << 10 // of the buffer for texts
 
 // reader is the state of the direction from the client.
 type reader struct {
-	in       *inbox.Inbox
-	msg      mongowire.Msg
-	names    names
-	text     []byte
-	query    audit.DatabaseQuery
-	current  *asked // what is being looked at, and was not sent on
-	reserved int64  // of the budget for large messages
+	in      *inbox.Inbox
+	msg     mongowire.Msg
+	names   names
+	text    []byte
+	query   audit.DatabaseQuery
+	current *asked       // what is being looked at, and was not sent on
+	share   engine.Share // of the budget for large messages
 }
 
 func newUnscanned(in *inbox.Inbox) io.Reader { return bytes.NewReader(in.Buf[in.Scanned:in.End]) }
@@ -79,7 +80,7 @@ func (r *relay) scanClient() error {
 		total := int(h.Size)
 		if len(frame) < total {
 			in.Expect(total)
-			if len(frame) >= largeMessage {
+			if len(frame) >= engine.LargeMessage {
 				if err := r.reserve(total); err != nil {
 					return err
 				}

@@ -16,9 +16,8 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mongowire"
@@ -47,24 +46,18 @@ type Config struct {
 type Engine struct {
 	cfg   Config
 	pool  inbox.Pool
-	large *semaphore.Weighted
+	large *engine.Budget
 }
 
 // New returns an engine without sessions.
 func New(cfg Config) *Engine {
-	if cfg.MaxLarge == 0 {
-		cfg.MaxLarge = defaultMaxLarge
-	}
-	if cfg.LargeWait == 0 {
-		cfg.LargeWait = defaultLargeWait
-	}
 	if cfg.LookupSRV == nil {
 		cfg.LookupSRV = net.DefaultResolver.LookupSRV
 	}
 	if cfg.LookupTXT == nil {
 		cfg.LookupTXT = net.DefaultResolver.LookupTXT
 	}
-	return &Engine{cfg: cfg, large: semaphore.NewWeighted(int64(cfg.MaxLarge))}
+	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait)}
 }
 
 // Serve implements engine.Engine. Account and logical database are those of the user's certificate: the protocol names no

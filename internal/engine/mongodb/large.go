@@ -1,20 +1,15 @@
 package mongodb
 
 import (
-	"context"
-	"time"
+	"errors"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mongowire"
 )
 
-const (
-	largeMessage     = 1 << 20 // from here on messages share the engine's budget
-	defaultMaxLarge  = 256 << 20
-	defaultLargeWait = 30 * time.Second
-	textPerByte      = 4 // bytes that a message and its text take, for each of the message, rarely more
-)
+const textPerByte = 4 // bytes that a message and its text take, for each of the message, rarely more
 
 // tooLarge ends the session at a message that is longer than servers take.
 func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {
@@ -31,32 +26,14 @@ func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {
 
 // reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
-	c, e := &r.fromClient, r.engine
-	if c.reserved > 0 {
-		return nil
+	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total*textPerByte, r.sendToServer)
+	if errors.Is(err, engine.ErrBusy) {
+		return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send smaller batches")
 	}
-	weight := int64(min(total*textPerByte, e.cfg.MaxLarge))
-	if !e.large.TryAcquire(weight) {
-		if err := r.sendToServer(); err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(r.ctx, e.cfg.LargeWait)
-		defer cancel()
-		if err := e.large.Acquire(ctx, weight); err != nil {
-			if r.ctx.Err() != nil {
-				return context.Cause(r.ctx)
-			}
-			return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send smaller batches")
-		}
-	}
-	c.reserved = weight
-	return nil
+	return err
 }
 
 // release gives back what was reserved.
 func (r *relay) release() {
-	if c := &r.fromClient; c.reserved > 0 {
-		r.engine.large.Release(c.reserved)
-		c.reserved = 0
-	}
+	r.engine.large.Release(&r.fromClient.share)
 }

@@ -69,19 +69,9 @@ func newRelay(ctx context.Context, e *Engine, client, server net.Conn, s *sessio
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
 func (r *relay) run() error {
-	interrupted := make(chan struct{})
-	context.AfterFunc(r.ctx, func() {
-		defer close(interrupted)
-		r.interrupt()
-	})
-	var other sync.WaitGroup
-	other.Go(func() { r.end(engine.Guard(r.readServer)) })
-	r.end(engine.Guard(r.readClient))
-	other.Wait()
-	<-interrupted
+	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient, r.readServer)
 	r.release()
 	r.fromServer.in.Release()
-	cause := context.Cause(r.ctx)
 	left := r.recordUnanswered()
 	if errors.Is(cause, errGoodbye) {
 		return nil
@@ -105,15 +95,7 @@ func (r *relay) interrupt() {
 
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for !condition() {
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
-		}
-		r.changed.Wait()
-	}
-	return nil
+	return engine.Wait(r.ctx, &r.changed, condition)
 }
 
 // push notes that an answer is due.
@@ -246,7 +228,7 @@ func (r *relay) farewell(cause error, owed []request) {
 // nextAsked reads the next message of the client to its end, and returns what is to be answered.
 func (c *reader) nextAsked(client io.Reader) (asked, error) {
 	rest := io.MultiReader(newUnscanned(c.in), client)
-	message, err := readMessage(rest, largeMessage)
+	message, err := readMessage(rest, engine.LargeMessage)
 	if err != nil {
 		return asked{}, err
 	}

@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/fault"
+	"sallyport/internal/engine"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mongowire"
 )
@@ -56,8 +56,7 @@ func (r *relay) serverGone(err error) error {
 	if r.ctx.Err() != nil {
 		return errGoodbye // the first cause counts
 	}
-	// Not wrapped: to whoever reads it, io.EOF means that the client has left.
-	return fault.Wrap(fault.ConnectionProblem, errors.New(err.Error()), "the database closed the connection; connect again, and look into its log")
+	return engine.HungUp(err)
 }
 
 // scanServer looks at what has arrived.

@@ -3,9 +3,9 @@ package mysql
 import (
 	"errors"
 	"io"
-	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mysqlwire"
@@ -13,13 +13,13 @@ import (
 
 // reader is the state of the direction from the client.
 type reader struct {
-	inbox    *inbox.Inbox
-	failed   bool  // a write to the database went wrong
-	skip     int64 // bytes of a file's packet that are still to come
-	reserved int64 // of the budget for large messages
-	query    audit.DatabaseQuery
-	last     *statement // that was prepared last; nil before
-	joined   []byte     // the payload of a message in several packets
+	inbox  *inbox.Inbox
+	failed bool         // a write to the database went wrong
+	skip   int64        // bytes of a file's packet that are still to come
+	share  engine.Share // of the budget for large messages
+	query  audit.DatabaseQuery
+	last   *statement // that was prepared last; nil before
+	joined []byte     // the payload of a message in several packets
 
 	asked   bool // for a file, which the database may want next
 	sending bool // a file
@@ -122,7 +122,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 	}
 	if total > len(arrived) {
 		c.inbox.Expect(total)
-		if len(arrived) >= largeMessage {
+		if len(arrived) >= engine.LargeMessage {
 			return 0, r.reserve(total)
 		}
 		return 0, nil
@@ -241,20 +241,10 @@ func (r *relay) sendToServer() error {
 func (r *relay) writeServer(message []byte) error {
 	if _, err := r.server.Write(message); err != nil {
 		r.fromClient.failed = true
-		r.lastWords()
+		engine.LastWords(r.ctx, goodbyeTime)
 		return endWith(errUnknown, fault.ConnectionProblem, "the connection to the database broke; connect again")
 	}
 	return nil
-}
-
-// lastWords lets the other direction read what the database said before it hung up.
-func (r *relay) lastWords() {
-	timer := time.NewTimer(goodbyeTime)
-	defer timer.Stop()
-	select {
-	case <-r.ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

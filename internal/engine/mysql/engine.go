@@ -14,9 +14,8 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mysqlwire"
@@ -38,18 +37,14 @@ type Config struct {
 	LargeWait time.Duration
 }
 
-const (
-	defaultMaxKept   = 128 << 20
-	defaultMaxLarge  = 4 * maxMessage
-	defaultLargeWait = 30 * time.Second
-)
+const defaultMaxKept = 128 << 20
 
 // Engine serves clients of MySQL and MariaDB. It implements engine.Engine, engine.Checker and engine.Scout and is safe for
 // concurrent use.
 type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
-	large   *semaphore.Weighted
+	large   *engine.Budget
 	servers servers
 	threads threads
 }
@@ -59,13 +54,7 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	if cfg.MaxLarge == 0 {
-		cfg.MaxLarge = defaultMaxLarge
-	}
-	if cfg.LargeWait == 0 {
-		cfg.LargeWait = defaultLargeWait
-	}
-	return &Engine{cfg: cfg, large: semaphore.NewWeighted(int64(cfg.MaxLarge))}
+	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait)}
 }
 
 // Serve implements engine.Engine.

@@ -3,52 +3,32 @@ package mysql
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"hash"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 )
 
 const (
-	largeMessage = 1 << 20 // from here on messages share the engine's budget
-	maxHead      = 4 << 10 // of a message that is too large, for the record
-	maxStream    = 1 << 30 // of such a message; what is larger is not read to its end
+	maxHead   = 4 << 10 // of a message that is too large, for the record
+	maxStream = 1 << 30 // of such a message; what is larger is not read to its end
 )
 
 // reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
-	c, e := &r.fromClient, r.engine
-	want := int64(min(total, e.cfg.MaxLarge))
-	if want <= c.reserved {
-		return nil
+	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
+	if errors.Is(err, engine.ErrBusy) {
+		return endWith(errLimit, fault.LimitExceeded, "the agent is busy with other large statements; try again later, or send large values in pieces")
 	}
-	weight := want - c.reserved
-	if !e.large.TryAcquire(weight) {
-		if err := r.sendToServer(); err != nil {
-			return err
-		}
-		weight = want - c.reserved
-		ctx, cancel := context.WithTimeout(r.ctx, e.cfg.LargeWait)
-		defer cancel()
-		if err := e.large.Acquire(ctx, weight); err != nil {
-			if r.ctx.Err() != nil {
-				return context.Cause(r.ctx)
-			}
-			return endWith(errLimit, fault.LimitExceeded, "the agent is busy with other large statements; try again later, or send large values in pieces")
-		}
-	}
-	c.reserved += weight
-	return nil
+	return err
 }
 
 // release gives back what was reserved, when nothing large is left of the message.
 func (r *relay) release() {
-	c := &r.fromClient
-	if c.reserved > 0 {
-		r.engine.large.Release(c.reserved)
-		c.reserved = 0
-	}
+	r.engine.large.Release(&r.fromClient.share)
 }
 
 // oversize is a message beyond the limit, which is read to its end for the record, and not kept.

@@ -1,9 +1,8 @@
 package mysql
 
 import (
-	"errors"
-
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/mysqlwire"
@@ -80,9 +79,7 @@ func (r *relay) serverGone(err error) error {
 	case r.fromServer.fatal != nil:
 		return fault.Wrap(fault.ConnectionProblem, r.fromServer.fatal, "the database ended the session")
 	default:
-		// Not wrapped: to whoever reads it, io.EOF means that the client has left.
-		err = errors.New(err.Error())
-		return &ending{fault.Wrap(fault.ConnectionProblem, err, "the database closed the connection; connect again, and look into its log"), errUnknown}
+		return &ending{engine.HungUp(err), errUnknown}
 	}
 }
 

@@ -224,22 +224,3 @@ func (r *relay) fetch(id uint32, body []byte) error {
 	}
 	return r.perform(request{command: mysqlwire.ComStmtFetch}, &audit.MySQLFetch{StatementID: id, Rows: binary.LittleEndian.Uint32(body[4:])})
 }
-
-// prepared notes what the database says of a statement that it has prepared.
-func (r *relay) prepared(s *statement, p mysqlwire.Prepared) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.drop(p.ID)
-	s.id, s.parameters, s.settled = p.ID, p.Parameters, true
-	r.statements[p.ID] = s
-	r.changed.Broadcast()
-}
-
-// notPrepared notes that it has refused to.
-func (r *relay) notPrepared(s *statement) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s.settled, s.failed = true, true
-	r.held -= len(s.text)
-	r.changed.Broadcast()
-}

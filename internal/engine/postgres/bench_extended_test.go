@@ -3,7 +3,10 @@ package postgres_test
 import (
 	"bytes"
 	"io"
+	"net"
 	"testing"
+
+	"sallyport/internal/engine/enginetest"
 )
 
 // BenchmarkExtended sends what drivers send for one statement, in one write.
@@ -25,31 +28,26 @@ func BenchmarkExtended(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			client, server := ways["relayed"](b)
-			exchange := func(ask, answer []byte) {
-				if _, err := client.Write(ask); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(client, make([]byte, len(answer))); err != nil {
-					b.Fatal(err)
-				}
+			if c.first != nil {
+				once(b, client, server, c.first, c.firstAnswer)
 			}
-			go func() {
-				answer := c.firstAnswer
-				buf := make([]byte, max(len(c.question), len(c.first)))
-				for ask := c.first; ; ask, answer = c.question, c.answer {
-					if _, err := io.ReadFull(server, buf[:len(ask)]); err != nil {
-						return
-					}
-					if _, err := server.Write(answer); err != nil {
-						return
-					}
-				}
-			}()
-			exchange(c.first, c.firstAnswer)
-			b.ReportAllocs()
-			for b.Loop() {
-				exchange(c.question, c.answer)
-			}
+			enginetest.Exchange(b, client, server, c.question, c.answer)
 		})
+	}
+}
+
+// once asks one question, which the server answers.
+func once(b *testing.B, client, server net.Conn, question, answer []byte) {
+	b.Helper()
+	for _, step := range []struct {
+		from, to net.Conn
+		message  []byte
+	}{{client, server, question}, {server, client, answer}} {
+		if _, err := step.from.Write(step.message); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(step.to, make([]byte, len(step.message))); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

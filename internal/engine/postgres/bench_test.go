@@ -3,69 +3,24 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"runtime"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres/pgtest"
 )
 
 var errBench = errors.New("the benchmark is over")
 
-// pair returns the two ends of a loopback connection.
-func pair(b *testing.B) (near, far net.Conn) {
-	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	if near, err = net.Dial("tcp", listener.Addr().String()); err != nil {
-		b.Fatal(err)
-	}
-	if far, err = listener.Accept(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = near.Close()
-		_ = far.Close()
-	})
-	return near, far
-}
-
-// ways are what benchmarks compare: the plain connection, and one through the relay. Neither has TLS, so that
-// the difference is the relay's.
-var ways = map[string]func(b *testing.B) (client, server net.Conn){
-	"direct": func(b *testing.B) (client, server net.Conn) { return pair(b) },
-	"copied": func(b *testing.B) (client, server net.Conn) {
-		client, ours := pair(b)
-		theirs, server := pair(b)
-		// Hidden behind an interface, so that the kernel does not copy by itself.
-		go func() { _, _ = io.Copy(struct{ io.Writer }{theirs}, struct{ io.Reader }{ours}) }()
-		go func() { _, _ = io.Copy(struct{ io.Writer }{ours}, struct{ io.Reader }{theirs}) }()
-		return client, server
-	},
-	"relayed": func(b *testing.B) (client, server net.Conn) {
-		client, ours := pair(b)
-		theirs, server := pair(b)
-		s, journal := visitWithout(b)
-		journal.Forget()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_ = newEngine().Relay(b.Context(), ours, theirs, s)
-		}()
-		b.Cleanup(func() {
-			_ = client.Close()
-			_ = server.Close()
-			<-done
-		})
-		return client, server
-	},
-}
+// ways are what benchmarks compare.
+var ways = enginetest.Ways(func(b *testing.B, client, server net.Conn) (run func()) {
+	s, journal := visitWithout(b)
+	journal.Forget()
+	return func() { _ = newEngine().Relay(b.Context(), client, server, s) }
+})
 
 func BenchmarkSmallQuery(b *testing.B) {
 	question := frame('Q', "select abalance from pgbench_accounts where aid = 12345\x00")
@@ -73,27 +28,7 @@ func BenchmarkSmallQuery(b *testing.B) {
 	for name, way := range ways {
 		b.Run(name, func(b *testing.B) {
 			client, server := way(b)
-			go func() {
-				buf := make([]byte, len(question))
-				for {
-					if _, err := io.ReadFull(server, buf); err != nil {
-						return
-					}
-					if _, err := server.Write(answer); err != nil {
-						return
-					}
-				}
-			}()
-			buf := make([]byte, len(answer))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := client.Write(question); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(client, buf); err != nil {
-					b.Fatal(err)
-				}
-			}
+			enginetest.Exchange(b, client, server, question, answer)
 		})
 	}
 }
@@ -109,23 +44,7 @@ func BenchmarkRows(b *testing.B) {
 			if _, err := client.Write(frame('Q', "select * from rows\x00")); err != nil {
 				b.Fatal(err)
 			}
-			go func() {
-				for {
-					for from := 0; from < len(rows); from += piece {
-						if _, err := server.Write(rows[from:min(from+piece, len(rows))]); err != nil {
-							return
-						}
-					}
-				}
-			}()
-			buf := make([]byte, len(rows))
-			b.SetBytes(int64(len(rows)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := io.ReadFull(client, buf); err != nil {
-					b.Fatal(err)
-				}
-			}
+			enginetest.Stream(b, client, server, rows, piece)
 		})
 	}
 }

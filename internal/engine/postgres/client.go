@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 )
@@ -22,9 +22,9 @@ type reader struct {
 	failed bool  // a write to the database went wrong
 	query  audit.DatabaseQuery
 
-	oversize *oversize // the message under way, which is too large; nil if there is none
-	refused  bool      // it has been recorded
-	reserved int64     // of the budget for large messages
+	oversize *oversize    // the message under way, which is too large; nil if there is none
+	refused  bool         // it has been recorded
+	share    engine.Share // of the budget for large messages
 
 	copyEnded bool // perhaps with Syncs before that, which are not answered yet
 
@@ -142,7 +142,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	total := int(size) + headerSize - lengthSize
 	if len(frame) < total {
 		r.fromClient.inbox.Expect(total)
-		if len(frame) >= largeMessage {
+		if len(frame) >= engine.LargeMessage {
 			return 0, r.reserve(total)
 		}
 		return 0, nil
@@ -215,20 +215,10 @@ func (r *relay) sendToServer() error {
 	}
 	if _, err := r.server.Write(pending); err != nil {
 		c.failed = true
-		r.lastWords()
+		engine.LastWords(r.ctx, goodbyeTime)
 		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
 	}
 	c.inbox.Sent()
 	r.release()
 	return nil
-}
-
-// lastWords lets the other direction read what the database said before it hung up.
-func (r *relay) lastWords() {
-	timer := time.NewTimer(goodbyeTime)
-	defer timer.Stop()
-	select {
-	case <-r.ctx.Done():
-	case <-timer.C:
-	}
 }

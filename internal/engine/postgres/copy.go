@@ -44,9 +44,7 @@ func (r *relay) beginCopyIn() {
 	defer r.mu.Unlock()
 	r.copyingIn = !r.requests.makeSyncsOptional(r.fromServer.current.kind == feExecute)
 	r.noteWork()
-	if r.waiters > 0 {
-		r.changed.Broadcast() // there may be room
-	}
+	r.changed.Broadcast() // there may be room
 }
 
 // copiedIn returns how much the client has sent for the COPY that ends.

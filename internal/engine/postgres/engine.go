@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"golang.org/x/sync/semaphore"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/cancelkey"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
 	"sallyport/internal/pgwire"
@@ -57,7 +57,7 @@ type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
 	cancels cancels
-	large   *semaphore.Weighted
+	large   *engine.Budget
 }
 
 // New returns an engine without sessions.
@@ -65,16 +65,10 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	if cfg.MaxLarge == 0 {
-		cfg.MaxLarge = defaultMaxLarge
-	}
 	if cfg.HalfClosed == 0 {
 		cfg.HalfClosed = defaultHalfClosed
 	}
-	if cfg.LargeWait == 0 {
-		cfg.LargeWait = defaultLargeWait
-	}
-	return &Engine{cfg: cfg, large: semaphore.NewWeighted(int64(cfg.MaxLarge)), cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
+	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
 }
 
 // Serve implements engine.Engine.

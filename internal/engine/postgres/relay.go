@@ -43,9 +43,8 @@ type relay struct {
 
 	mu         sync.Mutex
 	changed    sync.Cond // of what wait waits for
-	waiters    int       // guarded by mu, like all that follows
-	requests   queue
-	busy       bool // fromServer.current is being answered
+	requests   queue     // guarded by mu, like all that follows
+	busy       bool      // fromServer.current is being answered
 	statements names[*statement]
 	portals    names[*portal]
 	spare      *portal // to be used again
@@ -87,22 +86,13 @@ func (r *relay) welcomed(message []byte) error {
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
 func (r *relay) run() error {
-	interrupted := make(chan struct{})
-	context.AfterFunc(r.ctx, func() {
-		defer close(interrupted)
-		r.interrupt()
-	})
-	var other sync.WaitGroup
-	other.Go(func() { r.end(engine.Guard(r.readServer)) })
-	r.end(engine.Guard(r.readClient))
-	other.Wait()
-	<-interrupted
+	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient, r.readServer)
 	r.release()
 	if c := &r.fromClient; c.oversize != nil && !c.refused {
 		_ = r.recordOversize(nil)
 	}
-	cause := context.Cause(r.ctx)
 	abandoned := r.recordUnanswered()
+	var other sync.WaitGroup
 	if abandoned {
 		other.Go(r.stopDatabase)
 	}
@@ -124,17 +114,7 @@ func (r *relay) interrupt() {
 
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiters++
-	defer func() { r.waiters-- }()
-	for !condition() {
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
-		}
-		r.changed.Wait()
-	}
-	return nil
+	return engine.Wait(r.ctx, &r.changed, condition)
 }
 
 // unanswered returns how many messages wait for their answer. It is called under the lock.

@@ -60,9 +60,7 @@ func (r *relay) doneLocked() {
 	r.fromServer.bytes = 0
 	r.busy = false
 	r.noteWork()
-	if r.waiters > 0 {
-		r.changed.Broadcast()
-	}
+	r.changed.Broadcast()
 }
 
 // completed ends one command: all of an Execute, or one of those in a Query.

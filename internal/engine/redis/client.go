@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
@@ -25,8 +26,8 @@ type reader struct {
 	multi bool // within MULTI, as far as can be known before it is answered
 	dirty bool // a command of that was refused here, so that none of them may be executed
 
-	scripts  scripts
-	reserved int64 // of the budget for large commands
+	scripts scripts
+	share   engine.Share // of the budget for large commands
 }
 
 // readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in one
@@ -79,7 +80,7 @@ func (r *relay) scanClient() error {
 		if size == 0 {
 			underWay = true
 			in.Expect(atLeast)
-			if len(data) >= largeCommand {
+			if len(data) >= engine.LargeMessage {
 				if err := r.reserve(max(atLeast, len(data))); err != nil {
 					return err
 				}
@@ -162,17 +163,10 @@ func (r *relay) sendToServer() error {
 
 func (r *relay) write(message []byte) error {
 	if _, err := r.fromClient.current.conn.Write(message); err != nil {
-		return r.lastWords(err)
+		engine.LastWords(r.ctx, goodbyeTime)
+		return engine.HungUp(err)
 	}
 	return nil
-}
-
-// lastWords lets the other direction read what the database said before it hung up.
-func (r *relay) lastWords(err error) error {
-	ctx, cancel := context.WithTimeout(r.ctx, goodbyeTime)
-	defer cancel()
-	<-ctx.Done()
-	return closed(err)
 }
 
 // settled waits until all commands so far are answered, and the client has the replies.

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 	"sallyport/internal/session"
@@ -146,7 +147,7 @@ func (n *node) sendAgain(to redirection, message []byte) error {
 	n.fallSilent()
 	defer n.speak()
 	if _, err := other.conn.Write(message); err != nil {
-		return closed(err)
+		return engine.HungUp(err)
 	}
 	return n.wait(func() bool { return n.answers >= answered })
 }

@@ -12,8 +12,7 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"sallyport/internal/engine"
 	"sallyport/internal/inbox"
 	"sallyport/internal/session"
 )
@@ -33,18 +32,12 @@ type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
 	table   map[string]*command
-	large   *semaphore.Weighted
+	large   *engine.Budget
 }
 
 // New returns an engine without sessions.
 func New(cfg Config) *Engine {
-	if cfg.MaxLarge == 0 {
-		cfg.MaxLarge = defaultMaxLarge
-	}
-	if cfg.LargeWait == 0 {
-		cfg.LargeWait = defaultLargeWait
-	}
-	return &Engine{cfg: cfg, table: newTable(), large: semaphore.NewWeighted(int64(cfg.MaxLarge))}
+	return &Engine{cfg: cfg, table: newTable(), large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait)}
 }
 
 // Serve implements engine.Engine.

@@ -75,12 +75,6 @@ func desynchronised(format string, args ...any) error {
 	return fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...), "the database sent a reply that does not belong here; the session ends, connect again")
 }
 
-// closed says that the database hung up. The cause is not wrapped: to whoever reads it, io.EOF means that the client
-// has left.
-func closed(cause error) error {
-	return fault.Wrap(fault.ConnectionProblem, errors.New(cause.Error()), "the database closed the connection; connect again, and look into its log")
-}
-
 // told is an error that the client knows of.
 type told struct{ error }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
@@ -71,7 +72,7 @@ func (n *node) gone(err error) error {
 	if _, known := errors.AsType[*fault.Error](explained); known {
 		return explained
 	}
-	return closed(err)
+	return engine.HungUp(err)
 }
 
 // scan looks at what has arrived, and sends it on.

@@ -39,9 +39,7 @@ func (r *relay) delivered() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unsent = false
-	if r.waiters > 0 {
-		r.changed.Broadcast()
-	}
+	r.changed.Broadcast()
 }
 
 func (r *relay) recordOutcome(q *request, failure string, rows, size int64) error {

@@ -39,7 +39,6 @@ type relay struct {
 	mu       sync.Mutex
 	nodes    []*node   // guarded by mu
 	changed  sync.Cond // of what wait waits for
-	waiters  int
 	requests queue
 	answers  int64 // requests that were answered
 	held     int   // bytes of those that are not
@@ -61,17 +60,10 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 
 // run relays until either side is done or the context ends, and returns nil for an ordinary end.
 func (r *relay) run() error {
-	interrupted := make(chan struct{})
-	context.AfterFunc(r.ctx, func() {
-		defer close(interrupted)
-		r.interrupt()
-	})
 	r.start(r.server)
-	r.end(engine.Guard(r.readClient))
+	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient)
 	r.readers.Wait()
-	<-interrupted
 	r.release()
-	cause := context.Cause(r.ctx)
 	if r.recordUnanswered() {
 		r.session.Abort() // the database is not to begin what waits behind
 		if errors.Is(cause, errLeft) {
@@ -137,25 +129,13 @@ func (r *relay) pop() request {
 	if r.requests.len() == 0 {
 		r.session.Working(false)
 	}
-	if r.waiters > 0 {
-		r.changed.Broadcast()
-	}
+	r.changed.Broadcast()
 	return q
 }
 
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiters++
-	defer func() { r.waiters-- }()
-	for !condition() {
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
-		}
-		r.changed.Wait()
-	}
-	return nil
+	return engine.Wait(r.ctx, &r.changed, condition)
 }
 
 // setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.

@@ -1,0 +1,59 @@
+package mysql
+
+import (
+	"sallyport/internal/audit"
+	"sallyport/internal/mysqlwire"
+)
+
+func (r *relay) answerPrepare(first byte, payload []byte) error {
+	a := &r.fromServer
+	p, err := mysqlwire.ParsePrepared(payload)
+	if err != nil || first != mysqlwire.HeaderOK {
+		return desynchronised("packet %#x in answer to a preparation", first)
+	}
+	r.prepared(a.current.statement, p)
+	if a.columns = p.Columns; p.Parameters == 0 {
+		return r.columnsOfPrepared()
+	}
+	a.left, a.state = p.Parameters, stateParameters
+	return nil
+}
+
+func (r *relay) columnsOfPrepared() error {
+	a := &r.fromServer
+	if a.columns == 0 {
+		return r.completed(audit.Status{Success: true}, 0)
+	}
+	a.left, a.state = a.columns, stateColumns
+	return nil
+}
+
+// definitionsEnd is the packet behind definitions in the answer to a preparation.
+func (r *relay) definitionsEnd(first byte, size int) error {
+	if first != mysqlwire.HeaderEOF || !r.endsRows(size) {
+		return desynchronised("packet %#x behind definitions", first)
+	}
+	if r.fromServer.state == stateParametersEnd {
+		return r.columnsOfPrepared()
+	}
+	return r.completed(audit.Status{Success: true}, 0)
+}
+
+// prepared notes what the database says of a statement that it has prepared.
+func (r *relay) prepared(s *statement, p mysqlwire.Prepared) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(p.ID)
+	s.id, s.parameters, s.settled = p.ID, p.Parameters, true
+	r.statements[p.ID] = s
+	r.changed.Broadcast()
+}
+
+// notPrepared notes that it has refused to.
+func (r *relay) notPrepared(s *statement) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.settled, s.failed = true, true
+	r.held -= len(s.text)
+	r.changed.Broadcast()
+}
