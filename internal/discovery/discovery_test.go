@@ -89,7 +89,7 @@ func (c *clouds) Find(_ context.Context, look discovery.Look) ([]*resource.Datab
 		}
 		db := r.(*resource.Database)
 		db.Metadata.Name, db.Metadata.Labels = name, map[string]string{"label": label}
-		db.Spec.Protocol, db.Spec.URI = "postgres", "h.example.com:5432"
+		db.Spec.Protocol, db.Spec.URI = "postgres", strings.Join([]string{name, look.Type, look.Region, "example.com:5432"}, ".")
 		db.Spec.AWS.Region, db.Spec.AWS.AssumeRoleARN = look.Region, look.AssumeRoleARN
 		if err := db.Validate(); err != nil {
 			return nil, err
@@ -275,18 +275,16 @@ func TestAPartialLookResolvesWhatItSaw(t *testing.T) {
 	c.becomes("a part is seen", "a=1", "c=unseen")
 }
 
-func TestAnAgentsOwnLooksKeepWhatTheyCannotSee(t *testing.T) {
-	t.Parallel()
-	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
-	c.see("rds us-west-1: a=1 b=1", "redshift us-west-1: c=1")
-	local := discovery.NewLocal(discovery.LocalConfig{Matchers: []resource.AWSMatcher{matcher("rds redshift", "us-west-1")}, Interval: 5 * time.Millisecond, Finder: c, Logger: slog.New(slog.DiscardHandler)})
-	ctx, cancel := context.WithCancel(t.Context())
+// local runs looks of an agent's own until the test ends, and returns what waits until exactly these databases are known.
+func (c *clouds) local(matchers ...resource.AWSMatcher) (becomes func(what string, want ...string)) {
+	c.t.Helper()
+	local := discovery.NewLocal(discovery.LocalConfig{Matchers: matchers, Interval: 5 * time.Millisecond, Finder: c, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { local.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
-	becomes := func(what string, want ...string) {
-		t.Helper()
+	c.t.Cleanup(func() { cancel(); running.Wait() })
+	return func(what string, want ...string) {
+		c.t.Helper()
 		for deadline := time.After(10 * time.Second); ; {
 			changed := local.Changed()
 			var got []string
@@ -299,16 +297,25 @@ func TestAnAgentsOwnLooksKeepWhatTheyCannotSee(t *testing.T) {
 			select {
 			case <-changed:
 			case <-deadline:
-				t.Fatalf("%s: got %q, want %q", what, got, want)
+				c.t.Fatalf("%s: got %q, want %q", what, got, want)
 			}
 		}
 	}
+}
+
+func TestAnAgentsOwnLooksKeepWhatTheyCannotSee(t *testing.T) {
+	t.Parallel()
+	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
+	c.see("rds us-west-1: a=1 b=1", "redshift us-west-1: c=1")
+	becomes := c.local(matcher("rds redshift", "us-west-1"))
 	becomes("found", "a=1", "b=1", "c=1")
 	c.fail("rds us-west-1", errors.New("throttled"))
-	c.see("redshift us-west-1: d=1")
+	c.see("rds us-west-1: a=2", "redshift us-west-1: d=1")
 	becomes("one look fails", "a=1", "b=1", "d=1")
+	c.fail("rds us-west-1", partly{})
+	becomes("a part is seen", "a=1", "d=1")
 	c.fail("rds us-west-1", nil)
-	becomes("it works again", "d=1")
+	becomes("it works again", "a=2", "d=1")
 }
 
 func TestUnchangedDatabasesAreNotWritten(t *testing.T) {
@@ -380,4 +387,53 @@ func TestDiscoveryConfigsTakeEffectAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.becomes("the config is gone", []string{}...)
+}
+
+// TestAnotherRoleThatSeesNothing has a matcher get a role that is not allowed to look: what was found with the former one
+// is not gone.
+func TestAnotherRoleThatSeesNothing(t *testing.T) {
+	t.Parallel()
+	c := newClouds(t)
+	c.see("rds us-west-1: a=1 b=1", "rds eu-west-1: c=1")
+	config := func(region, role string) {
+		c.apply(fmt.Sprintf("kind: discovery_config\nversion: v1\nmetadata: {name: more}\nspec: {discovery_group: one, aws: [{types: rds, regions: [%s]%s}]}\n", region, role))
+	}
+	c.start("one")
+	config("us-west-1, eu-west-1", "")
+	c.becomes("found", "a=1", "b=1", "c=1")
+	c.fail("rds us-west-1", errors.New("denied"))
+	config("us-west-1", ", assume_role_arn: 'arn:aws:iam::222222222222:role/discover'")
+	c.becomes("another role, and one region less", "a=1", "b=1")
+	c.see("rds us-west-1: a=2")
+	c.stays("another role", 1, "a=1", "b=1")
+	c.fail("rds us-west-1", nil)
+	c.becomes("the role is allowed to look", "a=2")
+}
+
+// TestNamesDoNotChangeHands has somebody give a database the name of another, which another look finds, by a tag.
+func TestNamesDoNotChangeHands(t *testing.T) {
+	t.Parallel()
+	c := newClouds(t)
+	c.see("rds us-west-1: a=1", "rds eu-west-1: orders=right")
+	c.start("one", matcher("rds", "us-west-1 eu-west-1"))
+	c.becomes("found", "a=1", "orders=right")
+	c.see("rds us-west-1: a=1 orders=wrong", "rds eu-west-1: orders=right")
+	c.stays("another of that name, found by an earlier look", 2, "a=1", "orders=right")
+	c.fail("rds eu-west-1", errors.New("throttled"))
+	c.see("rds us-west-1: a=1 orders=wrong")
+	c.stays("the one that has the name cannot be seen", 2, "a=1", "orders=right")
+	c.fail("rds eu-west-1", nil)
+	c.becomes("the one that had the name is gone", "a=1", "orders=wrong")
+}
+
+func TestNamesInAnAgentsOwnLooksDoNotChangeHands(t *testing.T) {
+	t.Parallel()
+	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
+	c.see("rds us-west-1: a=1", "rds eu-west-1: orders=right")
+	becomes := c.local(matcher("rds", "us-west-1 eu-west-1"))
+	becomes("found", "a=1", "orders=right")
+	c.see("rds us-west-1: a=2 orders=wrong", "rds eu-west-1: orders=right")
+	becomes("another of that name", "a=2", "orders=right")
+	c.see("rds us-west-1: a=3 orders=wrong")
+	becomes("the one that had the name is gone", "a=3", "orders=wrong")
 }
