@@ -237,6 +237,29 @@ func TestPasswordsOfRedshift(t *testing.T) {
 	})
 }
 
+// TestAWSCannotHaveAPasswordKeptForLong has AWS say of passwords that they are good for a year.
+func TestAWSCannotHaveAPasswordKeptForLong(t *testing.T) {
+	cloudtest.Environment(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		c := cloudtest.New(t, redshiftsSaying(365*24*time.Hour), cloudtest.AllowAssume, cloudtest.Allow("redshift:GetClusterCredentials", "*"))
+		c.Role(t, cloudtest.AgentAccount, "analyst", cloudtest.Trust(c.Agent.ARN(), ""), cloudtest.Allow("redshift-serverless:GetCredentials", "*"))
+		source := newSource(t, c)
+		for account, db := range map[string]*resource.Database{
+			"reader":  database(t, "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse" }),
+			"analyst": database(t, "etl.111111111111.us-west-1.redshift-serverless.amazonaws.com:5439", func(*resource.AWS) {}),
+		} {
+			got, err := source.Credential(t.Context(), request(db, account))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(11 * time.Minute)
+			if again, err := source.Credential(t.Context(), request(db, account)); err != nil || again.Password == got.Password {
+				t.Errorf("%s: the same password after 11 minutes, %v", account, err)
+			}
+		}
+	})
+}
+
 func TestPasswordsOfRedshiftServerless(t *testing.T) {
 	const (
 		workgroup = "etl.222222222222.us-west-1.redshift-serverless.amazonaws.com:5439"
