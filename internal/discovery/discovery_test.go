@@ -1,214 +1,16 @@
 package discovery_test
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
-	"sallyport/internal/audit"
-	"sallyport/internal/audit/eventlog"
-	"sallyport/internal/auth"
-	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/cache"
-	"sallyport/internal/discovery"
 	"sallyport/internal/resource"
-	"sallyport/internal/seal"
-	"sallyport/internal/store/memory"
 )
-
-// clouds is a cluster with a real authority, and what its finders see.
-type clouds struct {
-	t         *testing.T
-	authority *auth.Authority
-	admin     *authapi.Client
-
-	mu    sync.Mutex
-	seen  map[string][]string // names by "type region"; guarded by mu
-	fails map[string]error    // guarded by mu
-	looks int                 // guarded by mu
-}
-
-func newClouds(t *testing.T) *clouds {
-	t.Helper()
-	log, err := eventlog.Open(t.Context(), eventlog.Config{Dir: t.TempDir(), HostID: uuid.NewString(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		Encoder: audit.NewEncoder("test.local", audit.NewUIDs(rand.Reader))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = log.Close() })
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- log.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
-	sealer, err := seal.New(make([]byte, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := auth.New(t.Context(), auth.Config{Store: memory.New(time.Now), Sealer: sealer, Log: log, ClusterName: "test.local",
-		HostID: uuid.NewString(), Version: "0", Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &clouds{t: t, authority: authority, seen: map[string][]string{}, fails: map[string]error{}}
-	c.admin = c.as(resource.RoleAdmin, uuid.NewString())
-	return c
-}
-
-func (c *clouds) as(role resource.SystemRole, host string) *authapi.Client {
-	c.t.Helper()
-	id, _, err := c.authority.LocalIdentity(host, time.Hour, role)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	local, api := authapi.NewLocal(c.authority.Handler(), id)
-	c.t.Cleanup(local.Close)
-	return api
-}
-
-// Find implements discovery.Finder.
-func (c *clouds) Find(_ context.Context, look discovery.Look) ([]*resource.Database, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.looks++
-	var found []*resource.Database
-	for _, name := range c.seen[look.Type+" "+look.Region] {
-		name, label, _ := strings.Cut(name, "=")
-		r, err := resource.New(resource.KindDatabase)
-		if err != nil {
-			return nil, err
-		}
-		db := r.(*resource.Database)
-		db.Metadata.Name, db.Metadata.Labels = name, map[string]string{"label": label}
-		db.Spec.Protocol, db.Spec.URI = "postgres", strings.Join([]string{name, look.Type, look.Region, "example.com:5432"}, ".")
-		db.Spec.AWS.Region, db.Spec.AWS.AssumeRoleARN = look.Region, look.AssumeRoleARN
-		if err := db.Validate(); err != nil {
-			return nil, err
-		}
-		found = append(found, db)
-	}
-	return found, c.fails[look.Type+" "+look.Region]
-}
-
-// see says what exists from now on, as "type region: name=label name".
-func (c *clouds) see(all ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.seen = map[string][]string{}
-	for _, one := range all {
-		look, names, _ := strings.Cut(one, ": ")
-		c.seen[look] = strings.Fields(names)
-	}
-}
-
-func (c *clouds) fail(look string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fails[look] = err
-}
-
-func (c *clouds) rounds(looks int) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.looks / looks
-}
-
-// start runs a Discovery Service that looks often, until the test ends or stop is called.
-func (c *clouds) start(group string, matchers ...resource.AWSMatcher) (host string, stop func()) {
-	c.t.Helper()
-	host = uuid.NewString()
-	api := c.as(resource.RoleDiscovery, host)
-	copies := cache.New(api.Resources, discovery.Kinds, time.Now, slog.New(slog.DiscardHandler))
-	service := discovery.New(discovery.Config{HostID: host, Hostname: "here", Version: "0", Group: group, Matchers: matchers, Interval: 20 * time.Millisecond,
-		Finder: c, Auth: api, Cache: copies, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
-	ctx, cancel := context.WithCancel(context.Background())
-	var parts sync.WaitGroup
-	parts.Go(func() { _ = copies.Run(ctx) })
-	parts.Go(func() { _ = service.Run(ctx) })
-	stop = func() { cancel(); parts.Wait() }
-	c.t.Cleanup(stop)
-	return host, stop
-}
-
-func matcher(types, regions string) resource.AWSMatcher {
-	return resource.AWSMatcher{Types: strings.Fields(types), Regions: strings.Fields(regions)}
-}
-
-// databases returns the registered databases as "name=label", sorted.
-func (c *clouds) databases() []string {
-	c.t.Helper()
-	var names []string
-	for _, r := range c.list(resource.KindDatabase) {
-		db := r.(*resource.Database)
-		names = append(names, db.GetName()+"="+db.Metadata.Labels["label"])
-	}
-	slices.Sort(names)
-	return names
-}
-
-func (c *clouds) list(kind string) []resource.Resource {
-	c.t.Helper()
-	res, err := c.admin.Resources.ListResources(c.t.Context(), &sallyportv1.ListResourcesRequest{Kind: kind, PageSize: 1000})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var all []resource.Resource
-	for _, wire := range res.GetResources() {
-		r, err := resource.Decode(kind, wire.GetJson())
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// becomes waits until exactly these databases are registered.
-func (c *clouds) becomes(what string, want ...string) {
-	c.t.Helper()
-	var got []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if got = c.databases(); slices.Equal(got, want) {
-			return
-		}
-	}
-	c.t.Fatalf("%s: registered are %q, want %q", what, got, want)
-}
-
-// stays waits for some more rounds of looks and checks that nothing has changed.
-func (c *clouds) stays(what string, looks int, want ...string) {
-	c.t.Helper()
-	for end := c.rounds(looks) + 3; c.rounds(looks) < end; time.Sleep(5 * time.Millisecond) {
-	}
-	if got := c.databases(); !slices.Equal(got, want) {
-		c.t.Fatalf("%s: registered are %q, want %q", what, got, want)
-	}
-}
-
-func (c *clouds) apply(text string) {
-	c.t.Helper()
-	all, err := resource.ParseYAML([]byte(text))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	json, err := resource.Encode(all[0])
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if _, err := c.admin.Resources.PutResource(c.t.Context(), &sallyportv1.PutResourceRequest{
-		Resource: &sallyportv1.Resource{Kind: all[0].GetKind(), Name: all[0].GetName(), Json: json}}); err != nil {
-		c.t.Fatal(err)
-	}
-}
 
 func TestDatabasesAreRegisteredChangedAndRemoved(t *testing.T) {
 	t.Parallel()
@@ -275,47 +77,59 @@ func TestAPartialLookResolvesWhatItSaw(t *testing.T) {
 	c.becomes("a part is seen", "a=1", "c=unseen")
 }
 
-// local runs looks of an agent's own until the test ends, and returns what waits until exactly these databases are known.
-func (c *clouds) local(matchers ...resource.AWSMatcher) (becomes func(what string, want ...string)) {
-	c.t.Helper()
-	local := discovery.NewLocal(discovery.LocalConfig{Matchers: matchers, Interval: 5 * time.Millisecond, Finder: c, Logger: slog.New(slog.DiscardHandler)})
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { local.Run(ctx) })
-	c.t.Cleanup(func() { cancel(); running.Wait() })
-	return func(what string, want ...string) {
-		c.t.Helper()
-		for deadline := time.After(10 * time.Second); ; {
-			changed := local.Changed()
-			var got []string
-			for _, db := range local.Databases() {
-				got = append(got, db.GetName()+"="+db.Metadata.Labels["label"])
-			}
-			if slices.Sort(got); slices.Equal(got, want) {
-				return
-			}
-			select {
-			case <-changed:
-			case <-deadline:
-				c.t.Fatalf("%s: got %q, want %q", what, got, want)
-			}
-		}
-	}
+// keeping is a look that could see a part, and keeps all that it found before.
+type keeping struct{}
+
+func (keeping) Error() string { return "a part is denied" }
+
+func (keeping) Resolve(found, known []*resource.Database) []*resource.Database {
+	return slices.Concat(found, known)
 }
 
-func TestAnAgentsOwnLooksKeepWhatTheyCannotSee(t *testing.T) {
+// TestAPartOfOneLookIsNothingOfAnother has a look that sees a part keep its own databases, and no others that are gone.
+func TestAPartOfOneLookIsNothingOfAnother(t *testing.T) {
 	t.Parallel()
-	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
-	c.see("rds us-west-1: a=1 b=1", "redshift us-west-1: c=1")
-	becomes := c.local(matcher("rds redshift", "us-west-1"))
-	becomes("found", "a=1", "b=1", "c=1")
-	c.fail("rds us-west-1", errors.New("throttled"))
-	c.see("rds us-west-1: a=2", "redshift us-west-1: d=1")
-	becomes("one look fails", "a=1", "b=1", "d=1")
-	c.fail("rds us-west-1", partly{})
-	becomes("a part is seen", "a=1", "d=1")
-	c.fail("rds us-west-1", nil)
-	becomes("it works again", "a=2", "d=1")
+	c := newClouds(t)
+	c.see("rds us-west-1: a=1", "rds eu-west-1: b=1 c=1")
+	c.start("", matcher("rds", "us-west-1 eu-west-1"))
+	c.becomes("found", "a=1", "b=1", "c=1")
+	c.fail("rds us-west-1", keeping{})
+	c.see("rds eu-west-1: b=1")
+	c.becomes("one is gone", "a=1", "b=1")
+}
+
+// TestLooksOfTwoRolesAreTwo has the same type and region looked at with two roles, of which one fails.
+func TestLooksOfTwoRolesAreTwo(t *testing.T) {
+	t.Parallel()
+	const one, two = "arn:aws:iam::111111111111:role/one", "arn:aws:iam::222222222222:role/two"
+	c := newClouds(t)
+	c.see("rds us-west-1 "+one+": a=1 b=1", "rds us-west-1 "+two+": c=1 d=1")
+	through := func(role string) resource.AWSMatcher {
+		m := matcher("rds", "us-west-1")
+		m.AssumeRoleARN = role
+		return m
+	}
+	c.start("", through(one), through(two))
+	c.becomes("found", "a=1", "b=1", "c=1", "d=1")
+	c.fail("rds us-west-1 "+two, errors.New("denied"))
+	c.see("rds us-west-1 " + one + ": a=1")
+	c.becomes("one role sees, the other does not", "a=1", "c=1", "d=1")
+}
+
+// TestMoreThanAPageIsRegistered changes the last of many databases.
+func TestMoreThanAPageIsRegistered(t *testing.T) {
+	t.Parallel()
+	c := newClouds(t)
+	var names, want []string
+	for i := range 600 {
+		names = append(names, fmt.Sprintf("x%03d=1", i))
+	}
+	c.see("rds us-west-1: " + strings.Join(names, " "))
+	c.start("", matcher("rds", "us-west-1"))
+	c.becomes("found", names...)
+	want = append(slices.Clone(names[:599]), "x599=2")
+	c.see("rds us-west-1: " + strings.Join(want, " "))
+	c.becomes("the last is changed", want...)
 }
 
 func TestUnchangedDatabasesAreNotWritten(t *testing.T) {
@@ -374,7 +188,7 @@ func TestDiscoveryConfigsTakeEffectAtOnce(t *testing.T) {
 	config := func(name, group, region string) {
 		c.apply(fmt.Sprintf("kind: discovery_config\nversion: v1\nmetadata: {name: %s}\nspec: {discovery_group: %s, aws: [{types: rds, regions: %s}]}\n", name, group, region))
 	}
-	c.start("one")
+	c.startEvery(time.Hour, "one")
 	config("others", "other", "eu-west-1")
 	config("more", "one", "us-west-1")
 	c.becomes("a config of the group", "a=1")
@@ -408,32 +222,4 @@ func TestAnotherRoleThatSeesNothing(t *testing.T) {
 	c.stays("another role", 1, "a=1", "b=1")
 	c.fail("rds us-west-1", nil)
 	c.becomes("the role is allowed to look", "a=2")
-}
-
-// TestNamesDoNotChangeHands has somebody give a database the name of another, which another look finds, by a tag.
-func TestNamesDoNotChangeHands(t *testing.T) {
-	t.Parallel()
-	c := newClouds(t)
-	c.see("rds us-west-1: a=1", "rds eu-west-1: orders=right")
-	c.start("one", matcher("rds", "us-west-1 eu-west-1"))
-	c.becomes("found", "a=1", "orders=right")
-	c.see("rds us-west-1: a=1 orders=wrong", "rds eu-west-1: orders=right")
-	c.stays("another of that name, found by an earlier look", 2, "a=1", "orders=right")
-	c.fail("rds eu-west-1", errors.New("throttled"))
-	c.see("rds us-west-1: a=1 orders=wrong")
-	c.stays("the one that has the name cannot be seen", 2, "a=1", "orders=right")
-	c.fail("rds eu-west-1", nil)
-	c.becomes("the one that had the name is gone", "a=1", "orders=wrong")
-}
-
-func TestNamesInAnAgentsOwnLooksDoNotChangeHands(t *testing.T) {
-	t.Parallel()
-	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
-	c.see("rds us-west-1: a=1", "rds eu-west-1: orders=right")
-	becomes := c.local(matcher("rds", "us-west-1 eu-west-1"))
-	becomes("found", "a=1", "orders=right")
-	c.see("rds us-west-1: a=2 orders=wrong", "rds eu-west-1: orders=right")
-	becomes("another of that name", "a=2", "orders=right")
-	c.see("rds us-west-1: a=3 orders=wrong")
-	becomes("the one that had the name is gone", "a=3", "orders=wrong")
 }

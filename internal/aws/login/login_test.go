@@ -77,7 +77,7 @@ func databases(t *testing.T, c *cloudtest.Cloud, policies ...string) string {
 
 func TestTokensOfRDS(t *testing.T) {
 	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
-	role := databases(t, c, cloudtest.Allow("rds-db:connect", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/reader"))
+	role := databases(t, c, cloudtest.Allow("rds-db:connect", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/reader", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/auditor"))
 	source := newSource(t, c)
 	for _, test := range []struct {
 		name, host string
@@ -111,6 +111,13 @@ func TestTokensOfRDS(t *testing.T) {
 			}
 			if isProxy := test.aws.RDSProxy != (resource.RDSProxy{}); got.SystemAuthorities != isProxy || (len(got.Authorities) > 0) == isProxy {
 				t.Errorf("authorities: system %t, %d", got.SystemAuthorities, len(got.Authorities))
+			}
+			second, err := source.Credential(t.Context(), request(db, "auditor"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: host, User: "auditor", Token: second.Password}); !verdict.Allow {
+				t.Errorf("a second account: %s", verdict.Reason)
 			}
 			other, err := source.Credential(t.Context(), request(db, "writer"))
 			if err != nil {
