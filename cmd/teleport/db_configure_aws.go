@@ -46,7 +46,7 @@ func (f *iamFlags) request(cmd *cobra.Command) (bootstrap.Request, error) {
 		if !slices.Contains(endpoint.Types(), t) {
 			return r, terminal.UsageError(cmd, fault.New(fault.BadParameter, "--types: %q is not known; use %s", name, strings.Join(typeNames(), ", ")))
 		}
-		r.Entries = append(r.Entries, bootstrap.Entry{Types: []endpoint.Type{t}})
+		r.Entries = append(r.Entries, bootstrap.Entry{Types: []endpoint.Type{t}, SessionTags: t == endpoint.DynamoDB})
 	}
 	return r, nil
 }
@@ -75,7 +75,7 @@ done, and neither credentials nor a network are needed. What is not known of the
   teleport db configure aws print-iam --types=rds --policy > policy.json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if boundary {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Permissions boundaries are not used: the Database Service does not change its own permissions. There is nothing to print; see --policy.")
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Permissions boundaries are not made: the Database Service does not change its own permissions, unless db_service.manage_iam_policy is on; then set one of your own. There is nothing to print; see --policy.")
 				return err
 			}
 			f.manual, f.policyName = true, bootstrap.DefaultPolicyName

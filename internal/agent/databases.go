@@ -65,7 +65,7 @@ func (a *Agent) followDatabases(ctx context.Context) {
 }
 
 // wanted returns the databases that the agent should serve: static ones, and dynamic ones that its
-// selectors match. A static one wins over a dynamic one of the same name. Left out are those that wait for
+// selectors match. A static one wins over a dynamic one of the same name, and both over one that was found. Left out are those that wait for
 // their cloud's answer, and those with a dynamic label that has no value yet: a rule that denies by it could
 // not match.
 func (a *Agent) wanted() map[string]*resource.Database {
@@ -87,8 +87,12 @@ func (a *Agent) wanted() map[string]*resource.Database {
 	}
 	if a.Found != nil {
 		for _, db := range a.Found.Databases() {
-			wanted[db.GetName()] = db
-			delete(notes, db.GetName())
+			name := db.GetName()
+			if wanted[name] != nil { // whoever may tag databases does not take a name that is written
+				notes[name] = "it is served as the db resource says; the database that was found under its name is passed over: " + db.Spec.URI
+				continue
+			}
+			wanted[name] = db
 		}
 	}
 	for _, db := range a.Static {

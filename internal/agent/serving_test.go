@@ -169,3 +169,51 @@ func TestServiceAnnouncesItself(t *testing.T) {
 		}
 	})
 }
+
+// found are databases that somebody has found for an agent.
+type found []*resource.Database
+
+func (f found) Databases() (all []*resource.Database) {
+	for _, db := range f {
+		all = append(all, resource.Clone(db))
+	}
+	return all
+}
+
+func (found) Changed() <-chan struct{} { return nil }
+
+// TestWhatIsFoundTakesNoNameThatIsWritten has databases found under the names of others, as tags in a cloud can name them.
+func TestWhatIsFoundTakesNoNameThatIsWritten(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.store(t, "kind: db\nversion: v3\nmetadata: {name: dynamic, labels: {team: red}}\nspec: {protocol: postgres, uri: 'right:1'}\n---\n"+
+		"kind: db\nversion: v3\nmetadata: {name: others, labels: {team: blue}}\nspec: {protocol: postgres, uri: 'right:1'}\n")
+	at := func(name, uri string) *resource.Database {
+		db := database(t, name, nil)
+		db.Spec.URI = uri
+		return db
+	}
+	r := a.start(t, func(cfg *agent.Config) {
+		cfg.Selectors = []resource.ResourceSelector{{Labels: resource.Labels{"team": {"red"}}}}
+		cfg.Found = found{at("static", "wrong:1"), at("dynamic", "wrong:1"), at("own", "right:1")}
+	}, at("static", "right:1"))
+	eventually(t, "all are served", func() bool { return a.uri("static") != "" && a.uri("dynamic") != "" && a.uri("own") != "" })
+	for _, name := range []string{"static", "dynamic", "own"} {
+		if uri := a.uri(name); uri != "right:1" {
+			t.Errorf("%s is at %s", name, uri)
+		}
+	}
+	eventually(t, "it is told", func() bool { return strings.Contains(r.log.String(), "is passed over: wrong:1") })
+}
+
+// uri is the address under which a database is served, or "".
+func (a *authority) uri(name string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range a.servers {
+		if server, ok := r.(*resource.DatabaseServer); ok && server.GetName() == name {
+			return server.Spec.Database.Spec.URI
+		}
+	}
+	return ""
+}

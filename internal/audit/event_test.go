@@ -148,6 +148,9 @@ func otherEvents() []audit.Event {
 		&audit.JoinAlert{Failures: 101, LastAddr: "203.0.113.9:50211"},
 		&audit.SecretsRead{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "user"}, Kind: "cert_authority"},
 		&audit.SecretsRead{UserMeta: alice, Kind: "token"},
+		&audit.IAMPolicyChange{ServerMeta: server, Identity: "arn:aws:iam::123456789012:role/agent", Policy: "example-teleport-database-access",
+			Added:   []string{"rds-db:connect arn:aws:rds-db:us-west-1:123456789012:dbuser:db-A/*"},
+			Removed: []string{"rds-db:connect arn:aws:rds-db:us-west-1:123456789012:dbuser:db-B/*"}},
 	}
 }
 

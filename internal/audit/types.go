@@ -9,6 +9,7 @@ func Types() []string {
 		"audit.spool.torn",
 		"auth",
 		"auth_preference.update",
+		"aws.iam_policy.update",
 		"cert.create",
 		"client.disconnect",
 		"cluster_networking_config.update",

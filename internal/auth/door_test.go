@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,13 @@ func TestHostsSpeakForThemselvesOnly(t *testing.T) {
 // heartbeat registers a database as one host about another.
 func heartbeat(t *testing.T, w *world, as *identity.Identity, about, name string) error {
 	t.Helper()
-	db := "kind: db\nversion: v3\nmetadata: {name: " + name + "}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n"
+	return heartbeatOf(t, w, as, about, name, "dynamic")
+}
+
+// heartbeatOf does so for a database of another origin.
+func heartbeatOf(t *testing.T, w *world, as *identity.Identity, about, name, origin string) error {
+	t.Helper()
+	db := "kind: db\nversion: v3\nmetadata: {name: " + name + ", labels: {teleport.dev/origin: " + origin + "}}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n"
 	all, err := resource.ParseYAML([]byte(db))
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +154,33 @@ func TestNoAgentShadowsAnother(t *testing.T) {
 	w.mustApply("kind: db\nversion: v3\nmetadata: {name: orders}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n")
 	if err := heartbeat(t, w, second, second.Name, "orders"); err != nil {
 		t.Fatalf("with a db resource: %v", err)
+	}
+}
+
+// TestWhatIsWrittenIsNotTakenByWhatIsFound has one name in the file of an agent, and of a database that somebody tagged so.
+func TestWhatIsWrittenIsNotTakenByWhatIsFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, hosts := w.token("db"), make([]*identity.Identity, 2)
+	for i := range hosts {
+		joined, err := w.join(token, uuid.NewString(), "Db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts[i] = certificate(t, joined.GetIdentity().GetCertificate())
+	}
+	finds := w.as(w.host(resource.RoleDiscovery))
+	if err := heartbeatOf(t, w, hosts[0], hosts[0].Name, "orders", "config-file"); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, heartbeatOf(t, w, hosts[1], hosts[1].Name, "orders", "cloud"), fault.AccessDenied, "written in the file of agent h")
+	const found = "kind: db\nversion: v3\nmetadata: {name: %s, labels: {teleport.dev/origin: cloud}}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n"
+	wantKind(t, apply(t, finds, fmt.Sprintf(found, "orders")), fault.AlreadyExists, "written in the file of agent h")
+	if err := heartbeatOf(t, w, hosts[0], hosts[0].Name, "books", "cloud"); err != nil {
+		t.Fatal(err)
+	}
+	if err := apply(t, finds, fmt.Sprintf(found, "books")); err != nil {
+		t.Errorf("a database that an agent has found by itself: %v", err)
 	}
 }
 

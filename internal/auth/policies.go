@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/fault"
@@ -43,6 +45,9 @@ type policyRecord struct {
 type policyAgent struct {
 	Seen  time.Time          `json:"seen"`
 	Needs []policyPermission `json:"needs,omitempty"`
+	// Told is the last change that was recorded, as a hash, until a turn went well: a change that is tried again and again is
+	// recorded once.
+	Told string `json:"told,omitempty"`
 	// Left says that the agent was gone when the present turn began: whoever has it takes away what nobody else needs.
 	Left bool `json:"left,omitempty"`
 }
@@ -59,8 +64,12 @@ type policyAPI struct{ *Authority }
 // BeginPolicyChange implements the API.
 func (a policyAPI) BeginPolicyChange(ctx context.Context, req *sallyportv1.BeginPolicyChangeRequest) (*sallyportv1.BeginPolicyChangeResponse, error) {
 	needs, err := readPermissions(req.GetNeeds())
-	if err != nil {
+	drops, dropsErr := readPermissions(req.GetDrops())
+	if err := errors.Join(err, dropsErr); err != nil {
 		return nil, err
+	}
+	if len(req.GetPolicy()) > maxNeed {
+		return nil, errNeeds
 	}
 	host, res := callerOf(ctx).id.Name, &sallyportv1.BeginPolicyChangeResponse{}
 	return res, a.changePolicy(ctx, req.GetIdentity(), func(p *policyRecord) (bool, error) {
@@ -80,7 +89,11 @@ func (a policyAPI) BeginPolicyChange(ctx context.Context, req *sallyportv1.Begin
 		if len(own) > 2*maxNeeds {
 			return false, errNeeds
 		}
-		p.Agents[host] = policyAgent{Seen: now, Needs: own}
+		told, err := a.recordPolicyChange(ctx, p, host, req.GetPolicy(), needs, drops)
+		if err != nil {
+			return false, err
+		}
+		p.Agents[host] = policyAgent{Seen: now, Needs: own, Told: told}
 		res.Turn, res.Lasts, res.Own = p.Turn, durationpb.New(policyTurn), wirePermissions(own)
 		var others, left []policyPermission
 		for name, agent := range p.Agents {
@@ -95,6 +108,33 @@ func (a policyAPI) BeginPolicyChange(ctx context.Context, req *sallyportv1.Begin
 		res.Others, res.Left = wirePermissions(others), wirePermissions(left)
 		return true, nil
 	})
+}
+
+// recordPolicyChange records what an agent is about to do, if that is anything, and returns what says so in its record.
+func (a *Authority) recordPolicyChange(ctx context.Context, p *policyRecord, host, policy string, adds, drops []policyPermission) (told string, err error) {
+	told = p.Agents[host].Told
+	if len(adds)+len(drops) == 0 {
+		return told, nil
+	}
+	event := &audit.IAMPolicyChange{ServerMeta: audit.ServerMeta{ID: host}, Identity: p.Identity, Policy: policy, Added: permissionTexts(adds), Removed: permissionTexts(drops)}
+	sum := sha256.New()
+	for _, text := range slices.Concat([]string{policy, "adds"}, event.Added, []string{"drops"}, event.Removed) {
+		fmt.Fprintf(sum, "%d:%s", len(text), text) // never fails
+	}
+	now := hex.EncodeToString(sum.Sum(nil))
+	if now == told {
+		return told, nil
+	}
+	return now, a.record(ctx, event)
+}
+
+// permissionTexts writes permissions in their order, each once.
+func permissionTexts(all []policyPermission) []string {
+	var texts []string
+	for _, one := range union(all, nil) {
+		texts = append(texts, one.Action+" "+one.Resource)
+	}
+	return texts
 }
 
 // EndPolicyChange implements the API.

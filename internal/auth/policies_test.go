@@ -1,12 +1,17 @@
 package auth_test
 
 import (
+	"crypto/rand"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"sallyport/internal/audit"
+	"sallyport/internal/audit/eventlog"
+	"sallyport/internal/auth"
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
@@ -227,5 +232,74 @@ func TestPoliciesAreApart(t *testing.T) {
 		if err != nil || res.GetTurn() == "" || len(res.GetOthers()) > 0 {
 			t.Errorf("%s: %v %v", other, res, err)
 		}
+	}
+}
+
+func TestChangesOfPoliciesAreRecorded(t *testing.T) {
+	t.Parallel()
+	s := newSharing(t, 1)
+	change := func(needs, drops string) error {
+		_, err := s.agents[0].Policies.BeginPolicyChange(t.Context(), &sallyportv1.BeginPolicyChangeRequest{
+			Identity: sharedRole, Policy: "test.local-access", Needs: permissions(needs), Drops: permissions(drops)})
+		return err
+	}
+	recorded := func(what string, want int, texts ...string) {
+		t.Helper()
+		if got := s.events("aws.iam_policy.update", texts...); got != want {
+			t.Errorf("%s: %d events with %q, want %d", what, got, texts, want)
+		}
+	}
+	s.must(s.begin(0, ""), "||")
+	recorded("nothing is changed", 0)
+	if err := change("a b", "c"); err != nil {
+		t.Fatal(err)
+	}
+	recorded("a change", 1, `"aws_identity":"`+sharedRole+`"`, `"aws_policy":"test.local-access"`, `"server_id":"`,
+		`"added":["rds-db:connect arn:aws:rds-db:us-west-1:111111111111:dbuser:a/*","rds-db:connect arn:aws:rds-db:us-west-1:111111111111:dbuser:b/*"]`,
+		`"removed":["rds-db:connect arn:aws:rds-db:us-west-1:111111111111:dbuser:c/*"]`)
+	s.fail(0)
+	if err := change("b a", "c"); err != nil {
+		t.Fatal(err)
+	}
+	recorded("the same again, since it failed", 1)
+	if err := change("a b c", ""); err != nil {
+		t.Fatal(err)
+	}
+	recorded("another change", 2)
+	s.must(s.begin(0, ""), "a b c||")
+	s.ends(0, "a b c")
+	if err := change("a b c", ""); err != nil {
+		t.Fatal(err)
+	}
+	recorded("the same after all went well", 3)
+	if err := change("", strings.Repeat("x ", 301)); !fault.Is(err, fault.BadParameter) {
+		t.Errorf("too many permissions taken away: %v", err)
+	}
+}
+
+// TestChangesThatCannotBeRecorded has the audit log fail.
+func TestChangesThatCannotBeRecorded(t *testing.T) {
+	t.Parallel()
+	log, err := eventlog.Open(t.Context(), eventlog.Config{Dir: t.TempDir(), HostID: uuid.NewString(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Encoder: audit.NewEncoder(cluster, audit.NewUIDs(rand.Reader))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *auth.Config) { c.Log = log })
+	agent := w.as(w.host(resource.RoleDb))
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(needs, drops string) error {
+		_, err := agent.Policies.BeginPolicyChange(t.Context(), &sallyportv1.BeginPolicyChangeRequest{Identity: sharedRole, Needs: permissions(needs), Drops: permissions(drops)})
+		return err
+	}
+	for name, err := range map[string]error{"adds": begin("a", ""), "drops": begin("", "a"), "the same again": begin("a", "")} {
+		if err == nil {
+			t.Errorf("%s: an agent may change what cannot be recorded", name)
+		}
+	}
+	if err := begin("", ""); err != nil {
+		t.Errorf("nothing is changed: %v", err)
 	}
 }

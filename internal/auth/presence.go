@@ -13,7 +13,7 @@ import (
 
 // mayServe refuses that an agent shadows a database. Where an administrator wrote a db resource of the name,
 // that says what is served under it, to any number of agents. Otherwise several agents may serve one name when
-// an administrator let them join with the same token.
+// an administrator let them join with the same token, and what was found yields to what is written.
 func (a *Authority) mayServe(ctx context.Context, id *identity.Identity, server *resource.DatabaseServer) error {
 	name := server.GetName()
 	dynamic := &resource.Database{}
@@ -33,9 +33,13 @@ func (a *Authority) mayServe(ctx context.Context, id *identity.Identity, server 
 		if err != nil {
 			return err
 		}
-		other := r.(*resource.DatabaseServer).Spec.HostID
+		already := r.(*resource.DatabaseServer).Spec
+		other := already.HostID
 		if other == id.Name {
 			continue
+		}
+		if server.Spec.Database.Origin() == resource.OriginCloud && already.Database.Origin() == resource.OriginConfigFile {
+			return fault.New(fault.AccessDenied, "database %q is written in the file of agent %s; what was found in a cloud under its name is not served", name, already.Hostname)
 		}
 		joined, err := a.hostRecord(ctx, other)
 		if err != nil {

@@ -1,214 +1,16 @@
 package discovery_test
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
-	"sallyport/internal/audit"
-	"sallyport/internal/audit/eventlog"
-	"sallyport/internal/auth"
-	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
-	"sallyport/internal/cache"
-	"sallyport/internal/discovery"
 	"sallyport/internal/resource"
-	"sallyport/internal/seal"
-	"sallyport/internal/store/memory"
 )
-
-// clouds is a cluster with a real authority, and what its finders see.
-type clouds struct {
-	t         *testing.T
-	authority *auth.Authority
-	admin     *authapi.Client
-
-	mu    sync.Mutex
-	seen  map[string][]string // names by "type region"; guarded by mu
-	fails map[string]error    // guarded by mu
-	looks int                 // guarded by mu
-}
-
-func newClouds(t *testing.T) *clouds {
-	t.Helper()
-	log, err := eventlog.Open(t.Context(), eventlog.Config{Dir: t.TempDir(), HostID: uuid.NewString(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
-		Encoder: audit.NewEncoder("test.local", audit.NewUIDs(rand.Reader))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = log.Close() })
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- log.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
-	sealer, err := seal.New(make([]byte, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := auth.New(t.Context(), auth.Config{Store: memory.New(time.Now), Sealer: sealer, Log: log, ClusterName: "test.local",
-		HostID: uuid.NewString(), Version: "0", Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &clouds{t: t, authority: authority, seen: map[string][]string{}, fails: map[string]error{}}
-	c.admin = c.as(resource.RoleAdmin, uuid.NewString())
-	return c
-}
-
-func (c *clouds) as(role resource.SystemRole, host string) *authapi.Client {
-	c.t.Helper()
-	id, _, err := c.authority.LocalIdentity(host, time.Hour, role)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	local, api := authapi.NewLocal(c.authority.Handler(), id)
-	c.t.Cleanup(local.Close)
-	return api
-}
-
-// Find implements discovery.Finder.
-func (c *clouds) Find(_ context.Context, look discovery.Look) ([]*resource.Database, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.looks++
-	var found []*resource.Database
-	for _, name := range c.seen[look.Type+" "+look.Region] {
-		name, label, _ := strings.Cut(name, "=")
-		r, err := resource.New(resource.KindDatabase)
-		if err != nil {
-			return nil, err
-		}
-		db := r.(*resource.Database)
-		db.Metadata.Name, db.Metadata.Labels = name, map[string]string{"label": label}
-		db.Spec.Protocol, db.Spec.URI = "postgres", "h.example.com:5432"
-		db.Spec.AWS.Region, db.Spec.AWS.AssumeRoleARN = look.Region, look.AssumeRoleARN
-		if err := db.Validate(); err != nil {
-			return nil, err
-		}
-		found = append(found, db)
-	}
-	return found, c.fails[look.Type+" "+look.Region]
-}
-
-// see says what exists from now on, as "type region: name=label name".
-func (c *clouds) see(all ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.seen = map[string][]string{}
-	for _, one := range all {
-		look, names, _ := strings.Cut(one, ": ")
-		c.seen[look] = strings.Fields(names)
-	}
-}
-
-func (c *clouds) fail(look string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fails[look] = err
-}
-
-func (c *clouds) rounds(looks int) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.looks / looks
-}
-
-// start runs a Discovery Service that looks often, until the test ends or stop is called.
-func (c *clouds) start(group string, matchers ...resource.AWSMatcher) (host string, stop func()) {
-	c.t.Helper()
-	host = uuid.NewString()
-	api := c.as(resource.RoleDiscovery, host)
-	copies := cache.New(api.Resources, discovery.Kinds, time.Now, slog.New(slog.DiscardHandler))
-	service := discovery.New(discovery.Config{HostID: host, Hostname: "here", Version: "0", Group: group, Matchers: matchers, Interval: 20 * time.Millisecond,
-		Finder: c, Auth: api, Cache: copies, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
-	ctx, cancel := context.WithCancel(context.Background())
-	var parts sync.WaitGroup
-	parts.Go(func() { _ = copies.Run(ctx) })
-	parts.Go(func() { _ = service.Run(ctx) })
-	stop = func() { cancel(); parts.Wait() }
-	c.t.Cleanup(stop)
-	return host, stop
-}
-
-func matcher(types, regions string) resource.AWSMatcher {
-	return resource.AWSMatcher{Types: strings.Fields(types), Regions: strings.Fields(regions)}
-}
-
-// databases returns the registered databases as "name=label", sorted.
-func (c *clouds) databases() []string {
-	c.t.Helper()
-	var names []string
-	for _, r := range c.list(resource.KindDatabase) {
-		db := r.(*resource.Database)
-		names = append(names, db.GetName()+"="+db.Metadata.Labels["label"])
-	}
-	slices.Sort(names)
-	return names
-}
-
-func (c *clouds) list(kind string) []resource.Resource {
-	c.t.Helper()
-	res, err := c.admin.Resources.ListResources(c.t.Context(), &sallyportv1.ListResourcesRequest{Kind: kind, PageSize: 1000})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var all []resource.Resource
-	for _, wire := range res.GetResources() {
-		r, err := resource.Decode(kind, wire.GetJson())
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// becomes waits until exactly these databases are registered.
-func (c *clouds) becomes(what string, want ...string) {
-	c.t.Helper()
-	var got []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if got = c.databases(); slices.Equal(got, want) {
-			return
-		}
-	}
-	c.t.Fatalf("%s: registered are %q, want %q", what, got, want)
-}
-
-// stays waits for some more rounds of looks and checks that nothing has changed.
-func (c *clouds) stays(what string, looks int, want ...string) {
-	c.t.Helper()
-	for end := c.rounds(looks) + 3; c.rounds(looks) < end; time.Sleep(5 * time.Millisecond) {
-	}
-	if got := c.databases(); !slices.Equal(got, want) {
-		c.t.Fatalf("%s: registered are %q, want %q", what, got, want)
-	}
-}
-
-func (c *clouds) apply(text string) {
-	c.t.Helper()
-	all, err := resource.ParseYAML([]byte(text))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	json, err := resource.Encode(all[0])
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if _, err := c.admin.Resources.PutResource(c.t.Context(), &sallyportv1.PutResourceRequest{
-		Resource: &sallyportv1.Resource{Kind: all[0].GetKind(), Name: all[0].GetName(), Json: json}}); err != nil {
-		c.t.Fatal(err)
-	}
-}
 
 func TestDatabasesAreRegisteredChangedAndRemoved(t *testing.T) {
 	t.Parallel()
@@ -275,40 +77,59 @@ func TestAPartialLookResolvesWhatItSaw(t *testing.T) {
 	c.becomes("a part is seen", "a=1", "c=unseen")
 }
 
-func TestAnAgentsOwnLooksKeepWhatTheyCannotSee(t *testing.T) {
+// keeping is a look that could see a part, and keeps all that it found before.
+type keeping struct{}
+
+func (keeping) Error() string { return "a part is denied" }
+
+func (keeping) Resolve(found, known []*resource.Database) []*resource.Database {
+	return slices.Concat(found, known)
+}
+
+// TestAPartOfOneLookIsNothingOfAnother has a look that sees a part keep its own databases, and no others that are gone.
+func TestAPartOfOneLookIsNothingOfAnother(t *testing.T) {
 	t.Parallel()
-	c := &clouds{t: t, seen: map[string][]string{}, fails: map[string]error{}}
-	c.see("rds us-west-1: a=1 b=1", "redshift us-west-1: c=1")
-	local := discovery.NewLocal(discovery.LocalConfig{Matchers: []resource.AWSMatcher{matcher("rds redshift", "us-west-1")}, Interval: 5 * time.Millisecond, Finder: c, Logger: slog.New(slog.DiscardHandler)})
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { local.Run(ctx) })
-	defer running.Wait()
-	defer cancel()
-	becomes := func(what string, want ...string) {
-		t.Helper()
-		for deadline := time.After(10 * time.Second); ; {
-			changed := local.Changed()
-			var got []string
-			for _, db := range local.Databases() {
-				got = append(got, db.GetName()+"="+db.Metadata.Labels["label"])
-			}
-			if slices.Sort(got); slices.Equal(got, want) {
-				return
-			}
-			select {
-			case <-changed:
-			case <-deadline:
-				t.Fatalf("%s: got %q, want %q", what, got, want)
-			}
-		}
+	c := newClouds(t)
+	c.see("rds us-west-1: a=1", "rds eu-west-1: b=1 c=1")
+	c.start("", matcher("rds", "us-west-1 eu-west-1"))
+	c.becomes("found", "a=1", "b=1", "c=1")
+	c.fail("rds us-west-1", keeping{})
+	c.see("rds eu-west-1: b=1")
+	c.becomes("one is gone", "a=1", "b=1")
+}
+
+// TestLooksOfTwoRolesAreTwo has the same type and region looked at with two roles, of which one fails.
+func TestLooksOfTwoRolesAreTwo(t *testing.T) {
+	t.Parallel()
+	const one, two = "arn:aws:iam::111111111111:role/one", "arn:aws:iam::222222222222:role/two"
+	c := newClouds(t)
+	c.see("rds us-west-1 "+one+": a=1 b=1", "rds us-west-1 "+two+": c=1 d=1")
+	through := func(role string) resource.AWSMatcher {
+		m := matcher("rds", "us-west-1")
+		m.AssumeRoleARN = role
+		return m
 	}
-	becomes("found", "a=1", "b=1", "c=1")
-	c.fail("rds us-west-1", errors.New("throttled"))
-	c.see("redshift us-west-1: d=1")
-	becomes("one look fails", "a=1", "b=1", "d=1")
-	c.fail("rds us-west-1", nil)
-	becomes("it works again", "d=1")
+	c.start("", through(one), through(two))
+	c.becomes("found", "a=1", "b=1", "c=1", "d=1")
+	c.fail("rds us-west-1 "+two, errors.New("denied"))
+	c.see("rds us-west-1 " + one + ": a=1")
+	c.becomes("one role sees, the other does not", "a=1", "c=1", "d=1")
+}
+
+// TestMoreThanAPageIsRegistered changes the last of many databases.
+func TestMoreThanAPageIsRegistered(t *testing.T) {
+	t.Parallel()
+	c := newClouds(t)
+	var names, want []string
+	for i := range 600 {
+		names = append(names, fmt.Sprintf("x%03d=1", i))
+	}
+	c.see("rds us-west-1: " + strings.Join(names, " "))
+	c.start("", matcher("rds", "us-west-1"))
+	c.becomes("found", names...)
+	want = append(slices.Clone(names[:599]), "x599=2")
+	c.see("rds us-west-1: " + strings.Join(want, " "))
+	c.becomes("the last is changed", want...)
 }
 
 func TestUnchangedDatabasesAreNotWritten(t *testing.T) {
@@ -367,7 +188,7 @@ func TestDiscoveryConfigsTakeEffectAtOnce(t *testing.T) {
 	config := func(name, group, region string) {
 		c.apply(fmt.Sprintf("kind: discovery_config\nversion: v1\nmetadata: {name: %s}\nspec: {discovery_group: %s, aws: [{types: rds, regions: %s}]}\n", name, group, region))
 	}
-	c.start("one")
+	c.startEvery(time.Hour, "one")
 	config("others", "other", "eu-west-1")
 	config("more", "one", "us-west-1")
 	c.becomes("a config of the group", "a=1")
@@ -380,4 +201,25 @@ func TestDiscoveryConfigsTakeEffectAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.becomes("the config is gone", []string{}...)
+}
+
+// TestAnotherRoleThatSeesNothing has a matcher get a role that is not allowed to look: what was found with the former one
+// is not gone.
+func TestAnotherRoleThatSeesNothing(t *testing.T) {
+	t.Parallel()
+	c := newClouds(t)
+	c.see("rds us-west-1: a=1 b=1", "rds eu-west-1: c=1")
+	config := func(region, role string) {
+		c.apply(fmt.Sprintf("kind: discovery_config\nversion: v1\nmetadata: {name: more}\nspec: {discovery_group: one, aws: [{types: rds, regions: [%s]%s}]}\n", region, role))
+	}
+	c.start("one")
+	config("us-west-1, eu-west-1", "")
+	c.becomes("found", "a=1", "b=1", "c=1")
+	c.fail("rds us-west-1", errors.New("denied"))
+	config("us-west-1", ", assume_role_arn: 'arn:aws:iam::222222222222:role/discover'")
+	c.becomes("another role, and one region less", "a=1", "b=1")
+	c.see("rds us-west-1: a=2")
+	c.stays("another role", 1, "a=1", "b=1")
+	c.fail("rds us-west-1", nil)
+	c.becomes("the role is allowed to look", "a=2")
 }

@@ -10,6 +10,7 @@ import (
 // entry is a database in its stored form, which takes a quarter of the memory: there may be ten thousand.
 type entry struct {
 	name string
+	uri  string
 	json []byte // without the revision, and without what agents found out
 }
 
@@ -17,7 +18,7 @@ func entryOf(db *resource.Database) (entry, error) {
 	c := *db
 	c.Metadata.Revision, c.Status = "", resource.DatabaseStatus{}
 	json, err := resource.Encode(&c)
-	return entry{db.GetName(), json}, err
+	return entry{db.GetName(), db.Spec.URI, json}, err
 }
 
 func (e entry) database() (*resource.Database, error) {

@@ -28,7 +28,8 @@ type Local struct {
 	cfg LocalConfig
 
 	mu      sync.Mutex
-	found   map[lookID]map[string]*resource.Database // by name; guarded by mu
+	found   map[lookID]map[string]*resource.Database // by URI; guarded by mu
+	named   map[string]*resource.Database            // of those, the ones that have their name; guarded by mu
 	changed chan struct{}                            // closed at the next change; guarded by mu
 }
 
@@ -37,15 +38,13 @@ func NewLocal(cfg LocalConfig) *Local {
 	return &Local{cfg: cfg, found: make(map[lookID]map[string]*resource.Database), changed: make(chan struct{})}
 }
 
-// Databases returns what is known to exist, in no order. They are the caller's.
+// Databases returns what is known to exist, in no order, each with a name of its own. They are the caller's.
 func (l *Local) Databases() []*resource.Database {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []*resource.Database
-	for _, found := range l.found {
-		for _, db := range found {
-			all = append(all, resource.Clone(db))
-		}
+	for _, db := range l.named {
+		all = append(all, resource.Clone(db))
 	}
 	return all
 }
@@ -84,35 +83,57 @@ func (l *Local) take(results []result) {
 		if next[id] == nil {
 			next[id] = make(map[string]*resource.Database)
 		}
-		if partial, ok := errors.AsType[Partial](r.err); ok {
-			r.found = partial.Resolve(r.found, slices.Collect(maps.Values(l.found[id])))
-		}
 		if r.err != nil {
 			l.cfg.Logger.Warn("looking for databases failed; those that are known stay", "type", r.look.Type, "region", r.look.Region, "role", r.look.AssumeRoleARN, "error", fault.Message(r.err))
 		}
-		if r.err != nil && r.found == nil {
-			for name, db := range l.found[id] {
-				if next[id][name] == nil {
-					next[id][name] = db
+		if partial, ok := errors.AsType[Partial](r.err); ok {
+			r.found = partial.Resolve(r.found, slices.Collect(maps.Values(l.found[id])))
+		} else if r.err != nil {
+			r.found = nil // whatever it is, it is not all
+			for uri, db := range l.found[id] {
+				if next[id][uri] == nil {
+					next[id][uri] = db
 				}
 			}
 		}
 		for _, db := range r.found {
 			mark(db, r.look, "")
-			next[id][db.GetName()] = db
+			next[id][db.Spec.URI] = db
 		}
 	}
 	if maps.EqualFunc(l.found, next, func(a, b map[string]*resource.Database) bool { return maps.EqualFunc(a, b, equal) }) {
 		return
 	}
-	l.found = next
+	l.found, l.named = next, l.giveNames(results, next)
 	close(l.changed)
 	l.changed = make(chan struct{})
-	total := 0
-	for _, found := range next {
-		total += len(found)
+	l.cfg.Logger.Info("databases in the cloud were looked for", "found", len(l.named))
+}
+
+// giveNames decides between databases that want the same name. The caller holds mu.
+func (l *Local) giveNames(results []result, found map[lookID]map[string]*resource.Database) map[string]*resource.Database {
+	wanting := make(claims[*resource.Database])
+	for _, r := range results {
+		of := found[r.look.id()]
+		for _, uri := range slices.Sorted(maps.Keys(of)) {
+			wanting.add(of[uri].GetName(), uri, of[uri])
+		}
 	}
-	l.cfg.Logger.Info("databases in the cloud were looked for", "found", total)
+	named := make(map[string]*resource.Database, len(wanting))
+	for name, all := range wanting {
+		holder := ""
+		if before := l.named[name]; before != nil {
+			holder = before.Spec.URI
+		}
+		one, _ := best(all, holder)
+		named[name] = one.of
+		for _, other := range all {
+			if other.uri != one.uri {
+				l.cfg.Logger.Warn(nameTaken, "db", name, "uri", other.uri)
+			}
+		}
+	}
+	return named
 }
 
 // equal compares what discovery says of a database.

@@ -51,47 +51,68 @@ func (s *Service) take(r *result, all []*resource.Database) {
 
 // plan compares what was found with what is registered.
 func (s *Service) plan(results []result, known []registered) plan {
-	found := make(map[string][]byte)
-	unsure := make(map[lookID]bool)
+	found := make(claims[entry])
+	doubt := newDoubt()
 	for i := range results {
 		r := &results[i]
+		doubt.note(r.look.id(), r.err)
 		if partial, ok := errors.AsType[Partial](r.err); ok {
 			before, err := ofLook(known, r.look.id())
 			if err != nil {
 				s.cfg.Logger.Error("what is registered cannot be read; databases stay as they are", "type", r.look.Type, "region", r.look.Region, "error", err)
-				unsure[r.look.id()] = true
+				doubt.all(r.look.id())
 				continue
 			}
 			s.take(r, partial.Resolve(r.found, before))
 		} else if r.err != nil {
-			unsure[r.look.id()] = true
+			doubt.all(r.look.id())
 		}
 		for _, one := range r.entries {
-			if _, taken := found[one.name]; !taken { // the first look that finds a database has it
-				found[one.name] = one.json
-			}
+			found.add(one.name, one.uri, one)
 		}
 		r.entries = nil
 	}
 	var p plan
 	for i := range known {
 		old := &known[i]
-		json, still := found[old.name]
+		wanting := found[old.name]
 		delete(found, old.name) // what is left is new
-		switch {
-		case still && !old.free:
-			s.cfg.Logger.Warn("a database that was found is not registered: its name is taken; rename one of the two", "db", old.name)
-		case still && !same(entry{old.name, json}, old.entry):
-			p.update = append(p.update, change{entry{old.name, json}, old.revision})
-		case !still && old.owned && !unsure[old.look]:
-			p.remove = append(p.remove, old.name)
+		if len(wanting) == 0 {
+			if old.owned && !doubt.about(old.look) {
+				p.remove = append(p.remove, old.name)
+			}
+			continue
 		}
+		one, holds := best(wanting, old.uri)
+		switch {
+		case !old.free:
+			s.cfg.Logger.Warn("a database that was found is not registered: its name is taken; rename one of the two", "db", old.name)
+			continue
+		case !holds && old.owned && doubt.about(old.look):
+			one.uri = old.uri
+		case !same(one.of, old.entry):
+			p.update = append(p.update, change{one.of, old.revision})
+		}
+		s.passOver(old.name, wanting, one.uri)
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		p.create = append(p.create, entry{name, found[name]})
+		one, _ := best(found[name], "")
+		s.passOver(name, found[name], one.uri)
+		p.create = append(p.create, one.of)
 	}
 	return p
 }
+
+// passOver tells of databases that do not get the name that they want.
+func (s *Service) passOver(name string, wanting []claim[entry], getsIt string) {
+	for _, one := range wanting {
+		if one.uri != getsIt {
+			s.cfg.Logger.Warn(nameTaken, "db", name, "uri", one.uri)
+		}
+	}
+}
+
+const nameTaken = "a database that was found is passed over: another one has its name, or may have it; give it another by the tag TeleportDatabaseName"
 
 // ofLook returns the databases that a look registered.
 func ofLook(known []registered, id lookID) ([]*resource.Database, error) {

@@ -14,8 +14,8 @@ type policyLedger struct {
 }
 
 // Begin implements policy.Ledger.
-func (l policyLedger) Begin(ctx context.Context, identity string, needs []policy.Permission) (*policy.Turn, error) {
-	res, err := l.auth.BeginPolicyChange(ctx, &sallyportv1.BeginPolicyChangeRequest{Identity: identity, Needs: toWire(needs)})
+func (l policyLedger) Begin(ctx context.Context, identity string, change policy.Change) (*policy.Turn, error) {
+	res, err := l.auth.BeginPolicyChange(ctx, &sallyportv1.BeginPolicyChangeRequest{Identity: identity, Policy: change.Policy, Needs: toWire(change.Adds), Drops: toWire(change.Drops)})
 	if err != nil {
 		return nil, err
 	}

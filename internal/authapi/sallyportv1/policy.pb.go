@@ -82,8 +82,12 @@ type BeginPolicyChangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ARN of a user or role of IAM, without a path.
 	Identity string `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
-	// Noted as needed by the agent, beside what was noted before.
-	Needs         []*PolicyPermission `protobuf:"bytes,2,rep,name=needs,proto3" json:"needs,omitempty"`
+	// Noted as needed by the agent, beside what was noted before. The agent is about to put them into the policy.
+	Needs []*PolicyPermission `protobuf:"bytes,2,rep,name=needs,proto3" json:"needs,omitempty"`
+	// Name of the policy that the agent is about to change. The change is recorded before the answer.
+	Policy string `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	// What the agent is about to take out of it.
+	Drops         []*PolicyPermission `protobuf:"bytes,4,rep,name=drops,proto3" json:"drops,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -128,6 +132,20 @@ func (x *BeginPolicyChangeRequest) GetIdentity() string {
 func (x *BeginPolicyChangeRequest) GetNeeds() []*PolicyPermission {
 	if x != nil {
 		return x.Needs
+	}
+	return nil
+}
+
+func (x *BeginPolicyChangeRequest) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *BeginPolicyChangeRequest) GetDrops() []*PolicyPermission {
+	if x != nil {
+		return x.Drops
 	}
 	return nil
 }
@@ -326,10 +344,12 @@ const file_sallyport_v1_policy_proto_rawDesc = "" +
 	"\x19sallyport/v1/policy.proto\x12\fsallyport.v1\x1a\x1egoogle/protobuf/duration.proto\"F\n" +
 	"\x10PolicyPermission\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x1a\n" +
-	"\bresource\x18\x02 \x01(\tR\bresource\"l\n" +
+	"\bresource\x18\x02 \x01(\tR\bresource\"\xba\x01\n" +
 	"\x18BeginPolicyChangeRequest\x12\x1a\n" +
 	"\bidentity\x18\x01 \x01(\tR\bidentity\x124\n" +
-	"\x05needs\x18\x02 \x03(\v2\x1e.sallyport.v1.PolicyPermissionR\x05needs\"\xfe\x01\n" +
+	"\x05needs\x18\x02 \x03(\v2\x1e.sallyport.v1.PolicyPermissionR\x05needs\x12\x16\n" +
+	"\x06policy\x18\x03 \x01(\tR\x06policy\x124\n" +
+	"\x05drops\x18\x04 \x03(\v2\x1e.sallyport.v1.PolicyPermissionR\x05drops\"\xfe\x01\n" +
 	"\x19BeginPolicyChangeResponse\x12\x12\n" +
 	"\x04turn\x18\x01 \x01(\tR\x04turn\x12/\n" +
 	"\x05lasts\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05lasts\x126\n" +
@@ -369,20 +389,21 @@ var file_sallyport_v1_policy_proto_goTypes = []any{
 }
 var file_sallyport_v1_policy_proto_depIdxs = []int32{
 	0, // 0: sallyport.v1.BeginPolicyChangeRequest.needs:type_name -> sallyport.v1.PolicyPermission
-	5, // 1: sallyport.v1.BeginPolicyChangeResponse.lasts:type_name -> google.protobuf.Duration
-	0, // 2: sallyport.v1.BeginPolicyChangeResponse.others:type_name -> sallyport.v1.PolicyPermission
-	0, // 3: sallyport.v1.BeginPolicyChangeResponse.own:type_name -> sallyport.v1.PolicyPermission
-	0, // 4: sallyport.v1.BeginPolicyChangeResponse.left:type_name -> sallyport.v1.PolicyPermission
-	0, // 5: sallyport.v1.EndPolicyChangeRequest.granted:type_name -> sallyport.v1.PolicyPermission
-	1, // 6: sallyport.v1.PolicyService.BeginPolicyChange:input_type -> sallyport.v1.BeginPolicyChangeRequest
-	3, // 7: sallyport.v1.PolicyService.EndPolicyChange:input_type -> sallyport.v1.EndPolicyChangeRequest
-	2, // 8: sallyport.v1.PolicyService.BeginPolicyChange:output_type -> sallyport.v1.BeginPolicyChangeResponse
-	4, // 9: sallyport.v1.PolicyService.EndPolicyChange:output_type -> sallyport.v1.EndPolicyChangeResponse
-	8, // [8:10] is the sub-list for method output_type
-	6, // [6:8] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0, // 1: sallyport.v1.BeginPolicyChangeRequest.drops:type_name -> sallyport.v1.PolicyPermission
+	5, // 2: sallyport.v1.BeginPolicyChangeResponse.lasts:type_name -> google.protobuf.Duration
+	0, // 3: sallyport.v1.BeginPolicyChangeResponse.others:type_name -> sallyport.v1.PolicyPermission
+	0, // 4: sallyport.v1.BeginPolicyChangeResponse.own:type_name -> sallyport.v1.PolicyPermission
+	0, // 5: sallyport.v1.BeginPolicyChangeResponse.left:type_name -> sallyport.v1.PolicyPermission
+	0, // 6: sallyport.v1.EndPolicyChangeRequest.granted:type_name -> sallyport.v1.PolicyPermission
+	1, // 7: sallyport.v1.PolicyService.BeginPolicyChange:input_type -> sallyport.v1.BeginPolicyChangeRequest
+	3, // 8: sallyport.v1.PolicyService.EndPolicyChange:input_type -> sallyport.v1.EndPolicyChangeRequest
+	2, // 9: sallyport.v1.PolicyService.BeginPolicyChange:output_type -> sallyport.v1.BeginPolicyChangeResponse
+	4, // 10: sallyport.v1.PolicyService.EndPolicyChange:output_type -> sallyport.v1.EndPolicyChangeResponse
+	9, // [9:11] is the sub-list for method output_type
+	7, // [7:9] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_sallyport_v1_policy_proto_init() }

@@ -59,7 +59,7 @@ func (a *Admin) Complete(ctx context.Context, id Identity) (Identity, error) {
 		return a.role(ctx, id.Name)
 	}
 	id.Partition, id.Account = a.caller.Partition, a.caller.Account
-	if out, err := a.iam.GetUser(ctx, &iam.GetUserInput{UserName: &id.Name}); err == nil {
+	if out, err := a.iam.GetUser(ctx, &iam.GetUserInput{UserName: &id.Name}); err == nil && out.User != nil {
 		return ParseIdentity(User, aws.ToString(out.User.Arn)) // with its path
 	} else if isMissing(err) {
 		return Identity{}, fault.Wrap(fault.NotFound, err, "there is no user %q in account %s", id.Name, id.Account)
@@ -79,8 +79,13 @@ func (a *Admin) role(ctx context.Context, name string) (Identity, error) {
 		}
 		return Identity{}, credentials.Explain(err)
 	}
+	if out.Role == nil {
+		return Identity{}, errAnswer
+	}
 	return ParseIdentity(Role, aws.ToString(out.Role.Arn))
 }
+
+var errAnswer = fault.New(fault.ConnectionProblem, "IAM answered, but said nothing of what it was asked about; try again")
 
 func isMissing(err error) bool {
 	_, ok := errors.AsType[*types.NoSuchEntityException](err)

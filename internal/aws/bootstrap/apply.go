@@ -62,6 +62,8 @@ func (a *Admin) putPolicy(ctx context.Context, arn string, action Action) error 
 		return err
 	case err != nil:
 		return err
+	case found.Policy == nil:
+		return errAnswer
 	case !slices.ContainsFunc(found.Policy.Tags, func(t types.Tag) bool { return aws.ToString(t.Key) == ownTag && aws.ToString(t.Value) == "" }):
 		return fault.New(fault.AlreadyExists, "there is a policy %s that was not created by this command, as its tag %q would say; choose another name for the policy", arn, ownTag)
 	}

@@ -4,13 +4,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/aws/bootstrap"
 	"sallyport/internal/aws/cloudtest"
+	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/iampolicy"
@@ -229,5 +235,43 @@ func TestWithoutCredentials(t *testing.T) {
 	}
 	if calls := cloud.Journal(); len(calls) > 0 {
 		t.Errorf("AWS was called: %+v", calls)
+	}
+}
+
+// mute is a cloud whose IAM answers, and says nothing.
+type mute struct{ *cloudtest.Cloud }
+
+func (m mute) Do(r *http.Request) (*http.Response, error) {
+	if !strings.HasPrefix(r.URL.Host, "iam.") {
+		return m.Cloud.Do(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	query, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	name := query.Get("Action")
+	answer := fmt.Sprintf("<%sResponse><%sResult></%sResult></%sResponse>", name, name, name, name)
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/xml"}}, Body: io.NopCloser(strings.NewReader(answer)), Request: r}, nil
+}
+
+func TestAnswersWithoutContent(t *testing.T) {
+	cloud := cloudtest.New(t, nil, administrator)
+	provider := credentials.New(credentials.Config{SessionName: "test", HTTPClient: mute{cloud}, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	admin, err := bootstrap.Open(t.Context(), provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := admin.Caller(t.Context()); !fault.Is(err, fault.ConnectionProblem) {
+		t.Errorf("the caller's role: %v, %v", id, err)
+	}
+	if id, err := admin.Complete(t.Context(), identity(t, bootstrap.User, "somebody")); err != nil || id.Name != "somebody" {
+		t.Errorf("a user: %v, %v", id, err)
+	}
+	if reported, err := apply(t, admin, planFor(t, identity(t, bootstrap.Role, cloud.Agent.ARN()), endpoint.RDS)); !fault.Is(err, fault.ConnectionProblem) || len(reported) != 1 {
+		t.Errorf("a policy: %q, %v", reported, err)
 	}
 }

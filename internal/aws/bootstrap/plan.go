@@ -102,7 +102,7 @@ func Make(r Request, target Identity) (Plan, error) {
 		return Plan{}, err
 	}
 	statements = append(statements, iampolicy.AssumeRoles(append(assumed, userRoles...), false)...)
-	if tags {
+	if tags && r.Purposes&iampolicy.Access != 0 {
 		statements = append(statements, iampolicy.AssumeRoles(userRoles, true)...)
 	}
 	p.Notes = r.notes(target, users)

@@ -106,6 +106,8 @@ func TestWhoGetsWhat(t *testing.T) {
 		"session tags are for roles of users": {bootstrap.Request{Entries: []bootstrap.Entry{{Types: []endpoint.Type{endpoint.DynamoDB}, SessionTags: true}, through}, UserRoles: []string{"reader"}},
 			identity(t, bootstrap.Role, "arn:aws:iam::123456789012:role/service"),
 			[]string{"sts:TagSession on arn:aws:iam::123456789012:role/reader", assume[0]}, []string{"sts:TagSession on " + access}},
+		"session tags without a role that is named": {bootstrap.Request{Entries: []bootstrap.Entry{{Types: []endpoint.Type{endpoint.DynamoDB}, SessionTags: true}}}, identity(t, bootstrap.User, "short"),
+			[]string{"sts:TagSession on *"}, []string{"sts:AssumeRole"}},
 		"a discovery service finds and does not log in": {bootstrap.Request{Entries: []bootstrap.Entry{own}, Purposes: iampolicy.Discovery}, identity(t, bootstrap.User, "short"),
 			[]string{"rds:DescribeDBInstances on *"}, []string{rds, "rds:Modify"}},
 		"what is not known is a star": {bootstrap.Request{Entries: []bootstrap.Entry{{Types: []endpoint.Type{endpoint.MemoryDB}}}, UserRoles: []string{"reader"}}, bootstrap.DefaultUser(),

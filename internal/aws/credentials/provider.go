@@ -145,11 +145,14 @@ func (p *Provider) assume(ctx context.Context, chain Chain, hops []hop) (aws.Cre
 			number: len(hops), role: last.role, region: cfg.Region, externalID: last.externalID != "", tagged: len(last.tags) > 0, err: err,
 		}
 	}
-	issued := out.Credentials
+	issued, expires := out.Credentials, *out.Credentials.Expiration
+	if longest := p.cfg.Now().Add(RoleDuration); expires.After(longest) { // than was asked for
+		expires = longest
+	}
 	return aws.Credentials{
 		AccessKeyID: aws.ToString(issued.AccessKeyId), SecretAccessKey: aws.ToString(issued.SecretAccessKey), SessionToken: aws.ToString(issued.SessionToken),
-		Source: "AssumeRole", CanExpire: true, Expires: *issued.Expiration, AccountID: accountOf(last.role),
-	}, *issued.Expiration, nil
+		Source: "AssumeRole", CanExpire: true, Expires: expires, AccountID: accountOf(last.role),
+	}, expires, nil
 }
 
 // tolerate lets credentials that are about to run out serve to their end if AWS could not be asked for new

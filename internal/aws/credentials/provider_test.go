@@ -169,6 +169,25 @@ func TestCredentialsAreRenewed(t *testing.T) {
 	}
 }
 
+// TestSTSCannotHaveCredentialsKeptForLong has STS say that they are good for a year.
+func TestSTSCannotHaveCredentialsKeptForLong(t *testing.T) {
+	s := startSTS(t)
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	s.lives = 365 * 24 * time.Hour
+	p := provider(s.now)
+	for _, want := range []string{"ASIA1", "ASIA2"} {
+		cfg, err := p.For(t.Context(), credentials.Chain{AssumeRoleARN: roleOne})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if creds, err := cfg.Credentials.Retrieve(t.Context()); err != nil || creds.AccessKeyID != want || creds.Expires.After(now.Add(time.Hour)) {
+			t.Errorf("got %s until %s, %v; want %s", creds.AccessKeyID, creds.Expires, err, want)
+		}
+		now = now.Add(61 * time.Minute)
+	}
+}
+
 // TestNoFallBack has the second hop denied: neither the first hop's credentials nor the process's come back.
 func TestNoFallBack(t *testing.T) {
 	s := startSTS(t)

@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,6 +23,7 @@ type sts struct {
 	keys   []string     // access key of each call; guarded by mu
 	answer func(call url.Values) (status int, code, message string)
 	now    func() time.Time
+	lives  time.Duration // that it says; an hour by default
 }
 
 func startSTS(t *testing.T) *sts {
@@ -51,7 +53,7 @@ func (s *sts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	issued := fmt.Sprintf(`<Credentials><AccessKeyId>ASIA%d</AccessKeyId><SecretAccessKey>s%d</SecretAccessKey><SessionToken>t%d</SessionToken><Expiration>%s</Expiration></Credentials>`,
-		n, n, n, s.now().Add(time.Hour).UTC().Format(time.RFC3339))
+		n, n, n, s.now().Add(cmp.Or(s.lives, time.Hour)).UTC().Format(time.RFC3339))
 	switch action := r.Form.Get("Action"); action {
 	case "GetCallerIdentity":
 		fmt.Fprint(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::111111111111:assumed-role/agent/i-1</Arn><Account>111111111111</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)

@@ -69,6 +69,25 @@ func TestADatabaseOnTwoPagesIsOne(t *testing.T) {
 	wantNames(t, c.find(t, "redshift"), "a-redshift"+suffix, "b-redshift"+suffix, "c-redshift"+suffix)
 }
 
+// TestAListWithoutAnEnd has AWS give a new token with every page.
+func TestAListWithoutAnEnd(t *testing.T) {
+	c := &cloud{Cloud: cloudtest.New(t, nil, cloudtest.Allow("*", "*"))}
+	pages := 0
+	c.Add(&fakeaws.Service{Name: "redshift", Scope: "redshift", Protocol: wire.Query, Version: "2012-12-01", Namespace: "http://redshift.amazonaws.com/doc/2012-12-01/", Operations: []fakeaws.Operation{
+		{Name: "DescribeClusters", Action: "redshift:DescribeClusters", Handle: func(*fakeaws.Call) (wire.Fields, error) {
+			if pages++; pages > 2000 {
+				return wire.Of("Clusters", wire.List{Element: "Cluster"}), nil // for those who would go on
+			}
+			return wire.Of("Marker", fmt.Sprint(pages), "Clusters", wire.List{Element: "Cluster"}), nil
+		}},
+	}})
+	c.Finder = finder.New(finder.Config{Credentials: c.Provider(), Logger: slog.New(slog.DiscardHandler)})
+	_, err := c.Find(t.Context(), finder.Query{Type: "redshift", Region: region})
+	if !fault.Is(err, fault.LimitExceeded) || !strings.Contains(fault.Message(err), "databases stay as they are") {
+		t.Errorf("after %d pages: %v", pages, err)
+	}
+}
+
 func TestAnEmptyPageIsNotTheEnd(t *testing.T) {
 	c := start(t).has(t, instance("orders"))
 	c.Inject(fakeaws.Fault{Operation: "DescribeDBInstances", Kind: fakeaws.EmptyPage, Times: 1})

@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/aws/described"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/labels"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -65,7 +66,7 @@ func (l *look) domains(ctx context.Context, client *opensearch.Client) ([]domain
 		names = append(names, aws.ToString(one.DomainName))
 	}
 	chunks := slices.Collect(slices.Chunk(names, maxDomains))
-	found := make([][]domain, len(chunks))
+	found := make([][]types.DomainStatus, len(chunks))
 	numbers := make([]int, len(chunks))
 	for i := range numbers {
 		numbers[i] = i
@@ -73,14 +74,16 @@ func (l *look) domains(ctx context.Context, client *opensearch.Client) ([]domain
 	err = forEach(ctx, numbers, func(ctx context.Context, i *int) error {
 		out, err := client.DescribeDomains(ctx, &opensearch.DescribeDomainsInput{DomainNames: chunks[*i]})
 		if err == nil {
-			found[*i] = l.usableDomains(out.DomainStatusList)
+			found[*i] = out.DomainStatusList
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	domains := slices.Concat(found...)
+	all := slices.Concat(found...)
+	l.undescribed(names, all)
+	domains := l.usableDomains(all)
 	return domains, forEach(ctx, domains, func(ctx context.Context, d *domain) error {
 		out, err := client.ListTags(ctx, &opensearch.ListTagsInput{ARN: &d.ARN})
 		if err != nil {
@@ -88,6 +91,23 @@ func (l *look) domains(ctx context.Context, client *opensearch.Client) ([]domain
 		}
 		return d.note(described.DomainTags(out.TagList), nil)
 	})
+}
+
+// undescribed notes domains that AWS lists and says nothing of. They are there, or were a moment ago.
+func (l *look) undescribed(names []string, all []types.DomainStatus) {
+	missing := map[string]bool{}
+	for _, name := range names {
+		missing[name] = true
+	}
+	for _, one := range all {
+		delete(missing, aws.ToString(one.DomainName))
+	}
+	if len(missing) > 0 {
+		l.unseen = append(l.unseen, Part{
+			What: "some OpenSearch domains", Err: fault.New(fault.ConnectionProblem, "AWS lists %q and does not describe them", slices.Sorted(maps.Keys(missing))),
+			covers: func(db *resource.Database) bool { return missing[db.Spec.AWS.OpenSearch.DomainName] },
+		})
+	}
 }
 
 func (l *look) usableDomains(all []types.DomainStatus) []domain {

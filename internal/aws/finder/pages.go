@@ -22,7 +22,11 @@ func call(ctx context.Context, do func(context.Context) error) error {
 	return do(ctx)
 }
 
-// pages reads a list to its end. A token that AWS gives twice ends it with an error, since the list is not complete.
+// maxPages is of one list: several times what the largest accounts have. A list without an end must not fill the memory.
+const maxPages = 1000
+
+// pages reads a list to its end. A token that AWS gives twice, and a list without an end, are errors, since what was read is
+// not complete.
 func pages[T any](ctx context.Context, page func(ctx context.Context, token *string) (items []T, next *string, err error)) ([]T, error) {
 	var all []T
 	var token *string
@@ -38,6 +42,8 @@ func pages[T any](ctx context.Context, page func(ctx context.Context, token *str
 			return nil, err
 		case next == "":
 			return all, nil
+		case len(given) == maxPages:
+			return nil, fault.New(fault.LimitExceeded, "AWS gives more than %d pages of a list; databases stay as they are: narrow down what the role may list, or look with several roles", maxPages)
 		case given[next]:
 			return nil, fault.New(fault.ConnectionProblem, "AWS gave the same page of a list twice; databases stay as they are until a list is complete")
 		default:

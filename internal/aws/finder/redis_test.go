@@ -133,6 +133,19 @@ func TestCustomEndpointsOfOpenSearchAreChecked(t *testing.T) {
 	}
 }
 
+// TestADomainThatIsListedAndNotDescribed is there, or was a moment ago: what was found before stays.
+func TestADomainThatIsListedAndNotDescribed(t *testing.T) {
+	c := start(t).domains(t, &opensearch.Domain{Place: here, Name: "logs"}, &opensearch.Domain{Place: here, Name: "audit"}, &opensearch.Domain{Place: here, Name: "gone"})
+	before := c.find(t, "opensearch")
+	c = start(t).domains(t, &opensearch.Domain{Place: here, Name: "logs", Silent: true}, &opensearch.Domain{Place: here, Name: "audit"})
+	found, partial := c.partial(t, finder.Query{Type: "opensearch", Region: region})
+	wantNames(t, found, "audit-opensearch"+suffix)
+	wantNames(t, partial.Resolve(found, before), "audit-opensearch"+suffix, "logs-opensearch"+suffix)
+	if !strings.Contains(partial.Error(), `"logs"`) {
+		t.Error(partial)
+	}
+}
+
 func TestAllPagesOfCachesAndDomainsAreRead(t *testing.T) {
 	c := start(t)
 	const many = 230 // pages are of 100, 50 and 5

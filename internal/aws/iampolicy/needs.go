@@ -126,13 +126,17 @@ func (n Need) Statements() []Statement {
 // administrator has to say which.
 func AssumesRoles(t endpoint.Type) bool { return t.UsersAreRoles() || t == endpoint.Redshift }
 
-// AssumeRoles allows assuming the roles, and nothing without any. With tags it also allows tagging the
-// sessions, which DynamoDB databases with session tags ask for.
+// AssumeRoles allows assuming the roles, and nothing without any. With tags it also allows tagging the sessions, which
+// DynamoDB databases with session tags ask for: those of the roles, or of all where none is named, since tagging alone opens
+// nothing.
 func AssumeRoles(roles []string, tags bool) []Statement {
-	if len(roles) == 0 {
-		return nil
+	var list []Statement
+	if len(roles) > 0 {
+		list = append(list, allow("", []string{"sts:AssumeRole"}, roles...))
 	}
-	list := []Statement{allow("", []string{"sts:AssumeRole"}, roles...)}
+	if tags && len(roles) == 0 {
+		roles = []string{"*"}
+	}
 	if tags {
 		list = append(list, allow("", []string{"sts:TagSession"}, roles...))
 	}

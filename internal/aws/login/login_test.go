@@ -77,7 +77,7 @@ func databases(t *testing.T, c *cloudtest.Cloud, policies ...string) string {
 
 func TestTokensOfRDS(t *testing.T) {
 	c := cloudtest.New(t, nil, cloudtest.AllowAssume)
-	role := databases(t, c, cloudtest.Allow("rds-db:connect", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/reader"))
+	role := databases(t, c, cloudtest.Allow("rds-db:connect", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/reader", "arn:aws:rds-db:us-west-1:222222222222:dbuser:*/auditor"))
 	source := newSource(t, c)
 	for _, test := range []struct {
 		name, host string
@@ -111,6 +111,13 @@ func TestTokensOfRDS(t *testing.T) {
 			}
 			if isProxy := test.aws.RDSProxy != (resource.RDSProxy{}); got.SystemAuthorities != isProxy || (len(got.Authorities) > 0) == isProxy {
 				t.Errorf("authorities: system %t, %d", got.SystemAuthorities, len(got.Authorities))
+			}
+			second, err := source.Credential(t.Context(), request(db, "auditor"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: host, User: "auditor", Token: second.Password}); !verdict.Allow {
+				t.Errorf("a second account: %s", verdict.Reason)
 			}
 			other, err := source.Credential(t.Context(), request(db, "writer"))
 			if err != nil {
@@ -232,6 +239,29 @@ func TestPasswordsOfRedshift(t *testing.T) {
 			change(&req)
 			if two, err := source.Credential(t.Context(), req); err != nil || two.Password == one.Password {
 				t.Errorf("another %s got the same password, %v", name, err)
+			}
+		}
+	})
+}
+
+// TestAWSCannotHaveAPasswordKeptForLong has AWS say of passwords that they are good for a year.
+func TestAWSCannotHaveAPasswordKeptForLong(t *testing.T) {
+	cloudtest.Environment(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		c := cloudtest.New(t, redshiftsSaying(365*24*time.Hour), cloudtest.AllowAssume, cloudtest.Allow("redshift:GetClusterCredentials", "*"))
+		c.Role(t, cloudtest.AgentAccount, "analyst", cloudtest.Trust(c.Agent.ARN(), ""), cloudtest.Allow("redshift-serverless:GetCredentials", "*"))
+		source := newSource(t, c)
+		for account, db := range map[string]*resource.Database{
+			"reader":  database(t, "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse" }),
+			"analyst": database(t, "etl.111111111111.us-west-1.redshift-serverless.amazonaws.com:5439", func(*resource.AWS) {}),
+		} {
+			got, err := source.Credential(t.Context(), request(db, account))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(11 * time.Minute)
+			if again, err := source.Credential(t.Context(), request(db, account)); err != nil || again.Password == got.Password {
+				t.Errorf("%s: the same password after 11 minutes, %v", account, err)
 			}
 		}
 	})

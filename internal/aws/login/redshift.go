@@ -59,10 +59,10 @@ func (s *Source) redshift(ctx context.Context, t *target.Target, req cred.Reques
 		defer cancel()
 		if isRole {
 			got, expires, err := clusterPasswordForRole(ctx, cfg, cluster, req.DatabaseName)
-			return got, expires, explainRedshift(err, "redshift:GetClusterCredentialsWithIAM", "role "+role, "", t.ARN("redshift", "dbname:"+cluster+"/"+req.DatabaseName))
+			return got, s.kept(expires), explainRedshift(err, "redshift:GetClusterCredentialsWithIAM", "role "+role, "", t.ARN("redshift", "dbname:"+cluster+"/"+req.DatabaseName))
 		}
 		got, expires, err := clusterPassword(ctx, cfg, cluster, req.DatabaseUser, req.DatabaseName)
-		return got, expires, explainRedshift(err, "redshift:GetClusterCredentials", holder(t), t.PolicyProblem,
+		return got, s.kept(expires), explainRedshift(err, "redshift:GetClusterCredentials", holder(t), t.PolicyProblem,
 			t.ARN("redshift", "dbuser:"+cluster+"/"+req.DatabaseUser), t.ARN("redshift", "dbname:"+cluster+"/"+req.DatabaseName))
 	})
 	if err != nil {
@@ -90,6 +90,14 @@ func clusterPasswordForRole(ctx context.Context, cfg aws.Config, cluster, name s
 		return password{}, time.Time{}, err
 	}
 	return given(out.DbUser, out.DbPassword, out.Expiration)
+}
+
+// kept says until when a password is kept. AWS's word counts as long as it is not longer than what was asked for.
+func (s *Source) kept(until time.Time) time.Time {
+	if longest := s.cfg.Now().Add(passwordLife); until.After(longest) {
+		return longest
+	}
+	return until
 }
 
 // given checks an answer of AWS. The user it names is the one to log in with; it is not the one asked for.

@@ -8,7 +8,10 @@ import (
 )
 
 // redshifts are the two services that give passwords out, with one cluster and one workgroup.
-func redshifts() []*fakeaws.Service {
+func redshifts() []*fakeaws.Service { return redshiftsSaying(0) }
+
+// redshiftsSaying say that passwords are good for longer than they are.
+func redshiftsSaying(longer time.Duration) []*fakeaws.Service {
 	resources := func(kinds ...string) func(*fakeaws.Call) ([]string, error) {
 		return func(c *fakeaws.Call) (arns []string, err error) {
 			for _, kind := range kinds {
@@ -27,7 +30,7 @@ func redshifts() []*fakeaws.Service {
 			return nil, err
 		}
 		password, expires := c.IssuePassword(service, server, user, database, time.Duration(seconds)*time.Second)
-		return wire.Of(userField, user, passwordField, password, expiryField, expires), nil
+		return wire.Of(userField, user, passwordField, password, expiryField, expires.Add(longer)), nil
 	}
 	cluster := func(c *fakeaws.Call) error {
 		if id := c.Params.String("ClusterIdentifier"); id != "warehouse" {

@@ -33,7 +33,7 @@ func (s *Source) redshiftServerless(ctx context.Context, t *target.Target, req c
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		got, expires, err := workgroupPassword(ctx, cfg, workgroup, req.DatabaseName)
-		return got, expires, explainRedshift(err, "redshift-serverless:GetCredentials", "role "+role, "", workgroupARN(t))
+		return got, s.kept(expires), explainRedshift(err, "redshift-serverless:GetCredentials", "role "+role, "", workgroupARN(t))
 	})
 	if err != nil {
 		return nil, err

@@ -201,6 +201,11 @@ func (d *Describer) tagged(name string, tags map[string]string, err error) map[s
 	return tags
 }
 
+// noAnswer is the error of an answer that lacks what was asked for.
+func noAnswer(what, name string) error {
+	return fault.New(fault.ConnectionProblem, "AWS answered, but said nothing of the %s %q; asking again later", what, name)
+}
+
 // one returns the only element of an answer.
 func one[T any](list []T, what string) (T, error) {
 	if len(list) != 1 {

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/fakeaws"
+	"sallyport/internal/aws/fakeaws/wire"
 	"sallyport/internal/aws/metadata"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -255,5 +256,36 @@ func TestWarnOnly(t *testing.T) {
 	discovered(db)
 	if _, err := d.Describe(t.Context(), db); err != nil || !strings.Contains(log.String(), "expect database URL") {
 		t.Errorf("%v, logged %s", err, &log)
+	}
+}
+
+// TestAnswersWithoutContent has AWS answer every call, and say nothing.
+func TestAnswersWithoutContent(t *testing.T) {
+	services := (&world{}).services()
+	for _, service := range services {
+		for i := range service.Operations {
+			service.Operations[i].Handle = func(*fakeaws.Call) (wire.Fields, error) { return wire.Of(), nil }
+		}
+	}
+	c := cloudtest.New(t, services, cloudtest.Allow("*", "*"))
+	d := metadata.New(metadata.Config{Credentials: c.Provider(), Logger: slog.New(slog.DiscardHandler)})
+	for protocol, uris := range map[string][]string{
+		"postgres": {"orders." + hash + ".rds.amazonaws.com:5432", "books.cluster-" + hash + ".rds.amazonaws.com:5432", "pool.proxy-" + hash + ".rds.amazonaws.com:5432",
+			"pool-ro.endpoint.proxy-" + hash + ".rds.amazonaws.com:5432", "warehouse." + hash + ".redshift.amazonaws.com:5439", "etl." + account + ".us-west-1.redshift-serverless.amazonaws.com:5439",
+			"near-endpoint-abcdefghijkl." + account + ".us-west-1.redshift-serverless.amazonaws.com:5439"},
+		"redis":      {"master.cache.abcdef.usw1.cache.amazonaws.com:6379", "quick-abcdef.serverless.usw1.cache.amazonaws.com:6379", "clustercfg.mem.abcdef.memorydb.us-west-1.amazonaws.com:6379"},
+		"opensearch": {"search-logs-abcdefghijklmnopqrstuvwxyz.us-west-1.es.amazonaws.com:443"},
+		"mongodb":    {"papers.cluster-" + hash + ".docdb.amazonaws.com:5432"},
+	} {
+		for _, uri := range uris {
+			db := database(t, protocol, uri, func(db *resource.Database) {
+				if protocol == "opensearch" {
+					db.Spec.AWS.AccountID = account
+				}
+			})
+			if got, err := d.Describe(t.Context(), db); err == nil {
+				t.Errorf("%s: %+v", uri, got.Status.AWS)
+			}
+		}
 	}
 }

@@ -39,6 +39,9 @@ func (d *Describer) redshiftServerless(ctx context.Context, cfg aws.Config, t *t
 		if err != nil {
 			return nil, err
 		}
+		if out.Endpoint == nil {
+			return nil, noAnswer("VPC endpoint", private)
+		}
 		name = aws.ToString(out.Endpoint.WorkgroupName)
 		addresses = known(described.Address(out.Endpoint.Address, aws.ToInt32(out.Endpoint.Port)))
 	}
@@ -47,6 +50,9 @@ func (d *Describer) redshiftServerless(ctx context.Context, cfg aws.Config, t *t
 		return nil, err
 	}
 	group := out.Workgroup
+	if group == nil {
+		return nil, noAnswer("workgroup", name)
+	}
 	found := &description{Database: described.Workgroup(*group), addresses: addresses}
 	found.AWS.RedshiftServerless.EndpointName = private
 	if at := group.Endpoint; at != nil {

@@ -37,7 +37,7 @@ type outcome map[string]error
 func (c *change) run(ctx context.Context) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTime)
 	defer cancel()
-	turn, err := c.ledger.Begin(ctx, c.policy.of.id(), nil)
+	turn, err := c.ledger.Begin(ctx, c.policy.of.id(), Change{})
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +130,9 @@ func (c *change) plan(before document, turn *Turn) plan {
 func (c *change) write(ctx context.Context, turn *Turn, before document, p plan) (now set, full, err error) {
 	fitting := c.fit(before, p)
 	low, high, try := -1, len(fitting)+1, len(fitting) // with so many it was written; with so many it was not
-	if fresh := added(before.has, fitting); len(fresh) > 0 {
-		if _, err := c.ledger.Begin(ctx, turn.Identity, fresh); err != nil { // noted before it is there
+	intent := Change{Policy: c.policy.name, Adds: added(before.has, fitting), Drops: before.has.without(p.base)}
+	if len(intent.Adds)+len(intent.Drops) > 0 {
+		if _, err := c.ledger.Begin(ctx, turn.Identity, intent); err != nil { // recorded and noted before it is done
 			return nil, nil, err
 		}
 	}

@@ -38,6 +38,13 @@ func (s set) add(all []Permission) {
 	}
 }
 
+// without returns what is in it and not in another, sorted.
+func (s set) without(other set) []Permission {
+	rest := maps.Clone(s)
+	maps.DeleteFunc(rest, func(p Permission, _ bool) bool { return other[p] })
+	return rest.sorted()
+}
+
 // sorted returns what is in it by action and resource.
 func (s set) sorted() []Permission {
 	return slices.SortedFunc(maps.Keys(s), func(a, b Permission) int {

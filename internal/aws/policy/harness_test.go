@@ -177,6 +177,8 @@ type ledger struct {
 	notes map[string]map[string]set // by identity and host
 	gone  []string                  // hosts that have not been heard of for long
 	away  bool                      // auth is
+	mute  bool                      // auth records nothing, and so refuses changes
+	told  []string                  // changes that were recorded: +id for what is added, -id for what is taken away
 	lost  int                       // so many ends do not arrive
 	same  bool                      // there are no turns at all
 }
@@ -195,10 +197,10 @@ func (l *ledger) set(change func()) {
 
 func list(s set) []policy.Permission { return slices.Collect(maps.Keys(s)) }
 
-func (s *seat) Begin(_ context.Context, identity string, needs []policy.Permission) (*policy.Turn, error) {
+func (s *seat) Begin(_ context.Context, identity string, change policy.Change) (*policy.Turn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away {
+	if s.away || s.mute && len(change.Adds)+len(change.Drops) > 0 {
 		return nil, fault.New(fault.ConnectionProblem, "the auth server cannot be reached")
 	}
 	if other := s.turns[identity]; !s.same && other != nil && other.host != s.host && time.Now().Before(s.until[identity]) {
@@ -212,10 +214,13 @@ func (s *seat) Begin(_ context.Context, identity string, needs []policy.Permissi
 	if own == nil {
 		own = set{}
 	}
-	for _, p := range needs {
+	for _, p := range change.Adds {
 		own[p] = true
 	}
 	s.notes[identity][s.host] = own
+	if text := change.Policy + ids("+", change.Adds) + ids("-", change.Drops); text != "" {
+		s.told = append(s.told, text)
+	}
 	turn := &policy.Turn{Identity: identity, ID: s.host, Own: list(own)}
 	for host, noted := range s.notes[identity] {
 		switch {
@@ -226,6 +231,15 @@ func (s *seat) Begin(_ context.Context, identity string, needs []policy.Permissi
 		}
 	}
 	return turn, nil
+}
+
+// ids are those of databases in RDS that permissions are for.
+func ids(sign string, all []policy.Permission) (text string) {
+	for _, p := range all {
+		_, id, _ := strings.Cut(p.Resource, "dbuser:db-")
+		text += " " + sign + strings.ToLower(strings.TrimSuffix(id, "/*"))
+	}
+	return text
 }
 
 func (s *seat) End(_ context.Context, turn *policy.Turn, granted []policy.Permission) error {

@@ -21,13 +21,20 @@ type Permission struct{ Action, Resource string }
 
 // Ledger is where the agents of a cluster take turns and note what they need. Errors are faults.
 type Ledger interface {
-	// Begin gives the turn at the policy of an identity, an ARN without a path, and notes what is about to be put there.
-	// Whoever has the turn may call again to note more. It fails with ErrBusy while another agent has its turn.
-	Begin(ctx context.Context, identity string, needs []Permission) (*Turn, error)
+	// Begin gives the turn at the policy of an identity, an ARN without a path. Whoever has the turn calls again before
+	// changing anything: the change is recorded, and what is about to be put into the policy is noted. It fails with
+	// ErrBusy while another agent has its turn.
+	Begin(ctx context.Context, identity string, change Change) (*Turn, error)
 	// End ends a turn and notes what the policy has for this agent.
 	End(ctx context.Context, turn *Turn, granted []Permission) error
 	// GiveUp ends a turn without news of the policy.
 	GiveUp(ctx context.Context, turn *Turn) error
+}
+
+// Change is what is about to be done to a policy; the zero Change is nothing.
+type Change struct {
+	Policy      string // its name
+	Adds, Drops []Permission
 }
 
 // Turn is the right to change a policy for a minute.

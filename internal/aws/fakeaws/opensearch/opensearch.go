@@ -27,6 +27,7 @@ type Domain struct {
 	NotCreated     bool              `json:"not_created"`    // it is being made, and has no endpoint
 	Deleted        bool              `json:"deleted"`        // it is being deleted
 	Processing     bool              `json:"processing"`     // a change is on its way
+	Silent         bool              `json:"silent"`         // it is listed and not described, as one that has just gone
 	CustomEndpoint string            `json:"custom_endpoint"`
 	VPC            string            `json:"vpc"` // then it has the endpoint vpc, and no public one
 	Tags           map[string]string `json:"tags"`
@@ -117,7 +118,7 @@ func (o *OpenSearch) describe(c *fakeaws.Call) (wire.Fields, error) {
 	}
 	var all []*Domain
 	for _, name := range names {
-		if d := o.domains.Get(inventory.At(c), name); d != nil {
+		if d := o.domains.Get(inventory.At(c), name); d != nil && !d.Silent {
 			all = append(all, d)
 		}
 	}
