@@ -102,7 +102,7 @@ func dbLogoutCommand(g *global) *cobra.Command {
 			}
 			all := len(args) == 0 && chosen.empty()
 			if len(names) == 0 && !all {
-				return fault.New(fault.NotFound, "you are not logged in to %s; see %s status", chosen.described(args), who.tsh)
+				return chosen.nothingStored(cmd, who, args)
 			}
 			for _, name := range names {
 				if err := forget(who, name); err != nil {
@@ -123,6 +123,20 @@ func dbLogoutCommand(g *global) *cobra.Command {
 	chosen.addFlags(cmd)
 	g.clusterFlag(cmd)
 	return cmd
+}
+
+// nothingStored ends a logout from what there is no login of. After tsh db connect, whose certificate is never stored, that is
+// as it should be.
+func (s *selector) nothingStored(cmd *cobra.Command, who *account, args []string) error {
+	if len(args) == 1 && s.empty() {
+		api := who.api()
+		defer api.Close()
+		if meant, err := s.candidates(cmd.Context(), api, args[0]); err == nil && len(meant) > 0 {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Nothing is stored of database %q: tsh db connect and tsh proxy db --tunnel keep their certificates in memory only.\n", args[0])
+			return err
+		}
+	}
+	return fault.New(fault.NotFound, "you are not logged in to %s; see %s status", s.described(args), who.tsh)
 }
 
 func forget(who *account, service string) error {
