@@ -40,7 +40,11 @@ the files that tsh db env and tsh db config show.`,
 				return err
 			}
 			// User and name are only defaults here: what the client says later is checked then.
-			r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName, ProxyTerminated: true}
+			r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName}
+			if full, err := c.route(who, db); err == nil && namesAccount(r.Protocol) {
+				r = full
+			}
+			r.ProxyTerminated = true
 			if err := storeLogin(cmd.Context(), who, api, r); err != nil {
 				return err
 			}
@@ -78,10 +82,16 @@ You can connect to it now with:
 
   %[4]s db connect --db-user=%[2]s%[3]s %[1]s
 
-or see the command for your own client with:
+%[5]s
+`, r.Service, user, name, who.tsh, ownClient(who, r))
+}
 
-  %[4]s db config --format=cmd %[1]s
-`, r.Service, user, name, who.tsh)
+// ownClient says how a client that tsh does not run gets to the database.
+func ownClient(who *account, r client.Route) string {
+	if nativeOnly(r.Service, r.Protocol) != nil {
+		return fmt.Sprintf("or let your own client connect to a local proxy:\n\n  %s proxy db --tunnel %s", who.tsh, r.Service)
+	}
+	return fmt.Sprintf("or see the command for your own client with:\n\n  %s db config --format=cmd %s", who.tsh, r.Service)
 }
 
 func dbLogoutCommand(g *global) *cobra.Command {
