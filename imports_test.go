@@ -62,7 +62,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
 	{"github.com/coder/websocket", "internal/detour", "WebSockets are spoken for one purpose"},
 	{"filippo.io/edwards25519", "internal/engine/mysql", "one method of authentication needs it"},
-	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb/mongotest bench", "MongoDB's own library judges ours"},
+	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb/mongotest internal/aws/fakeaws/dataplane bench", "MongoDB's own library judges ours"},
 	{"github.com/spf13/cobra", "cmd internal/terminal internal/manual", "command lines are made at the top"},
 	{"math/rand", "", "randomness is crypto/rand; math/rand/v2 serves jitter only"},
 }

@@ -82,6 +82,7 @@ func (s *story) secrets(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, dir := range args {
 		root := ts.MkAbs(dir)
+		tools := filepath.Join(root, ts.Getenv("TOOLS"))
 		ts.Check(filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) { // what runs there removes files meanwhile
 				return nil
@@ -90,6 +91,9 @@ func (s *story) secrets(ts *testscript.TestScript, neg bool, args []string) {
 				return err
 			}
 			if path != root && entry.IsDir() && slices.Contains([]string{"bin", "dev", "lib", "lib64", "opt", "proc", "sbin", "sys", "usr"}, entry.Name()) && filepath.Dir(path) == root {
+				return fs.SkipDir
+			}
+			if path == tools && path != root {
 				return fs.SkipDir
 			}
 			if !entry.Type().IsRegular() {

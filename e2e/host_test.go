@@ -12,7 +12,7 @@ import (
 
 // host makes a machine of its own out of this one: the programs are the same; /etc is a copy, and /root,
 // /run, /tmp and /var are empty. Afterwards NAME is a command that runs others there: host NAME [LINE-OF-ETC-HOSTS...].
-// After the command cloud, hosts are in the network of the local AWS.
+// After the command cloud, hosts are in the network of the local AWS. The folder in the variable TOOLS is there too.
 func (s *story) host(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: host NAME [LINE-OF-ETC-HOSTS...]")
@@ -28,7 +28,7 @@ func (s *story) host(ts *testscript.TestScript, neg bool, args []string) {
 		start = append(start, "nsenter", "--net", "--mount", "--target", pid, "env", "--chdir="+ts.MkAbs("."))
 	}
 	s.run(ts, false, append(append(start, "unshare", "--mount", "--propagation=private", "sh", filepath.Join(scripts, "make-host"),
-		root, ts.MkAbs("."), binaries), args[1:]...))
+		root, ts.MkAbs("."), binaries, ts.Getenv("TOOLS")), args[1:]...))
 	s.hear(ts, false, []string{holder, "ready"})
 	pid := s.processes[holder].cmd.Process.Pid
 	enter := fmt.Sprintf(enterHost, pid, pid, root)
@@ -38,8 +38,12 @@ func (s *story) host(ts *testscript.TestScript, neg bool, args []string) {
 // makeHost fills a folder and keeps its mount namespace until the end.
 const makeHost = `
 set -eu
-root=$1 work=$2 binaries=$3
-shift 3
+root=$1 work=$2 binaries=$3 tools=$4
+shift 4
+if [ -n "$tools" ]; then
+	mkdir -p "$root$tools"
+	mount --bind "$tools" "$root$tools"
+fi
 mkdir -p "$root/root" "$root/run" "$root/tmp" "$root/var/lib" "$root/var/tmp" "$root$work" "$root$binaries"
 cp -a /etc "$root/etc"
 rm -rf "$root/etc/teleport.yaml" "$root/etc/systemd/system/teleport.service" "$root/etc/default/teleport"

@@ -3,9 +3,11 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,10 +30,37 @@ func (s *story) mongodb(ts *testscript.TestScript, neg bool, args []string) {
 	_, port, err := net.SplitHostPort(server.Addr)
 	ts.Check(err)
 	ts.Setenv(args[0], port)
-	find := exec.Command("../scripts/mongosh")
-	find.Stderr = os.Stderr
-	folder, err := find.Output()
+	mongoShell(ts)
+}
+
+// mongoShell puts the MongoDB Shell into the PATH, also of the hosts that are made afterwards. It says which node runs it,
+// because a host may go by that name.
+func mongoShell(ts *testscript.TestScript) {
+	folder := printed(ts, "../scripts/mongosh")
+	node, err := exec.LookPath("node")
 	ts.Check(err)
-	ts.Setenv("PATH", strings.TrimSpace(string(folder))+":"+ts.Getenv("PATH"))
+	dir := ts.MkAbs(".mongosh")
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(os.WriteFile(filepath.Join(dir, "mongosh"), fmt.Appendf(nil, "#!/bin/sh\nexec %s %s/mongosh \"$@\"\n", node, folder), 0o755))
+	ts.Setenv("PATH", dir+":"+ts.Getenv("PATH"))
+	ts.Setenv("TOOLS", filepath.Dir(filepath.Dir(folder))) // node_modules/.bin
 	ts.Setenv("DISABLE_TELEMETRY", "1")
+}
+
+// ferretdb puts the MongoDB Shell into the PATH, and sets the variable NAME to the path of FerretDB: ferretdb NAME.
+func ferretdb(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ferretdb NAME")
+	}
+	ts.Setenv(args[0], printed(ts, "../scripts/ferretdb"))
+	mongoShell(ts)
+}
+
+// printed returns what a script prints, which makes it if need be.
+func printed(ts *testscript.TestScript, script string) string {
+	cmd := exec.Command(script)
+	cmd.Stderr = os.Stderr
+	path, err := cmd.Output()
+	ts.Check(err)
+	return strings.TrimSpace(string(path))
 }

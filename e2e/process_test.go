@@ -288,7 +288,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 // environment are the variables of the script that commands of this package pass on; a script cannot list
 // its own.
 var environment = []string{
-	"PATH", "HOME", "TMPDIR", "TERM", "GORACE", "SSL_CERT_FILE", "PSQL_PAGER", "PSQLRC", "PGSERVICEFILE", "PGCONNECT_TIMEOUT",
+	"PATH", "HOME", "TMPDIR", "TERM", "GORACE", "SSL_CERT_FILE", "PSQL_PAGER", "PSQLRC", "PGSERVICEFILE", "PGCONNECT_TIMEOUT", "DISABLE_TELEMETRY",
 	"IP", "PROXY", "TELEPORT_HOME", "TELEPORT_PROXY", "TELEPORT_IDENTITY_FILE", "TELEPORT_CONFIG_FILE",
 }
 

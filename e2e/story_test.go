@@ -87,7 +87,7 @@ func tell(t *testing.T, file string, number int) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
 			"host": s.host, "cloud": s.cloud, "secrets": s.secrets, "follow": s.follow, "followed": s.followed, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
-			"mongodb": s.mongodb, "redis": s.redis, "rdo": s.rdo,
+			"mongodb": s.mongodb, "ferretdb": ferretdb, "redis": s.redis, "rdo": s.rdo,
 			"mariadb": s.mariadb, "mariasql": s.mariasql,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
 			"await": await, "setfrom": setFrom, "expand": expand,

@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 	"sallyport/internal/route"
 	"sallyport/internal/terminal"
 )
@@ -23,7 +24,7 @@ func speaksPostgres(protocol string) bool { return protocol == "postgres" || pro
 // nativeOnly refuses protocols whose clients cannot do with files alone.
 func nativeOnly(service, protocol string) error {
 	if program, ok := programOf(protocol); !ok || program.native == nil {
-		return fault.New(fault.BadParameter, "clients of %s need a local proxy; use tsh db connect %s or tsh proxy db --tunnel %s", protocol, service, service)
+		return fault.New(fault.BadParameter, "clients of %[1]s cannot show the certificate themselves; let tsh do it with tsh db connect %[2]s or tsh proxy db --tunnel %[2]s", protocol, service)
 	}
 	return nil
 }
@@ -35,6 +36,7 @@ type endpoint struct {
 	host, hostAddr, port string
 	ca, cert, key        string
 	user, database       string
+	databaseType         string // as in client.Route; "" if it is not known
 }
 
 func endpointOf(who *account, login *client.Credentials) (endpoint, error) {
@@ -125,7 +127,32 @@ func (g *global) endpoint(ctx context.Context, chosen *selector, args []string) 
 		return endpoint{}, nil, fault.New(fault.BadParameter, "something in front of the proxy ends TLS, so that clients need a local proxy; use %[1]s db connect %[2]s or %[1]s proxy db %[2]s", who.tsh, service)
 	}
 	e, err := endpointOf(who, login)
+	if login.Identity.Route.Protocol == resource.ProtocolMongoDB {
+		e.databaseType = typeOf(ctx, who, service)
+	}
 	return e, login, err
+}
+
+// typeOf asks for the type of a database; "" without an answer.
+func typeOf(ctx context.Context, who *account, service string) string {
+	api := who.api()
+	defer api.Close()
+	found, err := (&selector{}).candidates(ctx, api, service)
+	if err != nil || len(found) != 1 {
+		return ""
+	}
+	return found[0].Type()
+}
+
+// leads refuses a command whose program would look for the proxy by a name that does not lead there.
+func leads(program program, e endpoint, service string) error {
+	if !program.byName {
+		return nil
+	}
+	if found, err := net.LookupHost(e.host); err != nil || !slices.Contains(found, e.hostAddr) {
+		return fault.New(fault.BadParameter, "%[1]s finds the proxy by the database's own name, and here %[2]s does not lead to %[3]s; add it to the name server or to /etc/hosts, or use tsh db connect %[4]s or tsh proxy db %[4]s", program.names[0], e.host, e.hostAddr, service)
+	}
+	return nil
 }
 
 // shownConfig is what tsh db config shows as JSON or YAML.
@@ -162,6 +189,9 @@ func dbConfigCommand(g *global) *cobra.Command {
 			switch format {
 			case "cmd":
 				program, _ := programOf(login.Identity.Route.Protocol)
+				if err := leads(program, e, login.Identity.Route.Service); err != nil {
+					return err
+				}
 				_, err = fmt.Fprintln(out, program.quoted(program.native(e)))
 				return err
 			case "json", "yaml":

@@ -40,7 +40,11 @@ the files that tsh db env and tsh db config show.`,
 				return err
 			}
 			// User and name are only defaults here: what the client says later is checked then.
-			r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName, ProxyTerminated: true}
+			r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName}
+			if full, err := c.route(who, db); err == nil && namesAccount(r.Protocol) {
+				r = full
+			}
+			r.ProxyTerminated = true
 			if err := storeLogin(cmd.Context(), who, api, r); err != nil {
 				return err
 			}
@@ -78,10 +82,16 @@ You can connect to it now with:
 
   %[4]s db connect --db-user=%[2]s%[3]s %[1]s
 
-or see the command for your own client with:
+%[5]s
+`, r.Service, user, name, who.tsh, ownClient(who, r))
+}
 
-  %[4]s db config --format=cmd %[1]s
-`, r.Service, user, name, who.tsh)
+// ownClient says how a client that tsh does not run gets to the database.
+func ownClient(who *account, r client.Route) string {
+	if nativeOnly(r.Service, r.Protocol) != nil {
+		return fmt.Sprintf("or let your own client connect to a local proxy:\n\n  %s proxy db --tunnel %s", who.tsh, r.Service)
+	}
+	return fmt.Sprintf("or see the command for your own client with:\n\n  %s db config --format=cmd %s", who.tsh, r.Service)
 }
 
 func dbLogoutCommand(g *global) *cobra.Command {
@@ -102,7 +112,7 @@ func dbLogoutCommand(g *global) *cobra.Command {
 			}
 			all := len(args) == 0 && chosen.empty()
 			if len(names) == 0 && !all {
-				return fault.New(fault.NotFound, "you are not logged in to %s; see %s status", chosen.described(args), who.tsh)
+				return chosen.nothingStored(cmd, who, args)
 			}
 			for _, name := range names {
 				if err := forget(who, name); err != nil {
@@ -123,6 +133,20 @@ func dbLogoutCommand(g *global) *cobra.Command {
 	chosen.addFlags(cmd)
 	g.clusterFlag(cmd)
 	return cmd
+}
+
+// nothingStored ends a logout from what there is no login of. After tsh db connect, whose certificate is never stored, that is
+// as it should be.
+func (s *selector) nothingStored(cmd *cobra.Command, who *account, args []string) error {
+	if len(args) == 1 && s.empty() {
+		api := who.api()
+		defer api.Close()
+		if meant, err := s.candidates(cmd.Context(), api, args[0]); err == nil && len(meant) > 0 {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Nothing is stored of database %q: tsh db connect and tsh proxy db --tunnel keep their certificates in memory only.\n", args[0])
+			return err
+		}
+	}
+	return fault.New(fault.NotFound, "you are not logged in to %s; see %s status", s.described(args), who.tsh)
 }
 
 func forget(who *account, service string) error {

@@ -21,6 +21,8 @@ type program struct {
 	// native are for connecting to the cluster's proxy with the files of a database login; nil if that takes a local
 	// proxy.
 	native func(e endpoint) []string
+	// byName says that the client finds the proxy by the name of the database, which has to lead there.
+	byName bool
 }
 
 // programOf returns the usual client of a protocol, and false if there is none.
@@ -39,7 +41,10 @@ func programOf(protocol string) (program, bool) {
 	case "mongodb":
 		return program{
 			names: []string{"mongosh", "mongo"}, install: "the MongoDB Shell",
-			arguments: func(_ string, address net.Addr, r client.Route) []string { return []string{mongoURL(address, r)} },
+			arguments: func(_ string, address net.Addr, r client.Route) []string {
+				return []string{mongoURL(address.String(), r.Name, r.Type)}
+			},
+			native: mongoNative, byName: true,
 		}, true
 	default:
 		return program{}, false
@@ -112,13 +117,18 @@ func redisDatabase(arguments []string, number string) []string {
 	return arguments
 }
 
-// mongoURL is the connection string of the local proxy for MongoDB. The client is to talk to what it is told, and not to
-// look for the other members of a replica set.
-func mongoURL(address net.Addr, r client.Route) string {
+// mongoNative shows the certificate, whose file has the key too.
+func mongoNative(e endpoint) []string {
+	return []string{"--tls", "--tlsCAFile", e.ca, "--tlsCertificateKeyFile", e.cert, mongoURL(net.JoinHostPort(e.host, e.port), e.database, e.databaseType)}
+}
+
+// mongoURL is a connection string of MongoDB. The client is to talk to what it is told, and not to look for the other
+// members of a replica set.
+func mongoURL(address, database, databaseType string) string {
 	options := url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {"5000"}}
-	if r.Type == resource.TypeDocumentDB {
+	if databaseType == resource.TypeDocumentDB {
 		options.Set("retryWrites", "false") // which it does not have
 	}
-	u := url.URL{Scheme: "mongodb", Host: address.String(), Path: "/" + r.Name, RawQuery: options.Encode()}
+	u := url.URL{Scheme: "mongodb", Host: address, Path: "/" + database, RawQuery: options.Encode()}
 	return u.String()
 }

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/mtls"
+	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
 )
 
@@ -85,10 +87,11 @@ func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) 
 
 // runTLS serves clients that present the certificate of the stored database login.
 func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) error {
-	service, err := f.ensureLogin(cmd.Context(), who, args)
+	db, err := f.ensureLogin(cmd.Context(), who, args)
 	if err != nil {
 		return err
 	}
+	service := db.GetName()
 	login := func() (*client.Credentials, error) { return stored(who, service) }
 	first, err := login()
 	if err != nil {
@@ -107,6 +110,12 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 	fmt.Fprintf(out, "Started DB proxy on %s\n", listener.Addr())
 	f.printPortHint(out)
 	fmt.Fprintf(out, "\nConnect to localhost with these files:\n\n  ca_file=%s\n  cert_file=%s\n  key_file=%s\n", who.profile.LocalCAPath(), cert, key)
+	if program, ok := programOf(db.Spec.Protocol); ok {
+		r := first.Identity.Route
+		host, port, _ := net.SplitHostPort(listener.Addr().String()) // as listeners have them
+		local := endpoint{host: "localhost", hostAddr: host, port: port, ca: who.profile.LocalCAPath(), cert: cert, key: key, user: r.User, database: r.Database, databaseType: db.Type()}
+		fmt.Fprintf(out, "\nfor example with:\n\n  %s\n", program.quoted(program.native(local)))
+	}
 	proxy := localproxy.New(localproxy.Config{
 		Dial: who.dialer.To(who.proxy),
 		TLS: func(context.Context) (*tls.Config, error) {
@@ -130,25 +139,37 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 }
 
 // ensureLogin returns the database whose stored login does what the flags say, after storing it if need be.
-func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []string) (string, error) {
+func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []string) (*client.Database, error) {
 	api := who.api()
 	defer api.Close()
 	db, err := f.pick(ctx, who, api, args)
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = served(db)
 	}
-	if err := nativeOnly(db.GetName(), db.Spec.Protocol); err != nil {
-		return "", err
+	if err == nil {
+		err = nativeOnly(db.GetName(), db.Spec.Protocol)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if login, err := stored(who, db.GetName()); err == nil {
 		r := login.Identity.Route
-		if (f.dbUser == "" || f.dbUser == r.User) && (f.dbName == "" || f.dbName == r.Database) {
-			return db.GetName(), nil
+		if (r.User != "" || !namesAccount(db.Spec.Protocol)) && (f.dbUser == "" || f.dbUser == r.User) && (f.dbName == "" || f.dbName == r.Database) {
+			return db, nil
 		}
 	}
-	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: f.dbUser, Name: f.dbName, ProxyTerminated: true}
-	return db.GetName(), storeLogin(ctx, who, api, r)
+	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: f.dbUser, Name: f.dbName}
+	if namesAccount(r.Protocol) {
+		if r, err = f.route(who, db); err != nil {
+			return nil, err
+		}
+	}
+	r.ProxyTerminated = true
+	return db, storeLogin(ctx, who, api, r)
 }
+
+// namesAccount reports whether the certificate of a login has to say the account, because clients of the protocol do not.
+func namesAccount(protocol string) bool { return protocol == resource.ProtocolMongoDB }
 
 func (f *proxyFlags) printPortHint(out io.Writer) {
 	if f.port == 0 {

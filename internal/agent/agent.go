@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/engine"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
+	"sallyport/internal/session"
 )
 
 // Config is what an Agent is made of. All fields must be set unless stated.
@@ -103,6 +104,7 @@ type Agent struct {
 	delivered delivery
 	refused   refusals
 	counters  counters
+	tallies   map[string]*session.Tally // by protocol; not changed after New
 	late      late
 	draining  atomic.Bool
 	encoder   *audit.Encoder
@@ -122,7 +124,10 @@ func New(cfg Config) *Agent {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = defaultMaxSessions
 	}
-	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), registered: make(chan struct{}, 1), controls: make(map[string]*control)}
+	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), registered: make(chan struct{}, 1), controls: make(map[string]*control), tallies: make(map[string]*session.Tally)}
+	for protocol := range cfg.Engines {
+		a.tallies[protocol] = new(session.Tally)
+	}
 	a.databases.labels = newLabelRunner(cfg.Logger, cfg.Now)
 	if cfg.Describer != nil {
 		a.clouds = describe.New(describe.Config{Describer: cfg.Describer, Logger: cfg.Logger, Now: cfg.Now})

@@ -230,7 +230,7 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 			return decision
 		},
 		Options: options, Refusal: v.refusal,
-		Journal: a.Spool, StartAtAuth: a.startGate(), Strict: options.RecordingMode == resource.Strict,
+		Journal: a.Spool, StartAtAuth: a.startGate(), Strict: options.RecordingMode == resource.Strict, Tally: a.tallies[v.db.Spec.Protocol],
 		UIDs:       a.UIDs,
 		Server:     a.serverMeta(),
 		ClientAddr: v.dispatch.ClientAddress, LocalAddr: v.dispatch.ListenerAddress,

@@ -5,16 +5,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sallyport/internal/session"
 )
 
 // Stats are an agent's numbers at one moment.
 type Stats struct {
-	Sessions     int             // that run
-	Ended        map[Ended]int64 // since the start
-	Refused      int64           // connections closed before a session, since the start
-	AuditBacklog uint64          // events of this process that the audit log does not have yet
-	AuditOutage  time.Duration   // for how long delivering has failed; 0 while it works
-	SpoolError   error           // why events cannot be kept; nil while they can
+	Sessions     map[string]int            // that run, by protocol: all that are served
+	Ended        map[Ended]int64           // since the start
+	Commands     map[string]*session.Tally // since the start, by protocol: all that are served; must not be changed
+	Refused      int64                     // connections closed before a session, since the start
+	AuditBacklog uint64                    // events of this process that the audit log does not have yet
+	AuditOutage  time.Duration             // for how long delivering has failed; 0 while it works
+	SpoolError   error                     // why events cannot be kept; nil while they can
 }
 
 // Ended is what sessions that ended are counted by.
@@ -51,7 +54,18 @@ func (a *Agent) Stats() Stats {
 	ended := maps.Clone(a.counters.ended)
 	a.counters.mu.Unlock()
 	return Stats{
-		Sessions: a.sessions.count(), Ended: ended, Refused: a.counters.refused.Load(),
+		Sessions: a.sessionsByProtocol(), Ended: ended, Commands: a.tallies, Refused: a.counters.refused.Load(),
 		AuditBacklog: a.delivered.missing(uint64(a.Spool.End())), AuditOutage: a.delivered.outage(a.Now()), SpoolError: a.Spool.Err(),
 	}
+}
+
+func (a *Agent) sessionsByProtocol() map[string]int {
+	running := make(map[string]int)
+	for protocol := range a.Engines {
+		running[protocol] = 0
+	}
+	for _, l := range a.sessions.snapshot() {
+		running[l.session.Database().Spec.Protocol]++
+	}
+	return running
 }

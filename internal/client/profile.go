@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
+	"sallyport/internal/resource"
 )
 
 // Home is the folder in which tsh keeps logins, ~/.tsh unless TELEPORT_HOME says otherwise:
@@ -128,7 +129,7 @@ func (h Home) Save(p *Profile, c *Credentials) error {
 		return fmt.Errorf("encoding profile: %w", err)
 	}
 	host := ProxyHost(p.WebProxyAddr)
-	if err := p.writeKeyPair(p.loginPath(), c); err != nil {
+	if err := p.writeKeyPair(p.loginPath(), c, false); err != nil {
 		return err
 	}
 	if err := p.SaveAuthorities(c); err != nil {
@@ -151,7 +152,8 @@ func (p *Profile) SaveAuthorities(c *Credentials) error {
 	)
 }
 
-func (p *Profile) writeKeyPair(path string, c *Credentials) error {
+// writeKeyPair writes two files; together says that the key is wanted in that of the certificate as well.
+func (p *Profile) writeKeyPair(path string, c *Credentials, together bool) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("keeping login: %w", err)
 	}
@@ -159,9 +161,13 @@ func (p *Profile) writeKeyPair(path string, c *Credentials) error {
 	if err != nil {
 		return err
 	}
+	cert := ca.EncodeCertificate(c.Cert.Raw)
+	if together {
+		cert = append(cert, key...)
+	}
 	return errors.Join(
 		durable.WriteFile(path+".key", key, 0o600),
-		durable.WriteFile(path+".crt", ca.EncodeCertificate(c.Cert.Raw), 0o600),
+		durable.WriteFile(path+".crt", cert, 0o600),
 	)
 }
 
@@ -236,9 +242,10 @@ func (p *Profile) readTrust() (*mtls.Trust, error) {
 	return trustOf(certs), nil
 }
 
-// SaveDatabase writes a database login.
+// SaveDatabase writes a database login. Clients of MongoDB want certificate and key in one file: in that of the certificate.
 func (p *Profile) SaveDatabase(service string, c *Credentials) error {
-	return p.writeKeyPair(filepath.Join(p.databaseDir(), service), c)
+	together := c.Identity.Route != nil && c.Identity.Route.Protocol == resource.ProtocolMongoDB
+	return p.writeKeyPair(filepath.Join(p.databaseDir(), service), c, together)
 }
 
 // RemoveDatabase removes a database login and reports whether there was one.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -53,7 +54,10 @@ func TestMetricsAndReadiness(t *testing.T) {
 	for address, metrics := range map[string][]string{
 		front: {"sallyport_agents_connected 1", `sallyport_certificate_expiry_timestamp_seconds{certificate="web"} [0-9]`,
 			`sallyport_certificate_expiry_timestamp_seconds{certificate="host"} [0-9]`, "sallyport_cache_age_seconds [0-9]"},
-		back: {"sallyport_db_sessions 1", "sallyport_audit_backlog_events [0-9]", "sallyport_audit_outage_seconds 0",
+		back: {`sallyport_db_sessions{protocol="postgres"} 1`, `sallyport_db_sessions{protocol="mongodb"} 0`,
+			`sallyport_db_commands_total{protocol="postgres",result="ok"} [1-9]`, `sallyport_db_commands_total{protocol="postgres",result="error"} 0$`,
+			`sallyport_db_commands_total{protocol="redis",result="refused"} 0$`, `sallyport_db_malformed_messages_total{protocol="mysql"} 0$`,
+			"sallyport_audit_backlog_events [0-9]", "sallyport_audit_outage_seconds 0",
 			"sallyport_audit_spool_failed 0", "sallyport_refused_connections_total [0-9]"},
 	} {
 		text := get(t, address, "/metrics")
@@ -63,6 +67,11 @@ func TestMetricsAndReadiness(t *testing.T) {
 			}
 		}
 	}
+	if err := s.session(t, "orders").Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	says(t, back, "/metrics", `sallyport_db_sessions_total{protocol="postgres",result="ended"} 1`)
+	documented(t, get(t, front, "/metrics")+get(t, back, "/metrics"))
 	if said := get(t, front, "/debug/pprof/"); !strings.HasPrefix(said, "404") {
 		t.Errorf("profiles without -d: %.40s", said)
 	}
@@ -78,6 +87,29 @@ func TestMetricsAndReadiness(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.agent.Stop(t)
+}
+
+// documented checks that the metrics of ours are those in docs/metrics.md.
+func documented(t *testing.T, shown string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part, names := range map[string][][]string{
+		"docs/metrics.md": regexp.MustCompile("(?m)^# TYPE (sallyport_[a-z_]+) ").FindAllStringSubmatch(shown, -1),
+		"/metrics":        regexp.MustCompile("(?m)^\\| `(sallyport_[a-z_]+)`").FindAllStringSubmatch(string(text), -1),
+	} {
+		if len(names) == 0 {
+			t.Errorf("%s is compared with nothing", part)
+		}
+		for _, found := range names {
+			other := map[string]string{"docs/metrics.md": string(text), "/metrics": shown}[part]
+			if !regexp.MustCompile(found[1] + `\b`).MatchString(other) {
+				t.Errorf("%s lacks %s", part, found[1])
+			}
+		}
+	}
 }
 
 func TestReadinessWithoutAuth(t *testing.T) {

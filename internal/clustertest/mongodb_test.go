@@ -145,7 +145,7 @@ func TestCheckOfMongoDB(t *testing.T) {
 	s := newMongoScene(t)
 	for account, want := range map[string][]string{
 		"app":    {"name PASSED 127.0.0.1", "issued by", `login PASSED as "app"`, `server PASSED version "7.`},
-		"nobody": {"login FAILED the database refused the login: Authentication failed.", `createUser({user: "CN=nobody"`},
+		"nobody": {"login FAILED the database refused the login: unable to authenticate using mechanism \"MONGODB-X509\": Authentication failed.", `createUser({user: "CN=nobody"`},
 	} {
 		clustertest.Eventually(t, "the way is walked as "+account, func() error {
 			text, err := checkDatabase(t, s.Cluster, "items", account)

@@ -26,8 +26,10 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	sessionsRunning    = describe("db_sessions", "Database sessions that are running at this agent.")
+	sessionsRunning    = describe("db_sessions", "Database sessions that are running at this agent, by protocol.", "protocol")
 	sessionsEnded      = describe("db_sessions_total", "Database sessions that have ended at this agent, by protocol and result: ended, refused, cut or error.", "protocol", "result")
+	commands           = describe("db_commands_total", "Commands of clients, by protocol and result: ok, error (of the database), or refused (and not passed on).", "protocol", "result")
+	malformed          = describe("db_malformed_messages_total", "Messages of clients that could not be read, by protocol. Each ends its session.", "protocol")
 	refusedConnections = describe("refused_connections_total", "Connections that this agent closed because of their certificate, or for lack of one or of a database.")
 	auditBacklog       = describe("audit_backlog_events", "Events of this agent that the auth server does not have yet.")
 	auditOutage        = describe("audit_outage_seconds", "For how long events could not be delivered; 0 while they can.")
@@ -39,7 +41,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{sessionsRunning, sessionsEnded, refusedConnections, auditBacklog, auditOutage, spoolFailed,
+	for _, desc := range []*prometheus.Desc{sessionsRunning, sessionsEnded, commands, malformed, refusedConnections, auditBacklog, auditOutage, spoolFailed,
 		agentsConnected, cacheAge, certificateExpiry} {
 		to <- desc
 	}
@@ -63,7 +65,18 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		return
 	}
 	stats := c.agent.Stats()
-	gauge(sessionsRunning, float64(stats.Sessions))
+	counter := func(desc *prometheus.Desc, value int64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), labels...)
+	}
+	for protocol, n := range stats.Sessions {
+		gauge(sessionsRunning, float64(n), protocol)
+	}
+	for protocol, tally := range stats.Commands {
+		counter(commands, tally.Succeeded.Load(), protocol, "ok")
+		counter(commands, tally.Failed.Load(), protocol, "error")
+		counter(commands, tally.Refused.Load(), protocol, "refused")
+		counter(malformed, tally.Malformed.Load(), protocol)
+	}
 	gauge(auditBacklog, float64(stats.AuditBacklog))
 	gauge(auditOutage, stats.AuditOutage.Seconds())
 	failed := 0.0
@@ -71,8 +84,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		failed = 1
 	}
 	gauge(spoolFailed, failed)
-	to <- prometheus.MustNewConstMetric(refusedConnections, prometheus.CounterValue, float64(stats.Refused))
+	counter(refusedConnections, stats.Refused)
 	for ended, n := range stats.Ended {
-		to <- prometheus.MustNewConstMetric(sessionsEnded, prometheus.CounterValue, float64(n), ended.Protocol, ended.Result)
+		counter(sessionsEnded, n, ended.Protocol, ended.Result)
 	}
 }

@@ -42,7 +42,8 @@ type Config struct {
 	Journal Journal
 	// StartAtAuth makes the start durable at the auth server too, where the cluster wants that; may be nil.
 	StartAtAuth func(ctx context.Context) error
-	Strict      bool // statements are durable before they are forwarded
+	Strict      bool   // statements are durable before they are forwarded
+	Tally       *Tally // of all sessions of its kind; may be nil
 	UIDs        *audit.UIDs
 	Server      audit.ServerMeta
 	ClientAddr  string // host:port as the proxy saw it
@@ -166,6 +167,7 @@ func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index i
 		s.cfg.End(err)
 		return 0, err
 	}
+	s.cfg.Tally.count(event)
 	switch event.(type) {
 	case *audit.DatabaseQuery, *audit.PostgresFunction, *audit.MySQLBulkExecute:
 		s.statements.Add(1)

@@ -25,8 +25,8 @@
 // same pointers inside World.Update. Add makes endpoints known to the verifier by itself. rds.Many makes thousands.
 //
 // Package fakeawstest starts a world for a test, with clients of the SDK and of Debian's command line. Package dataplane
-// runs real PostgreSQL servers behind the verifier, and fronts that are Redshift and RDS Proxy at login. Package realnames
-// runs tests in a network of their own under AWS's names; the command does the same for other commands:
+// runs real PostgreSQL servers behind the verifier, and fronts that are Redshift, RDS Proxy and DocumentDB at login. Package
+// realnames runs tests in a network of their own under AWS's names; the command does the same for other commands:
 //
 //	fakeaws run world.yaml sh -c 'psql "host=orders.cluster-….us-west-1.rds.amazonaws.com …"'
 //

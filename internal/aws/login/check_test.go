@@ -111,32 +111,38 @@ func TestChecks(t *testing.T) {
 			}
 			defer p.Close()
 			err = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}).Check(t.Context(), p)
-			var told []string
-			failed := false
-			for _, step := range p.Steps() {
-				failed = failed || step.Result == cred.Failed
-				told = append(told, step.Name+" "+[]string{"", "ok", "doubt", "failed"}[step.Result]+": "+step.Detail+" "+step.Advice)
-			}
-			if failed != (err != nil) {
-				t.Errorf("the check returned %v", err)
-			}
-			text := strings.Join(told, "\n")
-			if len(told) != len(test.steps) {
-				t.Fatalf("%d steps, want %d:\n%s", len(told), len(test.steps), text)
-			}
-			for i, want := range test.steps {
-				head, rest, _ := strings.Cut(want, ": ")
-				for part := range strings.SplitSeq(rest, "|") {
-					if !strings.HasPrefix(told[i], head+": ") || !strings.Contains(told[i], part) {
-						t.Errorf("step %d is\n%s\nwant %s with %q", i+1, told[i], head, part)
-					}
-				}
-			}
-			for _, secret := range c.Secrets() {
-				if strings.Contains(text, secret) {
-					t.Error("a secret is told")
-				}
-			}
+			wantSteps(t, c, p.Steps(), err, test.steps)
 		})
+	}
+}
+
+// wantSteps compares what a check told, and its error, with steps that are each "name result: part|part".
+func wantSteps(t *testing.T, c *cloudtest.Cloud, steps []cred.Step, err error, want []string) {
+	t.Helper()
+	var told []string
+	failed := false
+	for _, step := range steps {
+		failed = failed || step.Result == cred.Failed
+		told = append(told, step.Name+" "+[]string{"", "ok", "doubt", "failed"}[step.Result]+": "+step.Detail+" "+step.Advice)
+	}
+	if failed != (err != nil) {
+		t.Errorf("the check returned %v", err)
+	}
+	text := strings.Join(told, "\n")
+	if len(told) != len(want) {
+		t.Fatalf("%d steps, want %d:\n%s", len(told), len(want), text)
+	}
+	for i, wanted := range want {
+		head, rest, _ := strings.Cut(wanted, ": ")
+		for part := range strings.SplitSeq(rest, "|") {
+			if !strings.HasPrefix(told[i], head+": ") || !strings.Contains(told[i], part) {
+				t.Errorf("step %d is\n%s\nwant %s with %q", i+1, told[i], head, part)
+			}
+		}
+	}
+	for _, secret := range c.Secrets() {
+		if strings.Contains(text, secret) {
+			t.Error("a secret is told")
+		}
 	}
 }

@@ -75,11 +75,13 @@ func (s *Source) prove(ctx context.Context, cfg aws.Config, c cred.Challenge) (c
 
 // documentDBAdvice says what to do when DocumentDB does not let a role in.
 func documentDBAdvice(role string, r cred.Refusal) string {
-	switch r.Code {
-	case "18", "11": // AuthenticationFailed, UserNotFound
+	switch {
+	case strings.Contains(strings.ToLower(r.Message), "mechanism"): // "Unsupported mechanism [ -301 ]"
+		return "DocumentDB takes roles from version 5.0 on; update the cluster"
+	case r.Code == "18", r.Code == "11": // AuthenticationFailed, UserNotFound
 		return fmt.Sprintf("make the account in DocumentDB 5.0 or later: "+
 			`db.getSiblingDB("$external").runCommand({createUser: %q, mechanisms: ["MONGODB-AWS"], roles: [{role: "readWrite", db: "..."}]}); and check the clock of the agent`, role)
-	case "2", "59", "334":
+	case r.Code == "2", r.Code == "59", r.Code == "334": // BadValue, CommandNotFound, MechanismUnavailable
 		return "DocumentDB takes roles from version 5.0 on; update the cluster, and check that TLS is switched on in its parameter group"
 	}
 	return ""

@@ -151,7 +151,7 @@ func TestDocumentDB(t *testing.T) {
 		}
 	}
 	// A driver would try again for as long as it waits.
-	refusal := func(account string) string {
+	refusal := func(account string) (text string, code int64) {
 		agent.Expect(account, "shop")
 		conn, err := net.Dial("tcp", agent.Addr())
 		if err != nil {
@@ -167,16 +167,24 @@ func TestDocumentDB(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, _ := m.Body.Lookup("errmsg").StringValueOK()
-		return text
+		text, _ = m.Body.Lookup("errmsg").StringValueOK()
+		code, _ = m.Body.Lookup("code").AsInt64OK()
+		return text, code
 	}
-	for account, want := range map[string]string{
-		"nobody":                                `createUser: "arn:aws:iam::222222222222:role/nobody"`,
-		"closed":                                "sts:AssumeRole",
-		"arn:aws:iam::333333333333:role/reader": "is not of account 222222222222",
+	for account, want := range map[string]struct {
+		code  int64
+		texts []string
+	}{
+		"nobody":                                {18, []string{`unable to authenticate using mechanism "MONGODB-AWS": Authentication failed.`, `createUser: "arn:aws:iam::222222222222:role/nobody"`, "the clock of the agent"}},
+		"closed":                                {6, []string{"is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/closed", "trust policy of arn:aws:iam::222222222222:role/closed"}},
+		"absent":                                {6, []string{"sts:AssumeRole on resource: arn:aws:iam::222222222222:role/absent"}},
+		"arn:aws:iam::333333333333:role/reader": {6, []string{"is not of account 222222222222"}},
 	} {
-		if text := refusal(account); !strings.Contains(text, want) {
-			t.Errorf("%s: %q", account, text)
+		text, code := refusal(account)
+		for _, part := range want.texts {
+			if !strings.Contains(text, part) || code != want.code {
+				t.Errorf("%s: %d %q lacks %q", account, code, text, part)
+			}
 		}
 	}
 	for name, change := range map[string]func(){
@@ -188,7 +196,7 @@ func TestDocumentDB(t *testing.T) {
 	} {
 		judge.host, judge.spoil = "sts.us-west-1.amazonaws.com", nil
 		change()
-		if text := refusal("reader"); !strings.Contains(text, "no host of AWS STS") && !strings.Contains(text, "does not follow the MongoDB protocol") {
+		if text, _ := refusal("reader"); !strings.Contains(text, "no host of AWS STS") && !strings.Contains(text, "does not follow the MongoDB protocol") {
 			t.Errorf("%s: %q", name, text)
 		}
 	}

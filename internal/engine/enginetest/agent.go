@@ -45,6 +45,8 @@ type Config struct {
 	Refusal error
 	// Decide replaces the rules of Roles; may be nil.
 	Decide func(access.Target) access.Decision
+	// Tally counts what sessions record; may be nil.
+	Tally *session.Tally
 	// Now replaces the clock of sessions; may be nil.
 	Now func() time.Time
 	// Dial replaces the dialler of the network.
@@ -217,7 +219,7 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 			}
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
 		},
-		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids,
+		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids, Tally: a.cfg.Tally,
 		ClientAddr: client.String(), LocalAddr: local.String(),
 		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: a.cfg.Now, End: v.end,
 	}

@@ -60,7 +60,7 @@ func tellFailed(p *session.Probe, err error) {
 	}
 	step := cred.Failure(session.StepLogin, err)
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
-		step.Detail, step.Advice = fmt.Sprintf("the database refused the login: %s", refused.message), refused.advice
+		step.Detail, step.Advice = fmt.Sprintf("the database refused the login: %s", refused.said()), refused.advice
 	}
 	p.Tell(step)
 }

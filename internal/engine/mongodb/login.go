@@ -21,19 +21,30 @@ const (
 	loginTimeout = 15 * time.Second
 	maxHello     = 64 << 10 // bytes of an answer to hello or to a login
 	leastVersion = 6        // of the wire protocol: MongoDB 3.6, the first with OP_MSG
-	external     = "$external"
-	admin        = "admin"
+	// versionOfRoles is that of MongoDB 5.0, as which DocumentDB 5.0 presents itself.
+	versionOfRoles = 13
+	external       = "$external"
+	admin          = "admin"
 )
 
 // refusedLogin is the database's answer to a login that it does not accept.
 type refusedLogin struct {
-	code    int32
-	message string
-	advice  string
+	code      int32
+	message   string
+	mechanism string // of authentication; empty if it did not come to that
+	advice    string
+}
+
+// said is what the database has against the login, in the words that drivers use.
+func (r *refusedLogin) said() string {
+	if r.mechanism == "" {
+		return r.message
+	}
+	return fmt.Sprintf("unable to authenticate using mechanism %q: %s", r.mechanism, r.message)
 }
 
 func (r *refusedLogin) Error() string {
-	text := "the database refused the login: " + r.message
+	text := "the database refused the login: " + r.said()
 	if r.advice != "" {
 		text += "; " + r.advice
 	}
@@ -68,6 +79,7 @@ type login struct {
 	up      *session.Upstream
 	place   *place
 	conn    net.Conn
+	version int64 // of the protocol, that the member speaks
 	lastID  int32
 }
 
@@ -79,11 +91,18 @@ func (l *login) run() error {
 	if m, err = l.choose(m); err != nil {
 		return err
 	}
+	l.version = m.version
 	if m.version < leastVersion {
 		return fault.New(fault.ConnectionProblem, "the database speaks version %d of the protocol, and MongoDB 3.6 (version %d) is the oldest that works here; update it", m.version, leastVersion)
 	}
 	return l.authenticate()
 }
+
+// The mechanisms of authentication.
+const (
+	byCertificate = "MONGODB-X509"
+	byAWS         = "MONGODB-AWS"
+)
 
 // reach opens TLS and asks the member that it leads to what it is.
 func (l *login) reach() (member, error) {
@@ -110,16 +129,26 @@ func (l *login) move(address string) (member, error) {
 	return l.reach()
 }
 
-// authenticate logs in with the certificate that TLS has shown (MongoDB documentation, "x.509"), or with what AWS says.
+// authenticate logs in with the certificate that TLS has shown, or with what AWS says.
 func (l *login) authenticate() error {
+	mechanism, by := byCertificate, l.authenticateByCertificate
 	if l.up.Prove != nil {
-		return l.authenticateByAWS()
+		mechanism, by = byAWS, l.authenticateByAWS
 	}
+	err := by()
+	if refused, ok := errors.AsType[*refusedLogin](err); ok {
+		refused.mechanism = mechanism
+	}
+	return err
+}
+
+// authenticateByCertificate is MONGODB-X509 (MongoDB documentation, "x.509").
+func (l *login) authenticateByCertificate() error {
 	if l.up.Password != "" {
 		return fault.New(fault.ConnectionProblem, "this database is to be logged in to with a password, which the engine for MongoDB does not do; use one that takes certificates")
 	}
 	var d mongowire.Builder
-	d.Int32("authenticate", 1).Text("mechanism", "MONGODB-X509").Text("$db", external)
+	d.Int32("authenticate", 1).Text("mechanism", byCertificate).Text("$db", external)
 	reply, err := l.ask(d.Build())
 	if err != nil {
 		return err
@@ -226,6 +255,9 @@ const (
 )
 
 func (l *login) advice(r *refusedLogin) string {
+	if l.up.Prove != nil && l.version < versionOfRoles && r.mechanism != "" {
+		return fmt.Sprintf("DocumentDB takes roles from version 5.0 on, and this cluster is an older one (version %d of the protocol); update it", l.version)
+	}
 	if advice := l.up.Advice(cred.Refusal{Code: strconv.Itoa(int(r.code)), Message: r.message}); advice != "" {
 		return advice
 	}

@@ -20,7 +20,7 @@ func (l *login) authenticateByAWS() error {
 	_, _ = rand.Read(nonce) // never fails (crypto/rand)
 	var first, start mongowire.Builder
 	first.Binary("r", nonce).Int32("p", 'n') // no channel binding
-	reply, err := l.ask(start.Int32("saslStart", 1).Text("mechanism", "MONGODB-AWS").Binary("payload", first.Build()).Text("$db", external).Build())
+	reply, err := l.ask(start.Int32("saslStart", 1).Text("mechanism", byAWS).Binary("payload", first.Build()).Text("$db", external).Build())
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func main() {
 
 func run() error {
 	f := &front{}
-	flag.StringVar(&f.address, "listen", "127.0.0.1:27017", "address to listen on with TLS")
+	flag.StringVar(&f.address, "listen", "127.0.0.1:27017", "address to listen on with TLS; empty for the socket only, with no login before it")
 	flag.StringVar(&f.certFile, "cert", "", "certificate to present")
 	flag.StringVar(&f.keyFile, "key", "", "its key")
 	flag.StringVar(&f.caFile, "ca", "", "authority of the clients' certificates")
@@ -46,10 +46,14 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	failed := make(chan error, 1)
-	go func() {
-		failed <- f.serve(ctx)
-		stop()
-	}()
+	if f.address == "" {
+		failed <- nil
+	} else {
+		go func() {
+			failed <- f.serve(ctx)
+			stop()
+		}()
+	}
 	err = db.Run(ctx)
 	stop()
 	if err = errors.Join(err, <-failed); errors.Is(err, context.Canceled) {

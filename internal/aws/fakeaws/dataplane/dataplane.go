@@ -3,7 +3,8 @@
 // A Plane is one database with its endpoints. The server itself listens on loopback only; each endpoint is a relay with an
 // address of its own, so that it is known which endpoint a client dialled, and a token for another one is refused. RDS and
 // Aurora are the server itself, asked to verify passwords elsewhere (LDAP, or PAM for the exact words of RDS). Redshift and
-// RDS Proxy are a front that speaks the start-up of PostgreSQL and logs in to the server behind it.
+// RDS Proxy are a front that speaks the start-up of PostgreSQL and logs in to the server behind it; DocumentDB is one that
+// speaks MongoDB's login, before FerretDB.
 //
 // Nothing here needs root, and everything works inside a user namespace.
 package dataplane
@@ -28,6 +29,7 @@ const (
 	Proxy              Kind = "rds-proxy" // RDS Proxy
 	Redshift           Kind = "redshift"
 	RedshiftServerless Kind = "redshift-serverless"
+	DocumentDB         Kind = "documentdb"
 )
 
 // Endpoint is one way to a database.
@@ -61,6 +63,8 @@ type Config struct {
 	VerifyCommand  []string
 	// Secret gives user and password that an RDS Proxy logs in with for a user of its own; without one the login fails.
 	Secret func(user string) (name, password string, ok bool)
+	// Documents is for DocumentDB.
+	Documents Documents
 }
 
 // Plane is a running database.
@@ -88,8 +92,11 @@ func Start(ctx context.Context, config Config) (*Plane, error) {
 }
 
 func (p *Plane) start(ctx context.Context, config Config) error {
-	if config.Kind == RDS {
+	switch config.Kind {
+	case RDS:
 		return p.startRDS(ctx, config)
+	case DocumentDB:
+		return p.startDocumentDB(ctx, config)
 	}
 	var open opener
 	behind := "local all all trust"

@@ -12,7 +12,7 @@ import (
 	"sallyport/internal/aws/fakeaws/dataplane"
 )
 
-// Database is a data plane: a real PostgreSQL under some names. Tokens are judged by what the services and targets of the
+// Database is a data plane: a real PostgreSQL or FerretDB under some names. Tokens are judged by what the services and targets of the
 // file say about those names.
 type Database struct {
 	Kind           dataplane.Kind           `json:"kind"`
@@ -21,6 +21,10 @@ type Database struct {
 	Setup          string                   `json:"setup"`          // SQL
 	Authentication dataplane.Authentication `json:"authentication"` // ldap or pam
 	Secrets        map[string]Secret        `json:"secrets"`        // of an RDS Proxy, by the user who asks
+	// Of a DocumentDB, whose setup are ARNs of roles with an account, one a line.
+	Program string `json:"program"` // FerretDB
+	Master  Secret `json:"master"`
+	Version string `json:"version"` // of the engine
 }
 
 // Certificate is what a database shows. By default it is for the names of its endpoints.
@@ -83,7 +87,8 @@ func (b *Built) startDatabases(ctx context.Context) (stop func(), opened []strin
 		if len(d.Endpoints) == 0 {
 			return stop, nil, errors.New("databases: each needs endpoints")
 		}
-		config := dataplane.Config{Kind: d.Kind, Endpoints: d.Endpoints, Judge: b.World.Verify, Setup: d.Setup, Authentication: d.Authentication}
+		config := dataplane.Config{Kind: d.Kind, Endpoints: d.Endpoints, Judge: b.World.Verify, Setup: d.Setup, Authentication: d.Authentication,
+			Documents: dataplane.Documents{AWS: b.World, Program: d.Program, Master: d.Master.User, Password: d.Master.Password, Version: d.Version}}
 		if config.Certificate, err = b.certificate(d); err != nil {
 			return stop, nil, err
 		}
