@@ -56,17 +56,6 @@ func (w *World) callAsService(call ServiceCall, params wire.Params, entry *Entry
 	return c.Operation.Handle(c)
 }
 
-func (w *World) roleByARN(arn string) *Role {
-	for _, account := range w.accounts {
-		for _, role := range account.Roles {
-			if role.ARN() == arn {
-				return role
-			}
-		}
-	}
-	return nil
-}
-
 // handedTo says whether a role's trust policy lets a service of AWS have it.
 func (w *World) handedTo(role *Role, service string) bool {
 	policy, err := iam.Parse(role.Trust, iam.Trust)

@@ -24,6 +24,7 @@ import (
 	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/login"
 	"sallyport/internal/aws/roots"
+	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql"
 	"sallyport/internal/resource"
@@ -328,6 +329,43 @@ func TestMySQLTokensNeedTLS(t *testing.T) {
 			}
 			if calls := c.Calls(fakeaws.RDSConnect, "connect"); len(calls) > 0 {
 				t.Errorf("it was tried to log in: %+v", calls)
+			}
+		})
+	}
+}
+
+// TestMySQLInOtherPartitions signs tokens for China and GovCloud, whose names, authorities and ARNs differ.
+func TestMySQLInOtherPartitions(t *testing.T) {
+	for _, test := range []struct{ partition, region, host, bundle string }{
+		{"aws-cn", "cn-north-1", "shop.abcdefghijkl.rds.cn-north-1.amazonaws.com.cn:3306", "https://rds-truststore.s3.cn-north-1.amazonaws.com.cn/cn-north-1/cn-north-1-bundle.pem"},
+		{"aws-us-gov", "us-gov-west-1", "shop.abcdefghijkl.us-gov-west-1.rds.amazonaws.com:3306", "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/us-gov-west-1/us-gov-west-1-bundle.pem"},
+	} {
+		t.Run(test.partition, func(t *testing.T) {
+			c := cloudtest.New(t, nil)
+			account := c.Account(test.partition, "333333333333")
+			arn := "arn:" + test.partition + ":rds-db:" + test.region + ":333333333333:dbuser:db-ID/"
+			role, err := account.AddRole(fakeaws.Role{Name: "agent", Trust: cloudtest.Trust("arn:"+test.partition+":iam::333333333333:root", ""), Permissions: cloudtest.Inline(cloudtest.Allow("rds-db:connect", arn+"reader"))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys := role.Session("i-1", time.Hour)
+			cloudtest.Environment(t, map[string]string{"AWS_REGION": test.region, "AWS_ACCESS_KEY_ID": keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY": keys.SecretAccessKey, "AWS_SESSION_TOKEN": keys.SessionToken})
+			c.AddTarget(fakeaws.Target{Service: fakeaws.RDSConnect, Host: test.host, Account: account, Region: test.region, ResourceID: "db-ID"})
+			db := database(t, test.host, func(a *resource.AWS) {
+				a.AccountID, a.RDS.InstanceID, a.RDS.ResourceID = "333333333333", "shop", "db-ID"
+			}, "mysql")
+			got, err := mySource(t, c, c.Provider(), time.Now).Credential(t.Context(), request(db, "reader"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if verdict := c.Verify(fakeaws.Login{Service: fakeaws.RDSConnect, Host: test.host, User: "reader", Token: got.Password}); !verdict.Allow {
+				t.Error(verdict.Reason)
+			}
+			if !strings.Contains(got.AuthoritiesFrom, test.bundle) {
+				t.Errorf("authorities from %s", got.AuthoritiesFrom)
+			}
+			if advice := got.Advice(cred.Refusal{Number: 1045, Code: "28000"}); !strings.Contains(advice, arn+"reader") {
+				t.Errorf("the advice lacks %s: %s", arn, advice)
 			}
 		})
 	}
