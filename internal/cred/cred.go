@@ -61,8 +61,9 @@ type Proof struct{ Authorization, Date, Token string }
 // Refusal is how a database did not let an account in.
 type Refusal struct {
 	Code    string // of the database's protocol, such as 28P01; empty if it only asked for another proof
+	Number  uint16 // of the error, where the protocol has numbers: MySQL
 	Message string // of the database
-	Method  string // in words, the proof that it asked for instead
+	Method  string // in words, the proof that it asked for instead; empty if it was shown what there is
 }
 
 // Source makes credentials for databases of one kind. Implementations are safe for concurrent use.

@@ -52,7 +52,7 @@ func (s *Session) Open(ctx context.Context, want Want) (*Upstream, error) {
 	if s.opened {
 		return nil, errors.New("session was opened before")
 	}
-	s.opened, s.account = true, want.User
+	s.opened, s.account, s.asked = true, want.User, want.Name
 	start := s.startOf(want)
 	if err := s.decide(want); err != nil {
 		return nil, errors.Join(err, s.recordRefusal(start, err))
@@ -134,11 +134,9 @@ func (s *Session) recordStart(ctx context.Context, start *audit.DatabaseSessionS
 
 // connect gets the credential and dials.
 func (s *Session) connect(ctx context.Context, want Want) (*Upstream, error) {
-	credential, err := s.cfg.Credentials.Credential(ctx, cred.Request{
-		Database: s.cfg.Database, User: s.cfg.Identity.Name, UserCertificate: s.cfg.UserCertificate, DatabaseUser: want.User, DatabaseName: want.Name,
-	})
+	credential, err := s.credential(ctx, want.User, want.Name)
 	if err != nil {
-		return nil, fault.Wrap(fault.ConnectionProblem, err, "the agent could not get a credential for the database: %s", fault.Message(err))
+		return nil, err
 	}
 	seeds := []string{""}
 	if want.Seeds != nil && credential.Address == "" {
@@ -147,6 +145,16 @@ func (s *Session) connect(ctx context.Context, want Want) (*Upstream, error) {
 		}
 	}
 	return s.dialFirst(ctx, credential, seeds)
+}
+
+func (s *Session) credential(ctx context.Context, account, name string) (*cred.Credential, error) {
+	credential, err := s.cfg.Credentials.Credential(ctx, cred.Request{
+		Database: s.cfg.Database, User: s.cfg.Identity.Name, UserCertificate: s.cfg.UserCertificate, DatabaseUser: account, DatabaseName: name,
+	})
+	if err != nil {
+		return nil, fault.Wrap(fault.ConnectionProblem, err, "the agent could not get a credential for the database: %s", fault.Message(err))
+	}
+	return credential, nil
 }
 
 // dialFirst opens the way to the first of the addresses that answers, of which there is at least one.

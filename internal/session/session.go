@@ -65,6 +65,7 @@ type Session struct {
 	last  spool.Pos    // guarded by mu
 
 	account  string // in the database; set by Open
+	asked    string // the logical database; likewise
 	allowed  allowed
 	opened   bool // by the goroutine that serves
 	started  time.Time

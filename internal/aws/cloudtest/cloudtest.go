@@ -29,18 +29,25 @@ const AllowAssume = `{"Version":"2012-10-17","Statement":[{"Sid":"Assume","Effec
 type Cloud struct {
 	*fakeaws.World
 	Agent *fakeaws.Role
+	now   func() time.Time
 }
 
 // New makes a cloud with services besides STS and IAM. Credentials of the agent's role, which has the policies, are put
 // into the environment.
 func New(t *testing.T, services []*fakeaws.Service, policies ...string) *Cloud {
 	t.Helper()
-	world, err := fakeaws.New(fakeaws.Config{})
+	return NewAt(t, time.Now, services, policies...)
+}
+
+// NewAt is New with a clock of the test's own.
+func NewAt(t *testing.T, now func() time.Time, services []*fakeaws.Service, policies ...string) *Cloud {
+	t.Helper()
+	world, err := fakeaws.New(fakeaws.Config{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	world.Add(services...)
-	c := &Cloud{World: world}
+	c := &Cloud{World: world, now: now}
 	c.Agent = c.Role(t, AgentAccount, "agent", Trust("arn:aws:iam::"+AgentAccount+":root", ""), policies...)
 	keys := c.Agent.Session("i-1", 12*time.Hour)
 	Environment(t, map[string]string{"AWS_REGION": "us-west-1",
@@ -87,7 +94,7 @@ func (c *Cloud) RoundTrip(r *http.Request) (*http.Response, error) { return c.Do
 
 // Provider returns a provider of credentials that calls this cloud.
 func (c *Cloud) Provider() *credentials.Provider {
-	return credentials.New(credentials.Config{SessionName: "sallyport-host", HTTPClient: c, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	return credentials.New(credentials.Config{SessionName: "sallyport-host", HTTPClient: c, Logger: slog.New(slog.DiscardHandler), Now: c.now})
 }
 
 // Role adds a role to an account.

@@ -25,8 +25,9 @@
 // same pointers inside World.Update. Add makes endpoints known to the verifier by itself. rds.Many makes thousands.
 //
 // Package fakeawstest starts a world for a test, with clients of the SDK and of Debian's command line. Package dataplane
-// runs real PostgreSQL servers behind the verifier, and fronts that are Redshift, RDS Proxy and DocumentDB at login. Package
-// realnames runs tests in a network of their own under AWS's names; the command does the same for other commands:
+// runs real PostgreSQL and MariaDB servers behind the verifier, and fronts that are Redshift, RDS Proxy, RDS for MySQL and
+// DocumentDB at login. Package realnames runs tests in a network of their own under AWS's names; the command does the same
+// for other commands:
 //
 //	fakeaws run world.yaml sh -c 'psql "host=orders.cluster-….us-west-1.rds.amazonaws.com …"'
 //
@@ -75,7 +76,8 @@
 //   - Policies about principals with a star ask for an identity policy too, within one account.
 //   - /pkcs7 of the instance identity is signed with RSA and SHA-256, as /rsa2048 is; AWS uses DSA and SHA-1 for it.
 //   - Web identity tokens are checked with the keys of this world's issuers; nothing is fetched.
-//   - ModifyDBInstance and ModifyDBCluster change nothing but IAM authentication, and refuse anything else.
+//   - ModifyDBInstance and ModifyDBCluster change nothing but IAM authentication, and refuse anything else. ModifyDBProxy
+//     changes secrets and role.
 //   - A name that Redshift maps to IAM:user must exist in the database as user or as IAM:user; AWS makes the latter.
 //   - DescribeDBProxyEndpoints lists default endpoints too, marked as such. Whether AWS does is not documented.
 //   - There are no service control policies, no groups of users, and no policies managed by AWS.

@@ -34,6 +34,26 @@ type Target struct {
 	Serverless bool              // ElastiCache Serverless
 	Users      map[string]string // Redis: ids of the users with IAM authentication, by their names
 	IAMOff     bool              // IAM authentication is not switched on
+	// Secret finds what an RDS Proxy logs in with for a user; nil for all others. It is called without the world's lock.
+	Secret func(user string) (Secret, bool)
+}
+
+// Secret is what an RDS Proxy logs in to its database with.
+type Secret struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+	IAMOff   bool   `json:"iam_off"` // users show the proxy the password itself
+}
+
+// ProxySecret finds what the RDS Proxy with the endpoint host:port logs in with for a user.
+func (w *World) ProxySecret(host, user string) (Secret, bool) {
+	w.mu.Lock()
+	target := w.servers[RDSConnect+" "+host]
+	w.mu.Unlock()
+	if target == nil || target.Secret == nil {
+		return Secret{}, false
+	}
+	return target.Secret(user)
 }
 
 // Login is what a data-plane server was told.

@@ -386,9 +386,38 @@ func TestAdvice(t *testing.T) {
 			cred.Refusal{Code: "28P01", Message: "The password that was provided for the role reader is wrong."}, []string{"not REQUIRED"}},
 		{"a proxy does not reach its database", proxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
 			cred.Refusal{Code: "08006", Message: "Timed-out waiting to acquire database connection."}, []string{"security group of the database", "password in the secret"}},
+		{"RDS for MySQL does not believe the token", myInstance, func(a *resource.AWS) {
+			a.RDS.InstanceID, a.RDS.ResourceID, a.AccountID = "shop", "db-ABC", "111111111111"
+		}, cred.Refusal{Number: 1045, Code: "28000", Message: "Access denied for user 'reader'@'10.0.0.1' (using password: YES)"},
+			[]string{"(1) IAM authentication is on", "(2) the account was made IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'", `{"Effect":"Allow","Action":"rds-db:connect","Resource":"arn:aws:rds-db:us-west-1:111111111111:dbuser:db-ABC/reader"}`, "(4) the clock"}},
+		{"Aurora MySQL, of which nothing is known", myWriter, func(a *resource.AWS) { a.RDS.ClusterID = "books" },
+			cred.Refusal{Number: 1045, Code: "28000"}, []string{"dbuser:RESOURCE_ID/reader", "where RESOURCE_ID is", "ACCOUNT_ID"}},
+		{"RDS for MySQL did not ask for the token", myInstance, func(a *resource.AWS) { a.RDS.InstanceID = "shop" },
+			cred.Refusal{Number: 1045, Code: "28000", Method: `a proof by "mysql_native_password"`}, []string{"did not ask for the token", "AWSAuthenticationPlugin", "modify-db-instance --db-instance-identifier shop"}},
+		{"Aurora MySQL did not ask for the token", myWriter, func(a *resource.AWS) { a.RDS.ClusterID = "books" },
+			cred.Refusal{Number: 1045, Code: "28000", Method: `a proof by "mysql_native_password"`}, []string{"modify-db-cluster --db-cluster-identifier books"}},
+		{"RDS for MySQL is too old", myInstance, func(a *resource.AWS) { a.RDS.InstanceID = "shop" },
+			cred.Refusal{Number: 1524, Code: "HY000", Message: "Plugin 'AWSAuthenticationPlugin' is not loaded"}, []string{"RDS for MariaDB 10.6", "upgrade"}},
+		{"RDS for MySQL lacks the logical database", myInstance, func(a *resource.AWS) { a.RDS.InstanceID = "shop" }, cred.Refusal{Number: 1049, Code: "42000"}, nil},
+		{"a proxy of MySQL does not let the account in", myProxy, func(a *resource.AWS) { a.RDSProxy.Name, a.RDSProxy.ResourceID = "pool", "prx-1" },
+			cred.Refusal{Number: 1045, Code: "28000", Message: "Access denied for user 'reader'@'%' (using password: YES)"}, []string{"dbuser:prx-1/reader", `secret with username "reader"`, "REQUIRED", "(3) the clock"}},
+		{"a proxy of MySQL asks for a password", myProxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Number: 1045, Code: "28000", Method: `a proof by "mysql_native_password"`}, []string{`whose username is "reader"`, "not REQUIRED"}},
+		{"a proxy of MySQL does not reach its database", myProxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Number: 9501, Code: "HY000", Message: "Timed-out waiting to acquire database connection"}, []string{"security group of the database"}},
+		{"a proxy of MySQL has too much to do", myProxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Number: 1040, Code: "HY000", Message: "IAM authentication rate limit exceeded"}, []string{"try again"}},
+		{"a proxy of MySQL does not take a character set", myProxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Number: 1231, Code: "42000", Message: "Variable ''character_set_client'' can't be set to the value of ucs2"}, []string{"utf8mb4"}},
+		{"a proxy of MySQL wants TLS, which there is", myProxy, func(a *resource.AWS) { a.RDSProxy.Name = "pool" },
+			cred.Refusal{Number: 3159, Code: "HY000", Message: "This RDS Proxy requires TLS connections."}, nil},
 		{"Redshift does not know the account", "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse" }, cred.Refusal{Code: "28000"}, []string{`CREATE USER "reader" PASSWORD DISABLE`}},
 	} {
-		got, err := source.Credential(t.Context(), request(database(t, test.host, test.change), "reader"))
+		protocol := "postgres"
+		if strings.HasSuffix(test.host, ":3306") {
+			protocol = "mysql"
+		}
+		got, err := source.Credential(t.Context(), request(database(t, test.host, test.change, protocol), "reader"))
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}

@@ -60,7 +60,7 @@ func (e *Engine) tryTLS(ctx context.Context, p *session.Probe, up *session.Upstr
 	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })()
-	g, err := readGreeting(up.Conn)
+	g, err := readGreeting(up.Conn, p.Database().InAWS())
 	if err == nil {
 		_, err = up.Conn.Write(mysqlwire.AppendPacket(nil, 1, answerTo(g, up, &hello{}).AppendTLSRequest(nil)))
 	}

@@ -163,7 +163,7 @@ func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend) error {
 	r := newRelay(ctx, e, d.conn, s, h.flags, b)
 	r.again = func(ctx context.Context) (*backend, error) {
-		up, err := s.DialAgain(ctx)
+		up, err := s.LogInAgain(ctx)
 		if err != nil {
 			return nil, err
 		}

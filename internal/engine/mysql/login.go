@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"sallyport/internal/cred"
@@ -31,6 +32,7 @@ type backend struct {
 // refusedLogin is an error message of the database in answer to the login, for the client.
 type refusedLogin struct {
 	mysqlwire.ServerError
+	method string // in words, the proof that it asked for in place of the token; empty if it was shown what we have
 	advice string // may be empty
 }
 
@@ -42,11 +44,19 @@ func (r *refusedLogin) Error() string {
 	return text
 }
 
-// shown returns the message with the advice behind it.
+// maxShown is how much of a message clients show: their library has 512 bytes for it, with a zero at the end
+// (MYSQL_ERRMSG_SIZE).
+const maxShown = 511
+
+// shown returns the message with the advice behind it, as far as clients show it.
 func (r *refusedLogin) shown() mysqlwire.ServerError {
 	e := r.ServerError
 	if r.advice != "" {
 		e.Message += "; " + r.advice
+	}
+	if len(e.Message) > maxShown {
+		const more = "... (tctl db check tells all)"
+		e.Message = strings.ToValidUTF8(e.Message[:maxShown-len(more)], "") + more
 	}
 	return e
 }
@@ -66,7 +76,7 @@ func (e *Engine) logIn(ctx context.Context, up *session.Upstream, db *resource.D
 }
 
 func (e *Engine) logInWithin(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (*backend, error) {
-	g, err := readGreeting(up.Conn)
+	g, err := readGreeting(up.Conn, db.InAWS())
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +103,8 @@ func (e *Engine) logInWithin(ctx context.Context, up *session.Upstream, db *reso
 }
 
 // readGreeting reads the first packet of the database, and nothing behind it. It comes from anybody, as it comes before
-// TLS: texts in it are not shown.
-func readGreeting(conn net.Conn) (*mysqlwire.Greeting, error) {
+// TLS: texts in it are not shown. Those in AWS all have TLS on.
+func readGreeting(conn net.Conn, inAWS bool) (*mysqlwire.Greeting, error) {
 	payload, sequence, err := mysqlwire.ReadPacket(conn, loginPacket)
 	switch {
 	case isGone(err):
@@ -110,6 +120,8 @@ func readGreeting(conn net.Conn) (*mysqlwire.Greeting, error) {
 	}
 	const needed = mysqlwire.Protocol41 | mysqlwire.SecureConnection | mysqlwire.PluginAuth
 	switch {
+	case g.Flags&mysqlwire.TLS == 0 && inAWS:
+		return nil, fault.New(fault.ConnectionProblem, "the database does not offer TLS, which is needed; check that its address leads to the database itself, and to no other port")
 	case g.Flags&mysqlwire.TLS == 0:
 		return nil, fault.New(fault.ConnectionProblem, "the database does not offer TLS, which is needed; set ssl_cert, ssl_key and ssl_ca in its configuration")
 	case g.Flags&needed != needed, len(g.Nonce) != mysqlwire.NonceSize:
@@ -163,11 +175,14 @@ func explainLogin(up *session.Upstream, err error) error {
 	err = up.Explain(err)
 	_, known := errors.AsType[*fault.Error](err)
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
-		refused.advice = up.Advice(cred.Refusal{Code: refused.State, Message: refused.Message})
+		refused.advice = up.Advice(cred.Refusal{Code: refused.State, Number: refused.Code, Message: refused.Message, Method: refused.method})
 		return err
 	}
 	if err == nil || known {
 		return err
+	}
+	if up.Password != "" { // it is shown no certificate
+		return fault.Wrap(fault.ConnectionProblem, err, "the database broke the connection off during the login; try again, since it may be restarting or failing over, and look into its log")
 	}
 	return fault.Wrap(fault.ConnectionProblem, err,
 		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
@@ -227,7 +242,7 @@ func (l *login) answer(payload []byte) (done bool, err error) {
 		if err != nil {
 			return false, unexpectedInLogin(err)
 		}
-		return false, &refusedLogin{ServerError: e}
+		return false, l.refused(e)
 	case mysqlwire.HeaderEOF:
 		if l.switched || l.proven {
 			return false, unexpectedInLogin(errors.New("another change of the method"))
@@ -245,6 +260,15 @@ func (l *login) answer(payload []byte) (done bool, err error) {
 	default:
 		return false, unexpectedInLogin(fmt.Errorf("packet %#x during the login", payload[0]))
 	}
+}
+
+// refused is the database's answer no. An account that is to be shown a token, and was not asked for it, is of another kind.
+func (l *login) refused(e mysqlwire.ServerError) error {
+	r := &refusedLogin{ServerError: e}
+	if l.up.Token && !l.proven && e.State == errAccessDenied.state {
+		r.method = fmt.Sprintf("a proof by %.40q", l.method)
+	}
+	return r
 }
 
 // more goes on with caching_sha2_password, the only method that has more to say.

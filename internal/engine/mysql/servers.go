@@ -106,7 +106,7 @@ func (e *Engine) Look(ctx context.Context, db *resource.Database, dial func(ctx 
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	g, err := readGreeting(conn)
+	g, err := readGreeting(conn, db.InAWS())
 	if err != nil {
 		return err
 	}

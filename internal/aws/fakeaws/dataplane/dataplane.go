@@ -1,10 +1,12 @@
-// Package dataplane runs databases of the local AWS: real PostgreSQL servers that let in whom the verifier lets in.
+// Package dataplane runs databases of the local AWS: real PostgreSQL and MariaDB servers that let in whom the verifier lets
+// in.
 //
 // A Plane is one database with its endpoints. The server itself listens on loopback only; each endpoint is a relay with an
 // address of its own, so that it is known which endpoint a client dialled, and a token for another one is refused. RDS and
-// Aurora are the server itself, asked to verify passwords elsewhere (LDAP, or PAM for the exact words of RDS). Redshift and
-// RDS Proxy are a front that speaks the start-up of PostgreSQL and logs in to the server behind it; DocumentDB is one that
-// speaks MongoDB's login, before FerretDB.
+// Aurora for PostgreSQL, and RDS for MariaDB, are the server itself, asked to verify passwords elsewhere (LDAP, or PAM for
+// the exact words of RDS; MariaDB by PAM only). Redshift, RDS Proxy, and RDS and Aurora for MySQL are a front that speaks
+// the protocol as far as the login and logs in to the server behind it; DocumentDB is one that speaks MongoDB's login,
+// before FerretDB.
 //
 // Nothing here needs root, and everything works inside a user namespace.
 package dataplane
@@ -32,6 +34,16 @@ const (
 	DocumentDB         Kind = "documentdb"
 )
 
+// Engine is what a database of RDS, Aurora or RDS Proxy speaks.
+type Engine string
+
+// The engines. What is behind MySQL is MariaDB.
+const (
+	Postgres Engine = "postgres" // also ""
+	MariaDB  Engine = "mariadb"
+	MySQL    Engine = "mysql"
+)
+
 // Endpoint is one way to a database.
 type Endpoint struct {
 	Host   string `json:"host"`   // name:port that clients use, and that tokens of RDS are signed for
@@ -50,31 +62,42 @@ const (
 // Config describes a database.
 type Config struct {
 	Kind      Kind
+	Engine    Engine
 	Endpoints []Endpoint
 	// Judge decides about logins: World.Verify, or a question to a verifier's socket.
 	Judge func(fakeaws.Login) fakeaws.Verdict
 	// Certificate is what the server shows; nil switches TLS off.
 	Certificate *tls.Certificate
-	// Setup is SQL that is run once as superuser. The role rds_iam is there already.
+	// Setup is SQL that is run once as superuser. In PostgreSQL the role rds_iam is there already; in MariaDB, accounts that
+	// log in with tokens are made as on RDS: IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'.
 	Setup string
-	// Authentication of RDS; default LDAP. PAM needs VerifyCommand: "fakeaws verify" with the verifier's socket, to which
+	// Authentication of RDS; default LDAP, and for MariaDB PAM. PAM needs VerifyCommand: "fakeaws verify" with the verifier's socket, to which
 	// service, host and user are added.
 	Authentication Authentication
 	VerifyCommand  []string
-	// Secret gives user and password that an RDS Proxy logs in with for a user of its own; without one the login fails.
-	Secret func(user string) (name, password string, ok bool)
+	// Secret gives what an RDS Proxy logs in with for a user of its own, at the endpoint that is dialled; without one the login
+	// fails.
+	Secret func(host, user string) (fakeaws.Secret, bool)
 	// Documents is for DocumentDB.
 	Documents Documents
 }
 
 // Plane is a running database.
 type Plane struct {
-	Server *Server
+	server server
 
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	addresses []string
 	cleanup   []func() // when the server has ended
+}
+
+// server is what a Plane runs.
+type server interface {
+	exec(ctx context.Context, database, sql string) (string, error)
+	dial(ctx context.Context) (net.Conn, error)
+	Log() string
+	stop()
 }
 
 // Start starts a database. Stop ends it; so does the end of ctx.
@@ -92,12 +115,24 @@ func Start(ctx context.Context, config Config) (*Plane, error) {
 }
 
 func (p *Plane) start(ctx context.Context, config Config) error {
-	switch config.Kind {
-	case RDS:
-		return p.startRDS(ctx, config)
-	case DocumentDB:
+	switch {
+	case config.Kind == DocumentDB:
 		return p.startDocumentDB(ctx, config)
+	case config.Engine == MariaDB && config.Kind == RDS:
+		return p.startMariaDB(ctx, config)
+	case config.Engine == MariaDB || config.Engine == MySQL:
+		return p.startMyFront(ctx, config)
+	case config.Engine != "" && config.Engine != Postgres:
+		return fmt.Errorf("no engine %q", config.Engine)
+	case config.Kind == RDS:
+		return p.startRDS(ctx, config)
+	default:
+		return p.startFront(ctx, config)
 	}
+}
+
+// startFront starts a front of PostgreSQL, and the server behind it.
+func (p *Plane) startFront(ctx context.Context, config Config) error {
 	var open opener
 	behind := "local all all trust"
 	switch config.Kind {
@@ -108,15 +143,16 @@ func (p *Plane) start(ctx context.Context, config Config) error {
 	default:
 		return fmt.Errorf("no kind of database %q", config.Kind)
 	}
-	var err error
-	if p.Server, err = startServer(ctx, serverConfig{HBA: []string{"local all " + superuser + " trust", behind}}); err != nil {
+	s, err := startPostgres(ctx, serverConfig{HBA: []string{"local all " + superuser + " trust", behind}})
+	if err != nil {
 		return err
 	}
-	if _, err := p.Server.Exec(ctx, "postgres", "CREATE ROLE rds_iam;\n"+config.Setup); err != nil {
+	p.server = s
+	if _, err := s.exec(ctx, "postgres", "CREATE ROLE rds_iam;\n"+config.Setup); err != nil {
 		return err
 	}
 	for _, endpoint := range config.Endpoints {
-		f := &front{endpoint: endpoint, certificate: config.Certificate, opener: open, backend: p.Server.dial}
+		f := &front{endpoint: endpoint, certificate: config.Certificate, opener: open, backend: s.dial}
 		if err := p.listen(ctx, endpoint, f.serve); err != nil {
 			return err
 		}
@@ -156,15 +192,18 @@ func (p *Plane) Addresses() []string { return p.addresses }
 
 // Exec runs SQL as superuser in a database and gives what it prints: values without decoration, one row a line.
 func (p *Plane) Exec(ctx context.Context, database, sql string) (string, error) {
-	return p.Server.Exec(ctx, database, sql)
+	return p.server.exec(ctx, database, sql)
 }
+
+// Log is what the server has logged so far.
+func (p *Plane) Log() string { return p.server.Log() }
 
 // Stop ends the database with all connections, waits, and removes its files.
 func (p *Plane) Stop() {
 	p.cancel()
 	p.wg.Wait()
-	if p.Server != nil {
-		p.Server.stop()
+	if p.server != nil {
+		p.server.stop()
 	}
 	for _, clean := range p.cleanup {
 		clean()

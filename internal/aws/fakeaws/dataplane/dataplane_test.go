@@ -38,7 +38,7 @@ func start(t *testing.T, c *fakeawstest.Cloud, config dataplane.Config, hosts ..
 	t.Cleanup(func() {
 		plane.Stop()
 		if t.Failed() {
-			t.Logf("log of PostgreSQL:\n%s", plane.Server.Log())
+			t.Logf("log of the server:\n%s", plane.Log())
 		}
 	})
 	for i, address := range plane.Addresses() {

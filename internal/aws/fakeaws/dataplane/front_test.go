@@ -110,11 +110,11 @@ func TestProxy(t *testing.T) {
 	if err := r.Add(p); err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string]string{"alice": "alice's secret", "stale": "changed since"}
 	d := start(t, c, dataplane.Config{Kind: dataplane.Proxy, Certificate: certificate(t, c, fakeaws.Names{DNSNames: []string{p.CertificateName()}}),
 		Setup: "CREATE ROLE app LOGIN PASSWORD 'alice''s secret'; CREATE ROLE stale LOGIN PASSWORD 'secret'",
-		Secret: func(user string) (string, string, bool) {
-			return map[string]string{"alice": "app", "stale": "stale"}[user], secrets[user], secrets[user] != ""
+		Secret: func(_, user string) (fakeaws.Secret, bool) {
+			secret, ok := map[string]fakeaws.Secret{"alice": {User: "app", Password: "alice's secret"}, "stale": {User: "stale", Password: "changed since"}}[user]
+			return secret, ok
 		}}, p.Addrs()...)
 	keys := c.User(t, "u", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"rds-db:connect","Resource":"arn:aws:rds-db:us-west-1:111111111111:dbuser:`+p.ResourceID+`/*"}]}`)
 	token := func(host, user string) login {

@@ -18,17 +18,8 @@ const (
 	pamWrapper = "/usr/lib/*/libpam_wrapper.so"
 )
 
-// pamMethod has passwords verified by a script, which PAM runs through pam_script (pam_exec cuts them off at 511 bytes).
-// pam_wrapper keeps the machine's own PAM out of it.
+// pamMethod has PostgreSQL ask PAM.
 func (p *Plane) pamMethod(_ context.Context, config Config) (func(int) string, []string, error) {
-	script, err := filepath.Glob(pamScript)
-	wrapper, err2 := filepath.Glob(pamWrapper)
-	if err := errors.Join(err, err2); err != nil {
-		return nil, nil, err
-	}
-	if len(script) == 0 || len(wrapper) == 0 || len(config.VerifyCommand) == 0 {
-		return nil, nil, errors.New("PAM needs the packages libpam-script and libpam-wrapper, and a command that verifies")
-	}
 	owner, err := findOther()
 	if err != nil {
 		return nil, nil, err
@@ -36,21 +27,40 @@ func (p *Plane) pamMethod(_ context.Context, config Config) (func(int) string, [
 	if owner == nil || !owner.swapped {
 		return nil, nil, errors.New("PAM needs root, and more numbers of users than its: pam_script runs only what belongs to root")
 	}
+	env, err := p.preparePAM(config, owner)
+	return func(n int) string { return "pam pamservice=" + pamService(n) }, env, err
+}
+
+// pamService is the name under which PAM judges logins at the n-th endpoint.
+func pamService(n int) string { return fmt.Sprintf("rds-%d", n) }
+
+// preparePAM makes services that have passwords verified by a script, which PAM runs through pam_script (pam_exec cuts them
+// off at 511 bytes), and gives the environment of the server that asks them: pam_wrapper keeps the machine's own PAM out of
+// it. The server takes the owner for root; nil is this process's own account.
+func (p *Plane) preparePAM(config Config, owner *other) (env []string, err error) {
+	script, err := filepath.Glob(pamScript)
+	wrapper, err2 := filepath.Glob(pamWrapper)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	if len(script) == 0 || len(wrapper) == 0 || len(config.VerifyCommand) == 0 {
+		return nil, errors.New("PAM needs the packages libpam-script and libpam-wrapper, and a command that verifies")
+	}
 	program, err := exec.LookPath(config.VerifyCommand[0])
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if program, err = filepath.Abs(program); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("/tmp", "fakeaws-pam-")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	p.cleanup = append(p.cleanup, func() { removePAM(dir) })
 	services := filepath.Join(dir, "services")
 	for n, endpoint := range config.Endpoints {
-		name := fmt.Sprintf("rds-%d", n)
+		name := pamService(n)
 		scripts := filepath.Join(dir, strconv.Itoa(n))
 		command := []string{"exec", quote(program)}
 		for _, argument := range append(config.VerifyCommand[1:], "--service", fakeaws.RDSConnect, "--host", endpoint.Host) {
@@ -61,20 +71,22 @@ func (p *Plane) pamMethod(_ context.Context, config Config) (func(int) string, [
 			filepath.Join(scripts, "pam_script_auth"): "#!/bin/sh\nunset LD_PRELOAD\n" + strings.Join(command, " ") + "\n",
 			filepath.Join(scripts, "pam_script_acct"): "#!/bin/sh\n"} {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			for _, one := range []string{filepath.Dir(path), path} { // the server takes this account for root
+			for _, one := range []string{filepath.Dir(path), path} {
+				if owner == nil {
+					break
+				}
 				if err := os.Chown(one, owner.uid, owner.gid); err != nil {
-					return nil, nil, err
+					return nil, err
 				}
 			}
 		}
 	}
-	env := []string{"LD_PRELOAD=" + wrapper[0], "PAM_WRAPPER=1", "PAM_WRAPPER_SERVICE_DIR=" + services}
-	return func(n int) string { return fmt.Sprintf("pam pamservice=rds-%d", n) }, env, nil
+	return []string{"LD_PRELOAD=" + wrapper[0], "PAM_WRAPPER=1", "PAM_WRAPPER_SERVICE_DIR=" + services}, nil
 }
 
 // removePAM removes the rules and scripts, and the copies of them that pam_wrapper leaves in /tmp.

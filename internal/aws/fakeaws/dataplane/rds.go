@@ -44,16 +44,23 @@ func (p *Plane) startRDS(ctx context.Context, config Config) error {
 			"hostssl all +rds_iam "+source(n)+"/32 "+authenticate(n),
 			"hostssl all all "+source(n)+"/32 scram-sha-256")
 	}
-	if p.Server, err = startServer(ctx, server); err != nil {
+	running, err := startPostgres(ctx, server)
+	if err != nil {
 		return err
 	}
-	if _, err := p.Server.Exec(ctx, "postgres", "CREATE ROLE rds_iam;\n"+config.Setup); err != nil {
+	p.server = running
+	if _, err := running.exec(ctx, "postgres", "CREATE ROLE rds_iam;\n"+config.Setup); err != nil {
 		return err
 	}
-	for n, endpoint := range config.Endpoints {
+	return p.relayTo(ctx, config.Endpoints, server.Address)
+}
+
+// relayTo listens at endpoints whose connections reach the server each from its own source.
+func (p *Plane) relayTo(ctx context.Context, endpoints []Endpoint, address string) error {
+	for n, endpoint := range endpoints {
 		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source(n))}}
 		serve := func(ctx context.Context, client net.Conn) {
-			database, err := dialer.DialContext(ctx, "tcp", server.Address)
+			database, err := dialer.DialContext(ctx, "tcp", address)
 			if err != nil {
 				return // the client sees that the connection ends, as when a server is down
 			}

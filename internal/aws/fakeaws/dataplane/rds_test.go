@@ -1,13 +1,9 @@
 package dataplane_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/dataplane"
@@ -22,12 +18,12 @@ CREATE ROLE carol LOGIN PASSWORD 'secret';
 CREATE ROLE "Dora, the 2nd" LOGIN; GRANT rds_iam TO "Dora, the 2nd";`
 
 // aurora is a cluster with IAM authentication, and keys of one who may connect to it as anybody but bob.
-func aurora(t *testing.T) (*fakeawstest.Cloud, *rds.Cluster, fakeaws.Keys) {
+func aurora(t *testing.T, engine string) (*fakeawstest.Cloud, *rds.Cluster, fakeaws.Keys) {
 	t.Helper()
 	c := fakeawstest.New(t)
 	r := rds.New(c.World)
 	c.Add(r.Service())
-	k := &rds.Cluster{Place: fakeawstest.Here, ID: "orders", IAMAuth: true, Members: []rds.Member{{ID: "orders-1", Writer: true}}, CustomEndpoints: []string{"analysts"}}
+	k := &rds.Cluster{Place: fakeawstest.Here, ID: "orders", Engine: engine, IAMAuth: true, Members: []rds.Member{{ID: "orders-1", Writer: true}}, CustomEndpoints: []string{"analysts"}}
 	if err := r.Add(k); err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +42,13 @@ func TestRDS(t *testing.T) {
 	for _, authentication := range []dataplane.Authentication{dataplane.LDAP, dataplane.PAM} {
 		t.Run(string(authentication), func(t *testing.T) {
 			t.Parallel()
-			c, k, keys := aurora(t)
+			c, k, keys := aurora(t, "aurora-postgresql")
 			names := fakeaws.Names{}
 			for _, addr := range k.Addrs() {
 				names.DNSNames = append(names.DNSNames, strings.TrimSuffix(addr, ":5432"))
 			}
 			d := start(t, c, dataplane.Config{Kind: dataplane.RDS, Certificate: certificate(t, c, names), Setup: setup, Authentication: authentication,
-				VerifyCommand: verifyCommand(t, c)}, k.Addrs()...)
+				VerifyCommand: fakeawstest.VerifyCommand(t, c.World)}, k.Addrs()...)
 			writer, reader, custom := k.Addrs()[0], k.Addrs()[1], k.Addrs()[2]
 			refused := strings.ToUpper(string(authentication)) + " authentication failed for user "
 			token := func(host, user string) string { return c.Token(t, keys, "rds-db", host, "DBUser", user) }
@@ -98,49 +94,5 @@ func TestRDS(t *testing.T) {
 	}
 }
 
-// verifyCommand is this test's own program as "fakeaws verify", and a verifier to ask.
-func verifyCommand(t *testing.T, c *fakeawstest.Cloud) []string {
-	t.Helper()
-	socket := filepath.Join(t.TempDir(), "v")
-	verifier, err := c.ListenVerifier(t.Context(), socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- verifier.Serve(t.Context()) }()
-	t.Cleanup(func() {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []string{program, "verify-for-pam", "--socket", socket}
-}
-
 // TestMain makes this program a verifier when PAM runs it.
-func TestMain(m *testing.M) {
-	if len(os.Args) < 2 || os.Args[1] != "verify-for-pam" {
-		os.Exit(m.Run())
-	}
-	var socket string
-	var login fakeaws.Login
-	command := &cobra.Command{Use: "verify-for-pam", RunE: func(cmd *cobra.Command, _ []string) error {
-		login.User, login.Token = os.Getenv("PAM_USER"), os.Getenv("PAM_AUTHTOK")
-		verdict, err := fakeaws.AskVerifier(cmd.Context(), socket, login)
-		if err == nil && !verdict.Allow {
-			os.Exit(1)
-		}
-		return err
-	}}
-	command.Flags().StringVar(&socket, "socket", "", "")
-	command.Flags().StringVar(&login.Service, "service", "", "")
-	command.Flags().StringVar(&login.Host, "host", "", "")
-	command.SetArgs(os.Args[2:])
-	if command.Execute() != nil {
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
+func TestMain(m *testing.M) { fakeawstest.Main(m) }

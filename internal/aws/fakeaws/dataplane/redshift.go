@@ -90,12 +90,14 @@ func (o proxyOpener) open(_ context.Context, endpoint Endpoint, parameters map[s
 		return account{}, refusef("28000", "This RDS proxy has no credentials for the role %s. Check the credentials for this role and try again.", user)
 	}
 	verdict := o.config.Judge(fakeaws.Login{Service: fakeaws.RDSConnect, Host: endpoint.Host, User: user, Token: password})
-	if !verdict.Allow {
+	secret, ok := o.config.Secret(endpoint.Host, user)
+	switch {
+	case ok && secret.IAMOff && password != secret.Password:
+		return account{}, refusef("28P01", "The password that was provided for the role %s is wrong.", user)
+	case !verdict.Allow && !(ok && secret.IAMOff):
 		return account{}, refusef("28000", "The IAM authentication failed for the role %s. Check the IAM token for this role and try again.", user)
-	}
-	name, secret, ok := o.config.Secret(user)
-	if !ok {
+	case !ok:
 		return account{}, refusef("28000", "This RDS proxy has no credentials for the role %s. Check the credentials for this role and try again.", user)
 	}
-	return account{user: name, password: secret}, nil
+	return account{user: secret.User, password: secret.Password}, nil
 }

@@ -26,8 +26,12 @@ type Proxy struct {
 	IAMOff       bool              `json:"iam_off"`       // its secrets do not ask for IAM authentication
 	VPC          string            `json:"vpc"`
 	Endpoints    []*ProxyEndpoint  `json:"endpoints"` // besides the default one
+	Auth         []ProxyAuth       `json:"auth"`      // its secrets; default one that is not there
+	Role         string            `json:"role"`      // ARN of the one that reads them
 	Tags         map[string]string `json:"tags"`
 	Created      time.Time         `json:"created"`
+
+	world *fakeaws.World
 }
 
 // ProxyEndpoint is a custom endpoint of a proxy.
@@ -72,6 +76,7 @@ func (p *Proxy) complete(r *RDS) error {
 	if p.Port() == 0 {
 		return fmt.Errorf("proxy %s: no engine family %q", p.Name, p.EngineFamily)
 	}
+	p.world = r.world
 	p.Status = cmp.Or(p.Status, "available")
 	p.Host = cmp.Or(p.Host, hostName(p.Place, p.Name, "proxy-", ""))
 	p.ResourceID = cmp.Or(p.ResourceID, "prx-"+strings.ToLower(p.Opaque(17, "proxy", p.Name)))
@@ -94,7 +99,8 @@ func (p *Proxy) complete(r *RDS) error {
 func (p *Proxy) targets(account *fakeaws.Account) []fakeaws.Target {
 	var all []fakeaws.Target
 	for _, addr := range p.Addrs() {
-		all = append(all, fakeaws.Target{Service: fakeaws.RDSConnect, Host: addr, Account: account, Region: p.Region, ResourceID: p.ResourceID, IAMOff: p.IAMOff})
+		all = append(all, fakeaws.Target{Service: fakeaws.RDSConnect, Host: addr, Account: account, Region: p.Region, ResourceID: p.ResourceID, IAMOff: p.IAMOff,
+			Secret: func(user string) (fakeaws.Secret, bool) { return p.secret(p.world, user) }})
 	}
 	return all
 }
@@ -138,12 +144,19 @@ func (r *RDS) describeProxies(c *fakeaws.Call) (wire.Fields, error) {
 		return nil, err
 	}
 	page, next, err := inventory.Page(c, paging, all)
-	return wire.Of("Marker", next, "DBProxies", wire.ListOf("", page, func(p *Proxy) any {
-		auth := wire.Of("AuthScheme", "SECRETS", "SecretArn", p.Place.ARN("secretsmanager", "secret:"+p.Name+"-AbCdEf"), "IAMAuth", map[bool]string{false: "REQUIRED", true: "DISABLED"}[p.IAMOff])
-		return wire.Of("DBProxyName", p.Name, "DBProxyArn", p.ARN(), "Status", p.Status, "EngineFamily", p.EngineFamily, "VpcId", p.VPC,
-			"VpcSecurityGroupIds", wire.Strings("", nil), "VpcSubnetIds", wire.Strings("", nil), "Auth", wire.ListOf("", []wire.Fields{auth}, func(f wire.Fields) any { return f }),
-			"Endpoint", p.Host, "RequireTLS", !p.NoTLS, "IdleClientTimeout", 1800, "DebugLogging", false, "CreatedDate", p.Created)
-	})), err
+	return wire.Of("Marker", next, "DBProxies", wire.ListOf("", page, func(p *Proxy) any { return p.fields() })), err
+}
+
+func (p *Proxy) fields() wire.Fields {
+	auth := p.Auth
+	if auth == nil {
+		auth = []ProxyAuth{{SecretARN: p.Place.ARN("secretsmanager", "secret:"+p.Name+"-AbCdEf"), IAMAuth: map[bool]string{false: iamRequired, true: iamDisabled}[p.IAMOff]}}
+	}
+	return wire.Of("DBProxyName", p.Name, "DBProxyArn", p.ARN(), "Status", p.Status, "EngineFamily", p.EngineFamily, "VpcId", p.VPC,
+		"VpcSecurityGroupIds", wire.Strings("", nil), "VpcSubnetIds", wire.Strings("", nil), "Auth", wire.ListOf("", auth, func(a ProxyAuth) any {
+			return wire.Of("AuthScheme", "SECRETS", "SecretArn", a.SecretARN, "IAMAuth", cmp.Or(a.IAMAuth, iamDisabled))
+		}),
+		"RoleArn", wire.Optional(p.Role), "Endpoint", p.Host, "RequireTLS", !p.NoTLS, "IdleClientTimeout", 1800, "DebugLogging", false, "CreatedDate", p.Created)
 }
 
 // describeEndpoints lists the default endpoints too, marked as such.

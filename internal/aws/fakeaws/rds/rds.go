@@ -1,7 +1,7 @@
 // Package rds is RDS in the local AWS: instances, Aurora and DocumentDB clusters, proxies, and their endpoints.
 //
-// What is added is known to the verifier at once, under each of its endpoints, and follows what ModifyDBInstance and
-// ModifyDBCluster change.
+// What is added is known to the verifier at once, under each of its endpoints, and follows what ModifyDBInstance,
+// ModifyDBCluster and ModifyDBProxy change.
 package rds
 
 import (
@@ -79,6 +79,7 @@ func (r *RDS) Service() *fakeaws.Service {
 				Resources: inventory.OneARN(arn, "db:", "DBInstanceIdentifier"), Context: r.instanceContext, Handle: r.modifyInstance},
 			{Name: "ModifyDBCluster", Action: "rds:ModifyDBCluster",
 				Resources: inventory.OneARN(arn, "cluster:", "DBClusterIdentifier"), Context: r.clusterContext, Handle: r.modifyCluster},
+			{Name: "ModifyDBProxy", Action: "rds:ModifyDBProxy", Resources: r.proxyARN, Handle: r.modifyProxy},
 			{Name: "DescribeDBProxies", Action: "rds:DescribeDBProxies", Resources: r.proxyARN, Handle: r.describeProxies},
 			{Name: "DescribeDBProxyEndpoints", Action: "rds:DescribeDBProxyEndpoints", Resources: r.endpointARN, Handle: r.describeEndpoints},
 			{Name: "ListTagsForResource", Action: "rds:ListTagsForResource",

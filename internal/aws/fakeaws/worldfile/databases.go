@@ -12,19 +12,21 @@ import (
 	"sallyport/internal/aws/fakeaws/dataplane"
 )
 
-// Database is a data plane: a real PostgreSQL or FerretDB under some names. Tokens are judged by what the services and targets of the
+// Database is a data plane: a real PostgreSQL, MariaDB or FerretDB under some names. Tokens are judged by what the services and targets of the
 // file say about those names.
 type Database struct {
 	Kind           dataplane.Kind           `json:"kind"`
+	Engine         dataplane.Engine         `json:"engine"` // postgres (default), mariadb or mysql
 	Endpoints      []dataplane.Endpoint     `json:"endpoints"`
 	Certificate    Certificate              `json:"certificate"`
 	Setup          string                   `json:"setup"`          // SQL
 	Authentication dataplane.Authentication `json:"authentication"` // ldap or pam
-	Secrets        map[string]Secret        `json:"secrets"`        // of an RDS Proxy, by the user who asks
+	// Secrets of an RDS Proxy, by the user who asks. Without them it reads its own in Secrets Manager.
+	Secrets map[string]fakeaws.Secret `json:"secrets"`
 	// Of a DocumentDB, whose setup are ARNs of roles with an account, one a line.
-	Program string `json:"program"` // FerretDB
-	Master  Secret `json:"master"`
-	Version string `json:"version"` // of the engine
+	Program string         `json:"program"` // FerretDB
+	Master  fakeaws.Secret `json:"master"`
+	Version string         `json:"version"` // of the engine
 }
 
 // Certificate is what a database shows. By default it is for the names of its endpoints.
@@ -33,12 +35,6 @@ type Certificate struct {
 	CommonNameOnly bool     `json:"common_name_only"` // as RDS's were until 2020
 	WrongAuthority bool     `json:"wrong_authority"`
 	Off            bool     `json:"off"` // no TLS at all
-}
-
-// Secret is what an RDS Proxy logs in with.
-type Secret struct {
-	User     string `json:"user"`
-	Password string `json:"password"`
 }
 
 func (d Database) names() []string {
@@ -87,22 +83,22 @@ func (b *Built) startDatabases(ctx context.Context) (stop func(), opened []strin
 		if len(d.Endpoints) == 0 {
 			return stop, nil, errors.New("databases: each needs endpoints")
 		}
-		config := dataplane.Config{Kind: d.Kind, Endpoints: d.Endpoints, Judge: b.World.Verify, Setup: d.Setup, Authentication: d.Authentication,
+		config := dataplane.Config{Kind: d.Kind, Engine: d.Engine, Endpoints: d.Endpoints, Judge: b.World.Verify, Setup: d.Setup, Authentication: d.Authentication,
 			Documents: dataplane.Documents{AWS: b.World, Program: d.Program, Master: d.Master.User, Password: d.Master.Password, Version: d.Version}}
 		if config.Certificate, err = b.certificate(d); err != nil {
 			return stop, nil, err
 		}
-		if d.Authentication == dataplane.PAM {
+		if d.Authentication == dataplane.PAM || d.Kind == dataplane.RDS && d.Engine == dataplane.MariaDB {
 			socket, err := filepath.Abs(b.file.Listen.Verifier)
 			if err != nil || b.file.Listen.Verifier == "" || len(b.VerifyCommand) == 0 {
 				return stop, nil, errors.New("databases: PAM needs the verifier's socket")
 			}
 			config.VerifyCommand = append(b.VerifyCommand, "--socket", socket)
 		}
-		if d.Secrets != nil {
-			config.Secret = func(user string) (string, string, bool) {
+		if config.Secret = b.World.ProxySecret; d.Secrets != nil {
+			config.Secret = func(_, user string) (fakeaws.Secret, bool) {
 				secret, ok := d.Secrets[user]
-				return secret.User, secret.Password, ok
+				return secret, ok
 			}
 		}
 		plane, err := dataplane.Start(ctx, config)

@@ -1,12 +1,9 @@
 package dataplane
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -14,9 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 )
 
 // superuser owns the servers, under RDS's own name for it.
@@ -33,16 +28,12 @@ type serverConfig struct {
 	Env              []string
 }
 
-// Server is a running PostgreSQL.
-type Server struct {
-	dir    string
-	bin    string
-	alive  io.Closer // the server ends when it is closed
-	exited chan struct{}
-	other  *other
-
-	mu  sync.Mutex // guards log
-	log bytes.Buffer
+// postgres is a running PostgreSQL.
+type postgres struct {
+	process
+	dir   string
+	bin   string
+	other *other
 }
 
 // other is who servers run as where this process is root, which PostgreSQL refuses: inside a user namespace of their own,
@@ -97,12 +88,12 @@ func (o *other) attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: mapping(o.uid), GidMappings: mapping(o.gid)}
 }
 
-func startServer(ctx context.Context, config serverConfig) (*Server, error) {
+func startPostgres(ctx context.Context, config serverConfig) (*postgres, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil || len(found) == 0 {
 		return nil, errors.New("no PostgreSQL below /usr/lib/postgresql; install the package postgresql")
 	}
-	s := &Server{bin: filepath.Dir(found[len(found)-1]), exited: make(chan struct{})}
+	s := &postgres{bin: filepath.Dir(found[len(found)-1])}
 	if s.other, err = findOther(); err != nil {
 		return nil, err
 	}
@@ -111,7 +102,7 @@ func startServer(ctx context.Context, config serverConfig) (*Server, error) {
 	}
 	err = s.prepare(ctx, config)
 	if err == nil {
-		err = s.run(ctx, config)
+		err = s.start(ctx, config)
 	}
 	if err != nil {
 		s.stop()
@@ -120,9 +111,9 @@ func startServer(ctx context.Context, config serverConfig) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+func (s *postgres) data() string { return filepath.Join(s.dir, "data") }
 
-func (s *Server) prepare(ctx context.Context, config serverConfig) error {
+func (s *postgres) prepare(ctx context.Context, config serverConfig) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", superuser, "--auth=trust", "--no-sync", "--wal-segsize=1",
 		"--encoding=UTF8", "--locale=C")
 	cmd.Dir = s.dir
@@ -152,75 +143,13 @@ func (s *Server) prepare(ctx context.Context, config serverConfig) error {
 	return nil
 }
 
-// keeper runs the server and ends it when its own input ends, which happens even when this process is killed.
-const keeper = `exec 3<&0
-"$@" 3<&- </dev/null &
-server=$!
-{ read -r _ <&3; kill -INT "$server"; } 2>/dev/null &
-reader=$!
-wait "$server"
-kill "$reader" 2>/dev/null`
-
-func (s *Server) run(ctx context.Context, config serverConfig) error {
-	cmd := exec.Command("sh", "-c", keeper, "sh", filepath.Join(s.bin, "postgres"), "-D", s.data())
-	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), config.Env...)
-	cmd.SysProcAttr = s.other.attributes()
-	output, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	alive, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting PostgreSQL: %w", err)
-	}
-	s.alive = alive
-	ready := make(chan struct{})
-	go func() { // ends with the server; stop waits for it
-		defer close(s.exited)
-		s.read(output, ready)
-		_ = cmd.Wait() // how it ended is in the log
-	}()
-	timer := time.NewTimer(time.Minute)
-	defer timer.Stop()
-	select {
-	case <-ready:
-		return nil
-	case <-s.exited:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return errors.Join(ctx.Err(), fmt.Errorf("PostgreSQL does not start; its log:\n%s", s.Log()))
+func (s *postgres) start(ctx context.Context, config serverConfig) error {
+	return s.run(ctx, program{name: "PostgreSQL", args: []string{filepath.Join(s.bin, "postgres"), "-D", s.data()}, dir: s.dir, env: config.Env,
+		attributes: s.other.attributes(), signal: "INT", ready: "ready to accept connections"})
 }
 
-func (s *Server) read(output io.Reader, ready chan struct{}) {
-	lines := bufio.NewScanner(output)
-	lines.Buffer(nil, 1<<20)
-	announced := false
-	for lines.Scan() {
-		s.mu.Lock()
-		s.log.Write(append(lines.Bytes(), '\n'))
-		s.mu.Unlock()
-		if !announced && bytes.Contains(lines.Bytes(), []byte("ready to accept connections")) {
-			announced = true
-			close(ready)
-		}
-	}
-	_, _ = io.Copy(io.Discard, output) // a line beyond all bounds must not stop the server
-}
-
-// Log is what the server has logged so far.
-func (s *Server) Log() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
-
-// Exec runs SQL as superuser and gives what it prints.
-func (s *Server) Exec(ctx context.Context, database, sql string) (string, error) {
+// exec runs SQL as superuser and gives what it prints.
+func (s *postgres) exec(ctx context.Context, database, sql string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", s.number(), "-U", superuser, "-d", database)
 	cmd.Stdin = strings.NewReader(sql)
 	out, err := cmd.CombinedOutput()
@@ -231,7 +160,7 @@ func (s *Server) Exec(ctx context.Context, database, sql string) (string, error)
 }
 
 // number is the port in the name of the socket.
-func (s *Server) number() string {
+func (s *postgres) number() string {
 	found, err := filepath.Glob(filepath.Join(s.dir, ".s.PGSQL.*[0-9]"))
 	if err != nil || len(found) == 0 {
 		return port
@@ -240,14 +169,11 @@ func (s *Server) number() string {
 }
 
 // dial connects to the server's socket.
-func (s *Server) dial(ctx context.Context) (net.Conn, error) {
+func (s *postgres) dial(ctx context.Context) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(s.dir, ".s.PGSQL."+s.number()))
 }
 
-func (s *Server) stop() {
-	if s.alive != nil {
-		_ = s.alive.Close() // makes the server end
-		<-s.exited
-	}
+func (s *postgres) stop() {
+	s.end()
 	_ = os.RemoveAll(s.dir) // what is left in /tmp does no harm
 }

@@ -1,0 +1,112 @@
+package dataplane
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// keeper runs a server and ends it, by the signal that is its first argument, when its own input ends, which happens even
+// when this process is killed.
+const keeper = `signal=$1; shift; exec 3<&0
+"$@" 3<&- </dev/null &
+server=$!
+{ read -r _ <&3; kill "-$signal" "$server"; } 2>/dev/null &
+reader=$!
+wait "$server"
+kill "$reader" 2>/dev/null`
+
+// program is what a process runs.
+type program struct {
+	name       string   // for people
+	args       []string // the first is the program's path
+	dir        string
+	env        []string
+	attributes *syscall.SysProcAttr
+	signal     string // that ends it at once, such as INT
+	ready      string // what it logs when it can be used
+}
+
+// process is a server that runs.
+type process struct {
+	alive  io.Closer // the server ends when it is closed
+	exited chan struct{}
+
+	mu  sync.Mutex // guards log
+	log bytes.Buffer
+}
+
+// run starts a server and returns when it is ready. It is to be stopped in any case.
+func (p *process) run(ctx context.Context, program program) error {
+	cmd := exec.Command("sh", append([]string{"-c", keeper, "sh", program.signal}, program.args...)...)
+	cmd.Dir = program.dir
+	cmd.Env = append(os.Environ(), program.env...)
+	cmd.SysProcAttr = program.attributes
+	output, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", program.name, err)
+	}
+	p.alive, p.exited = alive, make(chan struct{})
+	ready := make(chan struct{})
+	go func() { // ends with the server; stop waits for it
+		defer close(p.exited)
+		p.read(output, []byte(program.ready), ready)
+		_ = cmd.Wait() // how it ended is in the log
+	}()
+	timer := time.NewTimer(time.Minute)
+	defer timer.Stop()
+	select {
+	case <-ready:
+		return nil
+	case <-p.exited:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return errors.Join(ctx.Err(), fmt.Errorf("%s does not start; its log:\n%s", program.name, p.Log()))
+}
+
+func (p *process) read(output io.Reader, announcement []byte, ready chan struct{}) {
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, 1<<20)
+	announced := false
+	for lines.Scan() {
+		p.mu.Lock()
+		p.log.Write(append(lines.Bytes(), '\n'))
+		p.mu.Unlock()
+		if !announced && bytes.Contains(lines.Bytes(), announcement) {
+			announced = true
+			close(ready)
+		}
+	}
+	_, _ = io.Copy(io.Discard, output) // a line beyond all bounds must not stop the server
+}
+
+// Log is what the server has logged so far.
+func (p *process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// end makes the server end and waits for it.
+func (p *process) end() {
+	if p.alive != nil {
+		_ = p.alive.Close()
+		<-p.exited
+	}
+}
