@@ -29,6 +29,9 @@ var session = []audit.SessionEvent{
 	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 13},
 	&audit.PostgresParse{StatementName: "s", Query: []byte("delete from t")},
 	&audit.PostgresBind{StatementName: "s", Query: []byte("delete from t"), Parameters: []audit.Parameter{{Value: []byte("1")}}},
+	&audit.DatabaseQuery{Query: []byte("GET a")},
+	&audit.DatabaseQuery{Query: []byte("GET b")},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 17, Rows: 1, Following: []audit.Outcome{{Statement: 18, Rows: 2, Duration: time.Millisecond}}},
 	&audit.MalformedPacket{Payload: []byte{1}},
 	&audit.DatabaseSessionEnd{Reason: "the client closed the session"},
 }

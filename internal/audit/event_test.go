@@ -74,6 +74,8 @@ func sessionEvents() []audit.SessionEvent {
 		&audit.PostgresFunction{OID: 1598, Args: []audit.Parameter{{Value: []byte("3")}}},
 		&audit.PostgresCancel{ConnectionMeta: from, Status: audit.Status{Success: true}, PID: 28114},
 		&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 17, Rows: 1, ConnectionID: 12},
+		&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 17, Rows: 1, Bytes: 5, Duration: time.Millisecond,
+			Following: []audit.Outcome{{Statement: 18, Bytes: 7, Duration: 20 * time.Microsecond}, {Statement: 19, Rows: 3}}},
 		&audit.DatabaseQuery{Query: []byte("select ?, ?"), StatementID: 1, Parameters: []audit.Parameter{{Value: []byte("42")}, {Long: true}}},
 		&audit.MySQLPrepare{Query: []byte("select ?, ?")},
 		&audit.MySQLExecute{StatementID: 1, Parameters: []audit.Parameter{{Value: []byte("42")}, {Long: true}}},

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/hex"
+	"strconv"
 	"time"
 )
 
@@ -109,6 +110,18 @@ type DatabaseResult struct {
 	PostgresPID   uint32 // printed with the session's first result
 	ConnectionID  uint32 // the same in other protocols
 	Database      string // as in the statement's event
+
+	// Following are the outcomes of further statements, in the order in which they were answered. They went as well as
+	// this one, and were answered together with it.
+	Following []Outcome
+}
+
+// Outcome is what a result says of one more statement; see DatabaseResult.
+type Outcome struct {
+	Statement int64
+	Rows      int64
+	Bytes     int64
+	Duration  time.Duration
 }
 
 func (v *DatabaseResult) logicalDatabase() string { return v.Database }
@@ -132,5 +145,24 @@ func (v *DatabaseResult) appendFields(e *encoder) {
 	e.number("copy_bytes", v.CopyBytes)
 	e.number("postgres_pid", int64(v.PostgresPID))
 	e.number("db_connection_id", int64(v.ConnectionID))
+	e.outcomes("following_results", v.Following)
 	v.Status.appendTo(e)
+}
+
+// outcomes appends a list for each: index of the statement's event, rows, bytes, microseconds; or nothing if there are none.
+func (e *encoder) outcomes(key string, values []Outcome) {
+	if len(values) == 0 {
+		return
+	}
+	e.always(key)
+	for i := range values {
+		e.element(i)
+		v := &values[i]
+		for place, n := range [...]int64{v.Statement, v.Rows, v.Bytes, v.Duration.Microseconds()} {
+			e.element(place)
+			e.b = strconv.AppendInt(e.b, n, 10)
+		}
+		e.b = append(e.b, ']')
+	}
+	e.b = append(e.b, ']')
 }

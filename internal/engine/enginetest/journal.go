@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 
@@ -133,4 +134,21 @@ func (j *Journal) Events(types ...string) []Event {
 		}
 	}
 	return events
+}
+
+// Results returns what was recorded about how statements ended: one event for each, also where several share one.
+func (j *Journal) Results() []Event {
+	var results []Event
+	for _, event := range j.Events("db.session.result") {
+		results = append(results, event)
+		following, _ := event.Fields["following_results"].([]any)
+		for _, item := range following {
+			fields, values := maps.Clone(event.Fields), item.([]any)
+			for i, key := range []string{"statement_ei", "affected_records", "bytes", "duration_us"} {
+				fields[key] = values[i]
+			}
+			results = append(results, Event{event.Type, event.Code, fields})
+		}
+	}
+	return results
 }

@@ -156,8 +156,11 @@ func (n *node) own(reply *resp.Reply) error {
 	return nil
 }
 
-// send sends on what was looked at.
+// send records what became of the commands so far, and sends on what was looked at.
 func (n *node) send() error {
+	if err := n.fromServer.outcomes.flush(); err != nil {
+		return err
+	}
 	pending := n.in.Pending()
 	if len(pending) == 0 {
 		return nil
@@ -177,6 +180,16 @@ func (n *node) send() error {
 	}
 	n.session.Count(len(pending), 0)
 	return nil
+}
+
+// delivered notes that the client has got all replies so far.
+func (r *relay) delivered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unsent = false
+	if r.waiters > 0 {
+		r.changed.Broadcast()
+	}
 }
 
 // answered attributes a reply to the command that it answers, and records the outcome.

@@ -74,7 +74,7 @@ func (c *raw) line(t testing.TB) string {
 // outcomes returns, for each command in the record, what became of it: "ok", an error, or "" if nothing is known.
 func outcomes(v *enginetest.Visit) []string {
 	results := make(map[int64]string)
-	for _, event := range v.Journal.Events("db.session.result") {
+	for _, event := range v.Journal.Results() {
 		outcome := "ok"
 		if !event.Flag("success") {
 			outcome = event.Text("error")

@@ -119,7 +119,7 @@ func TestClientsWork(t *testing.T) {
 		if got := queries(v); !slices.Contains(got, `set k "some value"`) || !slices.Contains(got, "get none") {
 			t.Errorf("recorded %q", got)
 		}
-		for _, result := range v.Journal.Events("db.session.result") {
+		for _, result := range v.Journal.Results() {
 			if !result.Flag("success") && !strings.Contains(result.Text("error"), "unknown") {
 				t.Errorf("result: %v", result.Fields)
 			}
