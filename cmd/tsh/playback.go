@@ -25,12 +25,13 @@ type told struct {
 	Function      int64     `json:"function_oid"`
 	Arguments     []any     `json:"function_args"`
 	Statement     int64     `json:"statement_ei"`
+	Command       int64     `json:"command"` // of several in one statement
 	Tag           string    `json:"command_tag"`
 	Rows          int64     `json:"affected_records"`
 	CopyDirection string    `json:"copy_direction"`
 	CopyBytes     int64     `json:"copy_bytes"`
 	Micros        int64     `json:"duration_us"`
-	Following     [][]int64 `json:"following_results"` // statement_ei, affected_records, bytes, duration_us of each
+	Following     [][]int64 `json:"following_results"` // statement_ei, command, affected_records, bytes, duration_us of each
 	Success       bool      `json:"success"`
 	Error         string    `json:"error"`
 	Reason        string    `json:"reason"`
@@ -67,8 +68,8 @@ func (p *playback) event(out io.Writer, line []byte) error {
 	case "db.session.result":
 		p.result(&b, &e)
 		for _, next := range e.Following {
-			if len(next) == 4 {
-				e.Statement, e.Rows, e.Micros = next[0], next[1], next[3]
+			if len(next) == 5 {
+				e.Statement, e.Command, e.Rows, e.Micros = next[0], next[1], next[2], next[4]
 				p.result(&b, &e)
 			}
 		}
@@ -115,6 +116,9 @@ func (p *playback) result(b *strings.Builder, e *told) {
 	b.WriteString("   ")
 	if e.Statement != p.last {
 		fmt.Fprintf(b, "of #%d: ", p.numbers[e.Statement])
+	}
+	if e.Command > 0 {
+		fmt.Fprintf(b, "line %d: ", e.Command)
 	}
 	took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
 	volume := ""

@@ -18,6 +18,9 @@ type DatabaseQuery struct {
 	// Database is the logical database that it is for, where a session may use several; empty for the session's.
 	Database string
 
+	// Commands is how many commands Query has, one on each line, that came together; 0 for one statement.
+	Commands int
+
 	Script []byte // text of the script that the statement names
 	Masked bool   // secrets in the statement are not recorded
 }
@@ -39,6 +42,7 @@ func (v *DatabaseQuery) appendFields(e *encoder) {
 
 func (v *DatabaseQuery) appendStatement(e *encoder) {
 	e.statement("db_query", v.Query)
+	e.number("commands", int64(v.Commands))
 	e.parameters("db_query_parameters", v.Parameters)
 	e.text("statement_name", v.StatementName)
 	e.text("portal_name", v.PortalName)
@@ -100,6 +104,7 @@ const (
 type DatabaseResult struct {
 	Status
 	Statement     int64 // index of the statement's event
+	Command       int   // which of its commands, counted from 1; 0 where it is not several
 	Rows          int64 // affected or returned
 	Bytes         int64 // of the answer, as sent to the client
 	Duration      time.Duration
@@ -119,6 +124,7 @@ type DatabaseResult struct {
 // Outcome is what a result says of one more statement; see DatabaseResult.
 type Outcome struct {
 	Statement int64
+	Command   int
 	Rows      int64
 	Bytes     int64
 	Duration  time.Duration
@@ -136,6 +142,7 @@ func (*DatabaseResult) ofSession() {}
 
 func (v *DatabaseResult) appendFields(e *encoder) {
 	e.integer("statement_ei", v.Statement)
+	e.number("command", int64(v.Command))
 	e.integer("affected_records", v.Rows)
 	e.number("bytes", v.Bytes)
 	e.duration("duration_us", v.Duration)
@@ -149,7 +156,8 @@ func (v *DatabaseResult) appendFields(e *encoder) {
 	v.Status.appendTo(e)
 }
 
-// outcomes appends a list for each: index of the statement's event, rows, bytes, microseconds; or nothing if there are none.
+// outcomes appends a list for each: index of the statement's event, command, rows, bytes, microseconds;
+// or nothing if there are none.
 func (e *encoder) outcomes(key string, values []Outcome) {
 	if len(values) == 0 {
 		return
@@ -158,7 +166,7 @@ func (e *encoder) outcomes(key string, values []Outcome) {
 	for i := range values {
 		e.element(i)
 		v := &values[i]
-		for place, n := range [...]int64{v.Statement, v.Rows, v.Bytes, v.Duration.Microseconds()} {
+		for place, n := range [...]int64{v.Statement, int64(v.Command), v.Rows, v.Bytes, v.Duration.Microseconds()} {
 			e.element(place)
 			e.b = strconv.AppendInt(e.b, n, 10)
 		}

@@ -27,11 +27,11 @@ func (o *outcomes) went(q *request, rows, bytes int64) error {
 	if !o.open {
 		o.open = true
 		o.event = audit.DatabaseResult{
-			Status: audit.Status{Success: true}, Statement: q.event, Rows: rows, Bytes: bytes, Duration: took, Following: o.event.Following[:0],
+			Status: audit.Status{Success: true}, Statement: q.event, Command: q.command, Rows: rows, Bytes: bytes, Duration: took, Following: o.event.Following[:0],
 		}
 		return nil
 	}
-	o.event.Following = append(o.event.Following, audit.Outcome{Statement: q.event, Rows: rows, Bytes: bytes, Duration: took})
+	o.event.Following = append(o.event.Following, audit.Outcome{Statement: q.event, Command: q.command, Rows: rows, Bytes: bytes, Duration: took})
 	if len(o.event.Following) < maxRun {
 		return nil
 	}
@@ -44,7 +44,7 @@ func (o *outcomes) failed(q *request, failure string, bytes int64) error {
 		return err
 	}
 	o.event = audit.DatabaseResult{
-		Status: audit.Status{Error: failure}, Statement: q.event, Bytes: bytes, Duration: o.now().Sub(q.began), Following: o.event.Following[:0],
+		Status: audit.Status{Error: failure}, Statement: q.event, Command: q.command, Bytes: bytes, Duration: o.now().Sub(q.began), Following: o.event.Following[:0],
 	}
 	o.open = true
 	return o.flush()

@@ -87,8 +87,10 @@ func queries(v *enginetest.Visit, types ...string) []string {
 		types = []string{"db.session.query"}
 	}
 	var texts []string
-	for _, event := range v.Journal.Events(types...) {
-		texts = append(texts, event.Text("db_query"))
+	for _, event := range v.Journal.Statements() {
+		if slices.Contains(types, event.Type) {
+			texts = append(texts, event.Text("db_query"))
+		}
 	}
 	return texts
 }

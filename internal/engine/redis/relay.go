@@ -114,17 +114,20 @@ func (r *relay) interrupt() {
 	r.changed.Broadcast()
 }
 
-// push notes that a reply is due.
-func (r *relay) push(q request) {
+// push notes that replies are due.
+func (r *relay) push(requests ...request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests.push(q)
-	r.held += len(q.sent)
-	if q.own {
-		r.owns++
-	}
-	if r.requests.len() == 1 {
+	if r.requests.len() == 0 {
 		r.session.Working(true)
+	}
+	for i := range requests {
+		q := &requests[i]
+		r.requests.push(*q)
+		r.held += len(q.sent)
+		if q.own {
+			r.owns++
+		}
 	}
 }
 

@@ -23,13 +23,14 @@ type answers struct {
 
 // queued is a command that waits for EXEC.
 type queued struct {
-	event  int64
-	began  time.Time
-	masked bool
+	event   int64
+	command int
+	began   time.Time
+	masked  bool
 }
 
 func (q *queued) request() *request {
-	return &request{event: q.event, began: q.began, masked: q.masked}
+	return &request{event: q.event, command: q.command, began: q.began, masked: q.masked}
 }
 
 // queue keeps a command until EXEC tells its outcome.
@@ -38,7 +39,7 @@ func (r *relay) queue(q *request) error {
 	if len(a.queued) >= maxQueued {
 		return fault.New(fault.LimitExceeded, "a transaction has more than %d commands; use several", maxQueued)
 	}
-	a.queued = append(a.queued, queued{q.event, q.began, q.masked})
+	a.queued = append(a.queued, queued{q.event, q.command, q.began, q.masked})
 	return nil
 }
 
