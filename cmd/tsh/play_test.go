@@ -29,6 +29,12 @@ var session = []audit.SessionEvent{
 	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 13},
 	&audit.PostgresParse{StatementName: "s", Query: []byte("delete from t")},
 	&audit.PostgresBind{StatementName: "s", Query: []byte("delete from t"), Parameters: []audit.Parameter{{Value: []byte("1")}}},
+	&audit.DatabaseQuery{Query: []byte("GET a")},
+	&audit.DatabaseQuery{Query: []byte("GET b")},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 17, Rows: 1, Following: []audit.Outcome{{Statement: 18, Rows: 2, Duration: time.Millisecond}}},
+	&audit.DatabaseQuery{Query: []byte("GET a\nGET b\nINCR a"), Commands: 3},
+	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 20, Command: 1, Following: []audit.Outcome{{Statement: 20, Command: 2, Rows: 1}}},
+	&audit.DatabaseResult{Status: audit.Status{Error: "ERR not a number"}, Statement: 20, Command: 3},
 	&audit.MalformedPacket{Payload: []byte{1}},
 	&audit.DatabaseSessionEnd{Reason: "the client closed the session"},
 }

@@ -12,28 +12,30 @@ import (
 
 // told are the fields of events that people see.
 type told struct {
-	Index         int64  `json:"ei"`
-	Event         string `json:"event"`
-	Time          string `json:"time"`
-	Database      string `json:"db_name"`
-	Query         string `json:"db_query"`
-	Text          string `json:"query"` // of prepared statements
-	Parameters    []any  `json:"db_query_parameters"`
-	Values        []any  `json:"parameters"` // of a Bind
-	StatementName string `json:"statement_name"`
-	Uncertain     bool   `json:"query_uncertain"`
-	Function      int64  `json:"function_oid"`
-	Arguments     []any  `json:"function_args"`
-	Statement     int64  `json:"statement_ei"`
-	Tag           string `json:"command_tag"`
-	Rows          int64  `json:"affected_records"`
-	CopyDirection string `json:"copy_direction"`
-	CopyBytes     int64  `json:"copy_bytes"`
-	Micros        int64  `json:"duration_us"`
-	Success       bool   `json:"success"`
-	Error         string `json:"error"`
-	Reason        string `json:"reason"`
-	Message       string `json:"message"`
+	Index         int64     `json:"ei"`
+	Event         string    `json:"event"`
+	Time          string    `json:"time"`
+	Database      string    `json:"db_name"`
+	Query         string    `json:"db_query"`
+	Text          string    `json:"query"` // of prepared statements
+	Parameters    []any     `json:"db_query_parameters"`
+	Values        []any     `json:"parameters"` // of a Bind
+	StatementName string    `json:"statement_name"`
+	Uncertain     bool      `json:"query_uncertain"`
+	Function      int64     `json:"function_oid"`
+	Arguments     []any     `json:"function_args"`
+	Statement     int64     `json:"statement_ei"`
+	Command       int64     `json:"command"` // of several in one statement
+	Tag           string    `json:"command_tag"`
+	Rows          int64     `json:"affected_records"`
+	CopyDirection string    `json:"copy_direction"`
+	CopyBytes     int64     `json:"copy_bytes"`
+	Micros        int64     `json:"duration_us"`
+	Following     [][]int64 `json:"following_results"` // statement_ei, command, affected_records, bytes, duration_us of each
+	Success       bool      `json:"success"`
+	Error         string    `json:"error"`
+	Reason        string    `json:"reason"`
+	Message       string    `json:"message"`
 }
 
 // playback tells a session to people. Statements are numbered, so that a result that comes later than right behind
@@ -65,6 +67,12 @@ func (p *playback) event(out io.Writer, line []byte) error {
 		p.values(&b, "parameters", e.Values)
 	case "db.session.result":
 		p.result(&b, &e)
+		for _, next := range e.Following {
+			if len(next) == 5 {
+				e.Statement, e.Command, e.Rows, e.Micros = next[0], next[1], next[2], next[4]
+				p.result(&b, &e)
+			}
+		}
 	case "db.session.end":
 		fmt.Fprintf(&b, "\nSession ended at %s: %s\n", e.Time, oneLine(orElse(e.Reason, "closed")))
 	default:
@@ -108,6 +116,9 @@ func (p *playback) result(b *strings.Builder, e *told) {
 	b.WriteString("   ")
 	if e.Statement != p.last {
 		fmt.Fprintf(b, "of #%d: ", p.numbers[e.Statement])
+	}
+	if e.Command > 0 {
+		fmt.Fprintf(b, "line %d: ", e.Command)
 	}
 	took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
 	volume := ""

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/hex"
+	"strconv"
 	"time"
 )
 
@@ -16,6 +17,9 @@ type DatabaseQuery struct {
 
 	// Database is the logical database that it is for, where a session may use several; empty for the session's.
 	Database string
+
+	// Commands is how many commands Query has, one on each line, that came together; 0 for one statement.
+	Commands int
 
 	Script []byte // text of the script that the statement names
 	Masked bool   // secrets in the statement are not recorded
@@ -38,6 +42,7 @@ func (v *DatabaseQuery) appendFields(e *encoder) {
 
 func (v *DatabaseQuery) appendStatement(e *encoder) {
 	e.statement("db_query", v.Query)
+	e.number("commands", int64(v.Commands))
 	e.parameters("db_query_parameters", v.Parameters)
 	e.text("statement_name", v.StatementName)
 	e.text("portal_name", v.PortalName)
@@ -99,6 +104,7 @@ const (
 type DatabaseResult struct {
 	Status
 	Statement     int64 // index of the statement's event
+	Command       int   // which of its commands, counted from 1; 0 where it is not several
 	Rows          int64 // affected or returned
 	Bytes         int64 // of the answer, as sent to the client
 	Duration      time.Duration
@@ -109,6 +115,19 @@ type DatabaseResult struct {
 	PostgresPID   uint32 // printed with the session's first result
 	ConnectionID  uint32 // the same in other protocols
 	Database      string // as in the statement's event
+
+	// Following are the outcomes of further statements, in the order in which they were answered. They went as well as
+	// this one, and were answered together with it.
+	Following []Outcome
+}
+
+// Outcome is what a result says of one more statement; see DatabaseResult.
+type Outcome struct {
+	Statement int64
+	Command   int
+	Rows      int64
+	Bytes     int64
+	Duration  time.Duration
 }
 
 func (v *DatabaseResult) logicalDatabase() string { return v.Database }
@@ -123,6 +142,7 @@ func (*DatabaseResult) ofSession() {}
 
 func (v *DatabaseResult) appendFields(e *encoder) {
 	e.integer("statement_ei", v.Statement)
+	e.number("command", int64(v.Command))
 	e.integer("affected_records", v.Rows)
 	e.number("bytes", v.Bytes)
 	e.duration("duration_us", v.Duration)
@@ -132,5 +152,25 @@ func (v *DatabaseResult) appendFields(e *encoder) {
 	e.number("copy_bytes", v.CopyBytes)
 	e.number("postgres_pid", int64(v.PostgresPID))
 	e.number("db_connection_id", int64(v.ConnectionID))
+	e.outcomes("following_results", v.Following)
 	v.Status.appendTo(e)
+}
+
+// outcomes appends a list for each: index of the statement's event, command, rows, bytes, microseconds;
+// or nothing if there are none.
+func (e *encoder) outcomes(key string, values []Outcome) {
+	if len(values) == 0 {
+		return
+	}
+	e.always(key)
+	for i := range values {
+		e.element(i)
+		v := &values[i]
+		for place, n := range [...]int64{v.Statement, int64(v.Command), v.Rows, v.Bytes, v.Duration.Microseconds()} {
+			e.element(place)
+			e.b = strconv.AppendInt(e.b, n, 10)
+		}
+		e.b = append(e.b, ']')
+	}
+	e.b = append(e.b, ']')
 }

@@ -169,8 +169,10 @@ func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index i
 		return 0, err
 	}
 	s.cfg.Tally.count(event)
-	switch event.(type) {
-	case *audit.DatabaseQuery, *audit.PostgresFunction, *audit.MySQLBulkExecute:
+	switch event := event.(type) {
+	case *audit.DatabaseQuery:
+		s.statements.Add(int64(max(event.Commands, 1)))
+	case *audit.PostgresFunction, *audit.MySQLBulkExecute:
 		s.statements.Add(1)
 	}
 	return index, nil

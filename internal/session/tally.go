@@ -22,7 +22,7 @@ func (t *Tally) count(event audit.SessionEvent) {
 	switch v := event.(type) {
 	case *audit.DatabaseResult:
 		if v.Success {
-			t.Succeeded.Add(1)
+			t.Succeeded.Add(int64(1 + len(v.Following)))
 		} else {
 			t.Failed.Add(1)
 		}

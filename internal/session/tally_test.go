@@ -23,8 +23,7 @@ func TestTally(t *testing.T) {
 		for _, event := range []audit.SessionEvent{
 			&audit.DatabaseQuery{Query: []byte("select 1")},
 			&audit.DatabaseResult{Status: audit.Status{Success: true}},
-			&audit.DatabaseResult{Status: audit.Status{Success: true}},
-			&audit.DatabaseResult{Status: audit.Status{Success: true}},
+			&audit.DatabaseResult{Status: audit.Status{Success: true}, Following: []audit.Outcome{{}, {}}},
 			&audit.DatabaseResult{Status: audit.Status{Error: "division by zero"}},
 			&audit.DatabaseResult{Status: audit.Status{Error: "not known"}},
 			&audit.DatabaseQueryFailed{Error: "denied"},
@@ -37,7 +36,7 @@ func TestTally(t *testing.T) {
 			}
 		}
 	}
-	if tally.Succeeded.Load() != 6 || tally.Failed.Load() != 4 || tally.Refused.Load() != 4 || tally.Malformed.Load() != 2 {
+	if tally.Succeeded.Load() != 8 || tally.Failed.Load() != 4 || tally.Refused.Load() != 4 || tally.Malformed.Load() != 2 {
 		t.Errorf("%d ok, %d failed, %d refused, %d malformed", tally.Succeeded.Load(), tally.Failed.Load(), tally.Refused.Load(), tally.Malformed.Load())
 	}
 }

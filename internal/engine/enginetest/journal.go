@@ -3,7 +3,9 @@ package enginetest
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"sallyport/internal/audit/spool"
@@ -133,4 +135,39 @@ func (j *Journal) Events(types ...string) []Event {
 		}
 	}
 	return events
+}
+
+// Statements returns the statements that were recorded, refused ones too: one event for each, also where several share
+// one. Their "command" is then the place, counted from 1.
+func (j *Journal) Statements() []Event {
+	var statements []Event
+	for _, event := range j.Events("db.session.query", "db.session.query.failed") {
+		if event.Number("commands") == 0 {
+			statements = append(statements, event)
+			continue
+		}
+		for i, line := range strings.Split(event.Text("db_query"), "\n") {
+			fields := maps.Clone(event.Fields)
+			fields["db_query"], fields["command"] = line, float64(i+1)
+			statements = append(statements, Event{event.Type, event.Code, fields})
+		}
+	}
+	return statements
+}
+
+// Results returns what was recorded about how statements ended: one event for each, also where several share one.
+func (j *Journal) Results() []Event {
+	var results []Event
+	for _, event := range j.Events("db.session.result") {
+		results = append(results, event)
+		following, _ := event.Fields["following_results"].([]any)
+		for _, item := range following {
+			fields, values := maps.Clone(event.Fields), item.([]any)
+			for i, key := range []string{"statement_ei", "command", "affected_records", "bytes", "duration_us"} {
+				fields[key] = values[i]
+			}
+			results = append(results, Event{event.Type, event.Code, fields})
+		}
+	}
+	return results
 }

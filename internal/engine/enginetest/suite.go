@@ -71,6 +71,7 @@ func Run(t *testing.T, h Harness) {
 		"the database rejects the login":                          rejected,
 		"each command is recorded before it is seen":              recordedFirst,
 		"nothing goes on that cannot be recorded":                 cannotRecord,
+		"nothing is answered that cannot be recorded":             cannotRecordOutcome,
 		"garbage as first packet":                                 garbage,
 		"the client vanishes in the middle of a command":          clientVanishes,
 		"the server vanishes in the middle of an answer":          serverVanishes,
@@ -327,6 +328,18 @@ func cannotRecord(t *testing.T, s *stage) {
 		t.Error("the engine returned no error")
 	}
 	s.server.Watch(nil)
+}
+
+func cannotRecordOutcome(t *testing.T, s *stage) {
+	a := s.agent(t)
+	c := s.connect(t, a)
+	v := a.Visit(t, 0)
+	s.server.Watch(func(string) { v.Journal.Fail(errors.New("the disk is full")) })
+	s.wantRefusal(t, c.Do(patience(t), "a command whose outcome is not recorded"), "audit is unavailable")
+	s.server.Watch(nil)
+	if err := v.Wait(t); err == nil {
+		t.Error("the engine returned no error")
+	}
 }
 
 func garbage(t *testing.T, s *stage) {

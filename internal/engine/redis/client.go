@@ -26,6 +26,7 @@ type reader struct {
 	multi bool // within MULTI, as far as can be known before it is answered
 	dirty bool // a command of that was refused here, so that none of them may be executed
 
+	joined  pipeline
 	scripts scripts
 	share   engine.Share // of the budget for large commands
 }
@@ -105,7 +106,7 @@ func (r *relay) unreadable(err error) error {
 	if large, ok := errors.AsType[*resp.TooLarge](err); ok {
 		return r.tooLarge(large)
 	}
-	if _, recordErr := r.session.Record(r.ctx, &audit.MalformedPacket{Payload: r.unread()}); recordErr != nil {
+	if _, recordErr := r.recordNow(&audit.MalformedPacket{Payload: r.unread()}); recordErr != nil {
 		return recordErr
 	}
 	return errors.Join(malformed(err), r.settled())
@@ -119,7 +120,7 @@ func (r *relay) tooLarge(large *resp.TooLarge) error {
 	if len(r.parser.Args) > 0 {
 		event.DatabaseQuery = *r.record.query(r.parser.Args)
 	}
-	if _, recordErr := r.session.Record(r.ctx, event); recordErr != nil {
+	if _, recordErr := r.recordNow(event); recordErr != nil {
 		return recordErr
 	}
 	return err
@@ -149,7 +150,11 @@ func (r *relay) drop(size int) {
 	r.in.Start = r.in.Scanned
 }
 
+// sendToServer records what is not yet, and sends on what was looked at.
 func (r *relay) sendToServer() error {
+	if err := r.recordJoined(); err != nil {
+		return err
+	}
 	pending := r.in.Pending()
 	if len(pending) == 0 {
 		return nil

@@ -216,7 +216,7 @@ func (r *relay) turnTo(target *node) error {
 func (r *relay) holdMulti(size int) error {
 	event := r.record.query(r.parser.Args)
 	began := r.engine.cfg.Now()
-	index, err := r.session.Record(r.ctx, event)
+	index, err := r.recordNow(event)
 	if err != nil {
 		return err
 	}

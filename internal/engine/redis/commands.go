@@ -51,7 +51,7 @@ func (r *relay) command(size int) error {
 	case exec:
 		return r.exec(size)
 	}
-	q := request{role: c.role}
+	q := request{role: c.role, notable: c.admin || c == &unknown}
 	switch c.role {
 	case multi:
 		r.fromClient.multi, r.fromClient.dirty = true, false
@@ -91,21 +91,30 @@ func (r *relay) command(size int) error {
 	return nil
 }
 
-// perform records the command, notes that its reply is due, and leaves it to be sent on.
+// perform has the command be recorded, notes that its reply is due, and leaves it to be sent on.
 func (r *relay) perform(q request, size int) error {
 	event := r.record.query(r.parser.Args)
 	if q.role == evalSHA && len(r.parser.Args) > 1 {
 		event.Script = r.fromClient.scripts.text(r.parser.Args[1])
 	}
 	q.began, q.masked = r.engine.cfg.Now(), event.Masked
-	var err error
-	if q.event, err = r.session.Record(r.ctx, event); err != nil {
-		return err
-	}
 	if r.cluster != nil {
 		q.sent = r.message(size)
 	}
-	r.push(q)
+	var err error
+	if standsAlone(&q, event) {
+		if q.event, err = r.recordNow(event); err == nil {
+			r.push(q)
+		}
+	} else {
+		p := &r.fromClient.joined
+		if p.add(&q, event.Query); len(p.requests) == maxJoined {
+			err = r.recordJoined()
+		}
+	}
+	if err != nil {
+		return err
+	}
 	return r.forward(size)
 }
 
@@ -120,7 +129,7 @@ func (r *relay) message(size int) []byte {
 // awaitRoom waits while too many commands are on their way.
 func (r *relay) awaitRoom() error {
 	r.mu.Lock()
-	full := r.requests.len() >= maxUnanswered || r.held > maxHeld
+	full := r.requests.len()+len(r.fromClient.joined.requests) >= maxUnanswered || r.held > maxHeld
 	r.mu.Unlock()
 	if !full {
 		return nil
@@ -190,7 +199,7 @@ var hasSubcommands = map[string]bool{
 // is not executed.
 func (r *relay) refuse(no *refusal, size int) error {
 	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
-	if _, err := r.session.Record(r.ctx, event); err != nil {
+	if _, err := r.recordNow(event); err != nil {
 		return err
 	}
 	if r.fromClient.multi {
@@ -213,7 +222,7 @@ func (r *relay) exec(size int) error {
 	}
 	no := refuse(codeAborted, "Transaction discarded because of previous errors.")
 	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
-	if _, err := r.session.Record(r.ctx, event); err != nil {
+	if _, err := r.recordNow(event); err != nil {
 		return err
 	}
 	if err := r.settled(); err != nil {

@@ -157,8 +157,11 @@ func (n *node) own(reply *resp.Reply) error {
 	return nil
 }
 
-// send sends on what was looked at.
+// send records what became of the commands so far, and sends on what was looked at.
 func (n *node) send() error {
+	if err := n.fromServer.outcomes.flush(); err != nil {
+		return err
+	}
 	pending := n.in.Pending()
 	if len(pending) == 0 {
 		return nil
@@ -178,6 +181,14 @@ func (n *node) send() error {
 	}
 	n.session.Count(len(pending), 0)
 	return nil
+}
+
+// delivered notes that the client has got all replies so far.
+func (r *relay) delivered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unsent = false
+	r.changed.Broadcast()
 }
 
 // answered attributes a reply to the command that it answers, and records the outcome.

@@ -5,48 +5,71 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/engine/redis/resp"
-	"sallyport/internal/fault"
 )
 
-const maxQueued = 100_000 // commands in one transaction
+// maxRun is how many outcomes share an event at most.
+const maxRun = 256
 
-const notExecuted = "not executed, because the transaction was discarded"
+// outcomes records how commands ended, before the client reads it. Those of neighbours that went well become one event:
+// it costs about as much as each would alone, and a pipeline's replies arrive together.
+type outcomes struct {
+	now    func() time.Time
+	record func(*audit.DatabaseResult) error
 
-// answers is the state of the direction from the database. It is used by whoever holds toClient.
-type answers struct {
-	failed bool // a write to the client went wrong
-
-	inMulti bool
-	queued  []queued // commands that wait for EXEC
-	settled int      // of them that have their outcome
-
-	result audit.DatabaseResult
+	event  audit.DatabaseResult
+	open   bool  // event is not recorded yet
+	broken error // why something could not be recorded: nothing more may be sent to the client
 }
 
-// queued is a command that waits for EXEC.
-type queued struct {
-	event  int64
-	began  time.Time
-	masked bool
+// went notes a command that went well. flush records it.
+func (o *outcomes) went(q *request, rows, bytes int64) error {
+	took := o.now().Sub(q.began)
+	if !o.open {
+		o.open = true
+		o.event = audit.DatabaseResult{
+			Status: audit.Status{Success: true}, Statement: q.event, Command: q.command, Rows: rows, Bytes: bytes, Duration: took, Following: o.event.Following[:0],
+		}
+		return nil
+	}
+	o.event.Following = append(o.event.Following, audit.Outcome{Statement: q.event, Command: q.command, Rows: rows, Bytes: bytes, Duration: took})
+	if len(o.event.Following) < maxRun {
+		return nil
+	}
+	return o.flush()
 }
 
-func (q *queued) request() *request {
-	return &request{event: q.event, began: q.began, masked: q.masked}
+// failed records a command that did not go well, after those before it.
+func (o *outcomes) failed(q *request, failure string, bytes int64) error {
+	if err := o.flush(); err != nil {
+		return err
+	}
+	o.event = audit.DatabaseResult{
+		Status: audit.Status{Error: failure}, Statement: q.event, Command: q.command, Bytes: bytes, Duration: o.now().Sub(q.began), Following: o.event.Following[:0],
+	}
+	o.open = true
+	return o.flush()
 }
 
-// delivered notes that the client has got all replies so far.
-func (r *relay) delivered() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unsent = false
-	r.changed.Broadcast()
+// flush records what is noted.
+func (o *outcomes) flush() error {
+	if o.open && o.broken == nil {
+		o.broken = o.record(&o.event)
+	}
+	if o.open = false; cap(o.event.Following) > keptRequests {
+		o.event.Following = nil
+	}
+	return o.broken
 }
 
+// recordOutcome notes how a command ended, for send to record.
 func (r *relay) recordOutcome(q *request, failure string, rows, size int64) error {
-	if q.masked && failure != "" {
+	switch {
+	case failure == "":
+		return r.fromServer.outcomes.went(q, rows, size)
+	case q.masked:
 		failure = resp.Code([]byte(failure)) + " (the rest of the error is not recorded, because it may repeat a secret)"
 	}
-	return r.recordResult(q, audit.Status{Success: failure == "", Error: failure}, rows, size)
+	return r.fromServer.outcomes.failed(q, failure, size)
 }
 
 func failureOf(reply *resp.Reply) string {
@@ -68,55 +91,4 @@ func rowsOf(reply *resp.Reply) int64 {
 		return 0
 	}
 	return 1
-}
-
-// queue keeps a command until EXEC tells its outcome.
-func (r *relay) queue(q *request) error {
-	a := &r.fromServer
-	if len(a.queued) >= maxQueued {
-		return fault.New(fault.LimitExceeded, "a transaction has more than %d commands; use several", maxQueued)
-	}
-	a.queued = append(a.queued, queued{q.event, q.began, q.masked})
-	return nil
-}
-
-// executed records the outcome of one command of a transaction, from its place in the reply to EXEC.
-func (r *relay) executed(place int64, failure []byte) {
-	a := &r.fromServer
-	if place != int64(a.settled) || a.settled >= len(a.queued) {
-		return
-	}
-	q := a.queued[a.settled]
-	a.settled++
-	// What cannot be recorded ends the session by itself.
-	_ = r.recordOutcome(q.request(), string(failure), 0, 0)
-}
-
-// endMulti gives what is left of a transaction its outcome.
-func (r *relay) endMulti(q *request, reply *resp.Reply, failure string) error {
-	a := &r.fromServer
-	if q.role != exec && failure != "" || q.role == exec && resp.Code(reply.Text) == codeError {
-		return nil // there was none
-	}
-	outcome := notExecuted
-	if q.role == exec && reply.Null {
-		outcome = "not executed, because a watched key has changed"
-	}
-	a.inMulti = false
-	return r.settleQueued(outcome)
-}
-
-// settleQueued gives the commands of a transaction that have no outcome the one that they were not executed.
-func (r *relay) settleQueued(outcome string) error {
-	a := &r.fromServer
-	for _, q := range a.queued[min(a.settled, len(a.queued)):] {
-		if err := r.recordResult(q.request(), audit.Status{Error: outcome}, 0, 0); err != nil {
-			return err
-		}
-	}
-	a.inMulti, a.settled = false, 0
-	if a.queued = a.queued[:0]; cap(a.queued) > keptRequests {
-		a.queued = nil
-	}
-	return nil
 }

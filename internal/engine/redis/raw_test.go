@@ -73,17 +73,17 @@ func (c *raw) line(t testing.TB) string {
 
 // outcomes returns, for each command in the record, what became of it: "ok", an error, or "" if nothing is known.
 func outcomes(v *enginetest.Visit) []string {
-	results := make(map[int64]string)
-	for _, event := range v.Journal.Events("db.session.result") {
+	results := make(map[[2]int64]string)
+	for _, event := range v.Journal.Results() {
 		outcome := "ok"
 		if !event.Flag("success") {
 			outcome = event.Text("error")
 		}
-		results[event.Number("statement_ei")] = outcome
+		results[[2]int64{event.Number("statement_ei"), event.Number("command")}] = outcome
 	}
 	var list []string
-	for _, event := range v.Journal.Events("db.session.query", "db.session.query.failed") {
-		outcome := results[event.Number("ei")]
+	for _, event := range v.Journal.Statements() {
+		outcome := results[[2]int64{event.Number("ei"), event.Number("command")}]
 		if event.Type == "db.session.query.failed" {
 			outcome = "refused: " + event.Text("error")
 		}

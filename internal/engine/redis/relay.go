@@ -53,6 +53,11 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 	r.changed.L = &r.mu
 	r.proto.Store(2)
 	r.server = &node{relay: r, backend: b}
+	r.fromServer.outcomes = outcomes{now: v.engine.cfg.Now, record: func(event *audit.DatabaseResult) error {
+		// A result is kept even when the session is over, so the context that ends with it is not asked.
+		_, err := v.session.Record(context.WithoutCancel(ctx), event)
+		return err
+	}}
 	r.fromClient.current = r.server
 	_ = v.client.SetReadDeadline(time.Time{})
 	return r
@@ -101,17 +106,20 @@ func (r *relay) interrupt() {
 	r.changed.Broadcast()
 }
 
-// push notes that a reply is due.
-func (r *relay) push(q request) {
+// push notes that replies are due.
+func (r *relay) push(requests ...request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests.push(q)
-	r.held += len(q.sent)
-	if q.own {
-		r.owns++
-	}
-	if r.requests.len() == 1 {
+	if r.requests.len() == 0 {
 		r.session.Working(true)
+	}
+	for i := range requests {
+		q := &requests[i]
+		r.requests.push(*q)
+		r.held += len(q.sent)
+		if q.own {
+			r.owns++
+		}
 	}
 }
 
@@ -158,23 +166,15 @@ func (r *relay) recordUnanswered() (any bool) {
 	left := r.requests.waiting()
 	r.requests = queue{}
 	r.mu.Unlock()
+	_ = r.fromServer.outcomes.flush()
 	const unknown = "the session ended before the database answered"
 	_ = r.settleQueued(unknown)
 	for i := range left {
 		if !left[i].own {
-			_ = r.recordResult(&left[i], audit.Status{Error: unknown}, 0, 0)
+			_ = r.fromServer.outcomes.failed(&left[i], unknown, 0)
 		}
 	}
 	return len(left) > 0
-}
-
-// recordResult records how a request ended.
-func (r *relay) recordResult(q *request, status audit.Status, rows, bytes int64) error {
-	a := &r.fromServer
-	a.result = audit.DatabaseResult{Status: status, Statement: q.event, Rows: rows, Bytes: bytes, Duration: r.engine.cfg.Now().Sub(q.began)}
-	// A result is kept even when the session is over, so the context that ends with it is not asked.
-	_, err := r.session.Record(context.WithoutCancel(r.ctx), &a.result)
-	return err
 }
 
 // farewell tells the client why the session ends, if it does not know that and can still read it.

@@ -128,7 +128,7 @@ func TestLargeValues(t *testing.T) {
 		if grown := int64(after.HeapSys) - int64(before.HeapSys); grown > size/2 {
 			t.Errorf("the heap grew by %d bytes", grown)
 		}
-		results := closed(t, r, c).Journal.Events("db.session.result")
+		results := closed(t, r, c).Journal.Results()
 		if results[0].Number("bytes") < size {
 			t.Errorf("recorded %v", results[0].Fields)
 		}

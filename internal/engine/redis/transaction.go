@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"time"
+
+	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/fault"
+)
+
+const maxQueued = 100_000 // commands in one transaction
+
+const notExecuted = "not executed, because the transaction was discarded"
+
+// answers is the state of the direction from the database. It is used by whoever holds toClient.
+type answers struct {
+	failed   bool // a write to the client went wrong
+	outcomes outcomes
+
+	inMulti bool
+	queued  []queued // commands that wait for EXEC
+	settled int      // of them that have their outcome
+}
+
+// queued is a command that waits for EXEC.
+type queued struct {
+	event   int64
+	command int
+	began   time.Time
+	masked  bool
+}
+
+func (q *queued) request() *request {
+	return &request{event: q.event, command: q.command, began: q.began, masked: q.masked}
+}
+
+// queue keeps a command until EXEC tells its outcome.
+func (r *relay) queue(q *request) error {
+	a := &r.fromServer
+	if len(a.queued) >= maxQueued {
+		return fault.New(fault.LimitExceeded, "a transaction has more than %d commands; use several", maxQueued)
+	}
+	a.queued = append(a.queued, queued{q.event, q.command, q.began, q.masked})
+	return nil
+}
+
+// executed notes the outcome of one command of a transaction, from its place in the reply to EXEC.
+func (r *relay) executed(place int64, failure []byte) {
+	a := &r.fromServer
+	if place != int64(a.settled) || a.settled >= len(a.queued) {
+		return
+	}
+	q := a.queued[a.settled]
+	a.settled++
+	// What cannot be recorded ends the session by itself.
+	_ = r.recordOutcome(q.request(), string(failure), 0, 0)
+}
+
+// endMulti gives what is left of a transaction its outcome.
+func (r *relay) endMulti(q *request, reply *resp.Reply, failure string) error {
+	a := &r.fromServer
+	if q.role != exec && failure != "" || q.role == exec && resp.Code(reply.Text) == codeError {
+		return nil // there was none
+	}
+	outcome := notExecuted
+	if q.role == exec && reply.Null {
+		outcome = "not executed, because a watched key has changed"
+	}
+	a.inMulti = false
+	return r.settleQueued(outcome)
+}
+
+// settleQueued gives the commands of a transaction that have no outcome the one that they were not executed.
+func (r *relay) settleQueued(outcome string) error {
+	a := &r.fromServer
+	for _, q := range a.queued[min(a.settled, len(a.queued)):] {
+		if err := a.outcomes.failed(q.request(), outcome, 0); err != nil {
+			return err
+		}
+	}
+	a.inMulti, a.settled = false, 0
+	if a.queued = a.queued[:0]; cap(a.queued) > keptRequests {
+		a.queued = nil
+	}
+	return nil
+}
