@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,11 @@ are created in order, up to the first that fails.`,
 			}
 			defer api.Close()
 			for _, r := range all {
+				if over := r.Meta().Expires; len(all) > 1 && over != nil && over.Before(terminal.Now()) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: %s %q was left out: it expired at %s\n", r.GetKind(), shownName(r), over.UTC().Format(time.DateTime+" UTC"))
+					continue
+				}
+				r.Meta().Revision = "" // of what it was read from; to replace is what --force means
 				if err := createOne(cmd.Context(), cmd.OutOrStdout(), api, r, force); err != nil {
 					return err
 				}
@@ -105,11 +111,22 @@ func createOne(ctx context.Context, out io.Writer, api *authapi.Client, r resour
 	return created(out, r, "updated")
 }
 
-func created(out io.Writer, r resource.Resource, what string) error {
-	name := r.GetName()
+// shownName is a resource's name, without the secret that the name of a token is.
+func shownName(r resource.Resource) string {
 	if token, ok := r.(*resource.Token); ok {
-		name = token.ShownName()
+		return token.ShownName()
 	}
-	_, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), name, what)
-	return err
+	return r.GetName()
+}
+
+func created(out io.Writer, r resource.Resource, what string) error {
+	if _, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), shownName(r), what); err != nil {
+		return err
+	}
+	for _, warning := range resource.Warnings(r) {
+		if _, err := fmt.Fprintf(out, "WARNING: %s %s\n", warning.Path, terminal.Clean(warning.Message)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -74,10 +74,10 @@ func rows(r resource.Resource, verbose bool) [][]string {
 func row(r resource.Resource, verbose bool) []string {
 	switch r := r.(type) {
 	case *resource.Database:
-		return []string{r.GetName(), r.Spec.Protocol, r.Spec.URI, shownLabels(r.AllLabels(), verbose)}
+		return []string{r.GetName(), r.Spec.Protocol, r.ShownURI(), shownLabels(r.AllLabels(), verbose)}
 	case *resource.DatabaseServer:
 		db := r.Spec.Database
-		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.Spec.URI, shownLabels(db.AllLabels(), verbose), r.Spec.Version}
+		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.ShownURI(), shownLabels(db.AllLabels(), verbose), r.Spec.Version}
 	case *resource.Role:
 		var labels []string
 		for _, key := range slices.Sorted(maps.Keys(r.Spec.Allow.DatabaseLabels)) {

@@ -90,7 +90,10 @@ func (f *tokenFlags) run(cmd *cobra.Command, g *global) error {
 		return err
 	}
 	for _, role := range roles {
-		if !slices.Contains(ownServices, role) {
+		switch {
+		case role == resource.RoleAuth:
+			fmt.Fprintln(cmd.ErrOrStderr(), "NOTE: an auth server of this version does not join with a token: the first one makes the cluster, and there is no other.")
+		case !slices.Contains(ownServices, role):
 			fmt.Fprintf(cmd.ErrOrStderr(), "NOTE: this version has no %s service; only programs of others can join with that type.\n", strings.ToLower(string(role)))
 		}
 	}
@@ -131,13 +134,23 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 			"and start it:\n\n> teleport start -c /etc/teleport.yaml\n", res.GetToken(), pins.String(), proxy, f.dbName, f.dbProtocol, f.dbURI)
 		return nil
 	}
+	if slices.Contains(res.GetRoles(), string(resource.RoleDiscovery)) {
+		fmt.Fprintf(out, "On the host of the Discovery Service, write its configuration, such as this, to /etc/teleport.yaml:\n\n"+
+			"version: v3\nteleport:\n  proxy_server: %s\n  join_params: {method: token, token_name: %s}\n  ca_pin: [%s]\nauth_service: {enabled: no}\nproxy_service: {enabled: no}\n"+
+			"discovery_service:\n  enabled: yes\n  aws:\n  - types: [rds]\n    regions: [us-west-1]\n    tags: {\"*\": \"*\"}\n\n"+
+			"and start it:\n\n> teleport start -c /etc/teleport.yaml\n", proxy, res.GetToken(), strings.Join(authorities.GetPins(), ", "))
+		return nil
+	}
+	if !slices.Contains(res.GetRoles(), string(resource.RoleProxy)) {
+		return nil // nothing that this version could start
+	}
 	fmt.Fprintf(out, "On the new host:\n\n> teleport start \\\n   --roles=%s \\\n   --token=%s \\\n%s   --auth-server=%s\n",
 		strings.ToLower(strings.Join(res.GetRoles(), ",")), res.GetToken(), pins.String(), join)
 	return nil
 }
 
 // ownServices are the types of services that the daemon of this version has.
-var ownServices = []resource.SystemRole{resource.RoleAuth, resource.RoleProxy, resource.RoleDb}
+var ownServices = []resource.SystemRole{resource.RoleProxy, resource.RoleDb, resource.RoleDiscovery}
 
 // life returns in words how long it is until a time.
 func life(until time.Time) string {

@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"syscall"
 	"time"
+
+	"sallyport/internal/fault"
 )
 
 // stopper turns signals into the end of the daemon. The first SIGTERM or SIGINT ends everything, SIGQUIT
@@ -23,8 +24,8 @@ type stopper struct {
 }
 
 var (
-	errStopped = errors.New("the service is shutting down")
-	errDrained = errors.New("the service is shutting down and waited long enough")
+	errStopped = fault.New(fault.ConnectionProblem, "the service is shutting down; connect again in a moment")
+	errDrained = fault.New(fault.ConnectionProblem, "the service is shutting down and has waited long enough for this session; connect again in a moment")
 )
 
 // listen acts on signals until finished is closed.

@@ -129,7 +129,7 @@ func (f *listFlags) table(rows []listed) terminal.Table {
 		}
 		row := []string{name, db.Metadata.Description}
 		if f.verbose {
-			row = append(row, db.Spec.Protocol, db.Type(), db.Spec.URI)
+			row = append(row, db.Spec.Protocol, db.Type(), db.ShownURI())
 		}
 		row = append(row, allowedText(db.AllowedUsers, db.DeniedUsers), terminal.Labels(f.shownLabels(db.Metadata.Labels)), connect)
 		if f.all {

@@ -30,6 +30,8 @@ func (g *global) public(ctx context.Context, proxy string) (*authapi.Client, str
 	switch {
 	case untrusted(err):
 		return nil, "", nil, fault.Wrap(fault.ConnectionProblem, err, "the web certificate of %s is not trusted by this machine; ask for the proxy's right address, or for tests use --insecure", proxy)
+	case fault.Is(err, fault.LimitExceeded):
+		return nil, "", nil, err // it is a proxy, and says so
 	case err != nil:
 		return nil, "", nil, fault.Wrap(fault.ConnectionProblem, err, "no proxy answers at %s; check the address", strings.Join(addresses, " or "))
 	}

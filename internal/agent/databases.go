@@ -162,7 +162,7 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 			err = a.putServer(ctx, db)
 		}
 		if changed {
-			for _, warning := range db.Warnings() {
+			for _, warning := range resource.Warnings(db) {
 				a.Logger.Warn("database may not work as it is written", "db", name, "key", warning.Path, "reason", warning.Message)
 			}
 		}

@@ -245,8 +245,10 @@ func endReason(ctx context.Context, err error) string {
 		return cutReason(cause)
 	case cause != nil:
 		return "the service stopped"
-	case realCause(err) == nil:
+	case err == nil:
 		return "the client closed the session"
+	case realCause(err) == nil:
+		return "the connection to the client ended"
 	default:
 		return "error"
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,6 +76,12 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if a.dummyHash, err = hashPassword("nobody has this password"); err != nil {
 		return nil, err
 	}
+	for _, r := range slices.Concat(cfg.Bootstrap, cfg.Startup) {
+		r.Meta().Revision = "" // of the cluster that it was read from
+		if err := r.Validate(); err != nil {
+			return nil, err
+		}
+	}
 	fresh, err := a.openCluster(ctx)
 	if err != nil {
 		return nil, err
@@ -89,6 +96,9 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if fresh {
 		if err := a.writeAll(ctx, cfg.Bootstrap); err != nil {
 			return nil, fmt.Errorf("creating bootstrap resources: %w", err)
+		}
+		if err := a.Store.Delete(ctx, bootstrapKey, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("noting that the bootstrap resources are there: %w", err)
 		}
 	} else if len(cfg.Bootstrap) > 0 {
 		cfg.Logger.Warn("bootstrap resources are ignored: the cluster exists already; create them with tctl create", "resources", len(cfg.Bootstrap))
@@ -118,14 +128,22 @@ func StoredClusterName(ctx context.Context, s store.Store) (string, error) {
 	return r.(*resource.ClusterName).Spec.ClusterName, nil
 }
 
-// openCluster reads the cluster's name, or stores the configured one and reports that it is new.
+// bootstrapKey is stored from before a cluster is made until its bootstrap resources are all there.
+const bootstrapKey = "/bootstrap/due"
+
+// openCluster reads the cluster's name, or stores the configured one, and reports whether the bootstrap resources are still
+// to be written.
 func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 	name := &resource.ClusterName{}
 	err = a.load(ctx, resource.KindClusterName, resource.NameClusterName, name)
 	switch {
 	case err == nil:
 		a.cluster = name.Spec.ClusterName
-		return false, nil
+		_, err := a.Store.Get(ctx, bootstrapKey)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return true, err
 	case !errors.Is(err, store.ErrNotFound):
 		return false, err
 	}
@@ -140,6 +158,11 @@ func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 	name = r.(*resource.ClusterName)
 	name.Metadata.Name = resource.NameClusterName
 	name.Spec = resource.ClusterNameSpec{ClusterName: a.cluster, ClusterID: newUUID()}
+	if len(a.Bootstrap) > 0 {
+		if _, err := a.Store.Put(ctx, store.Item{Key: bootstrapKey, Value: []byte("{}")}); err != nil {
+			return false, err
+		}
+	}
 	_, err = a.create(ctx, name)
 	return true, err
 }
@@ -216,11 +239,8 @@ func setOrigin(r resource.Resource, origin string) {
 
 func (a *Authority) writeAll(ctx context.Context, all []resource.Resource) error {
 	for _, r := range all {
-		if err := r.Validate(); err != nil {
-			return err
-		}
 		if err := a.writeChanged(ctx, r); err != nil {
-			return err
+			return fmt.Errorf("%s %q: %w", r.GetKind(), shownName(r), err)
 		}
 	}
 	return nil

@@ -242,19 +242,46 @@ func (a *Authority) loginFailed(ctx context.Context, name string, locked bool) e
 	return errLogin
 }
 
-// showLocked writes the lockout into the user's status, where administrators see it.
+// lockoutMessage is in the status of users whom failed logins have locked out.
+const lockoutMessage = "too many failed logins"
+
+// showLocked writes the lockout into the user's status, where administrators see it, unless a lock there lasts longer.
 func (a *Authority) showLocked(ctx context.Context, name string, until time.Time) error {
+	return a.changeStatus(ctx, name, func(status *resource.LoginStatus) bool {
+		if a.locks(*status) && (status.LockExpires == nil || status.LockExpires.After(until)) {
+			return false
+		}
+		now := a.Now().UTC()
+		*status = resource.LoginStatus{IsLocked: true, LockedMessage: lockoutMessage, LockedTime: &now, LockExpires: &until}
+		return true
+	})
+}
+
+// liftLockout forgets the failed logins of a user who has shown another way who it is. A lock of an administrator stays.
+func (a *Authority) liftLockout(ctx context.Context, name string) error {
+	if err := a.clearFailures(ctx, name); err != nil {
+		return err
+	}
+	return a.changeStatus(ctx, name, func(status *resource.LoginStatus) bool {
+		if status.LockedMessage != lockoutMessage || status.LockExpires == nil {
+			return false
+		}
+		*status = resource.LoginStatus{}
+		return true
+	})
+}
+
+// changeStatus writes a user's status if the function changes it; a user who does not exist has none.
+func (a *Authority) changeStatus(ctx context.Context, name string, change func(*resource.LoginStatus) bool) error {
 	for {
 		user := &resource.User{}
 		err := a.load(ctx, resource.KindUser, name, user)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
-		if err != nil {
+		if err != nil || !change(&user.Spec.Status) {
 			return err
 		}
-		now := a.Now().UTC()
-		user.Spec.Status = resource.LoginStatus{IsLocked: true, LockedMessage: "too many failed logins", LockedTime: &now, LockExpires: &until}
 		if _, err = a.put(ctx, user); !errors.Is(err, store.ErrChanged) {
 			return err
 		}

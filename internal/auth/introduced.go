@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -29,6 +30,9 @@ func (a *Authority) Introduced(ctx context.Context, conn net.Conn) (net.Conn, er
 		return mux.Unread(conn, first[:]), conn.SetReadDeadline(time.Time{})
 	}
 	in, err := introduction.Receive(conn, first[:], a.Trust(), a.Now())
+	if errors.Is(err, introduction.ErrTime) && a.quotas.warnings.Take("clock") {
+		a.Logger.Warn("a client of a proxy was refused", "proxy", conn.RemoteAddr().String(), "error", err)
+	}
 	if err != nil {
 		return nil, err
 	}

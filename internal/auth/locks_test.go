@@ -91,6 +91,39 @@ func TestAnAdministratorUnblocksByWritingTheStatus(t *testing.T) {
 	}
 }
 
+// TestFailedLoginsDoNotShortenAnAdministratorsLock has strangers fail at a user whom an administrator has locked for good.
+func TestFailedLoginsDoNotShortenAnAdministratorsLock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	alice := w.person("alice")
+	w.mustApply("kind: user\nversion: v2\nmetadata: {name: alice}\nspec: {roles: [access], status: {is_locked: true, locked_message: leave}}\n")
+	for range 5 {
+		_, _ = alice.login("alice", "wrong wrong wrong", "1")
+	}
+	w.clock.Advance(lockout + time.Minute)
+	if _, err := alice.login("alice", password, alice.code()); err == nil {
+		t.Error("the lock is over")
+	}
+}
+
+// TestWhoAcceptsALinkIsNotLockedOut has strangers fail at a name before its link is used.
+func TestWhoAcceptsALinkIsNotLockedOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustApply(passwordOnly)
+	link := w.invite("alice")
+	stranger := &person{w: w, name: "alice"}
+	for range 5 {
+		_, _ = stranger.login("alice", "wrong wrong wrong", "")
+	}
+	if _, err := w.proxy.Login.AcceptInvite(t.Context(), &sallyportv1.AcceptInviteRequest{Token: link, Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.login("alice", password, ""); err != nil {
+		t.Errorf("after the link was used: %v", err)
+	}
+}
+
 // lockout is the first lock after five failures.
 const lockout = 20 * time.Minute
 

@@ -104,7 +104,7 @@ func (a loginAPI) AcceptInvite(ctx context.Context, req *sallyportv1.AcceptInvit
 	if err := a.storeCredentials(ctx, link.User, record, epoch); err != nil {
 		return nil, err
 	}
-	return &sallyportv1.AcceptInviteResponse{User: link.User}, a.clearFailures(ctx, link.User)
+	return &sallyportv1.AcceptInviteResponse{User: link.User}, a.liftLockout(ctx, link.User)
 }
 
 // storeCredentials writes what a link was used for, unless the user was reset since the epoch was read. A reset

@@ -277,4 +277,7 @@ func (p *problems) resource(r resource.Resource, kind string, place func(path st
 	for _, one := range resource.Inspect(r) {
 		p.add(place(one.Path), "%s", one.Message)
 	}
+	for _, one := range resource.Warnings(r) {
+		p.warn(place(one.Path), "%s", one.Message)
+	}
 }

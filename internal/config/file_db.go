@@ -146,9 +146,6 @@ func (e *databaseEntry) database(p *problems, path string, env Env) *resource.Da
 		p.add(path+".name", "%q must consist of lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen", e.Name)
 	}
 	p.resource(db, resource.KindDatabase, place)
-	for _, warning := range db.Warnings() {
-		p.warn(place(warning.Path), "%s", warning.Message)
-	}
 	return db
 }
 

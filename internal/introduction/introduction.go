@@ -47,12 +47,15 @@ const (
 	roleProxy    = "Proxy"
 
 	// maxAge is how much an introduction's time may differ from the auth server's: the clocks of two hosts, and the way.
-	maxAge = 2 * time.Minute
+	maxAge = 5 * time.Minute
 )
 
 // purpose is signed with each statement, in the form that TLS 1.3 gives what it signs (RFC 8446, section 4.4.3), so that
 // neither is ever taken for the other.
 var purpose = strings.Repeat(" ", 64) + "sallyport, a connection passed on by a proxy\x00"
+
+// ErrTime is wrapped by the error of Receive for a proxy that is believed in all but the time.
+var ErrTime = errors.New("the introduction has another time")
 
 // Introduction is what a proxy says of a connection.
 type Introduction struct {
@@ -138,8 +141,8 @@ func Receive(r io.Reader, read []byte, trust *mtls.Trust, now time.Time) (*Intro
 		return nil, fmt.Errorf("the introduction is not from %s: %w", id, err)
 	}
 	if off := now.Sub(s.made).Abs(); off > maxAge {
-		return nil, fmt.Errorf("the introduction by %s is of %s, %s off the time here; set the clock of the proxy if it is not somebody who uses an old one",
-			id, s.made.Format(time.RFC3339), off.Round(time.Second))
+		return nil, fmt.Errorf("%w: %s says %s, which is %s off the time here; set the clocks of both hosts, unless somebody uses an old introduction again",
+			ErrTime, id, s.made.Format(time.RFC3339), off.Round(time.Second))
 	}
 	hello, err := readN(r, s.size)
 	if err != nil {

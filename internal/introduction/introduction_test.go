@@ -123,7 +123,7 @@ func TestWhoIsNotBelieved(t *testing.T) {
 		"who has a proxy's certificate":  {send(t, stolen, client, hello), "not from"},
 		"another client's first message": {append(bytes.Clone(truth[:len(truth)-len(hello)]), bytes.Repeat([]byte("x"), len(hello))...), "another connection"},
 		"an introduction cut short":      {truth[:len(truth)-1], "unexpected EOF"},
-		"an introduction used again":     {sendAt(t, proxy, client, hello, time.Now().Add(-3*time.Minute)), "off the time here"},
+		"an introduction used again":     {sendAt(t, proxy, client, hello, time.Now().Add(-6*time.Minute)), "off the time here"},
 		"an introduction of tomorrow":    {sendAt(t, proxy, client, hello, time.Now().Add(24*time.Hour)), "off the time here"},
 		"a tunnel preface":               {[]byte("\xf5SPT\x01" + strings.Repeat("x", 100)), "not an introduction"},
 		"absurd lengths":                 {[]byte(introduction.Magic + "\xff\xff"), "a part of 65535 bytes"},
@@ -135,8 +135,8 @@ func TestWhoIsNotBelieved(t *testing.T) {
 	}
 	for name, message := range map[string][]byte{
 		"the truth":                      truth,
-		"a proxy whose clock is behind":  sendAt(t, proxy, client, hello, time.Now().Add(-time.Minute)),
-		"a proxy whose clock runs ahead": sendAt(t, proxy, client, hello, time.Now().Add(time.Minute)),
+		"a proxy whose clock is behind":  sendAt(t, proxy, client, hello, time.Now().Add(-4*time.Minute)),
+		"a proxy whose clock runs ahead": sendAt(t, proxy, client, hello, time.Now().Add(4*time.Minute)),
 	} {
 		if in, err := introduction.Receive(bytes.NewReader(message), nil, w.trust(), time.Now()); err != nil || in == nil {
 			t.Errorf("%s: %v", name, err)

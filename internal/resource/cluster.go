@@ -232,6 +232,9 @@ func (r *RecordingConfig) check(p *problems) {
 		r.Spec.Mode = "node"
 	}
 	checkOneOf(p, "spec.mode", r.Spec.Mode, "node", "node-sync", "proxy", "proxy-sync", RecordingOff)
+	if r.Spec.Mode == RecordingOff {
+		p.warn("spec.mode", "is off, and has no effect in this program: every statement is recorded in any case")
+	}
 	setDefault(&r.Spec.ProxyChecksHostKeys, true)
 	if r.Spec.StartGate == "" {
 		r.Spec.StartGate = StartGateLocal

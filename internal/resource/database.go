@@ -232,14 +232,17 @@ func (d *Database) Origin() string { return d.Metadata.Labels[LabelOrigin] }
 // ids, and for Redshift Serverless the account.
 func (d *Database) Validate() error { return validate(d) }
 
-// Warning is something about a key that is accepted and will probably not do what its author expects.
-type Warning struct {
-	Path    string // as in spec.uri
-	Message string
+// ShownURI is the address as lists show it: with a word on a server that anybody can stand in for.
+func (d *Database) ShownURI() string {
+	switch d.Spec.TLS.Mode {
+	case TLSInsecure:
+		return d.Spec.URI + " (certificate not verified)"
+	case TLSVerifyCA:
+		return d.Spec.URI + " (name not verified)"
+	default:
+		return d.Spec.URI
+	}
 }
-
-// Warnings returns what Validate accepts with doubts.
-func (d *Database) Warnings() []Warning { return inspect(Clone(d)).warnings }
 
 var databaseName = regexp.MustCompile(`^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$`)
 
@@ -280,6 +283,7 @@ func (d *Database) check(p *problems) {
 		s.TLS.CACert, s.CACert = s.CACert, ""
 	}
 	checkPrintable(p, "spec.admin_user.name", s.AdminUser.Name)
+	s.warn(p)
 	for _, name := range sortedKeys(s.DynamicLabels) {
 		label, path := s.DynamicLabels[name], yamlnode.KeyPath("spec.dynamic_labels", name)
 		if len(label.Command) == 0 {
@@ -289,5 +293,30 @@ func (d *Database) check(p *problems) {
 			p.add(path+".period", "must be at least 1s")
 		}
 		checkPrintable(p, path, name+label.Result)
+	}
+}
+
+// warn tells what makes the database less safe, or has no effect.
+func (s *DatabaseSpec) warn(p *problems) {
+	switch s.TLS.Mode {
+	case TLSInsecure:
+		p.warn("spec.tls.mode", "is insecure: the database's certificate is not verified, so that whoever is on the way can stand in for it; give its authority in ca_cert_file and use verify-full")
+	case TLSVerifyCA:
+		p.warn("spec.tls.mode", "is verify-ca: the name in the database's certificate is not verified, so that every server of the same authority can stand in for it; use verify-full, with server_name if need be")
+	}
+	for _, one := range []struct {
+		key    string
+		unused bool
+	}{
+		{"admin_user", s.AdminUser != AdminUser{}},
+		{"gcp", s.GCP != GCP{}},
+		{"azure", s.Azure != Azure{}},
+		{"ad", s.AD != ActiveDirectory{}},
+		{"mongo_atlas", s.MongoAtlas != MongoAtlas{}},
+		{"oracle", s.Oracle != OracleOptions{}},
+	} {
+		if one.unused {
+			p.warn("spec."+one.key, noEffect)
+		}
 	}
 }

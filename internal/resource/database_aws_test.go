@@ -162,7 +162,7 @@ func TestWarningsAboutEndpoints(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		warnings := list[0].(*resource.Database).Warnings()
+		warnings := resource.Warnings(list[0])
 		switch {
 		case c.path == "" && len(warnings) > 0:
 			t.Errorf("%s: %v, want no warning", name, warnings)

@@ -31,10 +31,10 @@ func of[T any, P interface {
 	}
 }
 
-// kinds are all kinds that have a type, those that administrators write first.
+// kinds are all kinds that have a type: those that administrators write first, and roles before the users who need them.
 var kinds = []kindInfo{
-	{kind: KindUser, form: of[User](), versions: []string{"v2"}, aliases: []string{"users"}},
 	{kind: KindRole, form: of[Role](), versions: []string{"v3", "v4", "v5", "v6", "v7", "v8"}, aliases: []string{"roles"}},
+	{kind: KindUser, form: of[User](), versions: []string{"v2"}, aliases: []string{"users"}},
 	{kind: KindToken, form: of[Token](), versions: []string{"v2"}, aliases: []string{"tokens"}},
 	{kind: KindDatabase, form: of[Database](), versions: []string{"v3"}},
 	{kind: KindLock, form: of[Lock](), versions: []string{"v2"}, aliases: []string{"locks"}},

@@ -33,6 +33,17 @@ func (p *problems) warn(path, format string, args ...any) {
 	p.warnings = append(p.warnings, Warning{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
+// Warning is something about a key that is accepted and will probably not do what its author expects.
+type Warning struct {
+	Path    string // as in spec.uri
+	Message string
+}
+
+const noEffect = "has no effect in this program"
+
+// Warnings returns what Validate accepts with doubts.
+func Warnings(r Resource) []Warning { return inspect(Clone(r)).warnings }
+
 // validate is the common part of every Validate method.
 func validate(r Resource) error {
 	found := Inspect(r)

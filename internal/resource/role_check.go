@@ -167,6 +167,9 @@ func checkPredicate(p *problems, path, source string, names predicate.Vocabulary
 }
 
 func (c *RoleConditions) checkPermissions(p *problems, path string, deny bool) {
+	if len(c.DatabasePermissions) > 0 {
+		p.warn(path, noEffect)
+	}
 	for i, permission := range c.DatabasePermissions {
 		at := yamlnode.IndexPath(path, i)
 		if len(permission.Match) == 0 {

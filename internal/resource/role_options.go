@@ -161,7 +161,20 @@ func (o *RoleOptions) check(p *problems) {
 		checkOneOf(p, path+"device_trust_mode", o.DeviceTrustMode, "", "off", "optional")
 	}
 	checkOneOf(p, path+"create_db_user_mode", o.CreateDatabaseUserMode, "", CreateUserOff, CreateUserKeep, CreateUserBestEffortDrop)
-	checkOneOf(p, path+"request_access", o.RequestAccess, "", "optional", "always", "reason")
+	if o.RequestAccess == "always" || o.RequestAccess == "reason" {
+		p.add(path+"request_access", "this program has no access requests yet, so that nobody would get in; leave it out or use optional")
+	} else {
+		checkOneOf(p, path+"request_access", o.RequestAccess, "", "optional")
+	}
+	for key, unused := range map[string]bool{
+		"max_sessions":        o.MaxSessions > 0,
+		"create_db_user":      o.CreateDatabaseUser != nil && bool(*o.CreateDatabaseUser),
+		"create_db_user_mode": o.CreateDatabaseUserMode != "" && o.CreateDatabaseUserMode != CreateUserOff,
+	} {
+		if unused {
+			p.warn(path+key, noEffect)
+		}
+	}
 	if o.RecordSession == nil {
 		o.RecordSession = &Recording{}
 	}

@@ -120,10 +120,16 @@ func (w *webCertificates) stamp() []stamp {
 	return stamps
 }
 
+// ownCertificateLook is how often a self-signed certificate is looked at, whether it has to be renewed, when files never are.
+const ownCertificateLook = time.Hour
+
 // run reads the certificates again when their files change, which is looked at that often unless it is 0, and when told to, until the context ends. While they
 // cannot be read the old ones stay.
 func (w *webCertificates) run(ctx context.Context, every time.Duration, reload <-chan struct{}) {
 	var ticks <-chan time.Time
+	if len(w.files) == 0 && every == 0 {
+		every = ownCertificateLook
+	}
 	if every > 0 {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()

@@ -67,12 +67,15 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc("GET /webapi/ping", h.ping)
 	h.mux.HandleFunc("GET /webapi/ping/{connector}", h.ping)
 	h.mux.HandleFunc("GET /webapi/find", h.ping)
-	limit := connect.WithReadMaxBytes(1 << 20)
-	h.mux.Handle(sallyportv1connect.NewLoginServiceHandler(publicLogin{auth: cfg.Auth}, limit))
-	h.mux.Handle(sallyportv1connect.NewJoinServiceHandler(publicJoin{auth: cfg.Auth}, limit))
-	h.mux.Handle(sallyportv1connect.NewClusterServiceHandler(publicCluster{auth: cfg.Auth, allow: h.allow}, limit))
+	limits := connect.WithHandlerOptions(connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil))
+	h.mux.Handle(sallyportv1connect.NewLoginServiceHandler(publicLogin{auth: cfg.Auth}, limits))
+	h.mux.Handle(sallyportv1connect.NewJoinServiceHandler(publicJoin{auth: cfg.Auth}, limits))
+	h.mux.Handle(sallyportv1connect.NewClusterServiceHandler(publicCluster{auth: cfg.Auth, allow: h.allow}, limits))
 	return h, nil
 }
+
+// maxRequest is what strangers may send, in bytes; nothing is unpacked for them.
+const maxRequest = 64 << 10
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -81,6 +84,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/v1/"); ok && (strings.HasPrefix(rest, "webapi/") || strings.HasPrefix(rest, "web/")) {
 		r.URL.Path = "/" + rest
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxRequest+1<<10) // with the framing of the API's protocols
 	r = r.WithContext(withClient(r.Context(), r.RemoteAddr, r.UserAgent()))
 	h.mux.ServeHTTP(w, r)
 }

@@ -1,8 +1,11 @@
 package web_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -106,6 +109,38 @@ func TestPagesSayErrorsAsSentences(t *testing.T) {
 		pages.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
 		if want := "<p>The auth server sleeps; try again later.</p>"; !strings.Contains(answer.Body.String(), want) {
 			t.Errorf("%s has no %q:\n%s", path, want, answer.Body)
+		}
+	}
+}
+
+// TestStrangersSendLittleAndNothingPacked sends calls of the public API that are too large, plain and compressed.
+func TestStrangersSendLittleAndNothingPacked(t *testing.T) {
+	t.Parallel()
+	pages := newPages(t, nil, quota.ForStrangers(), time.Now)
+	large := `{"user":"` + strings.Repeat("x", 70<<10) + `"}`
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	if _, err := io.WriteString(zip, large); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		encoding, body, says string
+	}{
+		"too large":  {"", large, "resource_exhausted"},
+		"compressed": {"gzip", packed.String(), "unimplemented"},
+	} {
+		request := httptest.NewRequest(http.MethodPost, "/sallyport.v1.LoginService/Login", strings.NewReader(c.body))
+		request.Header.Set("Content-Type", "application/json")
+		if c.encoding != "" {
+			request.Header.Set("Content-Encoding", c.encoding)
+		}
+		answer := httptest.NewRecorder()
+		pages.ServeHTTP(answer, request)
+		if !strings.Contains(answer.Body.String(), c.says) {
+			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
 		}
 	}
 }
