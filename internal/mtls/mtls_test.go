@@ -221,19 +221,19 @@ func TestListenersOfOurProgramsAskForNoSecondHello(t *testing.T) {
 	give := func(string) (*tls.Certificate, error) { return host, nil }
 	server := func() *tls.Config {
 		cfg := mtls.Server(give, p.trust, false, mtls.ProtocolHTTP)
-		cfg.CurvePreferences = []tls.CurveID{tls.X25519}
+		cfg.CurvePreferences = []tls.CurveID{tls.CurveP521}
 		return cfg
 	}
 	client := func(curves ...tls.CurveID) *tls.Config {
 		return &tls.Config{InsecureSkipVerify: true, CurvePreferences: curves, NextProtos: []string{mtls.ProtocolHTTP}}
 	}
-	if state, serverErr, clientErr := shake(t, server(), client(tls.CurveP521, tls.X25519)); serverErr != nil || clientErr != nil || !state.HelloRetryRequest {
+	if state, serverErr, clientErr := shake(t, server(), client(tls.X25519, tls.CurveP521)); serverErr != nil || clientErr != nil || !state.HelloRetryRequest {
 		t.Fatalf("without the rule: %v, %v, asked again: %v", serverErr, clientErr, state.HelloRetryRequest)
 	}
-	if _, serverErr, _ := shake(t, mtls.Newest(server()), client(tls.CurveP521, tls.X25519)); serverErr == nil || !strings.Contains(serverErr.Error(), "first ClientHello") {
+	if _, serverErr, _ := shake(t, mtls.Newest(server()), client(tls.X25519, tls.CurveP521)); serverErr == nil || !strings.Contains(serverErr.Error(), "first ClientHello") {
 		t.Errorf("asked for a second ClientHello: %v", serverErr)
 	}
-	if _, serverErr, clientErr := shake(t, mtls.Newest(server()), client(tls.X25519)); serverErr != nil || clientErr != nil {
+	if _, serverErr, clientErr := shake(t, mtls.Newest(server()), client(tls.CurveP521)); serverErr != nil || clientErr != nil {
 		t.Errorf("with the right key at once: %v, %v", serverErr, clientErr)
 	}
 }
