@@ -177,6 +177,21 @@ func TestIAMAuthenticationIsSwitchedOn(t *testing.T) {
 	}
 }
 
+// TestAnInstanceIsNoClusterOfItsName has a cluster with the id of an instance that AWS does not know, or says nothing of.
+func TestAnInstanceIsNoClusterOfItsName(t *testing.T) {
+	for name, policies := range map[string][]string{
+		"it does not exist":         nil,
+		"it may not be asked about": {cloudtest.Allow("rds:DescribeDBClusters", "*"), cloudtest.Allow("rds:ModifyDBCluster", "*")},
+	} {
+		w := &world{iamOff: true}
+		d, _, _ := start(t, w, policies...)
+		got, err := d.Describe(t.Context(), database(t, "postgres", "books."+hash+".rds.amazonaws.com:5432", nil))
+		if len(w.modified) > 0 || err == nil && got.Status.AWS.RDS.ResourceID != "" {
+			t.Errorf("%s: modified %q, %+v, %v", name, w.modified, got, err)
+		}
+	}
+}
+
 // TestAddressesOfDiscoveredDatabases has resources of discovery that somebody changed since.
 func TestAddressesOfDiscoveredDatabases(t *testing.T) {
 	const rds = ".rds.amazonaws.com:5432"
