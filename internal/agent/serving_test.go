@@ -197,23 +197,41 @@ func TestWhatIsFoundTakesNoNameThatIsWritten(t *testing.T) {
 		cfg.Selectors = []resource.ResourceSelector{{Labels: resource.Labels{"team": {"red"}}}}
 		cfg.Found = found{at("static", "wrong:1"), at("dynamic", "wrong:1"), at("own", "right:1")}
 	}, at("static", "right:1"))
-	eventually(t, "all are served", func() bool { return a.uri("static") != "" && a.uri("dynamic") != "" && a.uri("own") != "" })
+	eventually(t, "all are served", func() bool { return a.server("static") != nil && a.server("dynamic") != nil && a.server("own") != nil })
 	for _, name := range []string{"static", "dynamic", "own"} {
-		if uri := a.uri(name); uri != "right:1" {
+		if uri := a.server(name).Spec.Database.Spec.URI; uri != "right:1" {
 			t.Errorf("%s is at %s", name, uri)
 		}
 	}
 	eventually(t, "it is told", func() bool { return strings.Contains(r.log.String(), "is passed over: wrong:1") })
 }
 
-// uri is the address under which a database is served, or "".
-func (a *authority) uri(name string) string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, r := range a.servers {
-		if server, ok := r.(*resource.DatabaseServer); ok && server.GetName() == name {
-			return server.Spec.Database.Spec.URI
-		}
+// TestSelectorsSayByWhichRole has db resources with and without a role, and selectors of which some name another. The first
+// selector that matches decides, and a role comes with its own external id or none.
+func TestSelectorsSayByWhichRole(t *testing.T) {
+	t.Parallel()
+	const own, other = "arn:aws:iam::222222222222:role/own", "arn:aws:iam::222222222222:role/other"
+	a := newAuthority(t)
+	selector := func(label, role, id string) resource.ResourceSelector {
+		s := resource.ResourceSelector{Labels: resource.Labels{label: {"yes"}}}
+		s.AWS.AssumeRoleARN, s.AWS.ExternalID = role, id
+		return s
 	}
-	return ""
+	const aws = ", aws: {account_id: '222222222222', assume_role_arn: '" + own + "', external_id: own-id}"
+	for name, labels := range map[string]string{"replaced": "replace: 'yes', keep: 'yes'", "cleared": "clear: 'yes'", "kept": "keep: 'yes', late: 'yes'", "nobodys": "a: b"} {
+		a.store(t, "kind: db\nversion: v3\nmetadata: {name: "+name+", labels: {"+labels+"}}\nspec: {protocol: postgres, uri: 'orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432'"+aws+"}\n")
+	}
+	a.store(t, "kind: db\nversion: v3\nmetadata: {name: given, labels: {replace: 'yes'}}\nspec: {protocol: postgres, uri: 'orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432'}\n")
+	a.start(t, func(cfg *agent.Config) {
+		cfg.Selectors = []resource.ResourceSelector{selector("replace", other, "other-id"), selector("clear", other, ""), selector("keep", "", ""), selector("late", other, "late-id")}
+	})
+	for name, want := range map[string]string{"replaced": other + " other-id", "cleared": other + " ", "kept": own + " own-id", "given": other + " other-id"} {
+		eventually(t, name, func() bool {
+			server := a.server(name)
+			return server != nil && server.Spec.Database.Spec.AWS.AssumeRoleARN+" "+server.Spec.Database.Spec.AWS.ExternalID == want
+		})
+	}
+	if a.server("nobodys") != nil {
+		t.Error("a database that no selector matches is served")
+	}
 }

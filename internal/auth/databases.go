@@ -30,6 +30,7 @@ func (a databaseAPI) ListDatabases(ctx context.Context, req *sallyportv1.ListDat
 		}
 		db = resource.Clone(db)
 		db.Metadata.Labels = labels
+		db.Spec.AWS.ExternalID = "" // between the agent and AWS
 		json, err := resource.Encode(db)
 		if err != nil {
 			return nil, err

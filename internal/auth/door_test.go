@@ -122,7 +122,12 @@ func heartbeat(t *testing.T, w *world, as *identity.Identity, about, name string
 // heartbeatOf does so for a database of another origin.
 func heartbeatOf(t *testing.T, w *world, as *identity.Identity, about, name, origin string) error {
 	t.Helper()
-	db := "kind: db\nversion: v3\nmetadata: {name: " + name + ", labels: {teleport.dev/origin: " + origin + "}}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n"
+	return serve(t, w, as, about, "kind: db\nversion: v3\nmetadata: {name: "+name+", labels: {teleport.dev/origin: "+origin+"}}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n")
+}
+
+// serve registers a database, given as it is written, as one host about another.
+func serve(t *testing.T, w *world, as *identity.Identity, about, db string) error {
+	t.Helper()
 	all, err := resource.ParseYAML([]byte(db))
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +136,7 @@ func heartbeatOf(t *testing.T, w *world, as *identity.Identity, about, name, ori
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := r.(*resource.DatabaseServer)
+	server, name := r.(*resource.DatabaseServer), all[0].GetName()
 	server.Metadata.Name = name
 	server.Spec = resource.DatabaseServerSpec{HostID: about, Hostname: "h", Version: "0", Database: all[0].(*resource.Database)}
 	json, err := resource.Encode(server)
@@ -181,6 +186,26 @@ func TestWhatIsWrittenIsNotTakenByWhatIsFound(t *testing.T) {
 	}
 	if err := apply(t, finds, fmt.Sprintf(found, "books")); err != nil {
 		t.Errorf("a database that an agent has found by itself: %v", err)
+	}
+}
+
+// TestUsersAreNotToldExternalIDs has a user list a database that is reached by a role of another account.
+func TestUsersAreNotToldExternalIDs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.invite("alice", "access")
+	w.mustApply("kind: role\nversion: v7\nmetadata: {name: access}\nspec: {allow: {db_labels: {'*': '*'}, db_users: [a], db_names: [b]}}\n")
+	host := w.host(resource.RoleDb)
+	if err := serve(t, w, host, host.Name, "kind: db\nversion: v3\nmetadata: {name: orders}\nspec: {protocol: postgres, uri: 'orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432', "+
+		"aws: {account_id: '222222222222', assume_role_arn: 'arn:aws:iam::222222222222:role/databases', external_id: only-for-agents}}\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := w.as(w.user("alice")).Databases.ListDatabases(t.Context(), &sallyportv1.ListDatabasesRequest{})
+	if err != nil || len(res.GetDatabases()) != 1 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	if json := string(res.GetDatabases()[0].GetJson()); strings.Contains(json, "only-for-agents") || !strings.Contains(json, "role/databases") {
+		t.Error(json)
 	}
 }
 

@@ -75,6 +75,7 @@ func TestAPartialLookResolvesWhatItSaw(t *testing.T) {
 	c.fail("rds us-west-1", partly{})
 	c.see("rds us-west-1: a=unseen c=unseen")
 	c.becomes("a part is seen", "a=1", "c=unseen")
+	c.stays("a part is seen", 1, "a=1", "c=unseen")
 }
 
 // keeping is a look that could see a part, and keeps all that it found before.
@@ -96,6 +97,7 @@ func TestAPartOfOneLookIsNothingOfAnother(t *testing.T) {
 	c.fail("rds us-west-1", keeping{})
 	c.see("rds eu-west-1: b=1")
 	c.becomes("one is gone", "a=1", "b=1")
+	c.stays("one is gone", 2, "a=1", "b=1")
 }
 
 // TestLooksOfTwoRolesAreTwo has the same type and region looked at with two roles, of which one fails.
@@ -114,6 +116,7 @@ func TestLooksOfTwoRolesAreTwo(t *testing.T) {
 	c.fail("rds us-west-1 "+two, errors.New("denied"))
 	c.see("rds us-west-1 " + one + ": a=1")
 	c.becomes("one role sees, the other does not", "a=1", "c=1", "d=1")
+	c.stays("one role sees, the other does not", 2, "a=1", "c=1", "d=1")
 }
 
 // TestMoreThanAPageIsRegistered changes the last of many databases.

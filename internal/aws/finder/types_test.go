@@ -1,14 +1,17 @@
 package finder_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/fakeaws/rds"
 	"sallyport/internal/aws/fakeaws/redshift"
 	"sallyport/internal/aws/fakeaws/redshiftserverless"
 	"sallyport/internal/aws/finder"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -163,5 +166,20 @@ func TestWhatCannotBeLookedForIsRefused(t *testing.T) {
 		if dbs, err := f.Find(t.Context(), q); err == nil || dbs != nil {
 			t.Errorf("%s: %v", name, dbs)
 		}
+	}
+}
+
+// TestARoleThatCannotBeAssumed looks for databases of another account; those of the service's own must not take their place.
+func TestARoleThatCannotBeAssumed(t *testing.T) {
+	c := start(t, cloudtest.Allow("*", "*")).has(t, instance("orders"))
+	role := c.Role(t, cloudtest.DatabaseAccount, "closed", cloudtest.Trust(c.Agent.ARN(), "right"), cloudtest.Allow("*", "*")).ARN()
+	for _, id := range []string{"", "wrong"} {
+		dbs, err := c.Find(t.Context(), finder.Query{Type: "rds", Region: region, AssumeRoleARN: role, ExternalID: id})
+		if _, partial := errors.AsType[*finder.PartialError](err); !fault.Is(err, fault.AccessDenied) || partial || dbs != nil {
+			t.Errorf("external id %q: %q, %v", id, names(dbs), err)
+		}
+	}
+	if calls := c.Calls("rds", ""); len(calls) > 0 {
+		t.Errorf("RDS was asked by %s", calls[0].Principal)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +71,11 @@ func (d *Describer) Describe(ctx context.Context, db *resource.Database) (*resou
 		if err := d.checkAddress(db, &t, found.addresses); err != nil {
 			return nil, err
 		}
+		if isAnother(&t, found) {
+			d.warnOnce(t.Name, "AWS knows a database of this id at another address, so that nothing is taken over from it; set aws.assume_role_arn to a role of the account that the database is in", "id_of", found.ARN, "addresses", found.addresses)
+			found = nil
+			break
+		}
 		d.switchOn(ctx, &t, found)
 	case isDenied:
 		if err := d.withoutPermission(db, &t, denied); err != nil {
@@ -118,6 +125,23 @@ func (d *Describer) checkAddress(db *resource.Database, t *target.Target, addres
 		return nil
 	}
 	return err
+}
+
+// isAnother reports that what AWS says is of a database that only has the same id, as one in the agent's own account has when the
+// database is in another. Of caches and documents AWS does not tell the addresses of all nodes.
+func isAnother(t *target.Target, found *description) bool {
+	switch t.Type {
+	case endpoint.RDS, endpoint.RDSProxy, endpoint.Redshift, endpoint.RedshiftServerless:
+	default:
+		return false
+	}
+	return len(found.addresses) > 0 && !slices.ContainsFunc(found.addresses, func(address string) bool {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			host = address // AWS does not tell the port
+		}
+		return strings.EqualFold(host, t.Endpoint.Host)
+	})
 }
 
 // withoutPermission decides about a database that AWS does not let us ask about. Its host is one of the service's, as

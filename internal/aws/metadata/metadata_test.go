@@ -177,6 +177,45 @@ func TestIAMAuthenticationIsSwitchedOn(t *testing.T) {
 	}
 }
 
+// TestAnInstanceIsNoClusterOfItsName has a cluster with the id of an instance that AWS does not know, or says nothing of.
+func TestAnInstanceIsNoClusterOfItsName(t *testing.T) {
+	for name, policies := range map[string][]string{
+		"it does not exist":         nil,
+		"it may not be asked about": {cloudtest.Allow("rds:DescribeDBClusters", "*"), cloudtest.Allow("rds:ModifyDBCluster", "*")},
+	} {
+		w := &world{iamOff: true}
+		d, _, _ := start(t, w, policies...)
+		got, err := d.Describe(t.Context(), database(t, "postgres", "books."+hash+".rds.amazonaws.com:5432", nil))
+		if len(w.modified) > 0 || err == nil && got.Status.AWS.RDS.ResourceID != "" {
+			t.Errorf("%s: modified %q, %+v, %v", name, w.modified, got, err)
+		}
+	}
+}
+
+// TestADatabaseOfTheSameIDInTheAgentsAccount has databases of other accounts in a file, without the role that reaches them.
+func TestADatabaseOfTheSameIDInTheAgentsAccount(t *testing.T) {
+	const other = "zyxwvutsrqpo.us-west-1"
+	for _, uri := range []string{
+		"orders." + other + ".rds.amazonaws.com:5432", "books-1." + other + ".rds.amazonaws.com:5432", "books.cluster-" + other + ".rds.amazonaws.com:5432",
+		"pool.proxy-" + other + ".rds.amazonaws.com:5432", "warehouse." + other + ".redshift.amazonaws.com:5439", "etl.333333333333.us-west-1.redshift-serverless.amazonaws.com:5439",
+	} {
+		w := &world{iamOff: true}
+		d, _, log := start(t, w)
+		for range 2 {
+			got, err := d.Describe(t.Context(), database(t, "postgres", uri, nil))
+			if err != nil {
+				t.Fatalf("%s: %v", uri, err)
+			}
+			if len(w.modified) > 0 || got.Metadata.Labels["env"] != "" || got.Status.AWS.RDS.ResourceID != "" || got.Status.AWS.RDSProxy.ResourceID != "" || got.Status.AWS.AccountID == account {
+				t.Errorf("%s: modified %q, labels %v, status %+v", uri, w.modified, got.Metadata.Labels, got.Status.AWS)
+			}
+		}
+		if n := strings.Count(log.String(), "at another address"); n != 1 {
+			t.Errorf("%s: %d warnings: %s", uri, n, log)
+		}
+	}
+}
+
 // TestAddressesOfDiscoveredDatabases has resources of discovery that somebody changed since.
 func TestAddressesOfDiscoveredDatabases(t *testing.T) {
 	const rds = ".rds.amazonaws.com:5432"

@@ -2,13 +2,11 @@ package metadata
 
 import (
 	"context"
-	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
-	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/described"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/labels"
@@ -17,7 +15,7 @@ import (
 )
 
 // rds describes an instance or a cluster. Permissions to log in are given on what an instance belongs to, so an instance
-// of Aurora has the resource id of its cluster.
+// of Aurora has the resource id of its cluster. A cluster that is only called like the instance is another database.
 func (d *Describer) rds(ctx context.Context, cfg aws.Config, t *target.Target) (*description, error) {
 	client := rds.NewFromConfig(cfg)
 	ids := &t.AWS.RDS
@@ -25,11 +23,6 @@ func (d *Describer) rds(ctx context.Context, cfg aws.Config, t *target.Target) (
 		return describeCluster(ctx, client, t, ids.ClusterID)
 	}
 	found, member, err := describeInstance(ctx, client, ids.InstanceID)
-	if noInstance(err) {
-		if cluster, clusterErr := describeCluster(ctx, client, t, ids.InstanceID); clusterErr == nil {
-			return cluster, nil
-		}
-	}
 	if err != nil || member == "" {
 		return found, err
 	}
@@ -43,13 +36,6 @@ func (d *Describer) rds(ctx context.Context, cfg aws.Config, t *target.Target) (
 }
 
 var errNoID = fault.New(fault.NotFound, "the id of the database is not known; set aws.rds.instance_id or aws.rds.cluster_id")
-
-// noInstance reports that there may be a cluster of that name.
-func noInstance(err error) bool {
-	_, missing := errors.AsType[*types.DBInstanceNotFoundFault](err)
-	_, denied := credentials.Denied(err)
-	return missing || denied
-}
 
 // describeInstance also returns the cluster that the instance is of, or "".
 func describeInstance(ctx context.Context, client *rds.Client, id string) (*description, string, error) {
