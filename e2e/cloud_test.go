@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -62,23 +63,30 @@ func dialIn(ctx context.Context, namespace, network, address string) (net.Conn, 
 	return conn, err
 }
 
-// secrets searches every secret that the local AWS has issued or been shown, whole or in parts, in the files under some
-// folders and in what the programs of this story have printed: secrets FOLDER... Anything found fails the story.
+// secrets searches every secret that the local AWS has issued or been shown, and those that the story keeps, whole or in
+// parts, in the files under some folders but for the homes of the kept ones, in what the programs of this story have
+// printed, and in the arguments and variables of those that run: secrets FOLDER... Anything found fails the story.
 func (s *story) secrets(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: secrets FOLDER...")
 	}
-	issued := issuedSecrets(ts)
-	finder := newLeakFinder(issued)
+	all := s.kept.all()
+	if ts.Getenv("CLOUD") != "" {
+		all = append(all, issuedSecrets(ts)...)
+	}
+	finder := newLeakFinder(all)
 	searched := 0
-	search := func(where string, text []byte) {
+	search := func(finder *leakFinder, where string, text []byte) {
 		searched++
 		if leaked := finder.find(text); leaked != "" {
-			ts.Fatalf("a secret is in %s: %.6s…, one of %d", where, leaked, len(issued))
+			ts.Fatalf("a secret is in %s: %.6q…, one of %d", where, leaked, len(all))
 		}
 	}
 	for name, p := range s.processes {
-		search("the output of "+name, []byte(p.output.String()))
+		search(finder, "the output of "+name, []byte(p.output.String()))
+		for what, text := range shownOf(ts, p) {
+			search(finder, what+" of "+name, text)
+		}
 	}
 	for _, dir := range args {
 		root := ts.MkAbs(dir)
@@ -103,17 +111,25 @@ func (s *story) secrets(ts *testscript.TestScript, neg bool, args []string) {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil
 			}
-			if err == nil {
-				search(path, text)
+			if err != nil {
+				return err
 			}
-			return err
+			if atHome := s.kept[path]; len(atHome) > 0 {
+				search(newLeakFinder(slices.DeleteFunc(slices.Clone(all), func(secret string) bool { return slices.Contains(atHome, secret) })), path, text)
+			} else {
+				search(finder, path, text)
+			}
+			return nil
 		}))
 	}
-	fmt.Fprintf(ts.Stdout(), "%d secrets, %d files and outputs\n", len(issued), searched)
+	fmt.Fprintf(ts.Stdout(), "%d secrets, %d files and outputs\n", len(all), searched)
 }
 
 // biteSize is how much of a secret is looked for: databases and logs may cut what they hold.
 const biteSize = 24
+
+// shortSecret is how long a secret is at least that does not turn up by chance.
+const shortSecret = 8
 
 // leakFinder looks for secrets, as they are and in the forms in which programs write text.
 type leakFinder struct {
@@ -124,8 +140,14 @@ type leakFinder struct {
 func newLeakFinder(secrets []string) *leakFinder {
 	f := &leakFinder{bites: map[string]string{}, whole: map[string]string{}}
 	for _, secret := range secrets {
-		quoted, _ := json.Marshal(secret) // strings always encode
-		forms := []string{secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret)), strings.Trim(string(quoted), `"`)}
+		forms := []string{secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret))}
+		if utf8.ValidString(secret) {
+			quoted, _ := json.Marshal(secret) // strings always encode
+			forms = append(forms, strings.Trim(string(quoted), `"`))
+		}
+		if len(secret) < shortSecret { // it may be there by chance, but not as a word of its own
+			forms = []string{`"` + secret + `"`, "=" + secret + "\n", "=" + secret + " ", "=" + secret + "&", "code " + secret, ": " + secret + "\n"}
+		}
 		for _, form := range forms {
 			if len(form) < biteSize || strings.Contains(secret, "Action=connect") { // a token names its database and user; its signature is a secret of its own
 				f.whole[form] = secret
@@ -158,7 +180,8 @@ func TestLeaksAreFound(t *testing.T) {
 	t.Parallel()
 	const key, session = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2luX2VjELD//////////wEaCXVzLWVhc3QtMSJIMEYCIQDYnzUxXn12345678901234567890=="
 	const token = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432?Action=connect&DBUser=alice&X-Amz-Signature=1"
-	finder := newLeakFinder([]string{key, session, token})
+	const code = "123456"
+	finder := newLeakFinder([]string{key, session, token, code})
 	for text, want := range map[string]string{
 		"nothing at all of orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432": "",
 		"key=" + key + " and more":                                        key,
@@ -167,6 +190,8 @@ func TestLeaksAreFound(t *testing.T) {
 		base64.StdEncoding.EncodeToString([]byte(key)):                    key,
 		`{"password":"` + strings.ReplaceAll(token, "&", `\u0026`) + `"}`: token,
 		hex.EncodeToString([]byte(session)):                               session,
+		`{"code":"` + code + `"}`:                                         code,
+		`{"duration_us":` + code + `}`:                                    "",
 	} {
 		if got := finder.find([]byte(text)); got != want {
 			t.Errorf("in %q: %q", text, got)

@@ -65,7 +65,7 @@ func TestStories(t *testing.T) {
 // tell runs one story. Every story has a loopback address of its own, and therefore all ports, but for those
 // that somebody listens on at all addresses.
 func tell(t *testing.T, file string, number int) {
-	s := &story{tb: t, processes: map[string]*process{}}
+	s := &story{tb: t, processes: map[string]*process{}, kept: keptSecrets{}}
 	testscript.Run(t, testscript.Params{
 		Files:              []string{file},
 		RequireUniqueNames: true,
@@ -86,7 +86,7 @@ func tell(t *testing.T, file string, number int) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"run": s.run, "tty": s.tty, "say": s.say, "hear": s.hear, "press": s.press, "signal": s.signal, "ends": s.ends,
-			"host": s.host, "cloud": s.cloud, "secrets": s.secrets, "follow": s.follow, "followed": s.followed, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
+			"host": s.host, "cloud": s.cloud, "secrets": s.secrets, "keep": s.keep, "follow": s.follow, "followed": s.followed, "postgres": s.postgres, "sql": s.sql, "logged": s.logged,
 			"mongodb": s.mongodb, "ferretdb": ferretdb, "redis": s.redis, "rdo": s.rdo,
 			"mariadb": s.mariadb, "mariasql": s.mariasql,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
@@ -104,4 +104,5 @@ type story struct {
 	redises   map[string]*redisserver.Server
 	mariadbs  map[string]*mariaserver.Server
 	guides    map[string]*guide // that are followed, by file
+	kept      keptSecrets
 }

@@ -57,11 +57,12 @@ type authority struct {
 	put     func(ctx context.Context, r resource.Resource) error
 	sign    func() error
 	submit  func(*sallyportv1.SubmitEventsRequest) error
+	away    chan struct{} // closed while nobody can watch
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{servers: make(map[string]resource.Resource), spool: filepath.Join(t.TempDir(), "spool")}
+	a := &authority{servers: make(map[string]resource.Resource), away: make(chan struct{}), spool: filepath.Join(t.TempDir(), "spool")}
 	for typ, to := range map[ca.Type]**ca.Authority{ca.HostCA: &a.host, ca.UserCA: &a.user} {
 		made, err := ca.New(typ, cluster, time.Now())
 		if err != nil {
@@ -112,6 +113,8 @@ func (a *authority) server(name string) *resource.DatabaseServer {
 	return server
 }
 
+var errAway = connect.NewError(connect.CodeUnavailable, errors.New("away"))
+
 func (a *authority) WatchResources(ctx context.Context, _ *sallyportv1.WatchResourcesRequest, stream *connect.ServerStream[sallyportv1.WatchResourcesResponse]) error {
 	send := func(r resource.Resource) error {
 		json, err := resource.Encode(r)
@@ -123,9 +126,14 @@ func (a *authority) WatchResources(ctx context.Context, _ *sallyportv1.WatchReso
 	}
 	changes := make(chan resource.Resource, 16)
 	a.mu.Lock()
-	stored := a.stored
+	stored, away := a.stored, a.away
 	a.watches = append(a.watches, changes)
 	a.mu.Unlock()
+	select {
+	case <-away:
+		return errAway
+	default:
+	}
 	for _, r := range stored {
 		if err := send(r); err != nil {
 			return err
@@ -141,6 +149,8 @@ func (a *authority) WatchResources(ctx context.Context, _ *sallyportv1.WatchReso
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-away:
+			return errAway
 		case r := <-changes:
 			err = send(r)
 		case <-alive.C:

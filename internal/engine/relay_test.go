@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -89,4 +91,97 @@ func TestHungUpIsNoDepartureOfTheClient(t *testing.T) {
 	if err := engine.HungUp(io.EOF); errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "EOF") {
 		t.Errorf("%v: it must tell the cause and not be it", err)
 	}
+}
+
+func TestGuardTurnsPanicsIntoErrors(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	cases := []struct {
+		name      string
+		direction func() error
+		is        error    // nil when it is one of its own, or none
+		tells     []string // nothing when there is no error
+	}{
+		{"nothing happened", func() error { return nil }, nil, nil},
+		{"an error is passed on as it is", func() error { return broken }, broken, []string{"broken"}},
+		{"a panic with a text", func() error { panic("oh") }, nil, []string{"relay panicked: oh", "relay_test.go"}},
+		{"a panic with an error", func() error { panic(broken) }, nil, []string{"relay panicked: broken", "relay_test.go"}},
+		{"a panic of the runtime", func() error { var none []byte; _ = none[len(none)]; return nil }, nil, []string{"index out of range", "relay_test.go"}},
+		{"a panic with nil", func() error { panic(nil) }, nil, []string{"relay panicked"}},
+	}
+	for _, c := range cases {
+		err := engine.Guard(c.direction)
+		if (err != nil) != (c.tells != nil) || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, text := range c.tells {
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %v does not tell %q", c.name, err, text)
+			}
+		}
+	}
+}
+
+func TestInterruptUnblocksReadersAtOnceAndWritersAfterPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const patience = 3 * time.Second
+		var conns []net.Conn
+		var work sync.WaitGroup
+		began := time.Now()
+		for range 2 {
+			near, far := net.Pipe() // whose far end does nothing
+			defer near.Close()
+			defer far.Close()
+			conns = append(conns, near)
+			work.Go(func() {
+				if _, err := near.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 0 {
+					t.Errorf("a read ended with %v after %s", err, time.Since(began))
+				}
+			})
+			work.Go(func() {
+				if _, err := near.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != patience {
+					t.Errorf("a write ended with %v after %s", err, time.Since(began))
+				}
+			})
+		}
+		synctest.Wait() // all are blocked
+		engine.Interrupt(patience, conns...)
+		work.Wait()
+	})
+}
+
+func TestInterruptLetsAWriteBeCompleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		engine.Interrupt(3*time.Second, near)
+		began := time.Now()
+		if _, err := near.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 0 {
+			t.Errorf("a read that begins afterwards: %v after %s", err, time.Since(began))
+		}
+		var got []byte
+		var readErr error
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			time.Sleep(2 * time.Second)
+			got, readErr = io.ReadAll(far)
+		})
+		if _, err := near.Write([]byte("last words")); err != nil {
+			t.Errorf("a write within the patience: %v", err)
+		}
+		_ = near.Close()
+		reader.Wait()
+		if string(got) != "last words" || readErr != nil {
+			t.Errorf("the other end got %q, %v", got, readErr)
+		}
+		other, _ := net.Pipe()
+		defer other.Close()
+		engine.Interrupt(0, other)
+		if _, err := other.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a write without patience: %v", err)
+		}
+	})
 }

@@ -39,7 +39,7 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		_ = conn.SetDeadline(time.Time{})
 		p.cfg.PassToAuth(ctx, unread, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolTunnel):
-		p.serveTLS(p.tunnel, mtls.At(p.cfg.Now, mtls.Server(p.cfg.HostCert, p.cfg.Trust, true, mtls.ProtocolHTTP2)), unread, visitor, callTimeout)
+		p.serveTLS(p.tunnel, mtls.Newest(mtls.At(p.cfg.Now, mtls.Server(p.cfg.HostCert, p.cfg.Trust, true, mtls.ProtocolHTTP2))), unread, visitor, callTimeout)
 	case slices.ContainsFunc(hello.Protocols, isDatabaseProtocol):
 		return p.terminate(ctx, unread, hello.Protocols, visitor)
 	case isDetour(conn):
