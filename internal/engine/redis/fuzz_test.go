@@ -100,6 +100,9 @@ func (c *fuzzed) say(conn net.Conn, data []byte) {
 			return // the last command will not come
 		}
 	}
+	if len(p.Args) != 1 || string(p.Args[0]) != "QUIT" {
+		return // it has become part of another one
+	}
 	select {
 	case <-c.ended:
 	case <-c.left:
