@@ -109,6 +109,9 @@ func (c *fuzzed) say(conn net.Conn, data []byte) {
 	}
 }
 
+// lull is how long the server waits for a command. With half an answer under way there may never come another.
+const lull = 20 * time.Millisecond
+
 // serve answers each command, and hangs up behind QUIT and when it has nothing more to say.
 func (c *fuzzed) serve(conn net.Conn) {
 	defer close(c.left)
@@ -123,6 +126,7 @@ func (c *fuzzed) serve(conn net.Conn) {
 			return
 		}
 		if size == 0 {
+			_ = conn.SetReadDeadline(time.Now().Add(lull))
 			n, err := conn.Read(buf)
 			if data = append(data, buf[:n]...); err != nil {
 				return
