@@ -79,6 +79,7 @@ func Run(t *testing.T, h Harness) {
 		"a lock ends a visit that waits for the server":           lockedBusy,
 		"a client that says nothing is not waited for at the end": silentClient,
 		"a panic ends one visit only":                             panics,
+		"a panic in an answer ends one visit only":                panicsAnswering,
 	} {
 		if name == namesRefused && !resource.EnforcesNames(h.Protocol) {
 			continue // nothing is refused for its name
@@ -459,6 +460,24 @@ func silentClient(t *testing.T, s *stage) {
 	v.End(errLocked)
 	if err := v.Wait(t); !errors.Is(err, errLocked) {
 		t.Errorf("the engine returned %v, not the cause", err)
+	}
+}
+
+func panicsAnswering(t *testing.T, s *stage) {
+	a := s.agent(t)
+	unlucky, other := s.connect(t, a), s.connect(t, a)
+	v := a.Visit(t, 0)
+	s.server.Watch(func(string) { v.Journal.Burst() })
+	if err := unlucky.Do(patience(t), "a command"); err == nil {
+		t.Error("the command was answered")
+	}
+	s.server.Watch(nil)
+	if err := v.Wait(t); err == nil || !strings.Contains(err.Error(), "panicked") {
+		t.Errorf("the engine returned %v", err)
+	}
+	ends(t, v)
+	if err := other.Do(patience(t), "another command"); err != nil {
+		t.Errorf("the other visit ended too: %v", err)
 	}
 }
 

@@ -109,17 +109,9 @@ func (n *node) follow(reply *resp.Reply, size int) (bool, error) {
 		n.cluster.slots.learn(to.slot, to.address)
 		n.cluster.mu.Unlock()
 	}
-	n.mu.Lock()
-	q := n.requests.first()
-	can := q != nil && !q.own && q.sent != nil && q.redirected < maxRedirections && !n.fromServer.inMulti
-	var message []byte
-	if can {
-		q.redirected++
-		message = q.sent
-	}
-	n.mu.Unlock()
-	if !can {
-		return false, nil
+	other, message, err := n.mayFollow(to)
+	if message == nil {
+		return false, err
 	}
 	if err := n.send(); err != nil {
 		return true, err
@@ -127,14 +119,39 @@ func (n *node) follow(reply *resp.Reply, size int) (bool, error) {
 	n.in.Scanned += size
 	n.in.Start = n.in.Scanned
 	n.bytes = 0
-	return true, n.sendAgain(to, message)
+	return true, n.sendAgain(to, other, message)
 }
 
-func (n *node) sendAgain(to redirection, message []byte) error {
-	other, err := n.at(to.address)
-	if err != nil {
-		return err
+// mayFollow returns the command to send again, and the node that it is to be sent to; nothing if the redirection is not to be
+// followed, as one to a node that waits for the outcome itself.
+func (n *node) mayFollow(to redirection) (other *node, message []byte, err error) {
+	may := func() *request {
+		q := n.requests.first()
+		if q == nil || q.own || q.sent == nil || q.redirected >= maxRedirections || n.fromServer.inMulti {
+			return nil
+		}
+		return q
 	}
+	n.mu.Lock()
+	q := may()
+	n.mu.Unlock()
+	if q == nil {
+		return nil, nil, nil
+	}
+	if other, err = n.at(to.address); err != nil {
+		return nil, nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if q = may(); q == nil || other == n || other.waits {
+		return nil, nil, nil
+	}
+	q.redirected++
+	n.waits = true
+	return other, q.sent, nil
+}
+
+func (n *node) sendAgain(to redirection, other *node, message []byte) error {
 	n.mu.Lock()
 	answered := n.answers + 1
 	if to.ask {
@@ -149,7 +166,11 @@ func (n *node) sendAgain(to redirection, message []byte) error {
 	if _, err := other.conn.Write(message); err != nil {
 		return engine.HungUp(err)
 	}
-	return n.wait(func() bool { return n.answers >= answered })
+	err := n.wait(func() bool { return n.answers >= answered })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waits = false
+	return err
 }
 
 // route has a command go to the node that has its keys. It returns why it cannot go to any.

@@ -100,11 +100,17 @@ func (c *fuzzed) say(conn net.Conn, data []byte) {
 			return // the last command will not come
 		}
 	}
+	if len(p.Args) != 1 || string(p.Args[0]) != "QUIT" {
+		return // it has become part of another one
+	}
 	select {
 	case <-c.ended:
 	case <-c.left:
 	}
 }
+
+// lull is how long the server waits for a command. With half an answer under way there may never come another.
+const lull = 20 * time.Millisecond
 
 // serve answers each command, and hangs up behind QUIT and when it has nothing more to say.
 func (c *fuzzed) serve(conn net.Conn) {
@@ -120,6 +126,7 @@ func (c *fuzzed) serve(conn net.Conn) {
 			return
 		}
 		if size == 0 {
+			_ = conn.SetReadDeadline(time.Now().Add(lull))
 			n, err := conn.Read(buf)
 			if data = append(data, buf[:n]...); err != nil {
 				return

@@ -22,6 +22,7 @@ type node struct {
 	bytes      int64 // of the reply under way
 	speaking   bool  // toClient is held
 	subscribed subscriptions
+	waits      bool // for another node, to which it has redirected a command; guarded by mu
 }
 
 // speak takes the client for what this node says, until that is a whole reply.

@@ -298,6 +298,9 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 		"ACL SETUSER eve on >hunter2 #hunter2 <hunter2 !hunter2 ~* +@all":     "ACL SETUSER eve on >**** #**** <**** !**** ~* +@all",
 		"MIGRATE 127.0.0.1 1 auth 0 100 COPY AUTH hunter2":                    "MIGRATE 127.0.0.1 1 auth 0 100 COPY AUTH ****",
 		"MIGRATE 127.0.0.1 1 \"\" 0 100 AUTH2 eve hunter2 KEYS auth x":        `MIGRATE 127.0.0.1 1 "\"\"" 0 100 AUTH2 eve **** KEYS auth x`,
+		"Auth default hunter2":                             "Auth default ****",
+		"cOnFiG sEt RequirePass hunter2":                   "cOnFiG sEt RequirePass ****",
+		"SENTINEL SET mymaster quorum 2 auth-pass hunter2": "SENTINEL SET mymaster quorum 2 auth-pass ****",
 		"ECHO ****": `ECHO "****"`,
 	} {
 		t.Run(command, func(t *testing.T) {

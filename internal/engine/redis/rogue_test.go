@@ -21,7 +21,7 @@ import (
 )
 
 // behindRogue starts an agent for a server that answers the login well, and everything else as told.
-func behindRogue(t *testing.T, answer redistest.Answer) *real {
+func behindRogue(t *testing.T, answer redistest.Answer, change ...func(*enginetest.Config)) *real {
 	t.Helper()
 	s := redistest.Start(t, func(args []string) []byte {
 		switch args[0] {
@@ -33,12 +33,16 @@ func behindRogue(t *testing.T, answer redistest.Answer) *real {
 			return answer(args)
 		}
 	})
-	return &real{agent: enginetest.Start(t, enginetest.Config{
+	cfg := enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
 		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
 			return &cred.Credential{User: account, Certificate: &tls.Certificate{}}, nil
 		}),
-	})}
+	}
+	for _, change := range change {
+		change(&cfg)
+	}
+	return &real{agent: enginetest.Start(t, cfg)}
 }
 
 // T-34, T-66, T-83: what a server says that no server says ends the session, and costs no memory.
