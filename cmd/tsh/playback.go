@@ -15,6 +15,7 @@ type told struct {
 	Index         int64     `json:"ei"`
 	Event         string    `json:"event"`
 	Time          string    `json:"time"`
+	Protocol      string    `json:"db_protocol"`
 	Database      string    `json:"db_name"`
 	Query         string    `json:"db_query"`
 	Text          string    `json:"query"` // of prepared statements
@@ -24,8 +25,10 @@ type told struct {
 	Uncertain     bool      `json:"query_uncertain"`
 	Function      int64     `json:"function_oid"`
 	Arguments     []any     `json:"function_args"`
+	Script        string    `json:"script"` // that the statement names
+	Masked        bool      `json:"query_masked"`
 	Statement     int64     `json:"statement_ei"`
-	Command       int64     `json:"command"` // of several in one statement
+	Command       command   `json:"command"`
 	Tag           string    `json:"command_tag"`
 	Rows          int64     `json:"affected_records"`
 	CopyDirection string    `json:"copy_direction"`
@@ -36,6 +39,30 @@ type told struct {
 	Error         string    `json:"error"`
 	Reason        string    `json:"reason"`
 	Message       string    `json:"message"`
+
+	// Of MySQL.
+	StatementID int64  `json:"statement_id"`
+	ParameterID int64  `json:"parameter_id"`
+	DataSize    int64  `json:"data_size"`
+	RowsCount   int64  `json:"rows_count"`
+	ProcessID   int64  `json:"process_id"`
+	Schema      string `json:"schema_name"`
+	Argument    string `json:"argument"`
+	Subcommand  string `json:"subcommand"`
+}
+
+// command is which of several commands in one statement a result is of, or the name of a command of MySQL.
+type command struct {
+	number int64
+	name   string
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *command) UnmarshalJSON(text []byte) error {
+	if json.Unmarshal(text, &c.number) == nil {
+		return nil
+	}
+	return json.Unmarshal(text, &c.name)
 }
 
 // playback tells a session to people. Statements are numbered, so that a result that comes later than right behind
@@ -54,9 +81,18 @@ func (p *playback) event(out io.Writer, line []byte) error {
 	switch e.Event {
 	case "db.session.start":
 		p.start(&b, &e)
-	case "db.session.query":
-		p.statement(&b, &e, e.Query)
+	case "db.session.query", "db.session.query.failed":
+		p.statement(&b, &e, commandText(&e))
 		p.values(&b, "parameters", e.Parameters)
+		if e.Script != "" {
+			fmt.Fprintf(&b, "   script: %s\n", indented(e.Script))
+		}
+		if e.Masked {
+			fmt.Fprintf(&b, "   secrets are masked\n")
+		}
+		if e.Event == "db.session.query.failed" {
+			fmt.Fprintf(&b, "   refused: %s\n", indented(e.Error))
+		}
 	case "db.session.postgres.function":
 		p.statement(&b, &e, fmt.Sprintf("call of function %d", e.Function))
 		p.values(&b, "arguments", e.Arguments)
@@ -69,14 +105,16 @@ func (p *playback) event(out io.Writer, line []byte) error {
 		p.result(&b, &e)
 		for _, next := range e.Following {
 			if len(next) == 5 {
-				e.Statement, e.Command, e.Rows, e.Micros = next[0], next[1], next[2], next[4]
+				e.Statement, e.Command.number, e.Rows, e.Micros = next[0], next[1], next[2], next[4]
 				p.result(&b, &e)
 			}
 		}
 	case "db.session.end":
 		fmt.Fprintf(&b, "\nSession ended at %s: %s\n", e.Time, oneLine(orElse(e.Reason, "closed")))
 	default:
-		fmt.Fprintf(&b, "[%s] %s %s\n", e.Time, e.Event, indented(orElse(e.Error, e.Query)))
+		if !p.mysql(&b, &e) {
+			fmt.Fprintf(&b, "[%s] %s %s\n", e.Time, e.Event, indented(orElse(e.Error, e.Query)))
+		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
@@ -117,8 +155,8 @@ func (p *playback) result(b *strings.Builder, e *told) {
 	if e.Statement != p.last {
 		fmt.Fprintf(b, "of #%d: ", p.numbers[e.Statement])
 	}
-	if e.Command > 0 {
-		fmt.Fprintf(b, "line %d: ", e.Command)
+	if e.Command.number > 0 {
+		fmt.Fprintf(b, "line %d: ", e.Command.number)
 	}
 	took := fmt.Sprintf("%.3f ms", float64(e.Micros)/1000)
 	volume := ""

@@ -39,6 +39,8 @@ type documentDB struct {
 	spoil    func(nonce []byte) []byte // what it says its nonce is; nil for the truth
 }
 
+var signedNonce = regexp.MustCompile(`SignedHeaders=[a-z0-9;-]*x-mongodb-gs2-cb-flag;x-mongodb-server-nonce,`)
+
 var caller = regexp.MustCompile(`<Arn>arn:aws:sts::([0-9]+):assumed-role/([^/<]+)/[^<]*</Arn>`)
 
 func (d *documentDB) handle(t *testing.T) func(*mongotest.Conn, mongotest.Message) bool {
@@ -76,6 +78,10 @@ func (d *documentDB) handle(t *testing.T) func(*mongotest.Conn, mongotest.Messag
 // judge returns the role that AWS takes a signed request for, if it has an account.
 func (d *documentDB) judge(t *testing.T, proof bson.Raw) string {
 	const body = "Action=GetCallerIdentity&Version=2011-06-15"
+	// Without the nonce under the signature, the proof would be good for other databases too.
+	if !signedNonce.MatchString(proof.Lookup("a").StringValue()) {
+		t.Errorf("not signed: %s", proof.Lookup("a").StringValue())
+	}
 	req, err := http.NewRequest(http.MethodPost, "https://"+d.host+"/", strings.NewReader(body))
 	if err != nil {
 		t.Error(err)

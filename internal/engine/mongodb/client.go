@@ -182,16 +182,20 @@ func (r *relay) refuse(a asked, size int, cause error) error {
 	if c.msg.Flags&mongowire.MoreToCome != 0 && !a.legacy {
 		return r.replace(size, nil) // it wanted no answer
 	}
-	return r.answer(size, a.failure(nil, cause))
+	return r.answer(size, a, a.failure(nil, cause))
 }
 
-// answer leaves a message of that size out, and answers in the database's place, after what it still has to answer.
-func (r *relay) answer(size int, reply []byte) error {
+// answer leaves a message of that size out, and answers in the database's place, after what it still has to answer. It does
+// not wait for that: a client that leaves meanwhile is to be noticed.
+func (r *relay) answer(size int, a asked, reply []byte) error {
+	if err := r.awaitRoom(); err != nil {
+		return err
+	}
 	if err := r.replace(size, nil); err != nil {
 		return err
 	}
-	if err := r.wait(func() bool { return len(r.requests) == 0 && !r.unflushed }); err != nil {
-		return err
+	if r.queue(request{asked: a, reply: reply}) {
+		return nil
 	}
 	if _, err := r.client.Write(reply); err != nil {
 		return &departure{err}

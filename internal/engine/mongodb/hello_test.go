@@ -3,6 +3,7 @@ package mongodb_test
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,7 @@ func hellos(options *mongotest.Options) chan mongotest.Message {
 func TestHello(t *testing.T) {
 	t.Parallel()
 	options := mongotest.Options{Hello: func(d bson.D) bson.D {
+		d = slices.DeleteFunc(d, func(field bson.E) bool { return field.Key == "maxMessageSizeBytes" })
 		return append(bson.D{
 			e("compression", bson.A{"zlib"}), e("speculativeAuthenticate", bson.D{}), e("saslSupportedMechs", bson.A{"PLAIN"}),
 			e("setName", "rs0"), e("hosts", bson.A{"inner-1:27017", "inner-2:27017"}), e("passives", bson.A{"inner-3:27017"}), e("arbiters", bson.A{"inner-4:27017"}),

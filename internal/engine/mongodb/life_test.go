@@ -303,31 +303,43 @@ func TestOutcomes(t *testing.T) {
 }
 
 // TestClientThatLeavesStopsItsCommand has the connection to the server end when nobody waits for the answer any more, by
-// which the server knows to stop.
+// which the server knows to stop: also when a refusal of ours is to come after that answer.
 func TestClientThatLeavesStopsItsCommand(t *testing.T) {
 	t.Parallel()
-	arrived, gone := make(chan struct{}), make(chan error, 1)
-	agent, _ := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
-		close(arrived)
-		_, err := c.Read(make([]byte, 1))
-		gone <- err
-		return true
-	}})
-	c := logIn(t, agent)
-	write(t, c, message(t, 70, 0, in("orders", e("aggregate", "c"), e("pipeline", bson.A{}))))
-	<-arrived
-	if err := c.conn.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-gone; err == nil {
-		t.Error("the server still has its connection")
-	}
-	v := agent.Visit(t, 0)
-	if err := v.Wait(t); !errors.Is(err, io.EOF) {
-		t.Errorf("the session ended with %v", err)
-	}
-	if results := outcomes(t, v)["aggregate"]; len(results) != 1 || results[0].Flag("success") {
-		t.Errorf("recorded %v", results)
+	command := message(t, 70, 0, in("orders", e("aggregate", "c"), e("pipeline", bson.A{})))
+	refused := message(t, 71, 0, in("orders", e("teleport", 1)))
+	for name, sent := range map[string][]byte{"a command": command, "a command and a refused one": slices.Concat(command, refused)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arrived, gone := make(chan struct{}), make(chan error, 1)
+			agent, _ := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
+				close(arrived)
+				_, err := c.Read(make([]byte, 1))
+				gone <- err
+				return true
+			}})
+			c := logIn(t, agent)
+			write(t, c, sent)
+			<-arrived
+			if err := c.conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-gone:
+				if err == nil {
+					t.Error("the server still has its connection")
+				}
+			case <-patience(t).Done():
+				t.Fatal("the server is not told")
+			}
+			v := agent.Visit(t, 0)
+			if err := v.Wait(t); !errors.Is(err, io.EOF) {
+				t.Errorf("the session ended with %v", err)
+			}
+			if results := outcomes(t, v)["aggregate"]; len(results) != 1 || results[0].Flag("success") {
+				t.Errorf("recorded %v", results)
+			}
+		})
 	}
 }
 

@@ -34,6 +34,7 @@ type request struct {
 	event   int64
 	began   time.Time
 	name    string // logical database
+	reply   []byte // of ours, to a message that the database has not got; nil otherwise
 }
 
 // relay is the part of a session behind the login. One goroutine reads from the client, one from the database. The latter
@@ -106,6 +107,32 @@ func (r *relay) push(q request) {
 	r.noteWork()
 }
 
+// queue has an answer of ours wait for those of the database that are due before it. It reports false when none is, so that
+// the caller may give it at once.
+func (r *relay) queue(q request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.requests) == 0 && !r.unflushed {
+		return false
+	}
+	r.requests = append(r.requests, q)
+	return true
+}
+
+// nextReply takes an answer of ours whose turn it is, or returns nil. The caller gives it, and then asks for the next one.
+func (r *relay) nextReply() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unflushed = len(r.requests) > 0 && r.requests[0].reply != nil
+	r.changed.Broadcast()
+	if !r.unflushed {
+		return nil
+	}
+	reply := r.requests[0].reply
+	r.requests = append(r.requests[:0], r.requests[1:]...)
+	return reply
+}
+
 // refrain notes a command that is not to be answered.
 func (r *relay) refrain(id int32) {
 	r.mu.Lock()
@@ -133,7 +160,7 @@ func (r *relay) isUnwanted(to int32) bool {
 func (r *relay) owed() (request, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.requests) == 0 {
+	if len(r.requests) == 0 || r.requests[0].reply != nil {
 		return request{}, false
 	}
 	return r.requests[0], true
@@ -154,12 +181,14 @@ func (r *relay) answered(last bool, id int32) {
 	r.noteWork()
 }
 
-// flushed notes that the client has all that was read.
-func (r *relay) flushed() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unflushed = false
-	r.changed.Broadcast()
+// flushed notes that the client has all that was read, and gives it what of ours was to come after that.
+func (r *relay) flushed() error {
+	for reply := r.nextReply(); reply != nil; reply = r.nextReply() {
+		if err := r.writeToClient(reply); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noteWork tells the session whether the database has something to do. A hello that waits for news is nothing. It is
@@ -167,7 +196,7 @@ func (r *relay) flushed() {
 func (r *relay) noteWork() {
 	working := false
 	for i := range r.requests {
-		working = working || !r.requests[i].hello
+		working = working || !r.requests[i].hello && r.requests[i].reply == nil
 	}
 	if working != r.working {
 		r.working = working
@@ -190,7 +219,7 @@ func (r *relay) recordUnanswered() []request {
 
 // recordResult records how a command ended; it fills in which one it was.
 func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
-	if q.hello {
+	if q.hello || q.reply != nil {
 		return nil
 	}
 	result.Statement, result.Database = q.event, q.name
@@ -210,6 +239,10 @@ func (r *relay) farewell(cause error, owed []request) {
 	_ = r.client.SetDeadline(deadline)
 	var b []byte
 	for i := range owed {
+		if owed[i].reply != nil {
+			b = append(b, owed[i].reply...)
+			continue
+		}
 		b = owed[i].failure(b, cause)
 	}
 	if current := r.fromClient.current; current != nil {

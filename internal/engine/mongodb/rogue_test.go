@@ -106,6 +106,8 @@ func TestRogueAnswers(t *testing.T) {
 		"an answer to something else":        {mongowire.AppendMsg(nil, 1, 4711, 0, marshal(t, d(e("ok", 1)))), false},
 		"an old answer":                      {append(header(24, 1), make([]byte, 8)...), false},
 		"a compressed answer":                {append(header(24, 2012), make([]byte, 8)...), false},
+		"one as long as a real one":          {changed(12, 0xdc), false},
+		"an old one as long":                 {changed(12, 0xd4), false},
 		"a command":                          {append(header(24, 2004), make([]byte, 8)...), false},
 		"a negative length":                  {header(-1, 2013), false},
 		"a giant length":                     {append(header(1<<30, 2013), make([]byte, 8)...), false},

@@ -88,6 +88,11 @@ func (r *relay) scanServer() error {
 			if err := r.endAnswer(); err != nil {
 				return err
 			}
+			in.Scanned += int(n)
+			if err := r.giveReplies(); err != nil {
+				return err
+			}
+			continue
 		}
 		in.Scanned += int(n)
 	}
@@ -166,8 +171,18 @@ func (r *relay) helloAnswer(h mongowire.Header, b []byte) (took bool, err error)
 	if err := r.writeToClient(reply); err != nil {
 		return false, err
 	}
-	r.flushed()
-	return true, nil
+	return true, r.flushed()
+}
+
+// giveReplies sends on what came before an answer of ours, and that answer, when its turn has come.
+func (r *relay) giveReplies() error {
+	r.mu.Lock()
+	due := len(r.requests) > 0 && r.requests[0].reply != nil
+	r.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return r.sendToClient()
 }
 
 // endAnswer records how the command ended.
@@ -211,10 +226,10 @@ func (r *relay) sendToClient() error {
 	}
 	in.Sent()
 	r.fromServer.partly = r.fromServer.left > 0 && !r.fromServer.drop
-	if !r.fromServer.partly {
-		r.flushed()
+	if r.fromServer.partly {
+		return nil
 	}
-	return nil
+	return r.flushed()
 }
 
 func (r *relay) writeToClient(b []byte) error {

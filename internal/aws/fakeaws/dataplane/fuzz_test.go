@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 func FuzzLDAP(f *testing.F) {
@@ -49,5 +51,44 @@ func FuzzStartup(f *testing.F) {
 			t.Errorf("got %v, %v", again, err)
 		}
 		serverError(rest)
+	})
+}
+
+func FuzzMongo(f *testing.F) {
+	document := func(d bson.D) []byte {
+		b, err := bson.Marshal(d)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return b
+	}
+	framed := func(op byte, rest []byte) []byte {
+		return append([]byte{byte(16 + len(rest)), 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, op, 7, 0, 0}, rest...)
+	}
+	payload := document(bson.D{{Key: "r", Value: make([]byte, 32)}, {Key: "p", Value: int32('n')}})
+	start := document(bson.D{{Key: "saslStart", Value: 1}, {Key: "mechanism", Value: mongoAWS}, {Key: "payload", Value: payload}, {Key: "$db", Value: external}})
+	f.Add(framed(0xdd, append(make([]byte, 5), start...)))
+	f.Add(framed(0xd4, append([]byte("\x00\x00\x00\x00admin.$cmd\x00\x00\x00\x00\x00\xff\xff\xff\xff"), document(bson.D{{Key: "ismaster", Value: 1}})...)))
+	f.Add(framed(0xdd, append(make([]byte, 5), document(bson.D{{Key: "createUser", Value: "arn:aws:iam::1:role/r"}, {Key: "mechanisms", Value: bson.A{mongoAWS}}, {Key: "$db", Value: external}})...)))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		m, err := readMongo(bytes.NewReader(message))
+		if err != nil {
+			return
+		}
+		d := &documents{config: Config{Documents: Documents{Master: "m", Password: "p", Version: "5.0.0"}}, accounts: map[string]bool{}}
+		for _, account := range []string{"", "m"} {
+			v := &visit{documents: d, account: account}
+			answer := v.answer(m)
+			if answer == nil {
+				continue
+			}
+			b, err := m.answer(answer)
+			if err != nil {
+				t.Fatalf("%v cannot be sent: %v", answer, err)
+			}
+			if again, err := readMongo(bytes.NewReader(b)); m.op == opMsg && (err != nil || again.name() == "") {
+				t.Errorf("the answer to %s cannot be read: %v", m.name(), err)
+			}
+		}
 	})
 }
