@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -30,6 +26,7 @@ func (w *world) ways() []way {
 type test struct {
 	name, unit string
 	measure    func(ctx context.Context, way way) (float64, error)
+	instead    *way // is measured in place of those through a cluster, for comparison; usually nil
 }
 
 func measure(ctx context.Context, w *world, s settings, started time.Duration) error {
@@ -43,25 +40,43 @@ func measure(ctx context.Context, w *world, s settings, started time.Duration) e
 		if !strings.Contains(t.name, s.only) {
 			continue
 		}
-		results := make([][]float64, len(ways))
-		for range s.rounds {
-			for i, way := range ways {
-				value, err := t.measure(ctx, way)
-				if err != nil {
-					return fmt.Errorf("%s over %s: %w", t.name, way.name, err)
-				}
-				results[i] = append(results[i], value)
-			}
+		if err := t.row(ctx, ways, s.rounds); err != nil {
+			return err
 		}
-		base, single, spread := median(results[0]), median(results[1]), median(results[2])
-		fmt.Printf("| %s | %s | %s | %s | %.2f | %s | %.2f |\n", t.name, t.unit, programs.Number(base), programs.Number(single), single/base, programs.Number(spread), spread/base)
 	}
-	if s.db == "postgres" && strings.Contains("memory per idle session", s.only) {
-		if err := w.memory(ctx, s.sessions); err != nil {
+	if idle, ok := w.db.(idler); ok && strings.Contains("memory per idle session", s.only) {
+		if err := w.memory(ctx, idle, s.sessions); err != nil {
 			return err
 		}
 	}
 	fmt.Printf("| start of an empty cluster to its first answer | ms | | %s | | | |\n", programs.Number(float64(started.Milliseconds())))
+	return nil
+}
+
+// row measures the ways in turn, and prints their medians.
+func (t *test) row(ctx context.Context, ways []way, rounds int) error {
+	if t.instead != nil {
+		ways = []way{ways[0], *t.instead}
+	}
+	results := make([][]float64, len(ways))
+	for range rounds {
+		for i, way := range ways {
+			value, err := t.measure(ctx, way)
+			if err != nil {
+				return fmt.Errorf("%s over %s: %w", t.name, way.name, err)
+			}
+			results[i] = append(results[i], value)
+		}
+	}
+	base := median(results[0])
+	fmt.Printf("| %s | %s | %s |", t.name, t.unit, programs.Number(base))
+	for _, values := range results[1:] {
+		fmt.Printf(" %s | %.2f |", programs.Number(median(values)), median(values)/base)
+	}
+	if t.instead != nil {
+		fmt.Print(" | |")
+	}
+	fmt.Println()
 	return nil
 }
 
@@ -75,59 +90,4 @@ func plural(n int, noun string) string {
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
-}
-
-// memory opens idle sessions through the path and tells what each costs the agent and the proxy.
-func (w *world) memory(ctx context.Context, sessions int) error {
-	before := [2]int{programs.Memory(w.spread.agent, "VmRSS"), programs.Memory(w.spread.front, "VmRSS")}
-	held := make([]*exec.Cmd, 0, sessions)
-	defer func() {
-		for _, cmd := range held {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-	}()
-	dsn := w.ways()[2].dsn
-	// pgbench holds its connections open while its clients sleep.
-	script := w.Path("idle.sql")
-	if err := os.WriteFile(script, []byte("\\sleep 600 s\nselect 1;\n"), 0o644); err != nil {
-		return err
-	}
-	for range (sessions + 99) / 100 {
-		cmd := exec.CommandContext(ctx, filepath.Join(w.pgBin, "pgbench"), "-n", "-c", "100", "-j", "1", "-T", "900", "-f", script, dsn)
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		held = append(held, cmd)
-	}
-	if err := w.awaitSessions(ctx, sessions); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(settle):
-	}
-	after := [2]int{programs.Memory(w.spread.agent, "VmRSS"), programs.Memory(w.spread.front, "VmRSS")}
-	for i, name := range []string{"agent", "proxy (with auth)"} {
-		fmt.Printf("| memory per idle session, %s, %d sessions | KiB | | | | %s | |\n", name, sessions, programs.Number(float64(after[i]-before[i])/float64(sessions)))
-	}
-	return nil
-}
-
-// settle is how long after the last connect the memory is read.
-const settle = 2 * time.Minute
-
-func (w *world) awaitSessions(ctx context.Context, want int) error {
-	direct := w.ways()[0].dsn
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
-		out, err := exec.CommandContext(ctx, filepath.Join(w.pgBin, "psql"), "-qAt", "-c", "select count(*) from pg_stat_activity where application_name = 'pgbench'", direct).Output()
-		if err != nil {
-			continue
-		}
-		if n, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && n >= want {
-			return nil
-		}
-	}
-	return errors.New("the idle sessions were not all opened")
 }

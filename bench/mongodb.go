@@ -92,9 +92,9 @@ func mongoID(n int) string { return fmt.Sprintf("item-%06d", n) }
 
 func (m mongoDB) tests(s settings) []test {
 	return []test{
-		{"MongoDB find by id, 1 connection", "commands/s", m.find(s, 1)},
-		{"MongoDB find by id, 8 connections", "commands/s", m.find(s, 8)},
-		{"MongoDB 100 MB of documents", "MB/s", m.large},
+		{name: "MongoDB find by id, 1 connection", unit: "commands/s", measure: m.find(s, 1)},
+		{name: "MongoDB find by id, 8 connections", unit: "commands/s", measure: m.find(s, 8)},
+		{name: "MongoDB 100 MB of documents", unit: "MB/s", measure: m.large},
 	}
 }
 

@@ -9,10 +9,15 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"sallyport/bench/programs"
 )
 
 // mySQL is a MariaDB, sysbench and MariaDB's client.
-type mySQL struct{ w *world }
+type mySQL struct {
+	w    *world
+	bare string // port of the relays that only copy
+}
 
 const (
 	mysqlRows  = 100_000
@@ -33,7 +38,7 @@ func (m mySQL) version() string {
 
 func (m mySQL) start(ctx context.Context) error {
 	out, err := exec.CommandContext(ctx, filepath.Join(m.w.Root, "scripts/mariadb"), "start", m.w.Path("mariadb"), m.w.port,
-		m.w.Path("spread.crt"), m.w.Path("spread.key"), m.w.Path("trusted.cas"), m.account(), "innodb_buffer_pool_size=512M", "max_connections=500").CombinedOutput()
+		m.w.Path("spread.crt"), m.w.Path("spread.key"), m.w.Path("trusted.cas"), m.account(), "innodb_buffer_pool_size=512M", "max_connections=1200").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("starting MariaDB: %w: %s", err, out)
 	}
@@ -65,8 +70,24 @@ func (m mySQL) prepare(ctx context.Context, _ settings) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("filling the database: %w: %s", err, out)
 	}
-	_, err := m.sysbench(ctx, way{dsn: m.direct()}, "--table-size="+strconv.Itoa(mysqlRows), "oltp_point_select", "prepare")
-	return err
+	if _, err := m.sysbench(ctx, way{dsn: m.direct()}, "--table-size="+strconv.Itoa(mysqlRows), "oltp_point_select", "prepare"); err != nil {
+		return err
+	}
+	return m.startBare(ctx)
+}
+
+// startBare starts what stands for the local proxy and the agent where they are compared with relays that only copy.
+func (m mySQL) startBare(ctx context.Context) error {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", "bin/", "./bench/bare").CombinedOutput(); err != nil {
+		return fmt.Errorf("building the bare relay: %w: %s", err, out)
+	}
+	middle := freePort()
+	for _, relay := range [][]string{{"-port", middle, "-to", m.w.port, "-mysql"}, {"-port", m.bare, "-to", middle}} {
+		if _, err := m.w.Background("log", "bare", append(relay, "-cert", m.w.Path("direct.crt"), "-key", m.w.Path("direct.key"))...); err != nil {
+			return err
+		}
+	}
+	return programs.Listening(m.bare)
 }
 
 func (m mySQL) sysbench(ctx context.Context, way way, args ...string) ([]byte, error) {
@@ -85,17 +106,20 @@ func (m mySQL) sysbench(ctx context.Context, way way, args ...string) ([]byte, e
 
 func (m mySQL) tests(s settings) []test {
 	return []test{
-		{"sysbench oltp_point_select, 1 thread", "statements/s", m.points(s, 1)},
-		{"sysbench oltp_point_select, 8 threads", "statements/s", m.points(s, 8)},
-		{"MySQL 100 MB result", "MB/s", m.large},
+		{name: "sysbench oltp_point_select, 1 thread", unit: "statements/s", measure: m.points(s, 1)},
+		{name: "sysbench oltp_point_select, 8 threads", unit: "statements/s", measure: m.points(s, 8)},
+		{name: "the same, as texts", unit: "statements/s", measure: m.points(s, 8, "--db-ps-mode=disable")},
+		{name: "8 threads, through two relays that only copy", unit: "statements/s", measure: m.points(s, 8), instead: &way{"two relays that only copy", m.bare}},
+		{name: "MySQL 100 MB result", unit: "MB/s", measure: m.large},
 	}
 }
 
 var perSecond = regexp.MustCompile(`queries: +[0-9]+ +\(([0-9.]+) per sec`)
 
-func (m mySQL) points(s settings, threads int) func(context.Context, way) (float64, error) {
+func (m mySQL) points(s settings, threads int, extra ...string) func(context.Context, way) (float64, error) {
 	return func(ctx context.Context, way way) (float64, error) {
-		out, err := m.sysbench(ctx, way, "--table-size="+strconv.Itoa(mysqlRows), "--threads="+strconv.Itoa(threads), "--time="+strconv.Itoa(int(s.length.Seconds())), "oltp_point_select", "run")
+		args := append([]string{"--table-size=" + strconv.Itoa(mysqlRows), "--threads=" + strconv.Itoa(threads), "--time=" + strconv.Itoa(int(s.length.Seconds()))}, extra...)
+		out, err := m.sysbench(ctx, way, append(args, "oltp_point_select", "run")...)
 		if err != nil {
 			return 0, err
 		}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -63,12 +65,12 @@ func (p postgreSQL) tests(s settings) []test {
 	var tests []test
 	for _, clients := range []int{1, 8} {
 		for _, mode := range []string{"simple", "prepared"} {
-			tests = append(tests, test{fmt.Sprintf("pgbench -S, %s, %s", plural(clients, "client"), mode), "statements/s", p.pgbench(s, clients, "-M", mode)})
+			tests = append(tests, test{name: fmt.Sprintf("pgbench -S, %s, %s", plural(clients, "client"), mode), unit: "statements/s", measure: p.pgbench(s, clients, "-M", mode)})
 		}
 	}
 	return append(tests,
-		test{"connect and one statement, 8 clients", "connections/s", p.pgbench(s, 8, "-C")},
-		test{"COPY out", "MB/s", p.copyOut(s)},
+		test{name: "connect and one statement, 8 clients", unit: "connections/s", measure: p.pgbench(s, 8, "-C")},
+		test{name: "COPY out", unit: "MB/s", measure: p.copyOut(s)},
 	)
 }
 
@@ -99,4 +101,40 @@ func (p postgreSQL) copyOut(s settings) func(context.Context, way) (float64, err
 		}
 		return float64(s.rows) * 100 / 1e6 / time.Since(began).Seconds(), nil
 	}
+}
+
+// idle has pgbench hold connections open while its clients sleep.
+func (p postgreSQL) idle(ctx context.Context, way way, sessions int) (stop func(), err error) {
+	held := make([]*exec.Cmd, 0, sessions)
+	stop = func() {
+		for _, cmd := range held {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	}
+	script := p.w.Path("idle.sql")
+	if err := os.WriteFile(script, []byte("\\sleep 600 s\nselect 1;\n"), 0o644); err != nil {
+		return stop, err
+	}
+	for range (sessions + 99) / 100 {
+		cmd := exec.CommandContext(ctx, filepath.Join(p.w.pgBin, "pgbench"), "-n", "-c", "100", "-j", "1", "-T", "900", "-f", script, way.dsn)
+		if err := cmd.Start(); err != nil {
+			return stop, err
+		}
+		held = append(held, cmd)
+	}
+	return stop, p.awaitSessions(ctx, sessions)
+}
+
+func (p postgreSQL) awaitSessions(ctx context.Context, want int) error {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+		out, err := exec.CommandContext(ctx, filepath.Join(p.w.pgBin, "psql"), "-qAt", "-c", "select count(*) from pg_stat_activity where application_name = 'pgbench'", p.direct()).Output()
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(out))); err == nil && n >= want {
+			return nil
+		}
+	}
+	return errors.New("the idle sessions were not all opened")
 }

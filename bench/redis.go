@@ -77,9 +77,9 @@ func (r redis) prepare(ctx context.Context, _ settings) error {
 
 func (r redis) tests(s settings) []test {
 	return []test{
-		{"redis-benchmark GET, 16 clients", "commands/s", r.get(s, 1, 15_000)},
-		{"redis-benchmark GET, 16 clients, pipeline 16", "commands/s", r.get(s, 16, 80_000)},
-		{"Redis 100 MB value", "MB/s", r.large},
+		{name: "redis-benchmark GET, 16 clients", unit: "commands/s", measure: r.get(s, 1, 15_000)},
+		{name: "redis-benchmark GET, 16 clients, pipeline 16", unit: "commands/s", measure: r.get(s, 16, 80_000)},
+		{name: "Redis 100 MB value", unit: "MB/s", measure: r.large},
 	}
 }
 

@@ -55,7 +55,7 @@ func newWorld(db string) (*world, error) {
 	case "mongodb":
 		w.db = mongoDB{w}
 	case "mysql":
-		w.db = mySQL{w}
+		w.db = mySQL{w, freePort()}
 	case "redis":
 		w.db = redis{w}
 	default:

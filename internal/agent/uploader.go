@@ -86,8 +86,10 @@ func (u *uploader) deliver(ctx context.Context) error {
 	}
 }
 
-// drain submits the records of one stream until there are no more.
+// drain submits the records of one stream until there are no more. Of the stream that goes on it leaves those that do not
+// fill a batch yet: a busy agent records some more during each call, so that there would always be a few.
 func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
+	own := q.Stream() == u.agent.Spool.Stream()
 	for {
 		batch, err := q.ReadBatch(batchRecords, batchBytes)
 		if err == nil {
@@ -102,10 +104,22 @@ func (u *uploader) drain(ctx context.Context, q *spool.Queue) error {
 		if len(batch.Lines) == 0 {
 			return nil
 		}
-		if q.Stream() == u.agent.Spool.Stream() {
+		if own {
 			u.agent.delivered.succeeded(batch.FirstSeq + uint64(len(batch.Lines)))
+			if !isFull(&batch) {
+				return nil
+			}
 		}
 	}
+}
+
+// isFull reports whether there are likely to be more records behind a batch.
+func isFull(batch *spool.Batch) bool {
+	size := 0
+	for _, line := range batch.Lines {
+		size += len(line)
+	}
+	return len(batch.Lines) == batchRecords || size > batchBytes/2
 }
 
 // deliverBatch submits a batch and records what was found damaged on the way to it, once it is delivered: so it is not

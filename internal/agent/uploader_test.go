@@ -83,6 +83,45 @@ func (r *running) visitAs(t *testing.T, user string) {
 	r.visit(t, "orders", id)
 }
 
+func TestEventsOfABusyAgentTravelInBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		log := a.keep()
+		r := a.start(t, nil, database(t, "orders", nil))
+		time.Sleep(time.Second)
+		calls, recorded := 0, 0
+		var failed error
+		log.set(func() {
+			log.refuse = func(*sallyportv1.SubmitEventsRequest) error {
+				calls++
+				time.Sleep(5 * time.Millisecond) // meanwhile more is recorded
+				for range 20 {
+					if _, err := r.Spool.Append(fmt.Appendf(nil, `{"n":%d}`, recorded)); err != nil {
+						failed = err
+					}
+					recorded++
+				}
+				return nil
+			}
+		})
+		r.visitAs(t, "first")
+		time.Sleep(10 * time.Second)
+		log.set(func() {
+			log.refuse = nil
+			if failed != nil {
+				t.Fatal(failed)
+			}
+			if calls < 10 || calls > 120 {
+				t.Errorf("%d calls in 10 seconds", calls)
+			}
+		})
+		time.Sleep(time.Second)
+		if n := len(log.with(`{"n":`)); n != recorded {
+			t.Errorf("%d of %d events arrived", n, recorded)
+		}
+	})
+}
+
 func TestAuditLogThatWasSetBackGetsTheRestAndTheLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)

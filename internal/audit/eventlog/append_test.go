@@ -392,6 +392,33 @@ func TestClosingEndsWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+func TestEventsOnTheirWayToTheDiskAreFoundOnceTheyAreThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := &disk{}
+	syncing, release := make(chan struct{}), make(chan struct{})
+	d.before = func() { syncing <- struct{}{}; <-release }
+	cfg := config(dir)
+	cfg.OpenFile = d.open
+	l := open(t, cfg)
+	emitted := make(chan error)
+	for n := range 4 {
+		go func() { emitted <- l.Emit(context.Background(), &audit.RoleChange{}) }()
+		<-syncing
+		if found := len(all(t, l, eventlog.Query{})); found != n {
+			t.Errorf("%d events are found before the last one is durable, want %d", found, n)
+		}
+		release <- struct{}{}
+		if err := <-emitted; err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() { <-syncing; release <- struct{}{} }() // that of closing
+	if found := len(all(t, l, eventlog.Query{})); found != 4 {
+		t.Errorf("%d events are found, want 4", found)
+	}
+}
+
 func TestConcurrentAppendsShareTheDisksWork(t *testing.T) {
 	t.Parallel()
 	const callers = 50

@@ -5,14 +5,16 @@ import (
 	"slices"
 )
 
+const maxSpare = 20_000 // rows, of which a busy log has some thousands between two flushes
+
 // flush hands the rows of durable lines to the index. When it returns, all of them are found.
 func (l *Log) flush(ctx context.Context) error {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	l.mu.Lock()
 	n, _ := slices.BinarySearchFunc(l.rows, l.synced, func(r row, index int64) int { return int(r.index - index) })
-	rows := l.rows[:n:n]
-	l.indexing, l.rows = rows, slices.Clone(l.rows[n:])
+	rows := l.rows[:n]
+	l.indexing, l.rows, l.spare = rows, append(l.spare, l.rows[n:]...), nil
 	lagging, indexed, name, limit := l.lagging, l.synced, l.name, l.durable
 	l.mu.Unlock()
 
@@ -26,6 +28,10 @@ func (l *Log) flush(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.indexing = nil
+	if cap(rows) <= maxSpare {
+		clear(rows[:cap(rows)]) // they hold texts
+		l.spare = rows[:0]
+	}
 	if l.lagging = err != nil; !l.lagging {
 		l.forget(indexed)
 	}

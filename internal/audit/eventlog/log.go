@@ -72,6 +72,7 @@ type Log struct {
 	sessions map[uuid.UUID]*sessionAt // where the sessions seen lately stand
 	rows     []row                    // written and not yet handed to the index
 	indexing []row                    // being inserted into the index
+	spare    []row                    // empty, to be used for rows again
 	lagging  bool                     // rows were dropped: the index has to read the lines
 
 	flushing sync.Mutex // held while the index is written; taken before mu

@@ -3,6 +3,7 @@ package spool
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,18 +115,44 @@ func readHeader(path string) ([]byte, error) {
 	return nil, err
 }
 
-// eachRecord calls visit with the complete records of a segment, up to the first that is not.
+// readAtOnce is how much of a segment eachRecord reads at once.
+const readAtOnce = 256 << 10
+
+// eachRecord calls visit with the complete records of a segment, up to the first that is not. A line is valid until visit
+// returns: a busy process gives up several segments a second, which are large.
 func eachRecord(path string, visit func(line []byte)) error {
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	for data = data[min(headerSize, len(data)):]; ; {
-		line, state := decodeRecord(data, 0)
-		if state != complete {
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	buffer := make([]byte, readAtOnce)
+	data, at := buffer[:0], int64(headerSize)
+	for {
+		line, state := decodeRecord(data, info.Size()-at)
+		switch state {
+		case complete:
+			visit(line)
+			data = after(data, line)
+		case cutOff:
+			if len(data) == len(buffer) {
+				buffer = make([]byte, 2*len(buffer))
+			}
+			kept := copy(buffer, data)
+			n, err := file.ReadAt(buffer[kept:], at)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			if n == 0 {
+				return nil // it was cut off meanwhile
+			}
+			data, at = buffer[:kept+n], at+int64(n)
+		default:
 			return nil
 		}
-		visit(line)
-		data = after(data, line)
 	}
 }

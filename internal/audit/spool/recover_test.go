@@ -112,6 +112,39 @@ func dieWithSessions(t testing.TB, dir string) (open []*visit) {
 	return []*visit{early, idle, refused, late}
 }
 
+func TestRecoverReadsSegmentsOfAnySize(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	dead, err := spool.Open(spool.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := newVisit(t, dead, 3), newVisit(t, dead, 1)
+	// Small and large events in turn, so that wherever a piece of a segment ends, it cuts one off.
+	for _, size := range []int{100, 90_000, 700_000, 31, 1_300_001, 250_000, 3, 400_000} {
+		first.record(t, dead, &audit.DatabaseQuery{Query: make([]byte, size)})
+		second.statements(t, dead, 40)
+	}
+	first.statements(t, dead, 1)
+	second.statements(t, dead, 4000) // so that the last event of the first is not in memory at the end
+	second.record(t, dead, &audit.DatabaseSessionEnd{Reason: "client closed the connection"})
+	if err := dead.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, spool.Config{Dir: dir})
+	if _, err := s.Pending(); err != nil {
+		t.Fatal(err)
+	}
+	var lost []spool.OpenSession
+	if err := s.Recover(t.Context(), func(o spool.OpenSession) error { lost = append(lost, o); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	last := first.lines[len(first.lines)-1]
+	if len(lost) != 1 || lost[0].SID != first.chain.SID() || lost[0].Next != int64(len(first.lines)) || lost[0].Prev != audit.HashOf(last) {
+		t.Errorf("lost sessions %+v, want one with %d events", lost, len(first.lines))
+	}
+}
+
 func TestRecoverEndsEachLostSessionOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -113,13 +113,13 @@ func (o *openSessions) follow(line []byte, last map[string][]byte) {
 			o.open = make(map[string]*OpenSession)
 		}
 		o.open[string(sid)] = &OpenSession{SID: string(sid), Start: bytes.Clone(line)}
-		last[string(sid)] = line
+		last[string(sid)] = bytes.Clone(line)
 	case (*audit.DatabaseSessionEnd)(nil).Type():
 		o.end(string(sid))
 		delete(last, string(sid))
 	default:
 		if _, ok := o.open[string(sid)]; ok {
-			last[string(sid)] = line
+			last[string(sid)] = append(last[string(sid)][:0], line...)
 		}
 	}
 }

@@ -13,13 +13,14 @@ import (
 
 // reader is the state of the direction from the client.
 type reader struct {
-	inbox  *inbox.Inbox
-	failed bool         // a write to the database went wrong
-	skip   int64        // bytes of a file's packet that are still to come
-	share  engine.Share // of the budget for large messages
-	query  audit.DatabaseQuery
-	last   *statement // that was prepared last; nil before
-	joined []byte     // the payload of a message in several packets
+	inbox      *inbox.Inbox
+	failed     bool         // a write to the database went wrong
+	skip       int64        // bytes of a file's packet that are still to come
+	share      engine.Share // of the budget for large messages
+	query      audit.DatabaseQuery
+	last       *statement        // that was prepared last; nil before
+	parameters []audit.Parameter // room for those of an execution
+	joined     []byte            // the payload of a message in several packets
 
 	asked   bool // for a file, which the database may want next
 	sending bool // a file
@@ -102,7 +103,8 @@ func (r *relay) scanClient() error {
 			break
 		}
 		in.Scanned += total
-		c.query.Query = nil
+		c.query = audit.DatabaseQuery{} // texts and values are in what was read, which an idle session does not keep
+		clear(c.parameters)
 	}
 	if in.Brimful() && (c.skip > 0 || in.Scanned < in.End) {
 		return nil // one write for all of it

@@ -87,7 +87,7 @@ func (t *threads) find(shown uint64, database string) (real uint32, ok bool) {
 // stopDatabase ends what the database does for a session that is over: it would not notice.
 func (r *relay) stopDatabase() {
 	r.session.Abort()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), goodbyeTime)
+	ctx, cancel := context.WithTimeout(r.lasting, goodbyeTime)
 	defer cancel()
 	b, err := r.again(ctx)
 	if err != nil {

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"hash"
@@ -108,7 +107,7 @@ const tooLarge = "a command has more than %d bytes, which is the most that passe
 func (r *relay) recordOversize(sum []byte) error {
 	o := r.fromClient.oversize
 	r.fromClient.refused = true
-	_, err := r.session.Record(context.WithoutCancel(r.ctx), &audit.DatabaseQueryFailed{
+	_, err := r.session.Record(r.lasting, &audit.DatabaseQueryFailed{
 		DatabaseQuery: audit.DatabaseQuery{Query: o.text()},
 		Error:         fault.Message(fault.New(fault.LimitExceeded, tooLarge, maxMessage)),
 		MessageSize:   o.size, MessageHash: sum,

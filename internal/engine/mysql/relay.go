@@ -39,8 +39,9 @@ type relay struct {
 	first   uint32                                      // the same, until a result has told it
 	verbose bool                                        // more commands are recorded than those that matter
 
-	ctx context.Context         // ends when either direction does
-	end context.CancelCauseFunc // the first cause counts
+	ctx     context.Context         // ends when either direction does
+	end     context.CancelCauseFunc // the first cause counts
+	lasting context.Context         // ctx without its end
 
 	fromClient reader // of the goroutine that reads from the client
 	fromServer answers
@@ -62,6 +63,7 @@ type relay struct {
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, flags mysqlwire.Flags, b *backend) *relay {
 	r := &relay{engine: e, session: s, client: client, server: b.conn, number: b.connection, first: b.connection, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement)}
 	r.ctx, r.end = context.WithCancelCause(ctx)
+	r.lasting = context.WithoutCancel(r.ctx)
 	r.changed.L = &r.mu
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	return r
@@ -204,6 +206,6 @@ func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
 	result.Duration = r.engine.cfg.Now().Sub(q.began)
 	result.ConnectionID, r.first = r.first, 0
 	// A result is kept even when the session is over, so the context that ends with it is not asked.
-	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
+	_, err := r.session.Record(r.lasting, result)
 	return err
 }

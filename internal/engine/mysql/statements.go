@@ -114,30 +114,33 @@ func (r *relay) execute(id uint32, s *statement, body []byte) error {
 	}
 	s.types = x.Types
 	clear(s.long)
-	parameters := shown(x.Values)
+	c := &r.fromClient
+	parameters := appendShown(c.parameters[:0], x.Values)
+	if cap(parameters) <= keptParameters {
+		c.parameters = parameters
+	}
 	if r.verbose {
 		if _, err := r.session.Record(r.ctx, &audit.MySQLExecute{StatementID: s.id, Parameters: parameters}); err != nil {
 			return err
 		}
 	}
-	r.fromClient.query = audit.DatabaseQuery{Query: s.text, Parameters: parameters, StatementID: s.id}
-	return r.perform(request{command: mysqlwire.ComStmtExecute, cursor: x.Cursor}, &r.fromClient.query)
+	c.query = audit.DatabaseQuery{Query: s.text, Parameters: parameters, StatementID: s.id}
+	return r.perform(request{command: mysqlwire.ComStmtExecute, cursor: x.Cursor}, &c.query)
 }
 
-// shown returns values as they are recorded.
-func shown(values []mysqlwire.Value) []audit.Parameter {
-	if len(values) == 0 {
-		return nil
-	}
-	parameters := make([]audit.Parameter, len(values))
-	for i, v := range values {
+const keptParameters = 64 // room that an idle session may keep
+
+// appendShown appends values as they are recorded.
+func appendShown(parameters []audit.Parameter, values []mysqlwire.Value) []audit.Parameter {
+	parameters = slices.Grow(parameters, len(values))
+	for _, v := range values {
 		switch {
 		case v.Default:
-			parameters[i].Value = []byte("DEFAULT")
+			parameters = append(parameters, audit.Parameter{Value: []byte("DEFAULT")})
 		case v.Ignored:
-			parameters[i].Value = []byte("IGNORE")
+			parameters = append(parameters, audit.Parameter{Value: []byte("IGNORE")})
 		default:
-			parameters[i] = audit.Parameter{Value: v.Text, Null: v.Null, Binary: v.Binary, Long: v.Long}
+			parameters = append(parameters, audit.Parameter{Value: v.Text, Null: v.Null, Binary: v.Binary, Long: v.Long})
 		}
 	}
 	return parameters
@@ -156,7 +159,7 @@ func (r *relay) executeBulk(id uint32, s *statement, body []byte) error {
 	}
 	s.types = x.Types
 	clear(s.long)
-	event := &audit.MySQLBulkExecute{StatementID: s.id, Query: s.text, Parameters: shown(x.Values), Rows: x.Rows}
+	event := &audit.MySQLBulkExecute{StatementID: s.id, Query: s.text, Parameters: appendShown(nil, x.Values), Rows: x.Rows}
 	return r.perform(request{command: mysqlwire.ComStmtBulkExecute}, event)
 }
 
