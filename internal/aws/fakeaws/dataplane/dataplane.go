@@ -195,8 +195,13 @@ func (p *Plane) Exec(ctx context.Context, database, sql string) (string, error) 
 	return p.server.exec(ctx, database, sql)
 }
 
-// Log is what the server has logged so far.
-func (p *Plane) Log() string { return p.server.Log() }
+// Log is what the server has logged so far, where it is PostgreSQL or MariaDB.
+func (p *Plane) Log() string {
+	if p.server == nil {
+		return ""
+	}
+	return p.server.Log()
+}
 
 // Stop ends the database with all connections, waits, and removes its files.
 func (p *Plane) Stop() {

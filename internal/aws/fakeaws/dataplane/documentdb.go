@@ -61,11 +61,11 @@ func (p *Plane) startDocumentDB(ctx context.Context, config Config) error {
 		}
 		return conn.Close() == nil
 	}
-	server, err := startChild(ctx, ready, config.Documents.Program, "-listen=", "-dir="+dir)
-	if err != nil {
+	server := new(process)
+	p.cleanup = append([]func(){server.end}, p.cleanup...)
+	if err := server.run(ctx, program{name: "FerretDB", args: []string{config.Documents.Program, "-listen=", "-dir=" + dir}, signal: "INT", answers: ready}); err != nil {
 		return err
 	}
-	p.cleanup = append([]func(){server.stop}, p.cleanup...)
 	for _, endpoint := range config.Endpoints {
 		if err := p.listen(ctx, endpoint, func(ctx context.Context, client net.Conn) { d.serve(ctx, endpoint, client) }); err != nil {
 			return err

@@ -31,8 +31,9 @@ type program struct {
 	dir        string
 	env        []string
 	attributes *syscall.SysProcAttr
-	signal     string // that ends it at once, such as INT
-	ready      string // what it logs when it can be used
+	signal     string      // that ends it at once, such as INT
+	ready      string      // what it logs when it can be used
+	answers    func() bool // whether it can be used, for those that do not log it
 }
 
 // process is a server that runs.
@@ -68,16 +69,33 @@ func (p *process) run(ctx context.Context, program program) error {
 		p.read(output, []byte(program.ready), ready)
 		_ = cmd.Wait() // how it ended is in the log
 	}()
-	timer := time.NewTimer(time.Minute)
-	defer timer.Stop()
-	select {
-	case <-ready:
+	if p.awaits(ctx, program, ready) {
 		return nil
-	case <-p.exited:
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 	return errors.Join(ctx.Err(), fmt.Errorf("%s does not start; its log:\n%s", program.name, p.Log()))
+}
+
+func (p *process) awaits(ctx context.Context, program program, ready chan struct{}) bool {
+	timer := time.NewTimer(time.Minute)
+	defer timer.Stop()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-ready:
+			return true
+		case <-look.C:
+			if program.answers != nil && program.answers() {
+				return true
+			}
+		case <-p.exited:
+			return false
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 func (p *process) read(output io.Reader, announcement []byte, ready chan struct{}) {
@@ -88,7 +106,7 @@ func (p *process) read(output io.Reader, announcement []byte, ready chan struct{
 		p.mu.Lock()
 		p.log.Write(append(lines.Bytes(), '\n'))
 		p.mu.Unlock()
-		if !announced && bytes.Contains(lines.Bytes(), announcement) {
+		if !announced && len(announcement) > 0 && bytes.Contains(lines.Bytes(), announcement) {
 			announced = true
 			close(ready)
 		}
