@@ -46,9 +46,9 @@ func TestMySQLTroublesOfTheGuides(t *testing.T) {
 	}{
 		{"no credentials", myInstance, nil, "", func(t *testing.T) { cloudtest.Environment(t, nil) }, nil, nil, 1105,
 			[]string{"Could not generate RDS IAM auth token", "NoCredentialProviders: no valid providers in chain"}},
-		{"no permission to assume the role", myInstance, []string{}, "", nil, nil, nil, 1045,
+		{"no permission to assume the role", myInstance, []string{}, "", nil, nil, nil, 1105,
 			[]string{"AccessDenied", "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/databases"}},
-		{"another external id", myInstance, nil, "other", nil, nil, nil, 1045, []string{"AccessDenied", "sts:AssumeRole"}},
+		{"another external id", myInstance, nil, "other", nil, nil, nil, 1105, []string{"AccessDenied", "sts:AssumeRole"}},
 		{"no way to the database", myInstance, nil, "", nil, refused, nil, 1105, []string{"10.0.0.1:3306", "connection timed out", "security group", "nc -zv shop.abcdefghijkl.us-west-1.rds.amazonaws.com 3306"}},
 		{"a name that is not there", myInstance, nil, "", nil, &net.DNSError{Err: "no such host", Name: "shop.abcdefghijkl.us-west-1.rds.amazonaws.com", IsNotFound: true}, nil, 1105, []string{"no such host", "DNS of a VPC"}},
 		{"an RDS Proxy without a way to its database", myProxy, nil, "", nil, nil, refusing(9501, "HY000", "Timed-out waiting to acquire database connection"), 9501,
