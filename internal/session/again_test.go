@@ -79,3 +79,54 @@ func TestRefuse(t *testing.T) {
 		t.Errorf("recorded %v", events)
 	}
 }
+
+// TestLogInAgain gets a password or token anew, and no other credential.
+func TestLogInAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first, second cred.Credential
+		asked         int
+		want          string // password; empty for an error, where there was one
+	}{
+		"a token":                         {cred.Credential{User: "app", Password: "one", Token: true}, cred.Credential{User: "app", Password: "two", Token: true}, 2, "two"},
+		"a password":                      {cred.Credential{User: "app", Password: "one"}, cred.Credential{User: "other", Password: "two"}, 2, "two"},
+		"a certificate":                   {cred.Credential{User: "app"}, cred.Credential{User: "app", Password: "two"}, 1, ""},
+		"one for another address":         {cred.Credential{User: "app", Password: "one"}, cred.Credential{User: "app", Password: "two", Address: "elsewhere:1"}, 2, ""},
+		"one that has become no password": {cred.Credential{User: "app", Password: "one"}, cred.Credential{User: "app"}, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			var requests []cred.Request
+			s, _ := enginetest.NewSession(t, enginetest.Config{
+				Database: enginetest.NewDatabase(t, "mysql", listen(t), nil),
+				Credentials: source(func(req cred.Request) (*cred.Credential, error) {
+					requests = append(requests, req)
+					if asked++; asked == 1 {
+						return &c.first, nil
+					}
+					return &c.second, nil
+				}),
+			})
+			if _, err := s.Open(t.Context(), session.Want{User: "app", Name: "orders"}); err != nil {
+				t.Fatal(err)
+			}
+			up, err := s.LogInAgain(t.Context())
+			if isCertificate := c.first.Password == ""; (err == nil) != (c.want != "" || isCertificate) {
+				t.Fatalf("got %v", err)
+			}
+			if err == nil {
+				defer up.Conn.Close()
+				if up.Password != c.want {
+					t.Errorf("password %q", up.Password)
+				}
+			}
+			if asked != c.asked || requests[len(requests)-1].DatabaseUser != "app" || requests[len(requests)-1].DatabaseName != "orders" {
+				t.Errorf("asked %d times, %+v", asked, requests)
+			}
+			if err := s.Close("ended", nil); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -152,6 +152,7 @@ func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 		cause = context.Cause(ctx)
 		message = mysqlwire.ServerError{Code: errShutdown.code, State: errShutdown.state, Message: fault.Message(cause)}
 	}
+	message.Message = fit(message.Message)
 	_ = d.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
 	if err := d.send(message.Append(nil)); err != nil {
 		return errors.Join(cause, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"sallyport/internal/cred"
@@ -27,38 +26,6 @@ type backend struct {
 	connection uint32 // its number in the server
 	version    string // that the server claims
 	ready      []byte // the OK that ended the login
-}
-
-// refusedLogin is an error message of the database in answer to the login, for the client.
-type refusedLogin struct {
-	mysqlwire.ServerError
-	method string // in words, the proof that it asked for in place of the token; empty if it was shown what we have
-	advice string // may be empty
-}
-
-func (r *refusedLogin) Error() string {
-	text := "the database refused the login: " + r.ServerError.Error()
-	if r.advice != "" {
-		text += "; " + r.advice
-	}
-	return text
-}
-
-// maxShown is how much of a message clients show: their library has 512 bytes for it, with a zero at the end
-// (MYSQL_ERRMSG_SIZE).
-const maxShown = 511
-
-// shown returns the message with the advice behind it, as far as clients show it.
-func (r *refusedLogin) shown() mysqlwire.ServerError {
-	e := r.ServerError
-	if r.advice != "" {
-		e.Message += "; " + r.advice
-	}
-	if len(e.Message) > maxShown {
-		const more = "... (tctl db check tells all)"
-		e.Message = strings.ToValidUTF8(e.Message[:maxShown-len(more)], "") + more
-	}
-	return e
 }
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
@@ -262,15 +229,6 @@ func (l *login) answer(payload []byte) (done bool, err error) {
 	}
 }
 
-// refused is the database's answer no. An account that is to be shown a token, and was not asked for it, is of another kind.
-func (l *login) refused(e mysqlwire.ServerError) error {
-	r := &refusedLogin{ServerError: e}
-	if l.up.Token && !l.proven && e.State == errAccessDenied.state {
-		r.method = fmt.Sprintf("a proof by %.40q", l.method)
-	}
-	return r
-}
-
 // more goes on with caching_sha2_password, the only method that has more to say.
 func (l *login) more(payload []byte) error {
 	if l.method != mysqlwire.CachingSHA2 || len(payload) != 1 || l.proven {
@@ -290,21 +248,4 @@ func (l *login) more(payload []byte) error {
 func unexpectedInLogin(cause error) error {
 	return fault.Wrap(fault.ConnectionProblem, cause,
 		"the database does not follow the MySQL protocol during the login; check that its address leads to a server of MySQL or MariaDB")
-}
-
-// refuseMethod says what is wrong with a database that asks for another proof than we have. Nothing of a secret is
-// sent.
-func (l *login) refuseMethod(method string) error {
-	method = fmt.Sprintf("a proof by %.40q", method)
-	advice := l.up.Advice(cred.Refusal{Method: method})
-	switch {
-	case l.up.Token && advice != "":
-		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of an IAM token; %s", l.up.User, method, advice)
-	case l.up.Token:
-		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of a token; let the account log in with tokens", l.up.User, method)
-	case advice != "":
-		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s; %s", l.up.User, method, advice)
-	default:
-		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of the client certificate; make the account with REQUIRE SUBJECT '/CN=%s' and without a password", l.up.User, method, l.up.User)
-	}
 }

@@ -257,3 +257,59 @@ func otherAuthority(t testing.TB) []byte {
 	}
 	return authority.CertPEM()
 }
+
+// TestRefusalsAreExplained has a database refuse an account after it asked for one proof or another, and reads what the
+// source of the credential is told of that, and how much of its advice the client gets.
+func TestRefusalsAreExplained(t *testing.T) {
+	t.Parallel()
+	refuses := func(number uint16, state string) func(c *mysqltest.Conn, _ []byte) bool {
+		return func(c *mysqltest.Conn, _ []byte) bool {
+			_ = c.Fail(number, state, "go away")
+			return false
+		}
+	}
+	for name, c := range map[string]struct {
+		login  func(*mysqltest.Conn) bool
+		token  bool
+		advice string
+		told   cred.Refusal
+		shown  string
+	}{
+		"a token that was asked for":                 {asks(mysqlwire.ClearPassword, nil, refuses(1045, "28000")), true, "do this", cred.Refusal{Code: "28000", Number: 1045, Message: "go away"}, "go away; do this"},
+		"a token that was not asked for":             {asks(mysqlwire.NativePassword, nonce, refuses(1045, "28000")), true, "do this", cred.Refusal{Code: "28000", Number: 1045, Message: "go away", Method: `a proof by "mysql_native_password"`}, "go away; do this"},
+		"another error before a token was asked for": {asks(mysqlwire.NativePassword, nonce, refuses(1040, "08004")), true, "", cred.Refusal{Code: "08004", Number: 1040, Message: "go away"}, "go away"},
+		"a password":                        {asks(mysqlwire.NativePassword, nonce, refuses(1045, "28000")), false, "do this", cred.Refusal{Code: "28000", Number: 1045, Message: "go away"}, "go away; do this"},
+		"advice that clients would cut off": {asks(mysqlwire.ClearPassword, nil, refuses(1045, "28000")), true, strings.Repeat("é", 300), cred.Refusal{Code: "28000", Number: 1045, Message: "go away"}, "go away; " + strings.Repeat("é", 236) + "... (tctl db check tells all)"},
+		"advice that clients just show":     {asks(mysqlwire.ClearPassword, nil, refuses(1045, "28000")), true, strings.Repeat("x", 502), cred.Refusal{Code: "28000", Number: 1045, Message: "go away"}, "go away; " + strings.Repeat("x", 502)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			told := make(chan cred.Refusal, 1)
+			agent, _ := small(t, mysqltest.Options{Login: c.login}, with(func(credential *cred.Credential) {
+				credential.Password, credential.Token = "token", c.token
+				credential.Advice = func(r cred.Refusal) string {
+					told <- r
+					return c.advice
+				}
+			}))
+			out := mariadb(t, agent, "select 1")
+			if !strings.HasSuffix(out, "): "+c.shown+"\n") {
+				t.Errorf("the client shows %q", out)
+			}
+			if got := <-told; got != c.told {
+				t.Errorf("told %+v", got)
+			}
+		})
+	}
+}
+
+// TestADatabaseOfAWSThatBreaksOff is not said to lack our authority: it is shown no certificate.
+func TestADatabaseOfAWSThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	for secret, want := range map[string]string{"": "tctl auth sign --format=db", "token": "it may be restarting or failing over"} {
+		agent, _ := small(t, mysqltest.Options{Login: func(*mysqltest.Conn) bool { return false }}, with(func(c *cred.Credential) { c.Password, c.Token = secret, secret != "" }))
+		if _, err := dial(t, agent.Addr(), "app", "orders"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with %q: %v", secret, err)
+		}
+	}
+}

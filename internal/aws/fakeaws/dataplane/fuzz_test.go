@@ -92,3 +92,30 @@ func FuzzMongo(f *testing.F) {
 		}
 	})
 }
+
+func FuzzMySQLHandshake(f *testing.F) {
+	g := myGreeting{version: "8.0.35", connection: 7, nonce: []byte("01234567890123456789"), flags: mySecure | myPluginAuth, collation: 45, status: 2, method: myNative}
+	f.Add(g.payload())
+	l := myLogin{flags: mySecure, limit: 1 << 24, collation: 45, user: "alice", database: "shop"}
+	f.Add(l.payload("secret", g.nonce))
+	f.Add((&myRefusal{1045, "28000", "Access denied"}).payload())
+	f.Add(append(make([]byte, myLoginHead), "a\x00\x01"...))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		if g, err := parseGreeting(payload); err == nil {
+			again, err := parseGreeting(g.payload())
+			if err != nil || again.version != g.version || again.flags != g.flags || !bytes.Equal(again.nonce, g.nonce) {
+				t.Errorf("got %+v, %v", again, err)
+			}
+		}
+		if l, err := parseMyLogin(payload); err == nil && l.user != "" {
+			again, err := parseMyLogin(l.payload("secret", g.nonce))
+			if err != nil || again.user != l.user || again.database != l.database {
+				t.Errorf("got %+v, %v", again, err)
+			}
+		}
+		_ = parseMyError(payload)
+		if got, sequence, err := readPacket(bytes.NewReader(packet(3, payload))); len(payload) <= longestMessage && (err != nil || sequence != 3 || !bytes.Equal(got, payload)) {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}

@@ -118,7 +118,7 @@ func parseMyLogin(payload []byte) (*myLogin, error) {
 	if !ok || len(rest) == 0 || l.flags&mySecure == 0 {
 		return nil, errMyProtocol
 	}
-	if l.user = user; int(rest[0]) >= len(rest)+1 || rest[0] > 250 { // a proof of the first method is short, in one byte of length
+	if l.user = user; int(rest[0]) >= len(rest) || rest[0] > 250 { // a proof of the first method is short, in one byte of length
 		return nil, errMyProtocol
 	}
 	if rest = rest[1+int(rest[0]):]; l.flags&myWithDatabase != 0 {

@@ -1,0 +1,73 @@
+package mysql
+
+import (
+	"fmt"
+	"strings"
+
+	"sallyport/internal/cred"
+	"sallyport/internal/fault"
+	"sallyport/internal/mysqlwire"
+)
+
+// refusedLogin is an error message of the database in answer to the login, for the client.
+type refusedLogin struct {
+	mysqlwire.ServerError
+	method string // in words, the proof that it asked for in place of the token; empty if it was shown what we have
+	advice string // may be empty
+}
+
+func (r *refusedLogin) Error() string {
+	text := "the database refused the login: " + r.ServerError.Error()
+	if r.advice != "" {
+		text += "; " + r.advice
+	}
+	return text
+}
+
+// shown returns the message with the advice behind it.
+func (r *refusedLogin) shown() mysqlwire.ServerError {
+	e := r.ServerError
+	if r.advice != "" {
+		e.Message += "; " + r.advice
+	}
+	return e
+}
+
+// maxShown is how much of a message clients show: their library has 512 bytes for it, with a zero at the end
+// (MYSQL_ERRMSG_SIZE).
+const maxShown = 511
+
+// fit shortens a message to what clients show, and says where all of it is.
+func fit(text string) string {
+	const more = "... (tctl db check tells all)"
+	if len(text) <= maxShown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxShown-len(more)], "") + more
+}
+
+// refused is the database's answer no. An account that is to be shown a token, and was not asked for it, is of another kind.
+func (l *login) refused(e mysqlwire.ServerError) error {
+	r := &refusedLogin{ServerError: e}
+	if l.up.Token && !l.proven && e.State == errAccessDenied.state {
+		r.method = fmt.Sprintf("a proof by %.40q", l.method)
+	}
+	return r
+}
+
+// refuseMethod says what is wrong with a database that asks for another proof than we have. Nothing of a secret is
+// sent.
+func (l *login) refuseMethod(method string) error {
+	method = fmt.Sprintf("a proof by %.40q", method)
+	advice := l.up.Advice(cred.Refusal{Method: method})
+	switch {
+	case l.up.Token && advice != "":
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of an IAM token; %s", l.up.User, method, advice)
+	case l.up.Token:
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of a token; let the account log in with tokens", l.up.User, method)
+	case advice != "":
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s; %s", l.up.User, method, advice)
+	default:
+		return fault.New(fault.ConnectionProblem, "the database asks account %q for %s instead of the client certificate; make the account with REQUIRE SUBJECT '/CN=%s' and without a password", l.up.User, method, l.up.User)
+	}
+}
