@@ -51,8 +51,8 @@ func check(t *testing.T, dbs []*resource.Database, wants ...want) {
 		if at, err := db.AWSEndpoint(); err != nil || at.Address() != db.Spec.URI || db.Type() != l["teleport.dev/discovery-type"] {
 			t.Errorf("%s at %s is of type %s: %v", w.name, db.Spec.URI, db.Type(), err)
 		}
-		if err := db.Validate(); err != nil || len(db.Warnings()) > 0 {
-			t.Errorf("%s: %v, %v", w.name, err, db.Warnings())
+		if err := db.Validate(); err != nil || len(resource.Warnings(db)) > 0 {
+			t.Errorf("%s: %v, %v", w.name, err, resource.Warnings(db))
 		}
 	}
 }
