@@ -96,6 +96,9 @@ func (f *auditFlags) run(cmd *cobra.Command, g *global) error {
 }
 
 func (f *auditFlags) setRange(req *sallyportv1.SearchEventsRequest) error {
+	if f.last < 0 {
+		return fault.New(fault.BadParameter, "--last must be positive, as in --last=2h")
+	}
 	if f.last != 0 {
 		if f.from != "" || f.to != "" {
 			return fault.New(fault.BadParameter, "give --last, or --from and --to, not both")

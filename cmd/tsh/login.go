@@ -56,6 +56,9 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if g.identity != "" {
 		return fault.New(fault.BadParameter, "an identity file is a login already; leave out --identity and unset TELEPORT_IDENTITY_FILE to log in as a user")
 	}
+	if g.ttl < 0 {
+		return fault.New(fault.BadParameter, "--ttl must be positive, in minutes, as in --ttl=60")
+	}
 	cluster := orElse(strings.Join(args, ""), os.Getenv("TELEPORT_CLUSTER"))
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 	if err != nil {
@@ -79,6 +82,9 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 		if user, err = localUser(); err != nil {
 			return err
 		}
+	}
+	if err := f.refuseOverwriting(); err != nil {
+		return err
 	}
 	credentials, address, err := g.login(cmd, proxy, user, cluster)
 	if err != nil {
@@ -185,10 +191,18 @@ func (g *global) login(cmd *cobra.Command, proxy, user, cluster string) (*client
 	return credentials, address, err
 }
 
-func (f *loginFlags) writeIdentity(cmd *cobra.Command, credentials *client.Credentials) error {
-	if _, err := os.Stat(f.out); err == nil && !f.overwrite {
+// refuseOverwriting refuses a file that exists, before anything is asked.
+func (f *loginFlags) refuseOverwriting() error {
+	if f.out == "" || f.overwrite {
+		return nil
+	}
+	if _, err := os.Stat(f.out); err == nil {
 		return fault.New(fault.AlreadyExists, "%s exists; give --overwrite or another --out", f.out)
 	}
+	return nil
+}
+
+func (f *loginFlags) writeIdentity(cmd *cobra.Command, credentials *client.Credentials) error {
 	data, err := credentials.Encode()
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type labelRunner struct {
 // labelCommand is one command and its period, whatever databases have it. Its fields are guarded by the
 // runner's mu.
 type labelCommand struct {
+	label   string // of the first database that wanted it
 	argv    []string
 	period  time.Duration
 	next    time.Time
@@ -70,10 +71,10 @@ func (l *labelRunner) watch(wanted map[string]*resource.Database) {
 	}
 	added := false
 	for _, db := range wanted {
-		for _, label := range db.Spec.DynamicLabels {
+		for name, label := range db.Spec.DynamicLabels {
 			command := l.commands[labelKey(label)]
 			if command == nil {
-				command = &labelCommand{argv: slices.Clone(label.Command), period: max(time.Duration(label.Period), minLabelPeriod)}
+				command = &labelCommand{label: db.GetName() + "." + name, argv: slices.Clone(label.Command), period: max(time.Duration(label.Period), minLabelPeriod)}
 				l.commands[labelKey(label)] = command
 				added = true
 			}
@@ -169,9 +170,9 @@ func (l *labelRunner) execute(ctx context.Context, command *labelCommand) {
 	switch {
 	case err != nil && command.result == "":
 		command.next = l.now().Add(min(command.period, firstLabelRetry))
-		l.logger.Error("command of a dynamic label failed; databases with this label are not served until it succeeds", "command", command.argv[0], "error", err)
+		l.logger.Error("command of a dynamic label failed; databases with this label are not served until it succeeds", "label", command.label, "command", command.argv[0], "error", err)
 	case err != nil:
-		l.logger.Warn("command of a dynamic label failed; its last value stays", "command", command.argv[0], "error", err)
+		l.logger.Warn("command of a dynamic label failed; its last value stays", "label", command.label, "command", command.argv[0], "error", err)
 	case command.result != value:
 		command.result = value
 		close(l.notify)

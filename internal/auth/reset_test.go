@@ -7,6 +7,7 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 const passwordOnly = "kind: cluster_auth_preference\nversion: v2\nspec: {second_factor: \"off\"}\n"
@@ -163,5 +164,22 @@ func TestWhatIsOverCannotBeMade(t *testing.T) {
 		if err := made(time.Minute); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
+	}
+}
+
+func TestALockVanishesWhenItIsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	until := w.clock.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+	w.mustApply("kind: lock\nversion: v2\nmetadata: {name: 55555555-5555-4555-8555-555555555555}\nspec: {target: {user: eve}, expires: '" + until + "'}\n")
+	for _, want := range []int{1, 0} {
+		res, err := w.admin.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: resource.KindLock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(res.GetResources()); n != want {
+			t.Errorf("%d locks, want %d", n, want)
+		}
+		w.clock.Advance(2 * time.Minute)
 	}
 }

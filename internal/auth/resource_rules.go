@@ -80,6 +80,9 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 		if err := a.refuseOver(r.Spec.Expires, "the lock"); err != nil {
 			return err
 		}
+		if until := r.Spec.Expires; until != nil && (r.Metadata.Expires == nil || until.Before(*r.Metadata.Expires)) {
+			r.Metadata.Expires = until // from then on it is of no use
+		}
 		now := a.Now().UTC()
 		r.Spec.CreatedAt, r.Spec.CreatedBy = &now, c.id.Name
 		if c.id.HasSystemRole(string(resource.RoleAdmin)) {

@@ -55,6 +55,9 @@ func FromWire(err error) error {
 			if told, ok := errors.AsType[*fault.Error](err); ok {
 				return told // whoever dialled said it for people
 			}
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return fault.Wrap(kind, wire.Unwrap(), "the auth server cannot be reached: it, or a proxy on the way to it, closed the connection; try again in a moment")
+			}
 			return fault.Wrap(kind, wire.Unwrap(), "the auth server cannot be reached: %s", wire.Message())
 		}
 		return &fault.Error{Kind: kind, Message: wire.Message()}

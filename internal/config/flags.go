@@ -199,6 +199,9 @@ func (p *problems) resources(flag, path string, authEnabled bool) []resource.Res
 
 // check refuses what cannot run, and settles where the cluster is.
 func (c *Config) check(p *problems) {
+	if c.DiagAddr != "" && !loopback(c.DiagAddr) {
+		p.warn("teleport.diag_addr", "lets whoever reaches %s read metrics, and with --debug the program's memory and command line; use 127.0.0.1, or keep others out", c.DiagAddr)
+	}
 	if !c.Auth.Enabled && !c.Proxy.Enabled && !c.Databases.Enabled && !c.Discovery.Enabled {
 		p.add("", "there is nothing to run: enable auth_service, proxy_service, db_service or discovery_service in the configuration file, or give --roles")
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/fault"
 )
@@ -21,6 +22,8 @@ const (
 	staleAfter = 2 * time.Minute
 	// undeliveredAfter is how long audit events may wait before it does.
 	undeliveredAfter = 2 * time.Minute
+	// leastRoom is how many bytes must be free where an auth server stores things.
+	leastRoom = 1 << 20
 )
 
 // health is what /healthz and /readyz tell.
@@ -67,6 +70,15 @@ func (d *daemon) checkAuth() string {
 		return "the auth server does not answer"
 	}
 	return ""
+}
+
+// checkDisk tells when an auth server has no room for what it stores.
+func (d *daemon) checkDisk() string {
+	var disk unix.Statfs_t
+	if d.auth == nil || unix.Statfs(d.cfg.DataDir, &disk) != nil || uint64(disk.Bavail)*uint64(disk.Bsize) >= leastRoom {
+		return ""
+	}
+	return "the disk of the data directory is full"
 }
 
 // checkAudit tells when events cannot be kept or delivered.

@@ -125,7 +125,7 @@ func (d *daemon) run(ctx, drain context.Context) (err error) {
 		stopSessions(err)
 		return errors.Join(err, group.Wait(), d.closeSpool(), diag.close(), stop(stopBase, foundation))
 	}
-	d.health.ready(d.checkAuth, d.checkAudit)
+	d.health.ready(d.checkAuth, d.checkDisk, d.checkAudit)
 	d.logger.Info("Sallyport is running", "version", version.Version, "cluster", d.member.Trust().Cluster,
 		"host_id", d.hostID, "services", d.roles, "data_dir", d.cfg.DataDir)
 	err = group.Wait()

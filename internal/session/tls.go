@@ -97,7 +97,7 @@ func (w *way) explainTLS(err error) error {
 	case isHostname:
 		return fault.Wrap(fault.ConnectionProblem, err, "the certificate of database %q is for another name than %q; set tls.server_name to a name in the certificate, or give the database a certificate for this one", name, hostname.Host)
 	case errors.As(err, new(x509.UnknownAuthorityError)):
-		return fault.Wrap(fault.ConnectionProblem, err, "Database service cannot validate database's certificate: it is signed by an unknown authority; set tls.ca_cert of database %q, or sign its certificate with tctl auth sign --format=db", name)
+		return fault.Wrap(fault.ConnectionProblem, err, "Database service cannot validate database's certificate: it is signed by an unknown authority; set tls.%s of database %q, or sign its certificate with tctl auth sign --format=db", authorityKey(db), name)
 	case expired(err):
 		return fault.Wrap(fault.ConnectionProblem, err, "Connection Failure. Database service could not validate database's certificate: the certificate of %q has expired or is not yet valid; renew it, and compare the clocks of agent and database", name)
 	case strings.Contains(text, "unknown certificate authority"), strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"):
@@ -117,4 +117,12 @@ func speaksNoTLS(err error) bool {
 func expired(err error) bool {
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
 	return ok && invalid.Reason == x509.Expired
+}
+
+// authorityKey is where the database's authority is written: in the configuration file by its file, elsewhere as it is.
+func authorityKey(db *resource.Database) string {
+	if db.Origin() == resource.OriginConfigFile {
+		return "ca_cert_file"
+	}
+	return "ca_cert"
 }

@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"syscall"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite" too
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"sallyport/internal/fault"
 )
 
 // DB is one file, in write-ahead mode. Its methods, those of both pools, are safe for concurrent use.
@@ -38,6 +42,15 @@ func Open(path, sync string, mode os.FileMode) (*DB, error) {
 	}
 	db.Read.SetMaxOpenConns(4)
 	return db, nil
+}
+
+// Explain says of an error that the disk has no room, if that is what it is about: from SQLite, or from a file beside it.
+func Explain(err error) error {
+	own, ok := errors.AsType[*sqlite.Error](err)
+	if ok && own.Code()&0xff == sqlite3.SQLITE_FULL || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fault.Wrap(fault.ConnectionProblem, err, "the disk of the auth server is full, so that nothing can be written; make room on it")
+	}
+	return err
 }
 
 // Close closes the file.

@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/sqlitedb"
 )
 
 // Batch is some events of one stream, in order and without holes, one line each without its end.
@@ -33,6 +34,7 @@ type Batch struct {
 // what Accept says, CompareFailed for a hole in the stream or for an event that would take the place of another in
 // its session.
 func (l *Log) Append(ctx context.Context, batch Batch) (stored int, err error) {
+	defer func() { err = sqlitedb.Explain(err) }()
 	if !identity.IsHostID(batch.Host) || uuid.Validate(batch.Stream) != nil || len(batch.Stream) != 36 {
 		return 0, fault.New(fault.BadParameter, "the host and the stream of audit events must have ids")
 	}

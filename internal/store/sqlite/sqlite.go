@@ -176,7 +176,8 @@ func (s *Store) Delete(ctx context.Context, key string, revision uint64) error {
 }
 
 // transact runs do with the next revision in one durable transaction. The caller holds mu.
-func (s *Store) transact(ctx context.Context, do func(tx *sql.Tx, next uint64) error) error {
+func (s *Store) transact(ctx context.Context, do func(tx *sql.Tx, next uint64) error) (err error) {
+	defer func() { err = sqlitedb.Explain(err) }()
 	// A change that has begun is finished: a half-known outcome would be worse than a late answer.
 	ctx = context.WithoutCancel(ctx)
 	tx, err := s.db.Write.BeginTx(ctx, nil)
