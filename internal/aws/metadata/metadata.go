@@ -195,7 +195,9 @@ func merge(db *resource.Database, t *target.Target, found *description) *resourc
 	if out.Spec.TLS.ServerName == "" && endpoint.InDomain(t.Type, t.AWS.Region, t.Partition(), found.serverName) {
 		out.Spec.TLS.ServerName = found.serverName
 	}
-	if db.Origin() != resource.OriginCloud { // discovery has labelled the others
+	// Discovery has labelled those in clouds, and what db resources are labelled with is for administrators to say: auth
+	// registers no agent that says otherwise.
+	if origin := db.Origin(); origin != resource.OriginCloud && origin != resource.OriginDynamic {
 		own := labels.Place(account, t.AWS.Region)
 		labels.OfEndpoint(own, t.Endpoint)
 		maps.Copy(own, found.Labels)

@@ -34,6 +34,10 @@ func discovered(db *resource.Database) {
 	db.Metadata.Labels[resource.LabelOrigin] = resource.OriginCloud
 }
 
+func dynamic(db *resource.Database) {
+	db.Metadata.Labels[resource.LabelOrigin] = resource.OriginDynamic
+}
+
 // start returns a describer in a cloud whose agent may do everything, and the cloud.
 func start(t *testing.T, w *world, policies ...string) (*metadata.Describer, *cloudtest.Cloud, *bytes.Buffer) {
 	t.Helper()
@@ -100,7 +104,7 @@ func TestEachType(t *testing.T) {
 			func(a *resource.AWS) bool { return a.DocumentDB.ClusterID == "papers" }, "endpoint-type=cluster engine-version=15.4 engine=aurora-postgresql", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, origin := range []func(*resource.Database){func(*resource.Database) {}, discovered} {
+			for _, origin := range []func(*resource.Database){func(*resource.Database) {}, discovered, dynamic} {
 				db := database(t, test.protocol, test.uri, test.change)
 				origin(db)
 				before := resource.Clone(db)
@@ -115,8 +119,8 @@ func TestEachType(t *testing.T) {
 					t.Errorf("server name %q", got.Spec.TLS.ServerName)
 				}
 				want := strings.Fields(test.labels + " account-id=222222222222 region=us-west-1 teleport.dev/cloud=AWS env=prod team=blue teleport.dev/origin=config-file")
-				if db.Origin() == resource.OriginCloud {
-					want = []string{"team=blue", "teleport.dev/origin=cloud"} // discovery labels those
+				if origin := db.Origin(); origin != resource.OriginConfigFile { // discovery and administrators label those
+					want = []string{"team=blue", "teleport.dev/origin=" + origin}
 				}
 				var all []string
 				for key, value := range got.Metadata.Labels {
