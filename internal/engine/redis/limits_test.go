@@ -92,7 +92,7 @@ func TestAttemptsToLogIn(t *testing.T) {
 	}
 }
 
-// T-66: commands are sent ahead of their replies up to a limit. It looks at all goroutines, so that no other test runs beside it.
+// T-66: commands are sent ahead of their replies up to a limit.
 func TestCommandsAheadHaveALimit(t *testing.T) {
 	const many = 30_000
 	waits := make(chan struct{})
@@ -102,12 +102,7 @@ func TestCommandsAheadHaveALimit(t *testing.T) {
 		return one(args)
 	})
 	go func() { _, _ = io.WriteString(c, strings.Repeat("*1\r\n$4\r\nPING\r\n", many)) }()
-	for deadline := time.Now().Add(enginetest.Patience); !awaitsRoom(); {
-		if time.Now().After(deadline) {
-			t.Error("the engine does not wait")
-			break
-		}
-	}
+	awaitStack(t, "(*relay).awaitRoom", "sync.(*Cond).Wait")
 	if n := len(r.agent.Visit(t, 0).Journal.Statements()); n < 9_000 || n > 10_300 {
 		t.Errorf("%d commands are under way", n)
 	}
@@ -117,13 +112,19 @@ func TestCommandsAheadHaveALimit(t *testing.T) {
 	}
 }
 
-// awaitsRoom reports whether a session waits until it may send more commands on.
-func awaitsRoom() bool {
-	var stacks bytes.Buffer
-	_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
-	return slices.ContainsFunc(strings.Split(stacks.String(), "\n\n"), func(stack string) bool {
-		return strings.Contains(stack, "awaitRoom") && strings.Contains(stack, "sync.(*Cond).Wait")
-	})
+// awaitStack waits until one goroutine is in all of these functions. Tests that call it are not parallel, so that it is theirs.
+func awaitStack(t *testing.T, frames ...string) {
+	t.Helper()
+	for deadline := time.Now().Add(enginetest.Patience); time.Now().Before(deadline); {
+		var stacks bytes.Buffer
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+		for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
+			if !slices.ContainsFunc(frames, func(frame string) bool { return !strings.Contains(stack, frame) }) {
+				return
+			}
+		}
+	}
+	t.Errorf("no goroutine is in %q", frames)
 }
 
 // T-66: what waits for EXEC has a limit.
@@ -213,49 +214,6 @@ func TestServersWithoutTLS(t *testing.T) {
 		t.Errorf("the server got %#x first", first)
 	}
 	<-got
-}
-
-// A redirection goes on to another node once, and not round and round.
-func TestRedirectionsWithoutEnd(t *testing.T) {
-	t.Parallel()
-	var nodes [2]*redistest.Server
-	for i := range nodes {
-		nodes[i] = redistest.Start(t, func(args []string) []byte {
-			switch args[0] {
-			case "AUTH":
-				return []byte("+OK\r\n")
-			case "CLUSTER":
-				return []byte("-NOPERM no\r\n")
-			case "ASKING", "PING":
-				return []byte("+OK\r\n")
-			case "GET":
-				kind, to := "MOVED", nodes[1-i]
-				if args[1] == "itself" {
-					to = nodes[i]
-				}
-				if args[1] == "ask" {
-					kind = "ASK"
-				}
-				return fmt.Appendf(nil, "-%s 1 %s\r\n", kind, to.Addr)
-			}
-			return nil
-		})
-	}
-	authorities := append(nodes[0].Authority.CertPEM(), nodes[1].Authority.CertPEM()...)
-	r := &real{agent: enginetest.Start(t, enginetest.Config{
-		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", "rediss://"+nodes[0].Addr+"?mode=cluster", authorities),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Password: "secret"}, nil
-		}),
-	})}
-	c := r.raw(t)
-	for _, key := range []string{"itself", "round", "ask"} {
-		c.say(t, "GET "+key, "PING")
-		if line := c.line(t); !strings.HasPrefix(line, "-MOVED 1 ") && !strings.HasPrefix(line, "-ASK 1 ") {
-			t.Errorf("heard %s", line)
-		}
-		c.hear(t, "+OK\n")
-	}
 }
 
 // lingering notes what is asked of a connection.

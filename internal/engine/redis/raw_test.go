@@ -212,6 +212,25 @@ func TestConversations(t *testing.T) {
 				t.Errorf("recorded %v", events)
 			}
 		},
+		"scripts that are loaded": func(t *testing.T, r *real, c *raw) {
+			if _, err := io.WriteString(c, lines("*3\n$6\nSCRIPT\n$4\nLOAD\n$8\nreturn 2\n")); err != nil {
+				t.Fatal(err)
+			}
+			c.hear(t, "$40\n7f923f79fe76194c868d7e1d0820de36700eb649\n")
+			c.say(t, "EVALSHA 7f923f79fe76194c868d7e1d0820de36700eb649 0")
+			c.hear(t, ":2\n")
+			if events := closed(t, r, c).Journal.Events("db.session.query"); len(events) != 2 || events[1].Text("script") != "return 2" {
+				t.Errorf("recorded %v", events)
+			}
+		},
+		"RESET ends RESP3": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "HELLO 3")
+			for !strings.HasPrefix(c.line(t), "*") {
+			}
+			c.say(t, "RESET", "SUBSCRIBE back:a back:b", "PING")
+			c.hear(t, "+RESET\n*3\n$9\nsubscribe\n$6\nback:a\n:1\n*3\n$9\nsubscribe\n$6\nback:b\n:2\n*2\n$4\npong\n$0\n\n")
+			wantOutcomes(t, r, c, "HELLO 3 → ok", "RESET → ok", "SUBSCRIBE back:a back:b → ok", "PING → ok")
+		},
 		"RESET": func(t *testing.T, r *real, c *raw) {
 			c.say(t, "SELECT 3", "MULTI", "SET reset:k v", "RESET", "ACL WHOAMI", "GET reset:k")
 			c.hear(t, "+OK\n+OK\n+QUEUED\n+RESET\n$7\ndefault\n$-1\n")
