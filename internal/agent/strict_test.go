@@ -135,3 +135,26 @@ func TestStrictUsersNeedAKnownViewOfLocks(t *testing.T) {
 		})
 	}
 }
+
+// TestSessionsLastAsLongAsTheCertificateWhereTheRoleSaysSo has certificates that are valid for an hour.
+func TestSessionsLastAsLongAsTheCertificateWhereTheRoleSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		a.store(t, strings.NewReplacer("NAME", "it", "lock: MODE", "disconnect_expired_cert: true").Replace(role)+"---\n"+
+			strings.NewReplacer("NAME", "other", "lock: MODE", "disconnect_expired_cert: false").Replace(role))
+		r := a.start(t, func(cfg *agent.Config) { cfg.Engines["postgres"] = agent.Protocol{Engine: stayer{}} }, database(t, "orders", nil))
+		time.Sleep(time.Second) // it is served
+		var visits sync.WaitGroup
+		defer visits.Wait()
+		defer r.stop()
+		bound, free, both := r.enter(t, &visits, alice("orders", "it")), r.enter(t, &visits, alice("orders", "other")), r.enter(t, &visits, alice("orders", "it", "other"))
+		expires := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		time.Sleep(time.Hour - time.Second)
+		bound.is(t, "a second before the end", "")
+		both.is(t, "a second before the end, of two roles", "")
+		time.Sleep(3 * time.Second)
+		bound.is(t, "two seconds after the end", "your certificate expired at "+expires+"; log in again with tsh login")
+		both.is(t, "two seconds after the end, of two roles", "your certificate expired at "+expires)
+		free.is(t, "two seconds after the end, of a role that does not mind", "")
+	})
+}
