@@ -60,6 +60,7 @@ var Kinds = []string{resource.KindDiscoveryConfig}
 type Service struct {
 	cfg    Config
 	status map[lookID]resource.MatcherStatus
+	told   map[string]bool // databases that did not get the name that they want, in the last round
 }
 
 // New returns a service that does not look yet.

@@ -128,7 +128,7 @@ func TestMoreThanAPageIsRegistered(t *testing.T) {
 		names = append(names, fmt.Sprintf("x%03d=1", i))
 	}
 	c.see("rds us-west-1: " + strings.Join(names, " "))
-	c.start("", matcher("rds", "us-west-1"))
+	c.startEvery(300*time.Millisecond, "", matcher("rds", "us-west-1"))
 	c.becomes("found", names...)
 	want = append(slices.Clone(names[:599]), "x599=2")
 	c.see("rds us-west-1: " + strings.Join(want, " "))
@@ -161,6 +161,10 @@ func TestServicesLeaveAloneWhatIsNotTheirs(t *testing.T) {
 	c.see("rds us-west-1: a=1 mine=found", "redshift us-west-1: b=1 a=2")
 	_, stop := c.start("one", matcher("rds", "us-west-1"))
 	c.becomes("the first group", "a=1", "mine=hand")
+	c.stays("the first group", 1, "a=1", "mine=hand")
+	if n := c.logged("is passed over"); n != 1 {
+		t.Errorf("told %d times that a name is taken", n)
+	}
 	c.start("two", matcher("redshift", "us-west-1"))
 	c.becomes("each its own", "a=1", "b=1", "mine=hand")
 	c.stays("each its own", 2, "a=1", "b=1", "mine=hand")

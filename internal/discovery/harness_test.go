@@ -25,6 +25,9 @@ import (
 	"sallyport/internal/store/memory"
 )
 
+// patience is how long tests wait for what should happen soon, on a machine that has much else to do.
+const patience = 30 * time.Second
+
 // clouds is a cluster with a real authority, and what its finders see.
 type clouds struct {
 	t         *testing.T
@@ -35,6 +38,21 @@ type clouds struct {
 	seen  map[string][]string // names by "type region"; guarded by mu
 	fails map[string]error    // guarded by mu
 	looks int                 // guarded by mu
+	log   strings.Builder     // of services; guarded by mu
+}
+
+// Write implements io.Writer for the log.
+func (c *clouds) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.log.Write(p)
+}
+
+// logged returns how many times services have logged a text.
+func (c *clouds) logged(text string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Count(c.log.String(), text)
 }
 
 func newClouds(t *testing.T) *clouds {
@@ -134,7 +152,7 @@ func (c *clouds) startEvery(interval time.Duration, group string, matchers ...re
 	api := c.as(resource.RoleDiscovery, host)
 	copies := cache.New(api.Resources, discovery.Kinds, time.Now, slog.New(slog.DiscardHandler))
 	service := discovery.New(discovery.Config{HostID: host, Hostname: "here", Version: "0", Group: group, Matchers: matchers, Interval: interval,
-		Finder: c, Auth: api, Cache: copies, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+		Finder: c, Auth: api, Cache: copies, Logger: slog.New(slog.NewTextHandler(c, nil)), Now: time.Now})
 	ctx, cancel := context.WithCancel(context.Background())
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = copies.Run(ctx) })
@@ -181,12 +199,14 @@ func (c *clouds) list(kind string) []resource.Resource {
 func (c *clouds) becomes(what string, want ...string) {
 	c.t.Helper()
 	var got []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		began := time.Now()
 		if got = c.databases(); slices.Equal(got, want) {
 			return
 		}
+		time.Sleep(max(5*time.Millisecond, 2*time.Since(began))) // the services need the machine, too
 	}
-	c.t.Fatalf("%s: registered are %q, want %q", what, got, want)
+	c.t.Fatalf("%s: registered are %d, %.500q, want %d, %.500q", what, len(got), got, len(want), want)
 }
 
 // stays waits for some more rounds of looks and checks that nothing has changed.
@@ -225,7 +245,7 @@ func (c *clouds) local(matchers ...resource.AWSMatcher) (becomes func(what strin
 	c.t.Cleanup(func() { cancel(); running.Wait() })
 	return func(what string, want ...string) {
 		c.t.Helper()
-		for deadline := time.After(10 * time.Second); ; {
+		for deadline := time.After(patience); ; {
 			changed := local.Changed()
 			var got []string
 			for _, db := range local.Databases() {

@@ -17,6 +17,9 @@ func TestNamesDoNotChangeHands(t *testing.T) {
 	c.fail("rds eu-west-1", errors.New("throttled"))
 	c.see("rds us-west-1: a=1 orders=wrong")
 	c.stays("the one that has the name cannot be seen", 2, "a=1", "orders=right")
+	if n := c.logged("is passed over"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
 	c.fail("rds eu-west-1", nil)
 	c.becomes("the one that had the name is gone", "a=1", "orders=wrong")
 }

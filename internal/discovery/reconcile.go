@@ -73,6 +73,7 @@ func (s *Service) plan(results []result, known []registered) plan {
 		r.entries = nil
 	}
 	var p plan
+	told := make(map[string]bool)
 	for i := range known {
 		old := &known[i]
 		wanting := found[old.name]
@@ -86,27 +87,31 @@ func (s *Service) plan(results []result, known []registered) plan {
 		one, holds := best(wanting, old.uri)
 		switch {
 		case !old.free:
-			s.cfg.Logger.Warn("a database that was found is not registered: its name is taken; rename one of the two", "db", old.name)
-			continue
+			one.uri = "" // nobody gets it
 		case !holds && old.owned && doubt.about(old.look):
 			one.uri = old.uri
 		case !same(one.of, old.entry):
 			p.update = append(p.update, change{one.of, old.revision})
 		}
-		s.passOver(old.name, wanting, one.uri)
+		s.passOver(told, old.name, wanting, one.uri)
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		one, _ := best(found[name], "")
-		s.passOver(name, found[name], one.uri)
+		s.passOver(told, name, found[name], one.uri)
 		p.create = append(p.create, one.of)
 	}
+	s.told = told
 	return p
 }
 
-// passOver tells of databases that do not get the name that they want.
-func (s *Service) passOver(name string, wanting []claim[entry], getsIt string) {
+// passOver tells of databases that do not get the name that they want, once for as long as that lasts.
+func (s *Service) passOver(told map[string]bool, name string, wanting []claim[entry], getsIt string) {
 	for _, one := range wanting {
-		if one.uri != getsIt {
+		if one.uri == getsIt {
+			continue
+		}
+		what := name + " " + one.uri
+		if told[what] = true; !s.told[what] {
 			s.cfg.Logger.Warn(nameTaken, "db", name, "uri", one.uri)
 		}
 	}

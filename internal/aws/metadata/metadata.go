@@ -34,7 +34,7 @@ type Config struct {
 // Describer asks about databases. Safe for concurrent use.
 type Describer struct {
 	cfg    Config
-	warned sync.Map // names of databases of which a warning was logged
+	warned sync.Map // names of databases with the warnings that were logged of them
 }
 
 const callTimeout = 20 * time.Second
@@ -159,7 +159,7 @@ func (d *Describer) withoutPermission(db *resource.Database, t *target.Target, d
 }
 
 func (d *Describer) warnOnce(name, message string, args ...any) {
-	if _, before := d.warned.LoadOrStore(name, true); !before {
+	if _, before := d.warned.LoadOrStore([2]string{name, message}, true); !before {
 		d.cfg.Logger.Warn(message, append([]any{"db", name}, args...)...)
 	}
 }
