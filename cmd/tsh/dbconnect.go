@@ -23,8 +23,8 @@ func dbConnectCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "connect [DATABASE]",
 		Short: "Connect to a database with its usual client",
-		Long: `Connect to a database with its usual client, psql for PostgreSQL, mariadb or mysql for MySQL and MariaDB, through a local proxy that adds your
-certificate. The client owns the terminal; tsh ends with the client's exit code.`,
+		Long: `Connect to a database with its usual client, psql for PostgreSQL, mariadb or mysql for MySQL and MariaDB, mongosh or mongo for
+MongoDB, redis-cli for Redis, through a local proxy that adds your certificate. The client owns the terminal; tsh ends with the client's exit code.`,
 		Example:           "  tsh db connect --db-user=alice --db-name postgres aurora",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeDatabases,
