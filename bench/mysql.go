@@ -38,7 +38,7 @@ func (m mySQL) version() string {
 
 func (m mySQL) start(ctx context.Context) error {
 	out, err := exec.CommandContext(ctx, filepath.Join(m.w.Root, "scripts/mariadb"), "start", m.w.Path("mariadb"), m.w.port,
-		m.w.Path("spread.crt"), m.w.Path("spread.key"), m.w.Path("trusted.cas"), m.account(), "innodb_buffer_pool_size=512M", "max_connections=1200").CombinedOutput()
+		m.w.Path("spread.crt"), m.w.Path("spread.key"), m.w.Path("trusted.cas"), m.account(), "innodb_buffer_pool_size=512M", "max_connections=1200", "open_files_limit=8192").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("starting MariaDB: %w: %s", err, out)
 	}

@@ -51,8 +51,11 @@ func (m mySQL) logIn(conn net.Conn) error {
 	if _, err := conn.Write(mysqlwire.AppendPacket(nil, 1, login.Append(nil))); err != nil {
 		return err
 	}
-	if payload, _, err = mysqlwire.ReadPacket(conn, maxAnswer); err != nil || payload[0] != mysqlwire.HeaderOK {
-		return fmt.Errorf("the login was answered with %q: %w", payload, err)
+	if payload, _, err = mysqlwire.ReadPacket(conn, maxAnswer); err != nil {
+		return err
+	}
+	if len(payload) == 0 || payload[0] != mysqlwire.HeaderOK {
+		return fmt.Errorf("the login was answered with %q", payload)
 	}
 	if _, err := conn.Write(mysqlwire.AppendPacket(nil, 0, append([]byte{byte(mysqlwire.ComQuery)}, "select 1"...))); err != nil {
 		return err

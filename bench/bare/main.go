@@ -24,12 +24,11 @@ func main() {
 	cert := flag.String("cert", "", "certificate, for both sides")
 	key := flag.String("key", "", "its key")
 	flag.Parse()
-	if err := run(*port, *to, *mysql, *cert, *key); err != nil {
-		fmt.Fprintln(os.Stderr, "bare:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "bare:", run(*port, *to, *mysql, *cert, *key))
+	os.Exit(1)
 }
 
+// run relays until something goes wrong.
 func run(port, to string, mysql bool, cert, key string) error {
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {

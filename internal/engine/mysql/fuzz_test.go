@@ -144,16 +144,22 @@ func checkForwarded(t *testing.T, fromClient, got []byte, journal *enginetest.Jo
 			fromClient = fromClient[len(sent):]
 		}
 		fromClient = fromClient[len(sent):]
-		if mysqlwire.Command(packet[mysqlwire.HeaderSize]) != mysqlwire.ComQuery {
-			continue
-		}
-		for len(recorded) > 0 && recorded[0].Number("statement_id") != 0 {
+		body := packet[mysqlwire.HeaderSize+1:]
+		switch mysqlwire.Command(packet[mysqlwire.HeaderSize]) {
+		case mysqlwire.ComChangeUser, mysqlwire.ComBinlogDump, mysqlwire.ComRegisterReplica:
+			t.Fatalf("the server got %q", packet)
+		case mysqlwire.ComQuery:
+			if len(recorded) == 0 || textOf(recorded[0]) != string(body) {
+				t.Fatalf("the server got %q, and the next that is recorded is %v", packet, recorded)
+			}
+			recorded = recorded[1:]
+		case mysqlwire.ComStmtExecute:
+			id, _ := mysqlwire.StatementID(body)
+			if len(recorded) == 0 || id != mysqlwire.LastStatement && recorded[0].Number("statement_id") != int64(id) {
+				t.Fatalf("the server got %q, and the next that is recorded is %v", packet, recorded)
+			}
 			recorded = recorded[1:]
 		}
-		if len(recorded) == 0 || textOf(recorded[0]) != string(packet[mysqlwire.HeaderSize+1:]) {
-			t.Fatalf("the server got %q, and the next that is recorded is %v", packet, recorded)
-		}
-		recorded = recorded[1:]
 	}
 }
 
