@@ -174,6 +174,11 @@ func TestConversations(t *testing.T) {
 				t.Errorf("recorded\n%s", strings.Join(got, "\n"))
 			}
 		},
+		"unsubscribing without subscriptions": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "UNSUBSCRIBE none:a none:b", "GET none:k", "UNSUBSCRIBE", "GET none:k")
+			c.hear(t, "*3\n$11\nunsubscribe\n$6\nnone:a\n:0\n*3\n$11\nunsubscribe\n$6\nnone:b\n:0\n$-1\n*3\n$11\nunsubscribe\n$-1\n:0\n$-1\n")
+			wantOutcomes(t, r, c, "UNSUBSCRIBE none:a none:b → ok", "GET none:k → ok", "UNSUBSCRIBE → ok", "GET none:k → ok")
+		},
 		"subscriptions in RESP3": func(t *testing.T, r *real, c *raw) {
 			c.say(t, "HELLO 3")
 			if line := c.line(t); line[0] != '%' {
