@@ -347,6 +347,9 @@ func garbage(t *testing.T, s *stage) {
 	for title, packet := range s.Bad {
 		t.Run(title, func(t *testing.T) {
 			a := s.agent(t)
+			if s.Routed {
+				a.Expect(account, name) // whom the rules would let in
+			}
 			conn, err := net.Dial("tcp", a.Addr())
 			if err != nil {
 				t.Fatal(err)

@@ -174,6 +174,13 @@ func TestConversations(t *testing.T) {
 				t.Errorf("recorded\n%s", strings.Join(got, "\n"))
 			}
 		},
+		"unsubscribing without subscriptions": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "UNSUBSCRIBE none:a none:b", "GET none:k", "UNSUBSCRIBE", "GET none:k")
+			c.hear(t, "*3\n$11\nunsubscribe\n$6\nnone:a\n:0\n*3\n$11\nunsubscribe\n$6\nnone:b\n:0\n$-1\n*3\n$11\nunsubscribe\n$-1\n:0\n$-1\n")
+			c.say(t, "PING")
+			c.hear(t, "+PONG\n")
+			wantOutcomes(t, r, c, "UNSUBSCRIBE none:a none:b → ok", "GET none:k → ok", "UNSUBSCRIBE → ok", "GET none:k → ok", "PING → ok")
+		},
 		"subscriptions in RESP3": func(t *testing.T, r *real, c *raw) {
 			c.say(t, "HELLO 3")
 			if line := c.line(t); line[0] != '%' {
@@ -229,7 +236,9 @@ func TestConversations(t *testing.T) {
 			}
 			c.say(t, "RESET", "SUBSCRIBE back:a back:b", "PING")
 			c.hear(t, "+RESET\n*3\n$9\nsubscribe\n$6\nback:a\n:1\n*3\n$9\nsubscribe\n$6\nback:b\n:2\n*2\n$4\npong\n$0\n\n")
-			wantOutcomes(t, r, c, "HELLO 3 → ok", "RESET → ok", "SUBSCRIBE back:a back:b → ok", "PING → ok")
+			c.say(t, "PING")
+			c.hear(t, "*2\n$4\npong\n$0\n\n")
+			wantOutcomes(t, r, c, "HELLO 3 → ok", "RESET → ok", "SUBSCRIBE back:a back:b → ok", "PING → ok", "PING → ok")
 		},
 		"RESET": func(t *testing.T, r *real, c *raw) {
 			c.say(t, "SELECT 3", "MULTI", "SET reset:k v", "RESET", "ACL WHOAMI", "GET reset:k")

@@ -215,6 +215,8 @@ func TestMalformedReplies(t *testing.T) {
 		"as many in a map":           "%4611686018427387904\r\n",
 		"a string without its end":   "$2\r\nabc\r\n",
 		"LF alone":                   "+OK\n",
+		"a string with another end":  "$2\r\nabcd",
+		"too many in one another":    "*1099511627776\r\n*1099511627776\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -56,7 +56,7 @@ func decode(data []byte, depth int) (v Value, size int, err error) {
 
 func decodeString(v Value, data, text []byte, size int) (Value, int, error) {
 	n, err := number(text)
-	if err != nil || n < -1 || n > MaxCommand {
+	if err != nil || n < -1 || n < 0 && v.Type != Bulk || n > MaxCommand {
 		return v, 0, malformed("a string of length %q", short(text))
 	}
 	if n < 0 {
