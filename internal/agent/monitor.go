@@ -120,17 +120,18 @@ func (a *Agent) monitor(ctx context.Context) {
 }
 
 // admit counts a visitor's connection and returns the refusal if it is one more than the user's roles allow
-// at this agent. The caller releases it.
+// at this agent. It is recorded when a session is asked for: a request to cancel comes in a connection too. The caller
+// releases it.
 func (a *Agent) admit(v *visit) error {
 	limit := a.options(v.id).MaxConnections
 	if n := a.sessions.take(v.id.Name); limit == 0 || n <= limit {
 		return nil
 	}
-	a.record(&audit.SessionRejected{
+	v.crowded = &audit.SessionRejected{
 		UserMeta: v.userMeta(), ServerMeta: a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: v.dispatch.ListenerAddress, RemoteAddr: v.dispatch.ClientAddress},
 		Reason:         "max_connections limit reached", Maximum: int64(limit),
-	})
+	}
 	return fault.New(fault.LimitExceeded, "your roles allow %d database connections at a time and so many are open; close one and try again", limit)
 }
 

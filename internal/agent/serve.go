@@ -91,9 +91,10 @@ type visit struct {
 	db       *resource.Database
 	protocol Protocol
 	dispatch tunnel.Dispatch
-	refusal  error       // why it cannot go on, to be told in the protocol
-	first    sync.Once   // the decision that denied is of: about the session, not about one command in it
-	denied   atomic.Bool // the rules said no
+	crowded  *audit.SessionRejected // how the user has too many connections already; nil otherwise
+	refusal  error                  // why it cannot go on, to be told in the protocol
+	first    sync.Once              // the decision that denied is of: about the session, not about one command in it
+	denied   atomic.Bool            // the rules said no
 }
 
 func (v *visit) userMeta() audit.UserMeta {
@@ -193,6 +194,9 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	defer leave()
 	logger := a.Logger.With("sid", s.ID(), "user", v.id.Name, "db", v.db.GetName(), "client", v.dispatch.ClientAddress)
 	err = serve(ctx, v.protocol.Engine, client, s)
+	if v.crowded != nil && s.Opened() {
+		a.record(v.crowded)
+	}
 	reason := endReason(ctx, err)
 	a.counters.end(v.db.Spec.Protocol, result(ctx, v, err))
 	logger.Info("session ended", "reason", reason, "error", err)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -109,6 +110,42 @@ func TestRolesLimitConnections(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestCancelIsNoConnectionTooMany cancels a statement of a user who may have one connection.
+func TestCancelIsNoConnectionTooMany(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, clustertest.Options{})
+	s.Apply(t, strings.Replace(dbRole, "spec:", "spec:\n  options: {max_connections: 1}", 1))
+	conn := s.session(t, "orders")
+	slept := make(chan error, 1)
+	go func() {
+		_, err := conn.Exec(t.Context(), "select pg_sleep(60) /* to be cancelled */")
+		slept <- err
+	}()
+	clustertest.Eventually(t, "the statement is cancelled", func() error {
+		if err := conn.PgConn().CancelRequest(t.Context()); err != nil {
+			return err
+		}
+		select {
+		case err := <-slept:
+			if err == nil || !strings.Contains(err.Error(), "canceling statement") {
+				t.Fatalf("the statement ended with %v", err)
+			}
+			return nil
+		case <-time.After(100 * time.Millisecond):
+			return errors.New("it runs")
+		}
+	})
+	clustertest.Eventually(t, "the request is in the log", func() error {
+		if len(s.Events(t, []string{"db.session.postgres.cancel"})) == 0 {
+			return errors.New("no such event")
+		}
+		return nil
+	})
+	if n := len(s.Events(t, []string{"session.rejected"})); n > 0 {
+		t.Errorf("%d rejected sessions are in the log", n)
+	}
 }
 
 // TestRefusedCertificatesAreInTheLog sends many visitors without a certificate and counts them in the log,

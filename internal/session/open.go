@@ -66,6 +66,9 @@ func (s *Session) Open(ctx context.Context, want Want) (*Upstream, error) {
 	return s.connect(ctx, want)
 }
 
+// Opened reports whether a session was asked for, whatever came of it. It is called when the engine has returned.
+func (s *Session) Opened() bool { return s.opened }
+
 // startOf returns the first event of a visit, from here on named in all its events.
 func (s *Session) startOf(want Want) *audit.DatabaseSessionStart {
 	s.mu.Lock()
