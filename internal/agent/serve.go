@@ -114,6 +114,9 @@ func (a *Agent) newVisit(client *tls.Conn, d tunnel.Dispatch) (*visit, error) {
 	if !ok {
 		return nil, fmt.Errorf("no database is served as %q", state.ServerName)
 	}
+	if spoken := state.NegotiatedProtocol; !route.Speaks(spoken, mtls.ProtocolPostgres, db.Spec.Protocol) {
+		return nil, fmt.Errorf("the client speaks %s and database %q speaks %s", spoken, db.GetName(), db.Spec.Protocol)
+	}
 	protocol, ok := a.Engines[db.Spec.Protocol]
 	if !ok {
 		return nil, fmt.Errorf("database %q speaks %s, which this version cannot serve", db.GetName(), db.Spec.Protocol)

@@ -143,6 +143,7 @@ func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testi
 		{"pages at an agent", s.Proxy, name, login.Certificate(), []string{mtls.ProtocolHTTP}},
 		{"auth at an agent", s.Proxy, name, login.Certificate(), []string{mtls.ProtocolAuth}},
 		{"a tunnel at an agent", s.Proxy, name, admin.Certificate(), []string{mtls.ProtocolTunnel}},
+		{"another database's protocol at an agent", s.Proxy, name, login.Certificate(), []string{route.Protocol("mysql")}},
 		{"another database's protocol where the proxy ends TLS", s.Proxy, "proxy", login.Certificate(), []string{route.Protocol("mysql")}},
 		{"no database's protocol where the proxy ends TLS", s.Proxy, "proxy", login.Certificate(), []string{"teleport-nothing"}},
 	} {

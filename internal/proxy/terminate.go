@@ -35,7 +35,7 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	if err != nil {
 		return err
 	}
-	if spoken := state.NegotiatedProtocol; user.Route != nil && spoken != "" && !speaks(spoken, user.Route.Protocol) {
+	if spoken := state.NegotiatedProtocol; user.Route != nil && !route.Speaks(spoken, mtls.ProtocolPostgres, user.Route.Protocol) {
 		return fmt.Errorf("the client speaks %s and its certificate is for a database that speaks %s", spoken, user.Route.Protocol)
 	}
 	inner, err := p.innerSession(ctx, conn, user, state.PeerCertificates[0].Raw, visitor)
@@ -46,11 +46,6 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	defer outer.Close()
 	defer inner.Close()
 	return splice.Relay(outer, inner)
-}
-
-// speaks reports whether the name of a protocol in TLS is one of a database protocol.
-func speaks(spoken, protocol string) bool {
-	return spoken == route.Protocol(protocol) || spoken == mtls.ProtocolPostgres && route.Protocol(protocol) == route.Protocol("postgres")
 }
 
 // innerSession opens the end-to-end path for a user whose own TLS ends here.

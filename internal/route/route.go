@@ -36,6 +36,12 @@ func ParseServerName(name, cluster string) (id string, ok bool) {
 	return id, ok && len(id) == idSize
 }
 
+// Speaks reports whether a name that a client and a listener agreed on by ALPN is one of a database protocol. Native is
+// libpq's own name for PostgreSQL's. Clients that offer none agree on none.
+func Speaks(spoken, native, protocol string) bool {
+	return spoken == "" || spoken == Protocol(protocol) || spoken == native && Protocol(protocol) == Protocol("postgres")
+}
+
 // Protocol returns the ALPN name of a database protocol. CockroachDB speaks PostgreSQL's.
 func Protocol(protocol string) string {
 	if protocol == "cockroachdb" {

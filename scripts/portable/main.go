@@ -6,6 +6,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -26,7 +27,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("usage: portable OS/ARCH PACKAGE...")
+		return errors.New("give it a system and packages, as in: portable darwin/arm64 ./cmd/tsh")
 	}
 	system, arch, _ := strings.Cut(args[0], "/")
 	cfg := &packages.Config{
