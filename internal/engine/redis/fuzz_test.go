@@ -109,7 +109,8 @@ func (c *fuzzed) say(conn net.Conn, data []byte) {
 	}
 }
 
-// lull is how long the server waits for a command. With half an answer under way there may never come another.
+// lull is how long the server waits: for a command, which may never come when half an answer is under way, and for somebody
+// to read what it answers.
 const lull = 20 * time.Millisecond
 
 // serve answers each command, and hangs up behind QUIT and when it has nothing more to say.
@@ -144,6 +145,7 @@ func (c *fuzzed) serve(conn net.Conn) {
 		}
 		answer := c.answers[0]
 		c.answers = c.answers[1:]
+		_ = conn.SetWriteDeadline(time.Now().Add(lull))
 		if _, err := conn.Write(answer); err != nil || strings.EqualFold(args[0], "quit") {
 			return
 		}

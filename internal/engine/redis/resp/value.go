@@ -76,7 +76,7 @@ func decodeString(v Value, data, text []byte, size int) (Value, int, error) {
 
 func decodeElements(v Value, data, text []byte, size, depth int) (Value, int, error) {
 	n, err := number(text)
-	if err != nil || n < -1 || n > MaxArguments {
+	if err != nil || n < -1 || n < 0 && v.Type != Array || n > MaxArguments {
 		return v, 0, malformed("elements: %q", short(text))
 	}
 	if n < 0 {
