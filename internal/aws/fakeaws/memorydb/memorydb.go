@@ -91,10 +91,11 @@ func (m *MemoryDB) Add(all ...*Cluster) error {
 		k.EngineVersion = cmp.Or(k.EngineVersion, "7.1")
 		k.Status = cmp.Or(k.Status, "available")
 		k.Port = cmp.Or(k.Port, 6379)
-		k.ACL = cmp.Or(k.ACL, "open-access")
+		k.ACL = cmp.Or(k.ACL, openAccess)
 		k.SubnetGroup = cmp.Or(k.SubnetGroup, "default")
 		k.VPC = cmp.Or(k.VPC, "vpc-"+strings.ToLower(k.Opaque(17, "vpc")))
-		target := m.world.AddTarget(fakeaws.Target{Service: fakeaws.MemoryDBConnect, Host: k.Name, Account: k.In(m.world), Region: k.Region, ResourceID: k.Name})
+		target := m.world.AddTarget(fakeaws.Target{Service: fakeaws.MemoryDBConnect, Host: k.Name, Account: k.In(m.world), Region: k.Region, ResourceID: k.Name,
+			RedisAccounts: func(name string) (fakeaws.RedisAccount, bool) { return m.account(k, name) }})
 		m.world.Update(func() {
 			m.clusters.Put(k.Place, k.Name, k)
 			if m.subnets.Get(k.Place, k.SubnetGroup) == nil {
@@ -106,6 +107,19 @@ func (m *MemoryDB) Add(all ...*Cluster) error {
 	m.world.Update(m.Changed)
 	return nil
 }
+
+// account is what the servers of a cluster know of an account.
+func (m *MemoryDB) account(k *Cluster, name string) (account fakeaws.RedisAccount, ok bool) {
+	for _, u := range m.users.All(k.Place) {
+		if u.Name == name && slices.Contains(u.ACLs, k.ACL) {
+			return u.Access.Account(m.world.Now(), u.Rules), true
+		}
+	}
+	return redisusers.Default, name == "default" && k.ACL == openAccess
+}
+
+// openAccess is the ACL that AWS makes.
+const openAccess = "open-access"
 
 // AddUsers adds users likewise.
 func (m *MemoryDB) AddUsers(all ...*User) error {

@@ -1,0 +1,156 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sallyport/internal/cred"
+	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/redisserver"
+)
+
+// renewing has the agent open the account "app" with passwords that last for some time; each is as good as the others. It
+// returns how many were made.
+func renewing(lasts time.Duration) (change func(*enginetest.Config), made *atomic.Int64) {
+	made = new(atomic.Int64)
+	password := func() string { return fmt.Sprint("secret", made.Add(1)) }
+	return func(cfg *enginetest.Config) {
+		certificates := cfg.Credentials
+		cfg.Credentials = source(func(ctx context.Context, req cred.Request) (*cred.Credential, error) {
+			c, err := certificates.Credential(ctx, req)
+			if err != nil {
+				return nil, err
+			}
+			renewed := *c
+			renewed.Password, renewed.Lasts = password(), lasts
+			renewed.Renew = func(context.Context) (string, error) { return password(), nil }
+			return &renewed, nil
+		})
+	}, made
+}
+
+type source func(context.Context, cred.Request) (*cred.Credential, error)
+
+func (s source) Credential(ctx context.Context, req cred.Request) (*cred.Credential, error) {
+	return s(ctx, req)
+}
+
+// accounts lets the passwords secret1, secret2 and so on open the account "app".
+func accounts() redisserver.Options {
+	var rules strings.Builder
+	rules.WriteString("app on allkeys allchannels allcommands")
+	for i := range 400 {
+		fmt.Fprintf(&rules, " >secret%d", i+1)
+	}
+	return redisserver.Options{Users: []string{"default off", rules.String()}}
+}
+
+// authentications counts the logins that a server has seen.
+func authentications(m *redisserver.Monitor) (n int) {
+	for _, line := range m.Lines() {
+		if strings.HasPrefix(strings.ToLower(line), `"auth"`) {
+			n++
+		}
+	}
+	return n
+}
+
+func waitUntil(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(enginetest.Patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in time", what)
+		}
+	}
+}
+
+func TestLoginsAreRenewed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]func(t *testing.T, c *raw, made *atomic.Int64, at int64){
+		"of a client that says nothing": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			waitUntil(t, "three renewals", func() bool { return made.Load() >= at+3 })
+			c.say(t, "PING")
+			c.hear(t, "+PONG\n")
+		},
+		"in the middle of pipelines, without disorder": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			for n := 0; made.Load() < at+5; n++ {
+				c.say(t, fmt.Sprintf("ECHO a%d", n), fmt.Sprintf("ECHO b%d", n), "GET none")
+				c.hear(t, fmt.Sprintf("$%d\na%d\n$%d\nb%d\n$-1\n", len(fmt.Sprint(n))+1, n, len(fmt.Sprint(n))+1, n))
+			}
+		},
+		"not within a transaction, but behind it": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			c.say(t, "MULTI", "SET renewed:k 1")
+			c.hear(t, "+OK\n+QUEUED\n")
+			waitUntil(t, "two attempts", func() bool { return made.Load() >= at+2 })
+			c.say(t, "GET renewed:k", "EXEC")
+			c.hear(t, "+QUEUED\n*2\n+OK\n$1\n1\n")
+			waitUntil(t, "renewals", func() bool { return made.Load() >= at+4 })
+		},
+		"while a command waits": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			c.say(t, "BLPOP renewed:none 0.7", "PING")
+			c.hear(t, "*-1\n+PONG\n")
+			waitUntil(t, "a renewal", func() bool { return made.Load() >= at+1 })
+		},
+		"of a subscriber of version 3": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			c.say(t, "HELLO 3", "SUBSCRIBE renewed:c")
+			for c.line(t) != ":1" { // the number of channels ends the confirmation
+			}
+			waitUntil(t, "three renewals", func() bool { return made.Load() >= at+3 })
+			c.say(t, "ECHO done")
+			c.hear(t, "$4\ndone\n")
+		},
+		"of a subscriber of version 2, when it has unsubscribed": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			c.say(t, "SUBSCRIBE renewed:c")
+			c.hear(t, "*3\n$9\nsubscribe\n$9\nrenewed:c\n:1\n")
+			waitUntil(t, "two attempts", func() bool { return made.Load() >= at+2 })
+			c.say(t, "UNSUBSCRIBE renewed:c", "ECHO done")
+			c.hear(t, "*3\n$11\nunsubscribe\n$9\nrenewed:c\n:0\n$4\ndone\n")
+			waitUntil(t, "renewals", func() bool { return made.Load() >= at+4 })
+			c.say(t, "ECHO more")
+			c.hear(t, "$4\nmore\n")
+		},
+		"after RESET with a new password": func(t *testing.T, c *raw, made *atomic.Int64, at int64) {
+			c.say(t, "RESET", "PING")
+			c.hear(t, "+RESET\n+PONG\n")
+			if made.Load() == at {
+				t.Error("the old password was used again")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redisserver.Start(t, accounts())
+			change, made := renewing(500 * time.Millisecond)
+			r := behind(t, s, "app", change)
+			m := s.Monitor(t)
+			c := r.raw(t)
+			c.say(t, "PING")
+			c.hear(t, "+PONG\n")
+			test(t, c, made, made.Load())
+			if n := authentications(m); n < 2 {
+				t.Errorf("the server has seen %d logins", n)
+			}
+			for line := range strings.Lines(s.Do(t, "INFO", "commandstats")) {
+				if strings.HasPrefix(line, "cmdstat_auth:") && !strings.Contains(line, "rejected_calls=0,failed_calls=0") {
+					t.Errorf("a login came where it is refused: %s", line)
+				}
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			v := r.agent.Visit(t, 0)
+			if err := v.Wait(t); err != nil {
+				t.Errorf("the session ended with %v", err)
+			}
+			for _, query := range queries(v) {
+				if strings.HasPrefix(query, "AUTH") {
+					t.Errorf("recorded %q, which no client sent", query)
+				}
+			}
+		})
+	}
+}
