@@ -244,7 +244,7 @@ func (d *daemon) newAgent() error {
 		},
 		AllowAWS:  endpoint.DialAllowed,
 		Describer: d.cloud.metadata, Accounts: d.cloud.managed,
-		Logger:    d.logger.With("component", "db"), Now: d.now,
+		Logger: d.logger.With("component", "db"), Now: d.now,
 	}
 	if d.cfg.Databases.ManageIAMPolicy {
 		cfg.Permissions = policy.New(policy.Config{

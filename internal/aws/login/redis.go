@@ -76,6 +76,9 @@ func (s *Source) redisToken(ctx context.Context, c *cred.Credential, t *target.T
 		return err
 	}
 	of := *t
+	if arn, err := endpoint.ParseARN(user.ARN); err == nil && of.Account() == "" {
+		of.AWS.AccountID = arn.Account
+	}
 	c.Token, c.Lasts = true, redisLife
 	c.Renew = func(ctx context.Context) (string, error) { return s.signRedis(ctx, &of, user.ID) }
 	c.Advice = func(r cred.Refusal) string {

@@ -51,16 +51,15 @@ func iamAdvice(t *target.Target, user redisusers.User, r cred.Refusal) string {
 	if r.Code != "WRONGPASS" && r.Code != "NOAUTH" {
 		return ""
 	}
-	group := "the user is in no group that is attached to the database"
-	if t.Type == endpoint.MemoryDB {
-		group = "the user is not in the ACL of the cluster"
-	}
-	known := redisusers.Known(t)
-	if len(known) > 0 && user.In(known) {
-		group = "the user was attached to the database minutes ago, and has no effect yet"
+	group := "the user is in no group that is attached to the database: " + attach(t, user.ID)
+	switch {
+	case user.In(redisusers.Known(t)):
+		group = "the user was attached to the database a moment ago, and it does not know it yet"
+	case t.Type == endpoint.MemoryDB:
+		group = "the user is not in the ACL of the cluster: " + attach(t, user.ID)
 	}
 	action, resources := connecting(t, user.ID)
-	return fmt.Sprintf("check in this order: (1) %s: %s; (2) %s; (3) %s", group, attach(t, user.ID), lacks(t, action, resources...), outdated)
+	return fmt.Sprintf("check in this order: (1) %s; (2) %s; (3) %s", group, lacks(t, action, resources...), outdated)
 }
 
 // plainAdvice says why a client has to open an account itself.

@@ -24,7 +24,7 @@ type node struct {
 	speaking   bool  // toClient is held
 	subscribed subscriptions
 	listening  atomic.Bool // subscribed to anything, as all may read
-	waits      bool // for another node, to which it has redirected a command; guarded by mu
+	waits      bool        // for another node, to which it has redirected a command; guarded by mu
 }
 
 // speak takes the client for what this node says, until that is a whole reply.
