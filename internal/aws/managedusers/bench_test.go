@@ -82,6 +82,7 @@ func (b *bench) user(id string) *elasticache.User {
 // agent is one that keeps passwords.
 type agent struct {
 	*managedusers.Keeper
+	t         *testing.T
 	databases map[string]*resource.Database
 	log       *strings.Builder
 	stop      func()
@@ -97,7 +98,7 @@ func (b *bench) start(client credentialsClient, databases ...*resource.Database)
 	if databases == nil {
 		databases = []*resource.Database{b.database("cache", cacheHost)}
 	}
-	a := &agent{databases: map[string]*resource.Database{}, log: &strings.Builder{}}
+	a := &agent{t: b.t, databases: map[string]*resource.Database{}, log: &strings.Builder{}}
 	logger := slog.New(slog.NewTextHandler(a.log, nil))
 	a.Keeper = managedusers.New(managedusers.Config{
 		Credentials: credentials.New(credentials.Config{SessionName: "sallyport-host", HTTPClient: client, Logger: slog.New(slog.DiscardHandler), Now: time.Now}),
@@ -136,11 +137,11 @@ func (b *bench) database(name, host string, change ...func(*resource.AWS)) *reso
 }
 
 // password asks an agent for the password of a user; "" if it is not managed.
-func (a *agent) password(t *testing.T, db, user string) (string, error) {
-	t.Helper()
-	password, managed, err := a.Password(t.Context(), a.databases[db], user, false)
+func (a *agent) password(db, user string) (string, error) {
+	a.t.Helper()
+	password, managed, err := a.Password(a.t.Context(), a.databases[db], user, false)
 	if managed != (password != "" || err != nil) {
-		t.Errorf("managed %t, %v", managed, err)
+		a.t.Errorf("managed %t, %v", managed, err)
 	}
 	return password, err
 }
@@ -169,9 +170,9 @@ func (b *bench) watch(length time.Duration, agents ...*agent) int {
 		agents = b.agents
 	}
 	seen := map[string]bool{}
-	for began := time.Now(); time.Since(began) < length; time.Sleep(7 * time.Second) {
+	for began := time.Now(); time.Since(began) < length; time.Sleep(11 * time.Second) {
 		for i, a := range agents {
-			password, err := a.password(b.t, "cache", "bob")
+			password, err := a.password("cache", "bob")
 			switch {
 			case err != nil && len(seen) > 0:
 				b.t.Fatalf("after %s agent %d has no password: %v", time.Since(began), i, err)

@@ -31,8 +31,11 @@ type backend struct {
 
 // connect opens TLS on the way to the database. Nothing is said before.
 func connect(ctx context.Context, e *Engine, up *session.Upstream) (*backend, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", loginTimeout))
+	late := fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", loginTimeout)
+	if service := up.Service(); service != "" {
+		late = fault.New(fault.ConnectionProblem, "Connection timeout on %s database. Please verify if in-transit encryption is enabled on the server: it did not complete the TLS handshake within %s", service, loginTimeout)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, late)
 	defer cancel()
 	conn, err := up.StartTLS(ctx)
 	if err != nil {

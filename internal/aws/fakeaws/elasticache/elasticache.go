@@ -24,6 +24,7 @@ type ElastiCache struct {
 	subnets    inventory.Of[SubnetGroup]
 	serverless inventory.Of[ServerlessCache]
 	users      inventory.Of[User]
+	userGroups inventory.Of[userGroup]
 	known      map[*fakeaws.Target]func() []string // the user groups of what a target stands for
 }
 
@@ -126,6 +127,11 @@ func (e *ElastiCache) Service() *fakeaws.Service {
 			one("DescribeServerlessCaches", "serverlesscache:", "ServerlessCacheName", e.describeServerless),
 			one("DescribeUsers", "user:", "UserId", e.describeUsers),
 			one("ModifyUser", "user:", "UserId", e.modifyUser),
+			one("CreateUser", "user:", "UserId", e.createUser),
+			one("CreateUserGroup", "usergroup:", "UserGroupId", e.createUserGroup),
+			one("ModifyUserGroup", "usergroup:", "UserGroupId", e.modifyUserGroup),
+			one("ModifyReplicationGroup", "replicationgroup:", "ReplicationGroupId", e.modifyGroup),
+			one("AddTagsToResource", "", "ResourceName", e.tag),
 			one("ListTagsForResource", "", "ResourceName", e.listTags),
 		}}
 }

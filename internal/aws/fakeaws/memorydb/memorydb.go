@@ -26,6 +26,7 @@ type MemoryDB struct {
 	clusters inventory.Of[Cluster]
 	subnets  inventory.Of[subnetGroup]
 	users    inventory.Of[User]
+	acls     inventory.Of[acl]
 	known    map[*fakeaws.Target]*Cluster
 }
 
@@ -168,6 +169,11 @@ func (m *MemoryDB) Service() *fakeaws.Service {
 			one("DescribeSubnetGroups", "subnetgroup/", "SubnetGroupName", m.describeSubnetGroups),
 			one("DescribeUsers", "user/", "UserName", m.describeUsers),
 			one("UpdateUser", "user/", "UserName", m.updateUser),
+			one("CreateUser", "user/", "UserName", m.createUser),
+			one("CreateACL", "acl/", "ACLName", m.createACL),
+			one("UpdateACL", "acl/", "ACLName", m.updateACL),
+			one("UpdateCluster", "cluster/", "ClusterName", m.updateCluster),
+			one("TagResource", "", "ResourceArn", m.tag),
 			one("ListTags", "", "ResourceArn", m.listTags),
 		}}
 }
