@@ -132,3 +132,39 @@ func TestAConnectionOfDays(t *testing.T) {
 		server.serving.Wait()
 	})
 }
+
+// TestACacheThatSaysNothing is one without TLS, which waits for the end of a line: the client reads what to look at first.
+func TestACacheThatSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newRedisCloud(t)
+		c.users(t)
+		db := cache(t, "master.cache.abcdef.usw1.cache.amazonaws.com")
+		db.Spec.TLS.CACert = string(c.Authority().PEM())
+		var parts sync.WaitGroup
+		s, _ := enginetest.NewSession(t, enginetest.Config{
+			Database: db, Credentials: newSource(t, c.Cloud), Identity: route(db, "alice"),
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				parts.Go(func() { _, _ = io.Copy(io.Discard, theirs) })
+				return ours, nil
+			},
+		})
+		ours, theirs := net.Pipe()
+		engine := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+		parts.Go(func() {
+			_ = engine.Serve(t.Context(), theirs, s) // what it returns is what the client reads
+			_ = theirs.Close()
+		})
+		if _, err := io.WriteString(ours, "PING\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		said, err := bufio.NewReader(ours).ReadString('\n')
+		const want = "-ERR Connection timeout on ElastiCache database. Please verify if in-transit encryption is enabled on the server"
+		if err != nil || !strings.HasPrefix(said, want) {
+			t.Errorf("read %q, %v", said, err)
+		}
+		_ = ours.Close()
+		_ = s.Close("ended", nil)
+		parts.Wait()
+	})
+}

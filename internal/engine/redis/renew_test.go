@@ -154,3 +154,58 @@ func TestLoginsAreRenewed(t *testing.T) {
 		})
 	}
 }
+
+// TestAPasswordThatHasJustChanged logs in with the new one. One that is wrong again is refused.
+func TestAPasswordThatHasJustChanged(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, accounts())
+	for next, want := range map[string]string{"secret7": "+PONG", "wrong too": "-WRONGPASS invalid username-password pair or user is disabled."} {
+		r := behind(t, s, "app", func(cfg *enginetest.Config) {
+			certificates := cfg.Credentials
+			cfg.Credentials = source(func(ctx context.Context, req cred.Request) (*cred.Credential, error) {
+				c, err := certificates.Credential(ctx, req)
+				if err != nil {
+					return nil, err
+				}
+				changed := *c
+				changed.Password = "wrong"
+				changed.Renew = func(context.Context) (string, error) { return next, nil }
+				return &changed, nil
+			})
+		})
+		c := r.raw(t)
+		c.say(t, "PING")
+		if got := c.line(t); got != want {
+			t.Errorf("with %q: heard %q", next, got)
+		}
+	}
+}
+
+// TestClientsNeedNoPassword of an account that a credential has opened: what they send instead goes nowhere.
+func TestClientsNeedNoPassword(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, accounts())
+	change, _ := renewing(time.Hour)
+	r := behind(t, s, "app", change)
+	m := s.Monitor(t)
+	c := r.raw(t)
+	c.say(t, "AUTH app open-sesame", "HELLO 3 AUTH app open-sesame SETNAME me", "CLIENT GETNAME")
+	c.hear(t, "+OK\n%7\n")
+	for c.line(t) != "$7" { // the list of modules, which is empty, comes last
+	}
+	c.hear(t, "modules\n*0\n$2\nme\n")
+	c.say(t, "MULTI", "AUTH app open-sesame", "EXEC")
+	c.hear(t, "+OK\n-ERR AUTH is not passed on within MULTI, and the account app is open already\n-EXECABORT Transaction discarded because of previous errors.\n")
+	c.say(t, "AUTH other open-sesame")
+	if got := c.line(t); !strings.HasPrefix(got, "-WRONGPASS") {
+		t.Errorf("another account: %q", got)
+	}
+	for _, line := range m.Lines() {
+		if strings.Contains(line, "open-sesame") {
+			t.Errorf("the server was sent %s", line)
+		}
+	}
+	wantOutcomes(t, r, c, "AUTH app **** → ok", "HELLO 3 AUTH app **** SETNAME me → ok", "CLIENT GETNAME → ok", "MULTI → ok",
+		"AUTH app **** → refused: AUTH is not passed on within MULTI, and the account app is open already", "EXEC → refused: Transaction discarded because of previous errors.",
+		"AUTH other **** → refused: failed to authenticate as other user. Please provide a correct db username when connecting to Redis: this session is for app")
+}
