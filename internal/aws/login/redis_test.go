@@ -122,8 +122,8 @@ func (c *redisCloud) agent(t *testing.T, db *resource.Database, change ...func(*
 	return enginetest.Start(t, cfg)
 }
 
-// client connects as an account, with a password if there is one.
-func client(t *testing.T, agent *enginetest.Agent, account, password string) *goredis.Client {
+// redisClient connects as an account, with a password if there is one.
+func redisClient(t *testing.T, agent *enginetest.Agent, account, password string) *goredis.Client {
 	t.Helper()
 	agent.Expect(account, "")
 	options := &goredis.Options{Addr: agent.Addr(), MaxRetries: -1, DisableIdentity: true, PoolSize: 1, Protocol: 2}
@@ -173,7 +173,7 @@ func TestUsersOfACache(t *testing.T) {
 		{"nobody", "nobody", "", []string{"NOAUTH", `ElastiCache knows no user "nobody" in us-west-1`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := client(t, agent, test.account, test.password)
+			r := redisClient(t, agent, test.account, test.password)
 			who, err := r.Do(t.Context(), "ACL", "WHOAMI").Text()
 			if test.texts == nil {
 				if err != nil || who != test.account {
@@ -296,7 +296,7 @@ func TestAClusterOfACache(t *testing.T) {
 	}
 	plane := c.serve(t, fakeaws.ElastiCacheConnect, "wide", host, nodes...)
 	agent := c.agent(t, cache(t, host))
-	r := client(t, agent, "alice", "")
+	r := redisClient(t, agent, "alice", "")
 	for i := range 30 {
 		key := fmt.Sprint("k", i)
 		if err := r.Set(t.Context(), key, i, 0).Err(); err != nil {
@@ -327,14 +327,14 @@ func TestACacheWithoutUsers(t *testing.T) {
 	for _, group := range []*elasticache.ReplicationGroup{open, closed} {
 		c.serve(t, fakeaws.ElastiCacheConnect, group.ID, group.PrimaryHost())
 	}
-	if err := client(t, c.agent(t, cache(t, open.PrimaryHost())), "default", "").Ping(t.Context()).Err(); err != nil {
+	if err := redisClient(t, c.agent(t, cache(t, open.PrimaryHost())), "default", "").Ping(t.Context()).Err(); err != nil {
 		t.Errorf("open to all: %v", err)
 	}
 	agent := c.agent(t, cache(t, closed.PrimaryHost()))
-	if err := client(t, agent, "default", "").Ping(t.Context()).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
+	if err := redisClient(t, agent, "default", "").Ping(t.Context()).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
 		t.Errorf("without the token: %v", err)
 	}
-	if err := client(t, agent, "default", shared).Ping(t.Context()).Err(); err != nil {
+	if err := redisClient(t, agent, "default", shared).Ping(t.Context()).Err(); err != nil {
 		t.Errorf("with the token: %v", err)
 	}
 }
@@ -378,13 +378,13 @@ func TestUsersThatCannotBeAskedAbout(t *testing.T) {
 	}
 	c.serve(t, fakeaws.ElastiCacheConnect, "cache", group.PrimaryHost())
 	agent := c.agent(t, cache(t, group.PrimaryHost()))
-	err := client(t, agent, "alice", "").Ping(t.Context()).Err()
+	err := redisClient(t, agent, "alice", "").Ping(t.Context()).Err()
 	for _, text := range []string{"NOAUTH", "AccessDenied", `{"Effect":"Allow","Action":"elasticache:DescribeUsers","Resource":"*"}`} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("the refusal lacks %q: %v", text, err)
 		}
 	}
-	if err := client(t, agent, "bob", bobsPassword).Ping(t.Context()).Err(); err != nil {
+	if err := redisClient(t, agent, "bob", bobsPassword).Ping(t.Context()).Err(); err != nil {
 		t.Errorf("with a password: %v", err)
 	}
 	if slices.ContainsFunc(c.Calls("elasticache", "DescribeUsers"), func(e fakeaws.Entry) bool { return e.Error == "" }) {
