@@ -330,7 +330,7 @@ func TestOneWhoMayNotIsTold(t *testing.T) {
 		run(t, func(b *bench) {
 			a := b.start(nil)
 			time.Sleep(time.Hour)
-			if n := strings.Count(a.log.String(), "level=WARN"); n != 1 || !strings.Contains(a.log.String(), text) {
+			if n := strings.Count(a.log.String(), "reason="); n != 1 || !strings.Contains(a.log.String(), text) {
 				t.Errorf("without %s the log has %d warnings:\n%s", action, n, a.log)
 			}
 			if !b.opens(oldOne) {

@@ -92,8 +92,10 @@ func (k *Keeper) note(p *place, err error) {
 	}
 	switch {
 	case text == p.trouble:
+	case text != "" && fault.Is(err, fault.AccessDenied): // which is in order where there are none
+		k.cfg.Logger.Info("no passwords of users are managed, because the tags of users cannot be read", "service", p.key.service, "region", p.key.region, "reason", text, "error", err)
 	case text != "":
-		k.cfg.Logger.Warn("users of databases cannot be looked for, so none are found whose passwords are to be managed", "service", p.key.service, "region", p.key.region, "reason", text, "error", err)
+		k.cfg.Logger.Warn("users whose passwords are to be managed cannot be looked for", "service", p.key.service, "region", p.key.region, "reason", text, "error", err)
 	default:
 		k.cfg.Logger.Info("users of databases can be looked for again", "service", p.key.service, "region", p.key.region)
 	}
@@ -120,17 +122,15 @@ func (k *Keeper) look(ctx context.Context, p *place) error {
 	for _, u := range all {
 		exists[u.ID] = true
 		known := k.knows(p, u.ID)
-		if !u.In(attached) && !known {
+		if !known && (!u.In(attached) || u.Kind == redisusers.IAM) { // a password would take IAM away from the latter
 			continue
 		}
 		managed, err := p.key.service.Managed(ctx, cfg, u.ARN)
 		switch {
 		case err != nil:
 			tagErr = err
-		case managed && u.Kind != redisusers.IAM && (u.In(attached) || len(u.Groups) > 0):
+		case managed && u.Kind != redisusers.IAM && len(u.Groups) > 0:
 			found[u.ID] = u // one in another group only may be used by others, so it is kept up as long as it is known
-		case managed && u.Kind == redisusers.IAM && !known:
-			k.cfg.Logger.Warn("user has the tag of managed passwords and is IAM-enabled; it is left alone", "user", u.ID, "service", p.key.service)
 		default:
 			lost[u.ID] = true
 		}
