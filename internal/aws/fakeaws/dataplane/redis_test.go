@@ -23,7 +23,8 @@ func TestRedis(t *testing.T) {
 	const old, next = "a password of sixteen", "another of sixteen letters"
 	bob := &elasticache.User{Place: fakeawstest.Here, ID: "bob", Groups: []string{"g"}, Access: redisusers.Access{Passwords: []string{old}}}
 	group := &elasticache.ReplicationGroup{Place: fakeawstest.Here, ID: "cache", UserGroups: []string{"g"}}
-	if err := e.Add(group, bob, &elasticache.User{Place: fakeawstest.Here, ID: "alice", Groups: []string{"g"}, Rules: "on ~a:* +@all"}, &elasticache.User{Place: fakeawstest.Here, ID: "eve"}); err != nil {
+	if err := e.Add(group, bob, &elasticache.User{Place: fakeawstest.Here, ID: "alice", Groups: []string{"g"}, Rules: "on ~a:* +@all"}, &elasticache.User{Place: fakeawstest.Here, ID: "eve"},
+		&elasticache.User{Place: fakeawstest.Here, ID: "mallory", Groups: []string{"others"}, Access: redisusers.Access{Passwords: []string{old}}}); err != nil {
 		t.Fatal(err)
 	}
 	host := group.PrimaryHost()
@@ -51,6 +52,7 @@ func TestRedis(t *testing.T) {
 		{"the token of another user", "alice", token("bob"), nil, "WRONGPASS"},
 		{"a word for a token", "alice", "wrong", nil, "WRONGPASS"},
 		{"a user of no group", "eve", token("eve"), nil, "WRONGPASS"},
+		{"a user of another group, with its password", "mallory", old, nil, "WRONGPASS"},
 		{"nobody", "", "", nil, "NOAUTH"},
 		{"a password", "bob", old, nil, "OK"},
 		{"another password", "bob", next, nil, "WRONGPASS"},
