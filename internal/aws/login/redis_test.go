@@ -258,6 +258,38 @@ func TestWhereTokensAreGoodFor(t *testing.T) {
 	}
 }
 
+// TestEndpointsOfACache has each endpoint of a cache, and a role that reaches it, take a token for the same name.
+func TestEndpointsOfACache(t *testing.T) {
+	c := newRedisCloud(t, cloudtest.AllowAssume)
+	there := west
+	there.Account = cloudtest.DatabaseAccount
+	role := databases(t, c.Cloud, cloudtest.Allow("elasticache:DescribeUsers", "*"), cloudtest.Allow("elasticache:Connect",
+		"arn:aws:elasticache:us-west-1:222222222222:replicationgroup:cache", "arn:aws:elasticache:us-west-1:222222222222:user:alice"))
+	if err := c.caches.Add(&elasticache.ReplicationGroup{Place: there, ID: "cache", UserGroups: []string{"team"}}, &elasticache.User{Place: there, ID: "alice", Groups: []string{"team"}}); err != nil {
+		t.Fatal(err)
+	}
+	source := newSource(t, c.Cloud)
+	for host, isCluster := range map[string]bool{
+		"master.cache.abcdef.usw1.cache.amazonaws.com":         false,
+		"replica.cache.abcdef.usw1.cache.amazonaws.com":        false,
+		"cache-0001-002.cache.abcdef.usw1.cache.amazonaws.com": false,
+		"clustercfg.cache.abcdef.usw1.cache.amazonaws.com":     true,
+	} {
+		db := database(t, host+":6379", func(a *resource.AWS) { a.AssumeRoleARN, a.ExternalID = role, "right" }, "redis")
+		got, err := source.Credential(t.Context(), request(db, "alice"))
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		if verdict := c.Verify(fakeaws.Login{Service: fakeaws.ElastiCacheConnect, Host: "cache", User: "alice", Token: got.Password}); !verdict.Allow {
+			t.Errorf("%s: %s", host, verdict.Reason)
+		}
+		if place, err := db.RedisPlace(); err != nil || place.Cluster != isCluster || place.Address != host+":6379" {
+			t.Errorf("%s: %+v, %v", host, place, err)
+		}
+	}
+}
+
 func TestCredentialsAreForNodesOfTheSameCache(t *testing.T) {
 	c := newRedisCloud(t)
 	c.users(t)

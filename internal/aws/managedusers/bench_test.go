@@ -171,7 +171,7 @@ func (b *bench) watch(length time.Duration, agents ...*agent) int {
 		agents = b.agents
 	}
 	seen := map[string]bool{}
-	for began := time.Now(); time.Since(began) < length; time.Sleep(11 * time.Second) {
+	for began := time.Now(); time.Since(began) < length; time.Sleep(13 * time.Second) {
 		for i, a := range agents {
 			password, err := a.password("cache", "bob")
 			switch {

@@ -209,3 +209,38 @@ func TestClientsNeedNoPassword(t *testing.T) {
 		"AUTH app **** → refused: AUTH is not passed on within MULTI, and the account app is open already", "EXEC → refused: Transaction discarded because of previous errors.",
 		"AUTH other **** → refused: failed to authenticate as other user. Please provide a correct db username when connecting to Redis: this session is for app")
 }
+
+// TestLoginsAreRenewedAtAllNodes of a cluster, while the client goes from one to another.
+func TestLoginsAreRenewedAtAllNodes(t *testing.T) {
+	t.Parallel()
+	c := redisserver.StartCluster(t, 3, accounts())
+	keys := []string{c.KeyOn(t, 0, "a"), c.KeyOn(t, 1, "b"), c.KeyOn(t, 2, "c")}
+	change, made := renewing(500 * time.Millisecond)
+	r := behindCluster(t, c, change, func(cfg *enginetest.Config) { cfg.Identity.Route.User = "app" })
+	var monitors []*redisserver.Monitor
+	for _, node := range c.Nodes {
+		monitors = append(monitors, node.Monitor(t))
+	}
+	client := r.raw(t)
+	for n := 0; made.Load() < 8; n++ { // three logins, and five renewals
+		var commands []string
+		var want strings.Builder
+		for _, key := range keys {
+			commands = append(commands, fmt.Sprintf("SET %s v%d", key, n), "GET "+key)
+			fmt.Fprintf(&want, "+OK\n$%d\nv%d\n", len(fmt.Sprint(n))+1, n)
+		}
+		client.say(t, commands...)
+		client.hear(t, want.String())
+	}
+	for i, m := range monitors {
+		if n := authentications(m); n < 3 {
+			t.Errorf("node %d has seen %d logins", i, n)
+		}
+	}
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agent.Visit(t, 0).Wait(t); err != nil {
+		t.Errorf("the session ended with %v", err)
+	}
+}
