@@ -114,9 +114,7 @@ func (r *relay) interrupt() {
 func (r *relay) push(requests ...request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.requests.len() == 0 {
-		r.session.Working(true)
-	}
+	idle := r.requests.len() == r.owns
 	for i := range requests {
 		q := &requests[i]
 		r.requests.push(*q)
@@ -124,6 +122,9 @@ func (r *relay) push(requests ...request) {
 		if q.own {
 			r.owns++
 		}
+	}
+	if idle && r.requests.len() > r.owns { // what we ask for ourselves is no activity
+		r.session.Working(true)
 	}
 }
 
@@ -138,7 +139,7 @@ func (r *relay) pop() request {
 	} else {
 		r.unsent = true
 	}
-	if r.requests.len() == 0 {
+	if !q.own && r.requests.len() == r.owns {
 		r.session.Working(false)
 	}
 	r.changed.Broadcast()

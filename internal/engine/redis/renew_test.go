@@ -244,3 +244,20 @@ func TestLoginsAreRenewedAtAllNodes(t *testing.T) {
 		t.Errorf("the session ended with %v", err)
 	}
 }
+
+// TestRenewalsAreNoActivity of the client, which would keep an idle session open.
+func TestRenewalsAreNoActivity(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, accounts())
+	change, made := renewing(500 * time.Millisecond)
+	r := behind(t, s, "app", change)
+	c := r.raw(t)
+	c.say(t, "PING")
+	c.hear(t, "+PONG\n")
+	session := r.agent.Visit(t, 0).Session
+	last, at := session.LastActivity(), made.Load()
+	waitUntil(t, "three renewals", func() bool { return made.Load() >= at+3 })
+	if now := session.LastActivity(); now != last {
+		t.Errorf("the session was active for %s more", now.Sub(last))
+	}
+}
