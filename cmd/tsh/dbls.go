@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -131,7 +132,7 @@ func (f *listFlags) table(rows []listed) terminal.Table {
 		if f.verbose {
 			row = append(row, db.Spec.Protocol, db.Type(), db.ShownURI())
 		}
-		row = append(row, allowedText(db.AllowedUsers, db.DeniedUsers), terminal.Labels(f.shownLabels(db.Metadata.Labels)), connect)
+		row = append(row, allowedText(usable(db.Database), db.DeniedUsers), terminal.Labels(f.shownLabels(db.Metadata.Labels)), connect)
 		if f.all {
 			row = append([]string{client.ProxyHost(db.who.proxy), db.who.credentials.Identity.Cluster}, row...)
 		}
@@ -194,7 +195,7 @@ func (f *listFlags) encode(out io.Writer, rows []listed) error {
 		if err := decoder.Decode(&shown); err != nil {
 			return err
 		}
-		users := map[string]any{"allowed": append([]string{}, db.AllowedUsers...)}
+		users := map[string]any{"allowed": append([]string{}, usable(db.Database)...)}
 		if len(db.DeniedUsers) > 0 {
 			users["denied"] = db.DeniedUsers
 		}
@@ -205,4 +206,20 @@ func (f *listFlags) encode(out io.Writer, rows []listed) error {
 		all = append(all, shown)
 	}
 	return terminal.Encode(out, f.format, all)
+}
+
+// usable returns the accounts that the roles allow. Where that is all of them, those are named too whose passwords the
+// Database Service manages: nobody needs to know more to use them.
+func usable(db *client.Database) []string {
+	all := slices.Clone(db.AllowedUsers)
+	if !slices.Contains(all, "*") {
+		return all
+	}
+	for _, name := range db.Status.ManagedUsers {
+		if !slices.Contains(db.DeniedUsers, name) && !slices.Contains(db.DeniedUsers, "*") {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -61,15 +61,17 @@ type Config struct {
 	// Describer asks clouds about databases; nil leaves them as they are written.
 	Describer describe.Describer
 	// Permissions are kept up for databases in clouds; nil leaves them to administrators.
-	Permissions Permissions
+	Permissions Upkeep
+	// Accounts are those of databases in clouds whose passwords are kept for users; nil leaves them alone.
+	Accounts    Upkeep
 	MaxSessions int // 0 means 10,000
 	Logger      *slog.Logger
 	Now         func() time.Time
 }
 
-// Permissions sees to it that this agent may log in to its databases, beside its work: nothing waits for it.
-type Permissions interface {
-	// Serve says which databases are served from now on, and writes into their status how far their permissions are.
+// Upkeep sees to it that this agent can log in to its databases, beside its work: nothing waits for it.
+type Upkeep interface {
+	// Serve says which databases are served from now on, and writes into their status what there is to tell of it.
 	Serve(served map[string]*resource.Database)
 	// Changed returns a channel that is closed when that changes.
 	Changed() <-chan struct{}
@@ -166,6 +168,16 @@ func (a *Agent) Run(ctx, drain context.Context) error {
 	return a.Spool.Close()
 }
 
+// upkeeps returns what is kept up.
+func (a *Agent) upkeeps() (all []Upkeep) {
+	for _, one := range []Upkeep{a.Permissions, a.Accounts} {
+		if one != nil {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // serve registers databases and talks to proxies until the context ends.
 func (a *Agent) serve(ctx, drain context.Context) {
 	var parts, registering sync.WaitGroup
@@ -174,8 +186,8 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	if a.clouds != nil {
 		parts.Go(func() { a.clouds.Run(ctx) })
 	}
-	if a.Permissions != nil {
-		parts.Go(func() { a.Permissions.Run(ctx) })
+	for _, upkeep := range a.upkeeps() {
+		parts.Go(func() { upkeep.Run(ctx) })
 	}
 	parts.Go(func() { a.followChecks(ctx) })
 	parts.Go(func() { a.scout(ctx) })

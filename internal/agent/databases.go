@@ -39,12 +39,15 @@ func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
 		labels := a.databases.labels.changed()
-		var described, permitted, found <-chan struct{}
+		var described, permitted, managed, found <-chan struct{}
 		if a.clouds != nil {
 			described = a.clouds.Changed()
 		}
 		if a.Permissions != nil {
 			permitted = a.Permissions.Changed()
+		}
+		if a.Accounts != nil {
+			managed = a.Accounts.Changed()
 		}
 		if a.Found != nil {
 			found = a.Found.Changed()
@@ -56,6 +59,7 @@ func (a *Agent) followDatabases(ctx context.Context) {
 		case <-labels:
 		case <-described:
 		case <-permitted:
+		case <-managed:
 		case <-found:
 		case <-timer.C:
 		case <-ctx.Done():
@@ -102,8 +106,8 @@ func (a *Agent) wanted() map[string]*resource.Database {
 	if a.clouds != nil {
 		a.clouds.Serve(wanted)
 	}
-	if a.Permissions != nil {
-		a.Permissions.Serve(wanted)
+	for _, upkeep := range a.upkeeps() {
+		upkeep.Serve(wanted)
 	}
 	a.databases.labels.watch(wanted)
 	for name, db := range wanted {

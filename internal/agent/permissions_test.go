@@ -45,20 +45,29 @@ func (p *permissions) Run(ctx context.Context) {
 	<-ctx.Done()
 }
 
-func TestStatusOfPermissionsIsTold(t *testing.T) {
+// TestStatusOfUpkeepIsTold has each kind of upkeep run beside the agent, and tell what it has to tell.
+func TestStatusOfUpkeepIsTold(t *testing.T) {
 	t.Parallel()
-	p := &permissions{ran: make(chan struct{}), status: resource.IAMPolicyPending, changed: make(chan struct{})}
-	a := newAuthority(t)
-	r := a.start(t, func(c *agent.Config) { c.Permissions = p }, database(t, "orders", nil))
-	has := func(status int) func() bool {
-		return func() bool {
-			server := a.server("orders")
-			return server != nil && server.Spec.Database.Status.AWS.IAMPolicyStatus == status
-		}
+	for name, use := range map[string]func(*agent.Config, agent.Upkeep){
+		"of permissions": func(c *agent.Config, u agent.Upkeep) { c.Permissions = u },
+		"of accounts":    func(c *agent.Config, u agent.Upkeep) { c.Accounts = u },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &permissions{ran: make(chan struct{}), status: resource.IAMPolicyPending, changed: make(chan struct{})}
+			a := newAuthority(t)
+			r := a.start(t, func(c *agent.Config) { use(c, p) }, database(t, "orders", nil))
+			has := func(status int) func() bool {
+				return func() bool {
+					server := a.server("orders")
+					return server != nil && server.Spec.Database.Status.AWS.IAMPolicyStatus == status
+				}
+			}
+			eventually(t, "the database is registered before it is done", has(resource.IAMPolicyPending))
+			p.set(resource.IAMPolicySuccess)
+			eventually(t, "it is told that it is done", has(resource.IAMPolicySuccess)) // long before the next heartbeat
+			r.stop()
+			<-p.ran
+		})
 	}
-	eventually(t, "the database is registered before it is permitted", has(resource.IAMPolicyPending))
-	p.set(resource.IAMPolicySuccess)
-	eventually(t, "it is told that it is permitted", has(resource.IAMPolicySuccess)) // long before the next heartbeat
-	r.stop()
-	<-p.ran
 }

@@ -40,6 +40,14 @@ type Credential struct {
 	SystemAuthorities bool
 	// AuthoritiesFrom says in words where Authorities are from, for those who read that they do not do.
 	AuthoritiesFrom string
+	// Member says whether the credential may be shown at another address, host:port, too, which a database refers to; nil
+	// where there is none. It is safe for concurrent use.
+	Member func(address string) bool
+	// Lasts is how long the database keeps a connection after a login, unless it is logged in again; 0 is for ever.
+	Lasts time.Duration
+	// Renew makes the password anew, for later logins in the same session; nil where Password stays good. It is safe for
+	// concurrent use.
+	Renew func(ctx context.Context) (string, error)
 	// Prove answers a database that wants to know from AWS itself who the caller is; nil for all others. It is safe for
 	// concurrent use.
 	Prove func(ctx context.Context, c Challenge) (Proof, error)

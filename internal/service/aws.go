@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/login"
+	"sallyport/internal/aws/managedusers"
 	"sallyport/internal/aws/metadata"
 	"sallyport/internal/aws/roots"
 )
@@ -21,6 +22,7 @@ const warnOnlyVariable = "TELEPORT_DATABASE_URL_CHECK_WARN_ON_ERROR"
 type cloud struct {
 	credentials *credentials.Provider
 	roots       *roots.Store
+	managed     *managedusers.Keeper
 	login       *login.Source
 	metadata    *metadata.Describer
 }
@@ -30,7 +32,8 @@ func (d *daemon) newCloud(logger *slog.Logger) *cloud {
 		credentials: d.awsCredentials(logger),
 		roots:       roots.New(roots.Config{Dir: filepath.Join(d.cfg.DataDir, "aws-roots"), Client: &http.Client{}, Logger: logger, Now: d.now}),
 	}
-	c.login = login.New(login.Config{Credentials: c.credentials, Roots: c.roots, Now: d.now})
+	c.managed = managedusers.New(managedusers.Config{Credentials: c.credentials, Cluster: d.member.Trust().Cluster, Logger: logger, Now: d.now})
+	c.login = login.New(login.Config{Credentials: c.credentials, Roots: c.roots, Managed: c.managed, Now: d.now})
 	c.metadata = metadata.New(metadata.Config{Credentials: c.credentials, WarnOnly: os.Getenv(warnOnlyVariable) == "true", Logger: logger})
 	return c
 }

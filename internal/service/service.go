@@ -243,8 +243,8 @@ func (d *daemon) newAgent() error {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
 		AllowAWS:  endpoint.DialAllowed,
-		Describer: d.cloud.metadata,
-		Logger:    d.logger.With("component", "db"), Now: d.now,
+		Describer: d.cloud.metadata, Accounts: d.cloud.managed,
+		Logger: d.logger.With("component", "db"), Now: d.now,
 	}
 	if d.cfg.Databases.ManageIAMPolicy {
 		cfg.Permissions = policy.New(policy.Config{

@@ -40,22 +40,23 @@ func (s *Session) LogInAgain(ctx context.Context) (*Upstream, error) {
 }
 
 // DialMember opens a connection to another member, at host:port, of the database of a session that is open already.
-// What it shows is verified for that host; account and credential are those of the first one. The caller closes its
-// Conn. Safe for concurrent use once Open has returned.
+// What it shows is verified for that host; account and credential are those of the first one, which must be good for that
+// address. The caller closes its Conn. Safe for concurrent use once Open has returned.
 func (s *Session) DialMember(ctx context.Context, address string) (*Upstream, error) {
 	if s.way.tls == nil {
 		return nil, errors.New("the session has not reached its database")
 	}
-	if s.way.credential.Address != "" {
+	credential := s.way.credential
+	if credential.Address != "" && (credential.Member == nil || !credential.Member(address)) {
 		return nil, fault.New(fault.ConnectionProblem, "the database at %s refers to %s, and the credential is for the former only", s.way.address, address)
 	}
 	member := s.way
-	if err := member.use(s.way.credential, address); err != nil {
+	if err := member.useAt(credential, address); err != nil {
 		return nil, err
 	}
 	conn, err := member.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return member.upstream(conn, s.way.credential), nil
+	return member.upstream(conn, credential), nil
 }

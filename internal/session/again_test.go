@@ -130,3 +130,36 @@ func TestLogInAgain(t *testing.T) {
 		})
 	}
 }
+
+func TestMembersAreThoseOfTheCredential(t *testing.T) {
+	t.Parallel()
+	var dialled []string
+	credential := &cred.Credential{User: "app", Password: "secret", Address: "first.example.com:6379", Member: func(address string) bool { return address == "second.example.com:6379" }}
+	s, _ := enginetest.NewSession(t, enginetest.Config{
+		Database:    enginetest.NewDatabase(t, "postgres", "first.example.com:6379", nil),
+		Credentials: enginetest.Certificates(func(string) (*cred.Credential, error) { return credential, nil }),
+		Dial: func(_ context.Context, _, address string) (net.Conn, error) {
+			dialled = append(dialled, address)
+			client, server := net.Pipe()
+			t.Cleanup(func() { _ = server.Close() })
+			return client, nil
+		},
+	})
+	if _, err := s.Open(t.Context(), session.Want{User: "app", Name: "orders"}); err != nil {
+		t.Fatal(err)
+	}
+	up, err := s.DialMember(t.Context(), "second.example.com:6379")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Conn.Close()
+	if _, err := s.DialMember(t.Context(), "third.example.com:6379"); !fault.Is(err, fault.ConnectionProblem) {
+		t.Errorf("a stranger: %v", err)
+	}
+	if len(dialled) != 2 || dialled[1] != "second.example.com:6379" {
+		t.Errorf("dialled %q", dialled)
+	}
+	if err := s.Close("ended", nil); err != nil {
+		t.Error(err)
+	}
+}

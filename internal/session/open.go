@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"sallyport/internal/access"
 	"sallyport/internal/audit"
@@ -32,8 +33,12 @@ type Upstream struct {
 	User     string   // account name to send
 	Password string   // empty when the database wants none; only for a connection that TLS has verified
 	Token    bool     // the password is to be sent as it is or not at all
+	// Lasts and Renew are those of the credential: when the connection has to be logged in again, and with which password.
+	Lasts time.Duration
+	Renew func(context.Context) (string, error)
 	// Prove answers the challenge of a database that asks AWS who the caller is; nil for all others.
-	Prove  func(context.Context, cred.Challenge) (cred.Proof, error)
+	Prove func(context.Context, cred.Challenge) (cred.Proof, error)
+
 	way    *way
 	advice func(cred.Refusal) string
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/cred"
 	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
@@ -49,6 +50,14 @@ func tlsConfig(db *resource.Database, address string, credential *cred.Credentia
 		check.AcceptAnything = true
 	}
 	return mtls.Upstream(check, credential.Certificate), nil
+}
+
+// Service names the service of AWS that the database is of, as AWS writes it; "" for databases of one's own.
+func (u *Upstream) Service() string {
+	if !u.way.database.InAWS() {
+		return ""
+	}
+	return endpoint.Type(u.way.database.Type()).Title()
 }
 
 // StartTLS does the TLS handshake on the connection, which both sides must have agreed on already. What

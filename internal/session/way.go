@@ -33,18 +33,24 @@ type way struct {
 
 // use has the way lead where the credential is for, or else to the address, or else to the database's URI.
 func (w *way) use(credential *cred.Credential, address string) error {
+	return w.useAt(credential, cmp.Or(credential.Address, address, w.database.Spec.URI))
+}
+
+// useAt has the way lead to the address, where the credential is to be shown.
+func (w *way) useAt(credential *cred.Credential, address string) error {
 	if (credential.Password != "" || credential.Prove != nil) && w.database.Spec.TLS.Mode == resource.TLSInsecure {
 		return fault.New(fault.BadParameter, "database %q has tls.mode insecure, and a password is sent only to a database whose certificate was verified; set tls.mode to verify-full", w.database.GetName())
 	}
 	w.credential, w.authorities, w.account = credential, credential.AuthoritiesFrom, credential.User
-	w.address = cmp.Or(credential.Address, address, w.database.Spec.URI)
+	w.address = address
 	var err error
 	w.tls, err = tlsConfig(w.database, w.address, credential)
 	return err
 }
 
 func (w *way) upstream(conn net.Conn, credential *cred.Credential) *Upstream {
-	return &Upstream{Conn: conn, User: credential.User, Password: credential.Password, Token: credential.Token, Prove: credential.Prove, way: w, advice: credential.Advice}
+	return &Upstream{Conn: conn, User: credential.User, Password: credential.Password, Token: credential.Token, Lasts: credential.Lasts, Renew: credential.Renew,
+		Prove: credential.Prove, way: w, advice: credential.Advice}
 }
 
 func (w *way) dial(ctx context.Context) (net.Conn, error) {

@@ -12,6 +12,8 @@ const TrustStore = "truststore.pki.rds.amazonaws.com"
 // bundles are where AWS publishes authorities of databases: hosts and paths. Here they are this world's one authority.
 var bundles = map[string]*regexp.Regexp{
 	TrustStore: regexp.MustCompile(`^/([a-z0-9-]+)/([a-z0-9-]+)-bundle\.pem$`),
+	// "ElastiCache in-transit encryption (TLS)" in the ElastiCache user guide.
+	"www.amazontrust.com": regexp.MustCompile(`^/repository/AmazonRootCA1\.pem$`),
 	// "Configuring security options for connections" in the Redshift management guide.
 	"s3.amazonaws.com": regexp.MustCompile(`^/redshift-downloads/amazon-trust-ca-bundle\.crt$`),
 }

@@ -15,6 +15,8 @@ func TestTrustStore(t *testing.T) {
 		"truststore.pki.rds.amazonaws.com/":                                              http.StatusNotFound,
 		"truststore.pki.rds.amazonaws.com/redshift-downloads/amazon-trust-ca-bundle.crt": http.StatusNotFound,
 		"s3.amazonaws.com/redshift-downloads/amazon-trust-ca-bundle.crt":                 http.StatusOK,
+		"www.amazontrust.com/repository/AmazonRootCA1.pem":                               http.StatusOK,
+		"www.amazontrust.com/repository/AmazonRootCA2.pem":                               http.StatusNotFound,
 		"s3.amazonaws.com/us-west-1/us-west-1-bundle.pem":                                http.StatusNotFound,
 	} {
 		answer, err := client.Get("https://" + path)

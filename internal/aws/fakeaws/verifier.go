@@ -34,6 +34,8 @@ type Target struct {
 	Serverless bool              // ElastiCache Serverless
 	Users      map[string]string // Redis: ids of the users with IAM authentication, by their names
 	IAMOff     bool              // IAM authentication is not switched on
+	// RedisAccounts says what servers of Redis know of an account by its name. It is called under the world's lock.
+	RedisAccounts func(name string) (RedisAccount, bool)
 	// Secret finds what an RDS Proxy logs in with for a user; nil for all others. It is called without the world's lock.
 	Secret func(user string) (Secret, bool)
 }

@@ -68,8 +68,9 @@ var actions = map[endpoint.Type]struct{ discovery, metadata, access []string }{
 
 // managing are the actions by which passwords of users are managed, for types that have such users.
 var managing = map[endpoint.Type][]string{
-	endpoint.ElastiCache: {"elasticache:ModifyUser", "elasticache:ListTagsForResource"},
-	endpoint.MemoryDB:    {"memorydb:UpdateUser", "memorydb:ListTags"},
+	endpoint.ElastiCache:           {"elasticache:ModifyUser", "elasticache:ListTagsForResource"},
+	endpoint.ElastiCacheServerless: {"elasticache:ModifyUser", "elasticache:ListTagsForResource"},
+	endpoint.MemoryDB:              {"memorydb:UpdateUser", "memorydb:ListTags"},
 }
 
 // secretActions are those on the secrets in which managed passwords are kept.

@@ -13,17 +13,30 @@ import (
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/expiring"
+	"sallyport/internal/aws/redisusers"
 	"sallyport/internal/aws/roots"
 	"sallyport/internal/aws/target"
 	"sallyport/internal/cred"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
-// Config is what a Source is made of. All fields must be set.
+// Managed knows the passwords of users of ElastiCache and MemoryDB that are kept for them.
+type Managed interface {
+	// Password returns the password of a user in a database; managed is false for others. What has not to be fresh may have
+	// been asked for a moment ago. Errors are faults.
+	Password(ctx context.Context, db *resource.Database, user string, fresh bool) (password string, managed bool, err error)
+	// Refused notes that the database did not take the password.
+	Refused(db *resource.Database, user string)
+}
+
+// Config is what a Source is made of. All fields must be set unless stated.
 type Config struct {
 	Credentials *credentials.Provider
 	Roots       *roots.Store
-	Now         func() time.Time
+	// Managed knows the passwords of users that are managed; may be nil, then there are none.
+	Managed Managed
+	Now     func() time.Time
 }
 
 // Source is the cred.Source of databases in AWS. None of them is shown a client certificate. Safe for
@@ -32,12 +45,13 @@ type Source struct {
 	cfg       Config
 	signer    *v4.Signer // keeps the keys that it derives
 	passwords *expiring.Cache[passwordKey, password]
+	users     *expiring.Cache[userKey, []redisusers.User]
 }
 
 // New returns a source that has asked for nothing yet.
 func New(cfg Config) *Source {
 	return &Source{
-		cfg: cfg, signer: v4.NewSigner(),
+		cfg: cfg, signer: v4.NewSigner(), users: newUserCache(cfg.Now),
 		passwords: expiring.New[passwordKey, password](expiring.Config{Now: cfg.Now, Refresh: passwordLife - passwordReuse}),
 	}
 }
@@ -61,6 +75,8 @@ func (s *Source) Credential(ctx context.Context, req cred.Request) (*cred.Creden
 		credential, err = s.redshiftServerless(ctx, &t, req)
 	case endpoint.DocumentDB:
 		credential, err = s.documentDB(ctx, &t, req)
+	case endpoint.ElastiCache, endpoint.ElastiCacheServerless, endpoint.MemoryDB:
+		credential, err = s.redis(ctx, &t, req)
 	default:
 		return nil, fault.New(fault.BadParameter, "database %q is of type %s, which this version cannot log in to", t.Name, t.Type)
 	}

@@ -193,9 +193,9 @@ func TestWhatIsNotLoggedInTo(t *testing.T) {
 		{"a role that does not exist", instance, func(a *resource.AWS) { rds(a); a.AssumeRoleARN = "arn:aws:iam::222222222222:role/none" }, []string{"AccessDenied", "hop 1", "trust policy"}},
 		{"a cluster without permission", "warehouse.abcdefghijkl.us-west-1.redshift.amazonaws.com:5439", func(a *resource.AWS) { a.Redshift.ClusterID = "warehouse"; a.AccountID = "111111111111" },
 			[]string{"Could not generate Redshift IAM auth token", `"Action":"redshift:GetClusterCredentials"`, `"arn:aws:redshift:us-west-1:111111111111:dbuser:warehouse/reader"`, `"arn:aws:redshift:us-west-1:111111111111:dbname:warehouse/dev"`, "the AWS identity of the agent"}},
-		{"a cache", "master.cache.abcdef.usw1.cache.amazonaws.com:6379", func(a *resource.AWS) { a.ElastiCache.ReplicationGroupID = "cache" }, []string{"elasticache, which this version cannot log in to"}},
+		{"OpenSearch", "search-logs-abcdefghijkl.us-west-1.es.amazonaws.com:443", func(a *resource.AWS) { a.OpenSearch.DomainName = "logs"; a.AccountID = "111111111111" }, []string{"opensearch, which this version cannot log in to"}},
 	} {
-		_, err := source.Credential(t.Context(), request(unchecked(test.host, test.change), "reader"))
+		_, err := source.Credential(t.Context(), request(unchecked(test.host, test.change, map[bool]string{true: "opensearch", false: "postgres"}[test.name == "OpenSearch"]), "reader"))
 		for _, text := range test.texts {
 			if err == nil || !strings.Contains(fault.Message(err), text) {
 				t.Errorf("%s: the message lacks %q: %v", test.name, text, err)

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// tokenLife is how long RDS accepts a token after it was signed ("IAM database authentication for MariaDB,
-	// MySQL, and PostgreSQL" in the RDS user guide). It ends no connection.
+	// tokenLife is how long databases accept a token after it was signed ("IAM database authentication for MariaDB,
+	// MySQL, and PostgreSQL" in the RDS user guide, "Authenticating with IAM" in those of ElastiCache and MemoryDB). It ends
+	// no connection.
 	tokenLife = 15 * time.Minute
 
 	rdsSigningName   = "rds-db"
@@ -60,13 +61,18 @@ func explainRDS(err error) error {
 
 // token presigns the request that connecting stands for. It is valid for this host, port and user only.
 func (s *Source) token(ctx context.Context, keys aws.Credentials, e endpoint.Endpoint, user string) (string, error) {
-	address := e.Address()
-	query := url.Values{"Action": {"connect"}, "DBUser": {user}, "X-Amz-Expires": {strconv.Itoa(int(tokenLife / time.Second))}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"?"+query.Encode(), nil)
+	return s.presign(ctx, keys, e.Address()+"?", url.Values{"DBUser": {user}}, rdsSigningName, e.Region)
+}
+
+// presign signs the request of connecting for a place and what else a service wants in it.
+func (s *Source) presign(ctx context.Context, keys aws.Credentials, place string, query url.Values, service, region string) (string, error) {
+	query.Set("Action", "connect")
+	query.Set("X-Amz-Expires", strconv.Itoa(int(tokenLife/time.Second)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+place+query.Encode(), nil)
 	if err != nil {
 		return "", fmt.Errorf("making the request of a token: %w", err)
 	}
-	signed, _, err := s.signer.PresignHTTP(ctx, keys, req, emptyPayloadHash, rdsSigningName, e.Region, s.cfg.Now().UTC())
+	signed, _, err := s.signer.PresignHTTP(ctx, keys, req, emptyPayloadHash, service, region, s.cfg.Now().UTC())
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}

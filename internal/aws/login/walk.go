@@ -45,6 +45,8 @@ func (s *Source) Walk(ctx context.Context, req cred.Request, tell func(cred.Step
 	credential, err := s.Credential(ctx, req)
 	name := stepToken
 	switch t.Type {
+	case endpoint.ElastiCache, endpoint.ElastiCacheServerless, endpoint.MemoryDB:
+		return tellRedis(&t, credential, trust, err, tell)
 	case endpoint.Redshift, endpoint.RedshiftServerless:
 		name = stepPassword
 	case endpoint.DocumentDB:

@@ -2,13 +2,13 @@ package policy
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/iampolicy"
 	"sallyport/internal/aws/labels"
+	"sallyport/internal/aws/redisusers"
 	"sallyport/internal/aws/target"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -46,7 +46,7 @@ func needOf(db *resource.Database) (need, bool) {
 		n.holder, n.external = h.id(), t.AWS.ExternalID
 	}
 	statements, _ := iampolicy.Connect(n.of)
-	return n, len(statements) > 0 && authenticatesByIAM(t.Type, db.Metadata.Labels[labels.EngineVersion])
+	return n, len(statements) > 0 && redisusers.KnowIAM(t.Type, db.Metadata.Labels[labels.EngineVersion])
 }
 
 // idOf returns what ARNs name the database by.
@@ -67,20 +67,6 @@ func idOf(t *target.Target) string {
 	default:
 		return ""
 	}
-}
-
-// firstWithIAM is the first version of Redis that knows users of IAM ("Authenticating with IAM" in the user guides of
-// ElastiCache and MemoryDB).
-const firstWithIAM = 7
-
-// authenticatesByIAM reports whether a cache or cluster can have users of IAM. A version that is not known may have them.
-func authenticatesByIAM(t endpoint.Type, version string) bool {
-	if t != endpoint.ElastiCache && t != endpoint.MemoryDB {
-		return true
-	}
-	major, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
-	number, err := strconv.Atoi(major)
-	return err != nil || number >= firstWithIAM
 }
 
 // chain returns whose credentials change the policy.

@@ -23,6 +23,10 @@ type Target struct {
 	// AWS is the configuration, with what it leaves open filled in from the address and the agent's findings.
 	// Roles and external ids are only ever those of the configuration.
 	AWS resource.AWS
+	// Version is that of the database's engine, empty if it is not known.
+	Version string
+	// Unencrypted says that the database takes connections without TLS only.
+	Unencrypted bool
 	// PolicyProblem is why the agent could not permit itself to log in, where it was told to; empty otherwise.
 	PolicyProblem string
 }
@@ -37,8 +41,15 @@ func Of(db *resource.Database) (Target, error) {
 	}
 	first(&t.AWS.Region, t.Endpoint.Region)
 	t.fill(&db.Status.AWS)
+	t.Version = db.Metadata.Labels[engineVersion]
+	t.Unencrypted = t.Endpoint.TLS == endpoint.TLSOff ||
+		t.Type == endpoint.ElastiCache && db.Status.AWS.ElastiCache.ReplicationGroupID != "" && !bool(t.AWS.ElastiCache.TransitEncryptionEnabled) ||
+		t.Type == endpoint.MemoryDB && db.Status.AWS.MemoryDB.ClusterName != "" && !bool(t.AWS.MemoryDB.TLSEnabled)
 	return t, nil
 }
+
+// engineVersion is the label with the version, which package labels writes.
+const engineVersion = "engine-version"
 
 // fill fills in what the agent found out.
 func (t *Target) fill(status *resource.AWS) {
@@ -56,6 +67,14 @@ func (t *Target) fill(status *resource.AWS) {
 	case endpoint.RedshiftServerless:
 		first(&a.RedshiftServerless.WorkgroupName, status.RedshiftServerless.WorkgroupName)
 		first(&a.RedshiftServerless.WorkgroupID, status.RedshiftServerless.WorkgroupID)
+	case endpoint.ElastiCache:
+		a.ElastiCache.UserGroupIDs = status.ElastiCache.UserGroupIDs
+		a.ElastiCache.TransitEncryptionEnabled = status.ElastiCache.TransitEncryptionEnabled
+	case endpoint.ElastiCacheServerless:
+		a.ElastiCacheServerless.UserGroupIDs = status.ElastiCacheServerless.UserGroupIDs
+	case endpoint.MemoryDB:
+		first(&a.MemoryDB.ACLName, status.MemoryDB.ACLName)
+		a.MemoryDB.TLSEnabled = status.MemoryDB.TLSEnabled
 	case endpoint.OpenSearch:
 		first(&a.OpenSearch.DomainName, status.OpenSearch.DomainName)
 		first(&a.OpenSearch.DomainID, status.OpenSearch.DomainID)

@@ -14,7 +14,7 @@ import (
 // Check implements engine.Checker. An account whose password only its user knows cannot be logged in to; that is
 // told, and no error.
 func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
-	place, err := resource.ParseRedisURI(p.Database().Spec.URI)
+	place, err := p.Database().RedisPlace()
 	if err != nil {
 		p.Tell(cred.Failure(session.StepName, fault.Wrap(fault.BadParameter, err, "the uri cannot be used: %s", err)))
 		return err

@@ -100,7 +100,11 @@ func (r *relay) open(address string, up *session.Upstream) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.authenticate(r.ctx, up.User, r.password); err != nil {
+	secret, err := r.secret(r.ctx, up)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.authenticate(r.ctx, up.User, secret); err != nil {
 		return nil, err
 	}
 	if version := r.proto.Load(); version != 2 {

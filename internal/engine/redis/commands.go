@@ -30,6 +30,9 @@ func (r *relay) command(size int) error {
 	if c == nil {
 		c = &unknown
 	}
+	if done, err := r.alreadyOpen(c, size); done || err != nil {
+		return err
+	}
 	if r.cluster != nil {
 		if c.role == multi && r.fromClient.pinned == nil && !r.fromClient.multi {
 			return r.holdMulti(size)
@@ -246,12 +249,16 @@ func (r *relay) reset(size int) error {
 	if err := r.settled(); err != nil {
 		return err
 	}
-	answer, err := r.askServer(login, "AUTH", r.server.up.User, r.password)
+	secret, err := r.secret(r.ctx, r.server.up)
+	if err != nil {
+		return err
+	}
+	answer, err := r.askServer(login, "AUTH", r.server.up.User, secret)
 	if err != nil {
 		return err
 	}
 	if answer != "+OK" {
 		return fault.New(fault.ConnectionProblem, "the database did not let the account %q in again after RESET; connect again", r.account)
 	}
-	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, r.password})
+	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, secret})
 }

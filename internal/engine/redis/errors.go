@@ -3,6 +3,7 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
@@ -35,7 +36,11 @@ func codeOf(err error) string {
 // replyOf returns an error as a client reads it.
 func replyOf(err error) []byte {
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
-		return append(append([]byte{resp.Error}, refused.reply...), '\r', '\n')
+		code, text, _ := strings.Cut(refused.reply, " ")
+		if refused.advice != "" {
+			text += "; " + refused.advice
+		}
+		return resp.AppendError(nil, code, text)
 	}
 	return resp.AppendError(nil, codeOf(err), fault.Message(err))
 }

@@ -31,8 +31,11 @@ type backend struct {
 
 // connect opens TLS on the way to the database. Nothing is said before.
 func connect(ctx context.Context, e *Engine, up *session.Upstream) (*backend, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", loginTimeout))
+	late := fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", loginTimeout)
+	if service := up.Service(); service != "" {
+		late = fault.New(fault.ConnectionProblem, "Connection timeout on %s database. Please verify if in-transit encryption is enabled on the server: it did not complete the TLS handshake within %s", service, loginTimeout)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, late)
 	defer cancel()
 	conn, err := up.StartTLS(ctx)
 	if err != nil {
@@ -121,9 +124,9 @@ func (b *backend) authenticate(ctx context.Context, account, password string) er
 // logIn logs in to the database as the account that was authorised: with the credential, without any, or with the
 // password that the client gives. Until then nothing else of the client is passed on.
 func (v *visit) logIn(ctx context.Context, b *backend, c *command, given credentials) error {
-	if password := b.up.Password; password != "" {
-		v.password = password
-		return b.authenticate(ctx, b.up.User, password)
+	if b.up.Password != "" {
+		v.opened = true
+		return b.present(ctx, b.up.Password)
 	}
 	var refused error
 	for attempts := 0; attempts < maxAttempts; attempts++ {
@@ -191,8 +194,7 @@ func (v *visit) retry(ctx context.Context, c *command, given credentials, refuse
 		case given.given:
 			answer = replyOf(refused)
 		default:
-			answer = resp.AppendError(nil, codeNoAuth, fmt.Sprintf(
-				"Authentication required. The database wants a password for the account %q: give it with AUTH %s <password>", v.account, v.account))
+			answer = resp.AppendError(nil, codeNoAuth, passwordWanted(v.account, refused))
 		}
 		if err := v.complete(ctx); err != nil {
 			return nil, err

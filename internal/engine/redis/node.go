@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
@@ -22,7 +23,8 @@ type node struct {
 	bytes      int64 // of the reply under way
 	speaking   bool  // toClient is held
 	subscribed subscriptions
-	waits      bool // for another node, to which it has redirected a command; guarded by mu
+	listening  atomic.Bool // subscribed to anything, as all may read
+	waits      bool        // for another node, to which it has redirected a command; guarded by mu
 }
 
 // speak takes the client for what this node says, until that is a whole reply.
@@ -68,6 +70,9 @@ func (n *node) read() error {
 func (n *node) gone(err error) error {
 	if n.ctx.Err() != nil || n.saidGoodbye() {
 		return errGoodbye
+	}
+	if err := n.tooLate(); err != nil {
+		return err
 	}
 	explained := n.up.Explain(err)
 	if _, known := errors.AsType[*fault.Error](explained); known {
@@ -150,11 +155,14 @@ func (n *node) own(reply *resp.Reply) error {
 			return err
 		}
 	case q.role == reset:
-		n.subscribed = subscriptions{}
+		n.unsubscribeAll()
 	case q.role == multi && answer == "+OK":
 		n.fromServer.inMulti = true
 	}
 	q.answer <- answer
+	if q.role == renewed {
+		n.renewal.answered(answer)
+	}
 	return nil
 }
 
@@ -211,7 +219,7 @@ func (n *node) answered(reply *resp.Reply, size int64) error {
 	case q.role == exec, q.role == discard, q.role == reset:
 		if q.role == reset && failure == "" {
 			n.proto.Store(2)
-			n.subscribed = subscriptions{}
+			n.unsubscribeAll()
 		}
 		if err := n.endMulti(&q, reply, failure); err != nil {
 			return err

@@ -34,6 +34,8 @@ type relay struct {
 	toClient sync.Mutex // held while a reply is written to the client
 	midReply bool       // the client has no more than the beginning of the last reply; guarded by toClient
 
+	renewal renewal
+
 	readers sync.WaitGroup // goroutines that read from the database
 
 	mu       sync.Mutex
@@ -51,6 +53,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 	r := &relay{visit: v}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
+	r.renewal.done = make(chan struct{}, 1)
 	r.proto.Store(2)
 	r.server = &node{relay: r, backend: b}
 	r.fromServer.outcomes = outcomes{now: v.engine.cfg.Now, record: func(event *audit.DatabaseResult) error {
@@ -66,6 +69,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 // run relays until either side is done or the context ends, and returns nil for an ordinary end.
 func (r *relay) run() error {
 	r.start(r.server)
+	r.readers.Go(r.keepLogin)
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient)
 	r.readers.Wait()
 	r.release()
@@ -110,9 +114,7 @@ func (r *relay) interrupt() {
 func (r *relay) push(requests ...request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.requests.len() == 0 {
-		r.session.Working(true)
-	}
+	idle := r.requests.len() == r.owns
 	for i := range requests {
 		q := &requests[i]
 		r.requests.push(*q)
@@ -120,6 +122,9 @@ func (r *relay) push(requests ...request) {
 		if q.own {
 			r.owns++
 		}
+	}
+	if idle && r.requests.len() > r.owns { // what we ask for ourselves is no activity
+		r.session.Working(true)
 	}
 }
 
@@ -134,7 +139,7 @@ func (r *relay) pop() request {
 	} else {
 		r.unsent = true
 	}
-	if r.requests.len() == 0 {
+	if !q.own && r.requests.len() == r.owns {
 		r.session.Working(false)
 	}
 	r.changed.Broadcast()

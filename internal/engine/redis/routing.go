@@ -3,7 +3,6 @@ package redis
 import (
 	"strings"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/engine/redis/resp"
 )
 
@@ -69,23 +68,9 @@ func (r *relay) turnTo(target *node) error {
 
 // holdMulti answers MULTI here: only the keys to come tell where the transaction is to be.
 func (r *relay) holdMulti(size int) error {
-	event := r.record.query(r.parser.Args)
-	began := r.engine.cfg.Now()
-	index, err := r.recordNow(event)
-	if err != nil {
-		return err
-	}
-	if err := r.sendToServer(); err != nil {
-		return err
-	}
-	r.drop(size)
-	result := &audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: index, Rows: 1, Duration: r.engine.cfg.Now().Sub(began)}
-	if _, err := r.session.Record(r.ctx, result); err != nil {
-		return err
-	}
 	f := &r.fromClient
 	f.multi, f.dirty, f.multiHeld = true, false, true
-	return r.reply(resp.AppendSimple(nil, "OK"))
+	return r.answerHere(size, resp.AppendSimple(nil, "OK"))
 }
 
 // beginMulti begins the transaction that was held, on the node that the next command goes to.

@@ -74,7 +74,7 @@ func (n *node) confirmed(names byte, reply *resp.Reply, isPush bool) (bool, erro
 	if !asked {
 		n.mu.Unlock()
 		if isPush || n.subscribed.any() {
-			n.subscribed.confirmed(names, reply.Last)
+			n.confirm(names, reply.Last)
 			return true, nil
 		}
 		return false, nil // an array that looks like one
@@ -89,9 +89,21 @@ func (n *node) confirmed(names byte, reply *resp.Reply, isPush bool) (bool, erro
 		finished = n.pop()
 	}
 	n.mu.Unlock()
-	n.subscribed.confirmed(names, reply.Last)
+	n.confirm(names, reply.Last)
 	if !done {
 		return true, nil
 	}
 	return true, n.recordOutcome(&finished, "", 1, 0)
+}
+
+// confirm notes a confirmation, for the other goroutines too.
+func (n *node) confirm(names byte, count int64) {
+	n.subscribed.confirmed(names, count)
+	n.listening.Store(n.subscribed.any())
+}
+
+// unsubscribeAll notes that RESET has ended all subscriptions.
+func (n *node) unsubscribeAll() {
+	n.subscribed = subscriptions{}
+	n.listening.Store(false)
 }

@@ -34,6 +34,7 @@ const (
 	eval             // with the text of a script
 	evalSHA          // with the name of a script
 	scriptLoad       // the same with another place for the text
+	renewed          // AUTH of our own, to stay logged in
 	unsupported      // what turns the connection into something that cannot be followed
 )
 

@@ -11,7 +11,6 @@ import (
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
-	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
 
@@ -34,7 +33,8 @@ type visit struct {
 	parser  resp.Parser
 
 	account  string // in the database
-	password string // that opened it, to open it again after RESET
+	password string // that the client has opened it with, to open it again after RESET
+	opened   bool   // it was opened with a credential, so that clients need no password
 	record   recorder
 }
 
@@ -62,7 +62,7 @@ func (v *visit) serve(ctx context.Context) error {
 		return v.sayNo(ctx, v.session.Refuse(want, fault.New(fault.AccessDenied, "%s", no.text)))
 	}
 	v.account = want.User
-	place, err := resource.ParseRedisURI(v.session.Database().Spec.URI)
+	place, err := v.session.Database().RedisPlace()
 	if err != nil {
 		return v.sayNo(ctx, fault.Wrap(fault.BadParameter, err, "the uri of database %q cannot be used: %s", v.session.Database().GetName(), err))
 	}

@@ -1,12 +1,13 @@
-// Package dataplane runs databases of the local AWS: real PostgreSQL and MariaDB servers that let in whom the verifier lets
-// in.
+// Package dataplane runs databases of the local AWS: real PostgreSQL, MariaDB and Redis servers that let in whom the
+// verifier lets in.
 //
 // A Plane is one database with its endpoints. The server itself listens on loopback only; each endpoint is a relay with an
 // address of its own, so that it is known which endpoint a client dialled, and a token for another one is refused. RDS and
 // Aurora for PostgreSQL, and RDS for MariaDB, are the server itself, asked to verify passwords elsewhere (LDAP, or PAM for
 // the exact words of RDS; MariaDB by PAM only). Redshift, RDS Proxy, and RDS and Aurora for MySQL are a front that speaks
 // the protocol as far as the login and logs in to the server behind it; DocumentDB is one that speaks MongoDB's login,
-// before FerretDB.
+// before FerretDB. ElastiCache and MemoryDB are one that reads AUTH and HELLO, before a server of Redis or each node of a
+// cluster.
 //
 // Nothing here needs root, and everything works inside a user namespace.
 package dataplane
@@ -18,6 +19,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"sallyport/internal/aws/fakeaws"
 )
@@ -32,6 +34,7 @@ const (
 	Redshift           Kind = "redshift"
 	RedshiftServerless Kind = "redshift-serverless"
 	DocumentDB         Kind = "documentdb"
+	Redis              Kind = "redis" // ElastiCache and MemoryDB
 )
 
 // Engine is what a database of RDS, Aurora or RDS Proxy speaks.
@@ -80,12 +83,17 @@ type Config struct {
 	Secret func(host, user string) (fakeaws.Secret, bool)
 	// Documents is for DocumentDB.
 	Documents Documents
+	// Redis is for that kind only.
+	Redis RedisConfig
+	// Now is the time that connections of Redis end by; default the machine's.
+	Now func() time.Time
 }
 
 // Plane is a running database.
 type Plane struct {
 	server server
 
+	redis     []*redisProcess
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	addresses []string
@@ -118,6 +126,8 @@ func (p *Plane) start(ctx context.Context, config Config) error {
 	switch {
 	case config.Kind == DocumentDB:
 		return p.startDocumentDB(ctx, config)
+	case config.Kind == Redis:
+		return p.startRedis(ctx, config)
 	case config.Engine == MariaDB && config.Kind == RDS:
 		return p.startMariaDB(ctx, config)
 	case config.Engine == MariaDB || config.Engine == MySQL:

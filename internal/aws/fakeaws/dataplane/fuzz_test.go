@@ -3,6 +3,7 @@ package dataplane
 import (
 	"bufio"
 	"bytes"
+	"slices"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -116,6 +117,26 @@ func FuzzMySQLHandshake(f *testing.F) {
 		_ = parseMyError(payload)
 		if got, sequence, err := readPacket(bytes.NewReader(packet(3, payload))); len(payload) <= longestMessage && (err != nil || sequence != 3 || !bytes.Equal(got, payload)) {
 			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}
+
+func FuzzRedisCommand(f *testing.F) {
+	f.Add([]byte("*3\r\n$4\r\nAUTH\r\n$5\r\nalice\r\n$6\r\nsecret\r\n"))
+	f.Add([]byte("PING\r\n"))
+	f.Add([]byte("*2\r\n$536870912\r\nx"))
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		in := bufio.NewReader(bytes.NewReader(packet))
+		c, err := readRedisCommand(in)
+		if !bytes.HasPrefix(packet, c.raw) {
+			t.Errorf("read %q of %q", c.raw, packet)
+		}
+		if err != nil || len(c.words) == 0 || c.raw[0] != '*' {
+			return
+		}
+		again, err := readRedisCommand(bufio.NewReader(bytes.NewReader(encodeRedisCommand(c.words))))
+		if err != nil || !slices.Equal(again.words, c.words) {
+			t.Errorf("got %q, %v; want %q", again.words, err, c.words)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/inventory"
+	"sallyport/internal/aws/fakeaws/redisusers"
 	"sallyport/internal/aws/fakeaws/wire"
 )
 
@@ -23,6 +24,7 @@ type ElastiCache struct {
 	subnets    inventory.Of[SubnetGroup]
 	serverless inventory.Of[ServerlessCache]
 	users      inventory.Of[User]
+	userGroups inventory.Of[userGroup]
 	known      map[*fakeaws.Target]func() []string // the user groups of what a target stands for
 }
 
@@ -53,6 +55,7 @@ func (e *ElastiCache) Add(all ...Resource) error {
 		target, groups, ok := one.target(one.place().In(e.world))
 		var known *fakeaws.Target
 		if ok {
+			target.RedisAccounts = func(name string) (fakeaws.RedisAccount, bool) { return e.account(one, groups(), name) }
 			known = e.world.AddTarget(target)
 		}
 		e.world.Update(func() {
@@ -91,6 +94,24 @@ func (e *ElastiCache) Changed() {
 	}
 }
 
+// account is what the servers of a resource with groups of users know of an account.
+func (e *ElastiCache) account(one Resource, groups []string, name string) (account fakeaws.RedisAccount, ok bool) {
+	groups = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" })
+	if len(groups) == 0 {
+		account = redisusers.Default
+		if g, isGroup := one.(*ReplicationGroup); isGroup && g.AuthToken != "" {
+			account.NoPassword, account.Passwords = false, []string{g.AuthToken}
+		}
+		return account, name == "default"
+	}
+	for _, u := range e.users.All(one.place()) {
+		if u.Name == name && slices.ContainsFunc(u.Groups, func(g string) bool { return slices.Contains(groups, g) }) {
+			return u.Access.Account(e.world.Now(), u.Rules), true
+		}
+	}
+	return account, false
+}
+
 // Service answers the calls.
 func (e *ElastiCache) Service() *fakeaws.Service {
 	const arn = "elasticache"
@@ -106,6 +127,11 @@ func (e *ElastiCache) Service() *fakeaws.Service {
 			one("DescribeServerlessCaches", "serverlesscache:", "ServerlessCacheName", e.describeServerless),
 			one("DescribeUsers", "user:", "UserId", e.describeUsers),
 			one("ModifyUser", "user:", "UserId", e.modifyUser),
+			one("CreateUser", "user:", "UserId", e.createUser),
+			one("CreateUserGroup", "usergroup:", "UserGroupId", e.createUserGroup),
+			one("ModifyUserGroup", "usergroup:", "UserGroupId", e.modifyUserGroup),
+			one("ModifyReplicationGroup", "replicationgroup:", "ReplicationGroupId", e.modifyGroup),
+			one("AddTagsToResource", "", "ResourceName", e.tag),
 			one("ListTagsForResource", "", "ResourceName", e.listTags),
 		}}
 }

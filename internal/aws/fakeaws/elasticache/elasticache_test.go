@@ -68,6 +68,19 @@ func TestAWSCLI(t *testing.T) {
 		awsclitest.Fails("elasticache list-tags-for-resource --resource-name "+arn+"replicationgroup:young", "(InvalidReplicationGroupState)"),
 		awsclitest.Fails("elasticache list-tags-for-resource --resource-name "+arn+"replicationgroup:none", "(ReplicationGroupNotFoundFault)"),
 		awsclitest.Fails("elasticache list-tags-for-resource --resource-name arn:aws:elasticache:us-west-2:111111111111:user:alice", "(InvalidARN)"),
+		awsclitest.Works("elasticache create-user --user-id carol --user-name carol --engine redis --authentication-mode Type=iam --access-string on~*+@all --query [UserId,Authentication.Type]", "carol\tiam"),
+		awsclitest.Fails("elasticache create-user --user-id carol --user-name carol --engine redis --no-password-required --access-string on", "(UserAlreadyExists)"),
+		awsclitest.Fails("elasticache create-user --user-id dave-id --user-name dave --engine redis --authentication-mode Type=iam --access-string on", "must be identical"),
+		awsclitest.Fails("elasticache create-user-group --user-group-id team --engine redis --user-ids carol", "(DefaultUserRequired)"),
+		awsclitest.Works("elasticache create-user-group --user-group-id team --engine redis --user-ids default carol --query UserIds", "default\tcarol"),
+		awsclitest.Fails("elasticache create-user-group --user-group-id team --engine redis --user-ids default", "(UserGroupAlreadyExists)"),
+		awsclitest.Works("elasticache modify-user-group --user-group-id team --user-ids-to-add alice --query UserIds", "alice\tcarol\tdefault"),
+		awsclitest.Works("elasticache modify-user-group --user-group-id team --user-ids-to-remove alice --query UserIds", "carol\tdefault"),
+		awsclitest.Fails("elasticache modify-user-group --user-group-id none --user-ids-to-add alice", "(UserGroupNotFound)"),
+		awsclitest.Works("elasticache modify-replication-group --replication-group-id flat --user-group-ids-to-add team --query ReplicationGroup.UserGroupIds", "g\tteam"),
+		awsclitest.Works("elasticache modify-replication-group --replication-group-id flat --user-group-ids-to-remove g --query ReplicationGroup.UserGroupIds", "team"),
+		awsclitest.Fails("elasticache modify-replication-group --replication-group-id flat --user-group-ids-to-add none", "(UserGroupNotFound)"),
+		awsclitest.Works("elasticache add-tags-to-resource --resource-name "+arn+"user:carol --tags Key=teleport.dev/managed,Value=true --query TagList", "teleport.dev/managed\ttrue"),
 	)
 	c.AllCalled(t, "elasticache", "DescribeServerlessCaches") // which this version of the command line does not know
 }

@@ -26,6 +26,7 @@ type ReplicationGroup struct {
 	NoTLS         bool              `json:"no_tls"`   // encryption in transit is off
 	Port          int               `json:"port"`     // default 6379
 	UserGroups    []string          `json:"user_groups"`
+	AuthToken     string            `json:"auth_token"`   // that everybody shares, without groups of users
 	SubnetGroup   string            `json:"subnet_group"` // default default
 	VPC           string            `json:"vpc"`          // of a subnet group that is not there yet
 	Tags          map[string]string `json:"tags"`
@@ -173,7 +174,7 @@ func (g *ReplicationGroup) fields() wire.Fields {
 	return wire.Of("ReplicationGroupId", g.ID, "Description", g.ID, "Status", g.Status,
 		"MemberClusters", wire.ListOf("ClusterId", g.nodes, func(n *CacheCluster) any { return n.ID }),
 		"NodeGroups", wire.ListOf("NodeGroup", shards, func(f wire.Fields) any { return f }), "AutomaticFailover", "enabled", "MultiAZ", "enabled",
-		"ConfigurationEndpoint", configuration, "ClusterEnabled", g.ClusterMode, "CacheNodeType", "cache.t4g.micro", "AuthTokenEnabled", false,
+		"ConfigurationEndpoint", configuration, "ClusterEnabled", g.ClusterMode, "CacheNodeType", "cache.t4g.micro", "AuthTokenEnabled", g.AuthToken != "",
 		"TransitEncryptionEnabled", !g.NoTLS, "AtRestEncryptionEnabled", true, "ARN", g.ARN(), "UserGroupIds", userGroups, "ReplicationGroupCreateTime", g.Created,
 		"Engine", g.Engine)
 }

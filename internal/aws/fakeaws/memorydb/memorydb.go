@@ -26,6 +26,7 @@ type MemoryDB struct {
 	clusters inventory.Of[Cluster]
 	subnets  inventory.Of[subnetGroup]
 	users    inventory.Of[User]
+	acls     inventory.Of[acl]
 	known    map[*fakeaws.Target]*Cluster
 }
 
@@ -91,10 +92,11 @@ func (m *MemoryDB) Add(all ...*Cluster) error {
 		k.EngineVersion = cmp.Or(k.EngineVersion, "7.1")
 		k.Status = cmp.Or(k.Status, "available")
 		k.Port = cmp.Or(k.Port, 6379)
-		k.ACL = cmp.Or(k.ACL, "open-access")
+		k.ACL = cmp.Or(k.ACL, openAccess)
 		k.SubnetGroup = cmp.Or(k.SubnetGroup, "default")
 		k.VPC = cmp.Or(k.VPC, "vpc-"+strings.ToLower(k.Opaque(17, "vpc")))
-		target := m.world.AddTarget(fakeaws.Target{Service: fakeaws.MemoryDBConnect, Host: k.Name, Account: k.In(m.world), Region: k.Region, ResourceID: k.Name})
+		target := m.world.AddTarget(fakeaws.Target{Service: fakeaws.MemoryDBConnect, Host: k.Name, Account: k.In(m.world), Region: k.Region, ResourceID: k.Name,
+			RedisAccounts: func(name string) (fakeaws.RedisAccount, bool) { return m.account(k, name) }})
 		m.world.Update(func() {
 			m.clusters.Put(k.Place, k.Name, k)
 			if m.subnets.Get(k.Place, k.SubnetGroup) == nil {
@@ -106,6 +108,19 @@ func (m *MemoryDB) Add(all ...*Cluster) error {
 	m.world.Update(m.Changed)
 	return nil
 }
+
+// account is what the servers of a cluster know of an account.
+func (m *MemoryDB) account(k *Cluster, name string) (account fakeaws.RedisAccount, ok bool) {
+	for _, u := range m.users.All(k.Place) {
+		if u.Name == name && slices.Contains(u.ACLs, k.ACL) {
+			return u.Access.Account(m.world.Now(), u.Rules), true
+		}
+	}
+	return redisusers.Default, name == "default" && k.ACL == openAccess
+}
+
+// openAccess is the ACL that AWS makes.
+const openAccess = "open-access"
 
 // AddUsers adds users likewise.
 func (m *MemoryDB) AddUsers(all ...*User) error {
@@ -154,6 +169,11 @@ func (m *MemoryDB) Service() *fakeaws.Service {
 			one("DescribeSubnetGroups", "subnetgroup/", "SubnetGroupName", m.describeSubnetGroups),
 			one("DescribeUsers", "user/", "UserName", m.describeUsers),
 			one("UpdateUser", "user/", "UserName", m.updateUser),
+			one("CreateUser", "user/", "UserName", m.createUser),
+			one("CreateACL", "acl/", "ACLName", m.createACL),
+			one("UpdateACL", "acl/", "ACLName", m.updateACL),
+			one("UpdateCluster", "cluster/", "ClusterName", m.updateCluster),
+			one("TagResource", "", "ResourceArn", m.tag),
 			one("ListTags", "", "ResourceArn", m.listTags),
 		}}
 }

@@ -54,6 +54,15 @@ func TestAWSCLI(t *testing.T) {
 		awsclitest.Works("memorydb list-tags --resource-arn "+arn+"user/alice --query TagList", "teleport.dev/managed\ttrue"),
 		awsclitest.Fails("memorydb list-tags --resource-arn "+arn+"cluster/none", "(ClusterNotFoundFault)"),
 		awsclitest.Fails("memorydb list-tags --resource-arn "+arn+"nothing", "(InvalidARNFault)"),
+		awsclitest.Works("memorydb create-user --user-name carol --authentication-mode Type=iam --access-string on~*+@all --query User.[Name,Authentication.Type]", "carol\tiam"),
+		awsclitest.Fails("memorydb create-user --user-name carol --authentication-mode Type=iam --access-string on", "(UserAlreadyExistsFault)"),
+		awsclitest.Works("memorydb create-acl --acl-name own --query ACL.Name", "own"),
+		awsclitest.Fails("memorydb create-acl --acl-name own", "(ACLAlreadyExistsFault)"),
+		awsclitest.Works("memorydb update-acl --acl-name own --user-names-to-add carol --query ACL.UserNames", "carol"),
+		awsclitest.Fails("memorydb update-acl --acl-name own --user-names-to-add none", "(UserNotFoundFault)"),
+		awsclitest.Works("memorydb update-cluster --cluster-name plain --acl-name own --query Cluster.ACLName", "own"),
+		awsclitest.Fails("memorydb update-cluster --cluster-name plain --acl-name none", "(ACLNotFoundFault)"),
+		awsclitest.Works("memorydb tag-resource --resource-arn "+arn+"user/carol --tags Key=teleport.dev/managed,Value=true --query TagList", "teleport.dev/managed\ttrue"),
 	)
 	c.AllCalled(t, "memorydb")
 	for user, known := range map[string]bool{"alice": true, "eve": false, "bob": false} {

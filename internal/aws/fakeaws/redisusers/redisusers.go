@@ -49,6 +49,16 @@ func (a *Access) Accepts(now time.Time, password string) bool {
 	return a.Type == NoPassword || a.Type == Password && slices.Contains(a.Passwords, password)
 }
 
+// Account is what servers know of who authenticates so, and has the rules.
+func (a *Access) Account(now time.Time, rules string) fakeaws.RedisAccount {
+	a.Settle(now)
+	return fakeaws.RedisAccount{Rules: rules, IAM: a.Type == IAM, Passwords: slices.Clone(a.Passwords), NoPassword: a.Type == NoPassword}
+}
+
+// Default is the account that everybody is in a database without groups of users or ACL, or with those that AWS makes: it
+// may do everything and needs no password.
+var Default = fakeaws.RedisAccount{Rules: "on ~* +@all", NoPassword: true}
+
 // Complete fills in what was left open.
 func (a *Access) Complete() {
 	if a.Type == "" {

@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/dataplane"
 )
 
-// Database is a data plane: a real PostgreSQL, MariaDB or FerretDB under some names. Tokens are judged by what the services and targets of the
+// Database is a data plane: a real PostgreSQL, MariaDB, FerretDB or Redis under some names. Tokens are judged by what the services and targets of the
 // file say about those names.
 type Database struct {
 	Kind           dataplane.Kind           `json:"kind"`
@@ -27,6 +28,10 @@ type Database struct {
 	Program string         `json:"program"` // FerretDB
 	Master  fakeaws.Secret `json:"master"`
 	Version string         `json:"version"` // of the engine
+	// Of Redis.
+	Service string               `json:"service"` // elasticache or memorydb
+	Name    string               `json:"name"`    // of the replication group, cache or cluster
+	Nodes   []dataplane.Endpoint `json:"nodes"`   // of a cluster
 }
 
 // Certificate is what a database shows. By default it is for the names of its endpoints.
@@ -39,7 +44,7 @@ type Certificate struct {
 
 func (d Database) names() []string {
 	var all []string
-	for _, e := range d.Endpoints {
+	for _, e := range slices.Concat(d.Endpoints, d.Nodes) {
 		name, _, err := net.SplitHostPort(e.Host)
 		if err != nil {
 			name = e.Host
@@ -101,13 +106,17 @@ func (b *Built) startDatabases(ctx context.Context) (stop func(), opened []strin
 				return secret, ok
 			}
 		}
+		if d.Kind == dataplane.Redis {
+			config.Redis = dataplane.RedisConfig{Service: d.Service, Name: d.Name, Account: b.World.RedisAccount, Nodes: d.Nodes}
+			config.Now = b.World.Now
+		}
 		plane, err := dataplane.Start(ctx, config)
 		if err != nil {
 			return stop, nil, err
 		}
 		running = append(running, plane)
 		for i, address := range plane.Addresses() {
-			opened = append(opened, fmt.Sprintf("database %s %s", d.Endpoints[i].Host, address))
+			opened = append(opened, fmt.Sprintf("database %s %s", slices.Concat(d.Endpoints, d.Nodes)[i].Host, address))
 		}
 	}
 	return stop, opened, nil
@@ -118,7 +127,7 @@ func (b *Built) databaseNames() map[string]string {
 	names := map[string]string{}
 	for _, d := range b.file.Databases {
 		for i, name := range d.names() {
-			if address, _, err := net.SplitHostPort(d.Endpoints[i].Listen); err == nil {
+			if address, _, err := net.SplitHostPort(slices.Concat(d.Endpoints, d.Nodes)[i].Listen); err == nil {
 				names[name] = address
 			}
 		}
