@@ -22,7 +22,7 @@ import (
 	"sallyport/internal/fault"
 )
 
-// T-65: each command that concerns the server is refused in every syntax, and the server gets none.
+// each command that concerns the server is refused in every syntax, and the server gets none.
 func TestRefusedUnlessAllowed(t *testing.T) {
 	t.Parallel()
 	r, c := ready(t, func(args []string) []byte {
@@ -61,7 +61,7 @@ func TestRefusedUnlessAllowed(t *testing.T) {
 	}
 }
 
-// T-63: passwords cannot be tried out without end.
+// passwords cannot be tried out without end.
 func TestAttemptsToLogIn(t *testing.T) {
 	t.Parallel()
 	var tried atomic.Int32
@@ -92,7 +92,7 @@ func TestAttemptsToLogIn(t *testing.T) {
 	}
 }
 
-// T-66: commands are sent ahead of their replies up to a limit.
+// commands are sent ahead of their replies up to a limit.
 func TestCommandsAheadHaveALimit(t *testing.T) {
 	const many = 30_000
 	waits := make(chan struct{})
@@ -127,7 +127,7 @@ func awaitStack(t *testing.T, frames ...string) {
 	t.Errorf("no goroutine is in %q", frames)
 }
 
-// T-66: what waits for EXEC has a limit.
+// what waits for EXEC has a limit.
 func TestHugeTransaction(t *testing.T) {
 	t.Parallel()
 	const many = 100_001
@@ -152,7 +152,7 @@ func TestHugeTransaction(t *testing.T) {
 	}
 }
 
-// T-66: texts of scripts are kept up to a limit. One that is forgotten is asked for again.
+// texts of scripts are kept up to a limit. One that is forgotten is asked for again.
 func TestScriptsHaveALimit(t *testing.T) {
 	t.Parallel()
 	_, c := ready(t, one)
@@ -172,7 +172,7 @@ func TestScriptsHaveALimit(t *testing.T) {
 	}
 }
 
-// T-31: a server that does not speak TLS gets nothing but the beginning of a handshake, and what it says is not passed on.
+// a server that does not speak TLS gets nothing but the beginning of a handshake, and what it says is not passed on.
 func TestServersWithoutTLS(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

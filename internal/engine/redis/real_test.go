@@ -183,7 +183,7 @@ func TestPasswordOfTheClient(t *testing.T) {
 	})
 }
 
-// T-63: RESET leaves the connection to the account "default", which is open here, until it is logged in again.
+// RESET leaves the connection to the account "default", which is open here, until it is logged in again.
 func TestResetKeepsTheAccount(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, redisserver.Options{Users: []string{"app on >secret ~* +@all"}})

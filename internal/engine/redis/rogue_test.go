@@ -45,7 +45,7 @@ func behindRogue(t *testing.T, answer redistest.Answer, change ...func(*enginete
 	return &real{agent: enginetest.Start(t, cfg)}
 }
 
-// T-34, T-66, T-83: what a server says that no server says ends the session, and costs no memory.
+// What a server says that no server says ends the session, and costs no memory.
 func TestRogueServers(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -176,7 +176,7 @@ func TestLargeValues(t *testing.T) {
 	})
 }
 
-// T-66: large commands of all sessions together have a limit.
+// large commands of all sessions together have a limit.
 func TestLargeCommandsWaitForRoom(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, redisserver.Options{})
@@ -206,7 +206,7 @@ func TestLargeCommandsWaitForRoom(t *testing.T) {
 	other.hear(t, "+OK\n")
 }
 
-// T-66: a client that does not read costs no more than the buffers: what it does not read is left with the database.
+// a client that does not read costs no more than the buffers: what it does not read is left with the database.
 func TestClientThatNeverReads(t *testing.T) {
 	const size, replies = 5 << 20, 20
 	s := redisserver.Start(t, redisserver.Options{})

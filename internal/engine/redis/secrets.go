@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 )
 
@@ -52,12 +53,26 @@ func secretsOf(args [][]byte) (s secrets) {
 		s.ofConfig(args)
 	case len(name) == 3 && is(name, "acl") && is(args[1], "setuser"):
 		s.ofRules(args)
+	case len(name) == 3 && is(name, "acl") && is(args[1], "dryrun") && len(args) > 3:
+		s.ofDryRun(args)
 	case len(name) == 7 && is(name, "migrate"):
 		s.ofMigrate(args)
 	case len(name) == 8 && is(name, "sentinel") && is(args[1], "set"):
 		s.ofSentinel(args)
 	}
 	return s
+}
+
+// withSecrets are the commands that secretsOf looks into.
+var withSecrets = regexp.MustCompile(`(?i)auth|hello|config|acl|migrate|sentinel`)
+
+// unmasked returns what may be recorded of bytes that are no command: it ends with the first name of one that may have
+// secrets behind it, because where they are cannot be known.
+func unmasked(data []byte) []byte {
+	if at := withSecrets.FindIndex(data); at != nil {
+		return data[:at[1]]
+	}
+	return data
 }
 
 func is(arg []byte, name string) bool {
@@ -95,6 +110,18 @@ func (s *secrets) ofRules(args [][]byte) {
 		if len(args[i]) > 0 && isPasswordRule(args[i]) {
 			s.add(i)
 		}
+	}
+}
+
+// ofDryRun finds the secrets of the command that is tried: ACL DRYRUN user command.
+func (s *secrets) ofDryRun(args [][]byte) {
+	const command = 3
+	tried := secretsOf(args[command:])
+	for _, place := range tried.places {
+		s.add(command + place)
+	}
+	if tried.from > 0 {
+		s.from = command + tried.from
 	}
 }
 

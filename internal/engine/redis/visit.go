@@ -163,5 +163,5 @@ func (v *visit) repeat(message []byte) {
 // unread returns the beginning of what was read and not understood.
 func (v *visit) unread() []byte {
 	data := v.in.Buf[v.in.Scanned:v.in.End]
-	return data[:min(len(data), maxPayload)]
+	return unmasked(data[:min(len(data), maxPayload)])
 }

@@ -95,7 +95,7 @@ func TestMalformedCommands(t *testing.T) {
 	}
 }
 
-// T-83: every length field, at its limits.
+// every length field, at its limits.
 func TestLimitsOfCommands(t *testing.T) {
 	t.Parallel()
 	limits := resp.Limits{Arguments: 10, Bytes: 1000}
