@@ -1,0 +1,357 @@
+package clustertest_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pires/go-proxyproto"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/client"
+	"sallyport/internal/clustertest"
+	"sallyport/internal/config"
+	"sallyport/internal/detour"
+	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
+)
+
+// forwarder passes connections on as they are, behind what it writes about their clients.
+type forwarder struct{ address, proxy string }
+
+// startForwarder starts one that runs until the test ends.
+func startForwarder(t *testing.T, header func(client net.Conn) string) *forwarder {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &forwarder{address: listener.Addr().String()}
+	ctx, stop := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() { f.forward(ctx, client, header(client)) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		stop()
+		work.Wait()
+	})
+	return f
+}
+
+func (f *forwarder) forward(ctx context.Context, client net.Conn, header string) {
+	defer client.Close()
+	upstream, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(balancerSource)}}).DialContext(ctx, "tcp", f.proxy)
+	if err != nil {
+		return
+	}
+	defer upstream.Close()
+	defer context.AfterFunc(ctx, func() { _, _ = client.Close(), upstream.Close() })()
+	if _, err := io.WriteString(upstream, header); err != nil {
+		return
+	}
+	var back sync.WaitGroup
+	back.Go(func() {
+		_, _ = io.Copy(client, upstream)
+		_ = client.Close()
+	})
+	_, _ = io.Copy(upstream, client)
+	_ = upstream.(*net.TCPConn).CloseWrite()
+	back.Wait()
+}
+
+// headerOf returns a header that names an address.
+func headerOf(version byte, client string) string {
+	header := proxyproto.HeaderProxyFromAddrs(version, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(client)), &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To4(), Port: 443})
+	data, err := header.Format()
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
+// truthful says where the client is.
+func truthful(version byte) func(net.Conn) string {
+	return func(client net.Conn) string { return headerOf(version, client.RemoteAddr().String()) }
+}
+
+// local is the header of what a balancer sends for itself, in both versions.
+var local = []string{"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00", "PROXY UNKNOWN\r\n"}
+
+func withHeaders(cfg *config.Config) {
+	cfg.Proxy.HeadersFrom = []netip.Prefix{netip.MustParsePrefix(balancerSource + "/32")}
+}
+
+// from opens a session from an address of this host.
+func (s *scene) from(t *testing.T, address, from string) *pgx.Conn {
+	t.Helper()
+	login, err := databaseLogin(t, s.Cluster, s.alice, "orders", "postgres", "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := pgx.ParseConfig("postgres://postgres@127.0.0.1:1/postgres?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.TLSConfig, err = login.DatabaseTLS(); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Fallbacks = nil
+	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) { return dialFrom(t, address, from), nil }
+	conn, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// TestSessionsBehindABalancerAtLayerFour has client, agent and proxy meet through a balancer that writes headers.
+func TestSessionsBehindABalancerAtLayerFour(t *testing.T) {
+	t.Parallel()
+	for _, version := range []byte{1, 2} {
+		t.Run(fmt.Sprintf("version %d", version), func(t *testing.T) {
+			t.Parallel()
+			b := startForwarder(t, truthful(version))
+			s := &scene{Cluster: clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
+				withHeaders(cfg)
+				b.proxy = cfg.Proxy.ListenAddr
+			}})}
+			s.pg = startPostgres(t, s.Cluster)
+			s.Apply(t, dbRole)
+			direct := s.Proxy
+			s.Proxy = b.address
+			s.agent = s.StartAgent(t, func(cfg *config.Config) { cfg.Insecure = true }, s.database(t, "orders"))
+			s.alice = s.User(t, "alice", "db")
+			works(t, s.session(t, "orders"))
+			for i, from := range []string{"127.0.0.5", "127.0.0.6"} {
+				address := []string{b.address, direct}[i] // those who pass the balancer by say nothing about themselves
+				conn := s.from(t, address, from)
+				var got string
+				if err := conn.QueryRow(t.Context(), "select 'here' || length(repeat('x', 3000000))").Scan(&got); err != nil || got != "here3000000" {
+					t.Fatalf("got %q, %v", got, err)
+				}
+				clustertest.Eventually(t, "the start is in the log", func() error {
+					if len(s.Events(t, []string{"db.session.start"}, `"addr.remote":"`+from+":")) == 0 {
+						return fmt.Errorf("it is not: %s", s.Events(t, []string{"db.session.start"}))
+					}
+					return nil
+				})
+			}
+			if starts := s.Events(t, []string{"db.session.start"}, `"addr.remote":"`+balancerSource); len(starts) > 0 {
+				t.Errorf("from the balancer: %s", starts)
+			}
+		})
+	}
+}
+
+// TestABoundCertificateBehindABalancerAtLayerFour uses one from its address and from another, at a proxy with auth in its
+// process and at one without.
+func TestABoundCertificateBehindABalancerAtLayerFour(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{Change: withHeaders})
+	c.Apply(t, pinningRole)
+	const here, elsewhere = "127.0.0.5", "127.0.0.6"
+	for name, proxy := range map[string]string{"with-auth": c.Proxy, "of-its-own": c.StartProxy(t, withHeaders)} {
+		b := startForwarder(t, truthful(2))
+		b.proxy = proxy
+		clustertest.Eventually(t, "the proxy is up", func() error {
+			conn, err := net.Dial("tcp", proxy)
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		})
+		call := func(who *client.Credentials, to string, dialer *detour.Dialer) error {
+			cfg := mtls.Client(func(string) (*tls.Certificate, error) { return who.Certificate(), nil }, func() *mtls.Trust { return who.Trust },
+				"Auth", "auth."+clustertest.ClusterName, mtls.ProtocolAuth, mtls.ProtocolHTTP2)
+			api := authapi.NewTLS(dialer.To(to), cfg)
+			defer api.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			_, err := api.Cluster.WhoAmI(ctx, &sallyportv1.WhoAmIRequest{})
+			return err
+		}
+		alice := loginFrom(t, c, b.address, "alice-"+name, here, "pinned")
+		if alice.Identity.PinnedIP != here {
+			t.Fatalf("%s: the certificate is bound to %q", name, alice.Identity.PinnedIP)
+		}
+		if err := call(alice, b.address, dialerFrom(here, detour.Never)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := call(alice, b.address, dialerFrom(elsewhere, detour.Never)); !fault.Is(err, fault.AccessDenied) || !strings.Contains(err.Error(), "bound to another address") {
+			t.Errorf("%s, stolen: %v", name, err)
+		}
+
+		// The balancer's own address is that of its connections for itself; no certificate that is bound to it is good there.
+		lying := startForwarder(t, func(net.Conn) string { return headerOf(2, balancerSource+":1") })
+		lying.proxy = proxy
+		bob := loginFrom(t, c, lying.address, "bob-"+name, here, "pinned")
+		if err := call(bob, lying.address, dialerFrom(here, detour.Never)); bob.Identity.PinnedIP != balancerSource || err != nil {
+			t.Fatalf("%s: bound to %q, %v", name, bob.Identity.PinnedIP, err)
+		}
+		for _, header := range local {
+			silent := startForwarder(t, func(net.Conn) string { return header })
+			silent.proxy = proxy
+			for mode := range map[detour.Mode]bool{detour.Never: true, detour.Always: true} {
+				if err := call(bob, silent.address, dialerFrom(here, mode)); err == nil {
+					t.Errorf("%s: %q, detours %v: the balancer's address satisfied a certificate", name, header, mode)
+				}
+			}
+		}
+	}
+}
+
+// TestWhoMaySendHeaders writes first bytes from a named peer and from another one, and asks for a page then.
+func TestWhoMaySendHeaders(t *testing.T) {
+	t.Parallel()
+	on := clustertest.Start(t, clustertest.Options{Change: withHeaders})
+	off := clustertest.Start(t, clustertest.Options{})
+	const stranger, good = "127.0.0.79", "198.51.100.1:7"
+	for _, one := range []struct {
+		rule, proxy, from, first string
+		served                   bool
+	}{
+		{"a named peer with version 1", on.Proxy, balancerSource, headerOf(1, good), true},
+		{"a named peer with version 2", on.Proxy, balancerSource, headerOf(2, good), true},
+		{"a named peer for itself", on.Proxy, balancerSource, local[0], true},
+		{"a named peer for itself, version 1", on.Proxy, balancerSource, local[1], true},
+		{"a named peer without", on.Proxy, balancerSource, "", false},
+		{"a named peer with a bad one", on.Proxy, balancerSource, "PROXY TCP4 0.0.0.0 0.0.0.0 1 1\r\n", false},
+		{"a second one, version 1", on.Proxy, balancerSource, headerOf(2, good) + headerOf(1, good), false},
+		{"a second one, version 2", on.Proxy, balancerSource, headerOf(1, good) + headerOf(2, good), false},
+		{"a second one behind the balancer's own", on.Proxy, balancerSource, local[0] + headerOf(2, good), false},
+		{"others without", on.Proxy, stranger, "", true},
+		{"others with version 1", on.Proxy, stranger, headerOf(1, good), false},
+		{"others with version 2", on.Proxy, stranger, headerOf(2, good), false},
+		{"others for themselves", on.Proxy, stranger, local[0], false},
+		{"not switched on, version 1", off.Proxy, balancerSource, headerOf(1, good), false},
+		{"not switched on, version 2", off.Proxy, balancerSource, headerOf(2, good), false},
+		{"not switched on, without", off.Proxy, balancerSource, "", true},
+	} {
+		conn := dialFrom(t, one.proxy, one.from)
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(conn, one.first); err != nil {
+			t.Fatal(err)
+		}
+		err := ping(t, conn, "")
+		if (err == nil) != one.served || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", one.rule, err)
+		}
+	}
+	for name, c := range map[string]*clustertest.Cluster{"on": on, "off": off} {
+		clustertest.Eventually(t, "the log says so", func() error {
+			if n := strings.Count(c.Log(), "a PROXY header was refused"); n != 1 {
+				return fmt.Errorf("%s: %d times", name, n)
+			}
+			return nil
+		})
+	}
+	if n := strings.Count(on.Log(), "a balancer's connection has no good PROXY header"); n != 1 {
+		t.Errorf("a missing header is told %d times", n)
+	}
+}
+
+// ping asks for a page over TLS.
+func ping(t *testing.T, conn net.Conn, headers string) error {
+	t.Helper()
+	encrypted := tls.Client(conn, mtls.ToWeb("localhost", true, mtls.ProtocolHTTP))
+	if _, err := fmt.Fprintf(encrypted, "GET /webapi/ping HTTP/1.1\r\nHost: proxy\r\n%s\r\n", headers); err != nil {
+		return err
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(encrypted), nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
+// TestForwardedHeadersBehindABalancerAtLayerFour: who is named by the PROXY header is who may say something in
+// X-Forwarded-For, and not the balancer that wrote the PROXY header. Two addresses are refused of those who may.
+func TestForwardedHeadersBehindABalancerAtLayerFour(t *testing.T) {
+	t.Parallel()
+	const inner = "198.51.100.9"
+	c := clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
+		withHeaders(cfg)
+		cfg.Proxy.Balancers = []netip.Prefix{netip.MustParsePrefix(balancerSource + "/32"), netip.MustParsePrefix(inner + "/32")}
+	}})
+	for _, one := range []struct {
+		rule, first string
+		read        bool
+	}{
+		{"a client", headerOf(2, "198.51.100.1:7"), false},
+		{"a balancer at layer 7", headerOf(2, inner+":7"), true},
+		{"the balancer itself", local[0], false},
+	} {
+		conn := dialFrom(t, c.Proxy, balancerSource)
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(conn, one.first); err != nil {
+			t.Fatal(err)
+		}
+		err := ping(t, conn, "X-Forwarded-For: 198.51.100.2, 198.51.100.3\r\n")
+		if (err != nil) != one.read || err != nil && err.Error() != "400 Bad Request" {
+			t.Errorf("%s: %v", one.rule, err)
+		}
+	}
+}
+
+// TestStrangersBehindABalancerAtLayerFourCountByTheirOwnAddress has one client open more than it may, which costs the
+// others behind the same balancer nothing.
+func TestStrangersBehindABalancerAtLayerFourCountByTheirOwnAddress(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Start(t, clustertest.Options{Change: withHeaders})
+	open := func(client string) net.Conn {
+		conn := dialFrom(t, c.Proxy, balancerSource)
+		if _, err := io.WriteString(conn, headerOf(2, client)); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	quiet := open("198.51.100.1:1")
+	const allowed, tried = 100, 110
+	var flood []net.Conn
+	for i := range tried {
+		flood = append(flood, open(fmt.Sprintf("198.51.100.2:%d", i+1)))
+	}
+	closed, soon := 0, time.Now().Add(5*time.Second) // before anybody is tired of the others
+	for _, conn := range flood {
+		if closed == tried-allowed {
+			break
+		}
+		_ = conn.SetReadDeadline(soon)
+		if _, err := conn.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			closed++
+		}
+	}
+	if closed != tried-allowed {
+		t.Errorf("%d of the flood were closed", closed)
+	}
+	_ = quiet.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := ping(t, quiet, ""); err != nil {
+		t.Errorf("another client's: %v", err)
+	}
+}
