@@ -128,4 +128,3 @@ func (s *scene) from(t *testing.T, address, from string) *pgx.Conn {
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
-

@@ -106,7 +106,7 @@ func TestABoundCertificateBehindABalancerAtLayerFour(t *testing.T) {
 		for _, header := range local {
 			silent := startForwarder(t, func(net.Conn) string { return header })
 			silent.proxy = proxy
-			for mode := range map[detour.Mode]bool{detour.Never: true, detour.Always: true} {
+			for _, mode := range []detour.Mode{detour.Never, detour.Always} {
 				if err := call(bob, silent.address, dialerFrom(here, mode)); err == nil {
 					t.Errorf("%s: %q, detours %v: the balancer's address satisfied a certificate", name, header, mode)
 				}
