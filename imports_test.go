@@ -60,6 +60,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 	{"github.com/aws", "internal/aws", "what is said to AWS is said in one place"},
 	{"github.com/smallstep/pkcs7", "internal/aws/awsjoin", "what comes signed from strangers is read in one place"},
 	{"github.com/jackc/pgx/v5", "internal/engine/postgres", "PostgreSQL's messages are the engine's matter"},
+	{"github.com/pires/go-proxyproto", "", "headers are read by our own reader, which tests compare with this library"},
 	{"github.com/coder/websocket", "internal/detour", "WebSockets are spoken for one purpose"},
 	{"filippo.io/edwards25519", "internal/engine/mysql", "one method of authentication needs it"},
 	{"go.mongodb.org/mongo-driver/v2", "internal/engine/mongodb/mongotest internal/aws/fakeaws/dataplane bench", "MongoDB's own library judges ours"},

@@ -190,7 +190,7 @@ func (c *Cluster) AgentConfig(t testing.TB, change func(cfg *config.Config), dat
 }
 
 // StartProxy starts a daemon that is only a proxy of the cluster and returns its address.
-func (c *Cluster) StartProxy(t testing.TB) string {
+func (c *Cluster) StartProxy(t testing.TB, changes ...func(cfg *config.Config)) string {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Auth.Enabled, cfg.Databases.Enabled = false, false
@@ -198,6 +198,9 @@ func (c *Cluster) StartProxy(t testing.TB) string {
 	cfg.AuthAddr, cfg.Token, cfg.CAPins = c.Auth, StaticToken, c.Pins(t)
 	addr := FreeAddr(t)
 	cfg.Proxy.Enabled, cfg.Proxy.ListenAddr, cfg.Proxy.PublicAddrs = true, addr, []string{addr}
+	for _, change := range changes {
+		change(cfg)
+	}
 	StartDaemon(t, cfg)
 	return addr
 }

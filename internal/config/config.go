@@ -107,6 +107,8 @@ type Proxy struct {
 	EndToEndOnly bool
 	// Balancers are believed when they say whom a request is from.
 	Balancers []netip.Prefix
+	// HeadersFrom are the peers whose connections begin with a PROXY header; nobody else may send one.
+	HeadersFrom []netip.Prefix
 }
 
 // KeyPair is a certificate for the web address: two files in PEM.

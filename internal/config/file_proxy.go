@@ -31,6 +31,12 @@ type proxySection struct {
 	// the proxy where a request is from; "yes" for whoever connects. Default no. A header with several addresses
 	// is refused: have the balancer replace what its clients send.
 	TrustForwardedFor textList `yaml:"trust_x_forwarded_for"`
+	// ProxyProtocol: on or off. When on, connections of the balancers in TrustProxyProtocol must begin with a header of
+	// the PROXY protocol, version 1 or 2, which tells where the client is. Otherwise, and from others, none is accepted.
+	// Default off.
+	ProxyProtocol string `yaml:"proxy_protocol"`
+	// TrustProxyProtocol, one or a list: addresses or networks of those balancers.
+	TrustProxyProtocol textList `yaml:"trust_proxy_protocol"`
 	// ACME would fetch certificates; it can be off only.
 	ACME struct {
 		Enabled resource.Bool `yaml:"enabled"`
@@ -53,7 +59,6 @@ type proxySection struct {
 	PostgresPublicAddr   noEffect `yaml:"postgres_public_addr"`
 	MongoPublicAddr      noEffect `yaml:"mongo_public_addr"`
 	MySQLServerVersion   noEffect `yaml:"mysql_server_version"`
-	ProxyProtocol        noEffect `yaml:"proxy_protocol"`
 	UI                   noEffect `yaml:"ui"`
 	UpgradesChannels     noEffect `yaml:"automatic_upgrades_channels"`
 	IDP                  noEffect `yaml:"idp"`
@@ -94,6 +99,7 @@ func (s *proxySection) apply(p *problems, c *Config) {
 	}
 	s.applyOldKeyPair(p, c)
 	s.applyBalancers(p, c)
+	s.applyProxyProtocol(p, c)
 	if s.HTTPSKeyPairsReload != nil {
 		c.Proxy.KeyPairsReload = time.Duration(*s.HTTPSKeyPairsReload)
 	}
@@ -114,15 +120,50 @@ func (s *proxySection) applyBalancers(p *problems, c *Config) {
 			}
 			return
 		}
-		network, err := netip.ParsePrefix(text)
-		if address, addressErr := netip.ParseAddr(text); addressErr == nil {
-			network, err = netip.PrefixFrom(address, address.BitLen()), nil
-		}
+		network, err := parseNetwork(text)
 		if err != nil {
 			p.add(at, "%q is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24; yes and no are possible too", text)
 			continue
 		}
 		c.Proxy.Balancers = append(c.Proxy.Balancers, network)
+	}
+}
+
+// parseNetwork reads a network, or an address, which is a network of one.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		address = address.Unmap()
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
+}
+
+func (s *proxySection) applyProxyProtocol(p *problems, c *Config) {
+	const path, named = "proxy_service.proxy_protocol", "proxy_service.trust_proxy_protocol"
+	var on resource.Bool
+	if s.ProxyProtocol != "" && s.ProxyProtocol != "unspecified" && on.UnmarshalJSON([]byte(s.ProxyProtocol)) != nil {
+		p.add(path, "%q is not known; use on or off", s.ProxyProtocol)
+		return
+	}
+	var networks []netip.Prefix
+	for i, text := range s.TrustProxyProtocol {
+		network, err := parseNetwork(text)
+		if err != nil {
+			p.add(s.TrustProxyProtocol.at(p, named, i), "%q is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24", text)
+			return
+		}
+		if network.Bits() == 0 {
+			p.warn(s.TrustProxyProtocol.at(p, named, i), "whoever reaches the proxy without the balancer can say to come from anywhere; name the balancer's addresses or networks")
+		}
+		networks = append(networks, network)
+	}
+	switch {
+	case bool(on) && len(networks) == 0:
+		p.add(path, "needs trust_proxy_protocol beside it, with the addresses or networks of the balancers that say where clients are")
+	case bool(on):
+		c.Proxy.HeadersFrom = networks
+	case len(networks) > 0:
+		p.warn(named, "this key has no effect without proxy_protocol: on")
 	}
 }
 

@@ -53,6 +53,10 @@ func TestEachProblemIsToldWithLineAndPath(t *testing.T) {
 		{"a negative duration", "teleport:\n  shutdown_delay: -1s", `t:2: teleport.shutdown_delay: must not be negative`},
 		{"a balancer by name", "proxy_service:\n  trust_x_forwarded_for: [192.0.2.7, lb.example.com]", `t:2: proxy_service.trust_x_forwarded_for[1]: "lb.example.com" is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24; yes and no are possible too`},
 		{"one balancer and all", "proxy_service:\n  trust_x_forwarded_for: [192.0.2.7, yes]", `t:2: proxy_service.trust_x_forwarded_for[1]: "yes" is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24; yes and no are possible too`},
+		{"the PROXY protocol from nobody", "proxy_service:\n  proxy_protocol: on", `t:2: proxy_service.proxy_protocol: needs trust_proxy_protocol beside it, with the addresses or networks of the balancers that say where clients are`},
+		{"the PROXY protocol from a name", "proxy_service:\n  proxy_protocol: on\n  trust_proxy_protocol: lb.example.com", `t:3: proxy_service.trust_proxy_protocol: "lb.example.com" is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24`},
+		{"the PROXY protocol from everybody", "proxy_service:\n  proxy_protocol: on\n  trust_proxy_protocol: yes", `t:3: proxy_service.trust_proxy_protocol: "yes" is not an address or a network, as in 192.0.2.7 or 192.0.2.0/24`},
+		{"the PROXY protocol perhaps", "proxy_service:\n  proxy_protocol: perhaps", `t:2: proxy_service.proxy_protocol: "perhaps" is not known; use on or off`},
 		{"an unknown version", "version: v9", `t:1: version: "v9" is not known; use "v1", "v2" or "v3"`},
 		{"auth_servers in v3", "version: v3\nteleport:\n  auth_servers: [a:1]", `t:3: teleport.auth_servers: is not part of version v3; write proxy_server with the address of a proxy, or auth_server with that of the auth service`},
 		{"proxy_server before v3", "version: v2\nteleport:\n  proxy_server: a:1", `t:3: teleport.proxy_server: is for version v3; write auth_servers, or version: v3 at the top`},
@@ -239,6 +243,28 @@ func TestBalancersAreBelievedWhenTheFileNamesThem(t *testing.T) {
 		c := mustParse(t, "proxy_service: {trust_x_forwarded_for: "+value+"}")
 		if got := fmt.Sprint(c.Proxy.Balancers); got != want.networks || len(c.Warnings) != want.warnings {
 			t.Errorf("%s: %s, warnings %q", value, got, c.Warnings)
+		}
+	}
+}
+
+func TestPROXYHeadersComeFromWhomTheFileNames(t *testing.T) {
+	t.Parallel()
+	for keys, want := range map[string]struct {
+		networks string
+		warnings int
+	}{
+		"":                            {"[]", 0},
+		"proxy_protocol: off":         {"[]", 0},
+		"proxy_protocol: unspecified": {"[]", 0},
+		"proxy_protocol: off, trust_proxy_protocol: 192.0.2.7":                     {"[]", 1},
+		"proxy_protocol: on, trust_proxy_protocol: 192.0.2.7":                      {"[192.0.2.7/32]", 0},
+		"proxy_protocol: on, trust_proxy_protocol: '::ffff:192.0.2.7'":             {"[192.0.2.7/32]", 0},
+		"proxy_protocol: yes, trust_proxy_protocol: [192.0.2.0/24, '2001:db8::1']": {"[192.0.2.0/24 2001:db8::1/128]", 0},
+		"proxy_protocol: on, trust_proxy_protocol: 0.0.0.0/0":                      {"[0.0.0.0/0]", 1},
+	} {
+		c := mustParse(t, "proxy_service: {"+keys+"}")
+		if got := fmt.Sprint(c.Proxy.HeadersFrom); got != want.networks || len(c.Warnings) != want.warnings {
+			t.Errorf("%s: %s, warnings %q", keys, got, c.Warnings)
 		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"sallyport/internal/introduction"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
+	"sallyport/internal/proxyheader"
 	"sallyport/internal/tunnel"
 )
 
@@ -50,8 +51,11 @@ type Config struct {
 	EndToEndOnly bool
 	// Balancers are believed when they say in X-Forwarded-For whom a request is from; may be empty.
 	Balancers []netip.Prefix
-	Logger    *slog.Logger
-	Now       func() time.Time
+	// HeadersFrom are the peers, balancers at layer 4, whose connections begin with a PROXY header, which says where the
+	// client is; may be empty. Nobody else may send one.
+	HeadersFrom []netip.Prefix
+	Logger      *slog.Logger
+	Now         func() time.Time
 }
 
 // LocalAgent is an agent in the same process.
@@ -74,6 +78,7 @@ type Proxy struct {
 	links   links
 	cancels *cancelkey.Limit
 	silent  *silent
+	headers headerWarnings
 
 	databases directory
 
@@ -156,15 +161,24 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 	}
 }
 
-// handle finds out what a connection wants and gives it to whom it concerns.
+// handle finds out whose a connection is and what it wants, and gives it to whom it concerns. What a balancer passes
+// on counts as its client's from the first: all strangers that wait would be its own otherwise.
 func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
-	visitor, err := p.gate.Enter(conn)
-	if err != nil {
-		_ = conn.Close()
-		return
-	}
-	defer visitor.Release()
-	p.attend(ctx, conn, func() error { return p.route(ctx, conn, visitor) })
+	p.attend(ctx, conn, func() error {
+		conn, err := p.fromBalancer(conn)
+		if err != nil {
+			return err
+		}
+		visitor, err := p.gate.Enter(conn)
+		if err != nil {
+			return err
+		}
+		defer visitor.Release()
+		if isBalancersOwn(conn) {
+			return p.serveOwn(conn, visitor)
+		}
+		return p.route(ctx, conn, visitor)
+	})
 }
 
 // attend waits a while for a stranger's first bytes, which route reads. Route owns the connection unless it returns
@@ -196,6 +210,8 @@ func (p *Proxy) route(ctx context.Context, conn net.Conn, visitor *admission.Vis
 		_ = conn.SetDeadline(time.Time{})
 		p.cfg.PassToAuth(ctx, mux.Unread(conn, first[:]), visitor)
 		return nil
+	case proxyheader.Begins(first[0], conn):
+		return p.refuseHeader(conn)
 	case first[0] >= 'A' && first[0] <= 'Z':
 		_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use an https:// address.\n"))
 		return errors.Join(errors.New("plain HTTP"), err)

@@ -91,8 +91,8 @@ func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor
 		_ = agent.Close()
 		return fmt.Errorf("sending ClientHello to agent: %w", err)
 	}
-	c, ok1 := client.(splice.Conn)
-	a, ok2 := agent.(splice.Conn)
+	c, ok1 := bare(client).(splice.Conn)
+	a, ok2 := bare(agent).(splice.Conn)
 	if !ok1 || !ok2 {
 		_ = agent.Close()
 		return errors.New("connection cannot be half-closed")

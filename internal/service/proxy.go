@@ -34,6 +34,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) e
 		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
 		WebCert: certs.get, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
 		Limits: admission.Defaults(d.cfg.MaxConnections), EndToEndOnly: d.cfg.Proxy.EndToEndOnly, Balancers: d.cfg.Proxy.Balancers,
+		HeadersFrom: d.cfg.Proxy.HeadersFrom,
 	}
 	if d.agent != nil {
 		cfg.Local = d.agent
