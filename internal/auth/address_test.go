@@ -3,9 +3,13 @@ package auth_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -195,5 +199,45 @@ func TestWaitingForAStrangersFirstByteEnds(t *testing.T) {
 	stop()
 	if err := <-done; err == nil {
 		t.Error("a silent connection was taken")
+	}
+}
+
+// TestABoundCertificateComesFromNowhereAfterASecondHello has a connection whose client was asked for another ClientHello:
+// what is known of its address is about the first.
+func TestABoundCertificateComesFromNowhereAfterASecondHello(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.invite("alice")
+	handler := auth.TLSHandler(w.auth.Handler())
+	who := func(pinned string, again bool) int {
+		t.Helper()
+		id := w.user("alice")
+		id.PinnedIP = pinned
+		extension, err := id.Extension()
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := httptest.NewRequest(http.MethodPost, "/sallyport.v1.ClusterService/WhoAmI", strings.NewReader("{}"))
+		request.RemoteAddr = "192.0.2.1:1000"
+		request.Header.Set("Content-Type", "application/json")
+		leaf := &x509.Certificate{Subject: id.Subject(), Extensions: []pkix.Extension{extension}, NotAfter: id.Expires}
+		request.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{leaf}, HelloRetryRequest: again}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		return answer.Code
+	}
+	for name, c := range map[string]struct {
+		pinned  string
+		again   bool
+		allowed bool
+	}{
+		"bound to its address":           {"192.0.2.1", false, true},
+		"bound, and asked again":         {"192.0.2.1", true, false},
+		"bound to another":               {"192.0.2.2", false, false},
+		"bound to none, and asked again": {"", true, true},
+	} {
+		if code := who(c.pinned, c.again); (code == http.StatusOK) != c.allowed {
+			t.Errorf("%s: %d", name, code)
+		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -76,11 +75,8 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if a.dummyHash, err = hashPassword("nobody has this password"); err != nil {
 		return nil, err
 	}
-	for _, r := range slices.Concat(cfg.Bootstrap, cfg.Startup) {
-		r.Meta().Revision = "" // of the cluster that it was read from
-		if err := r.Validate(); err != nil {
-			return nil, err
-		}
+	if err := checkFiles(cfg.Bootstrap, cfg.Startup); err != nil {
+		return nil, err
 	}
 	fresh, err := a.openCluster(ctx)
 	if err != nil {
@@ -106,7 +102,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if err := a.writeAll(ctx, cfg.Startup); err != nil {
 		return nil, fmt.Errorf("applying start-up resources: %w", err)
 	}
-	return a, nil
+	return a, a.warnOfRoles(ctx)
 }
 
 // ClusterName returns the cluster's name.

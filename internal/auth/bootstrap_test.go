@@ -1,8 +1,10 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -51,6 +53,48 @@ func TestABootstrapGoesOnWhereItFailed(t *testing.T) {
 	}
 	if _, err := whole.Get(t.Context(), "/role/two"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a cluster that exists was bootstrapped again: %v", err)
+	}
+}
+
+func TestFilesThatAuthDoesNotStartWith(t *testing.T) {
+	t.Parallel()
+	var cfg auth.Config
+	newWorld(t, func(c *auth.Config) { cfg = *c })
+	for name, c := range map[string]struct{ file, says string }{
+		"a role that cannot be kept":  {"kind: role\nversion: v7\nmetadata: {name: one}\nspec: {options: {request_access: always}}\n", "request_access"},
+		"a user with an unknown role": {"kind: user\nversion: v2\nmetadata: {name: zoe}\nspec: {roles: [nobody]}\n", `"zoe" has the role "nobody"`},
+		"the mask of a token":         {"kind: token\nversion: v2\nmetadata: {name: '****************************eeff'}\nspec: {roles: [Db], join_method: token}\n", "masked"},
+	} {
+		list, err := resource.ParseYAML([]byte(c.file))
+		if err == nil {
+			cfg.Bootstrap, cfg.Store = list, memory.New(cfg.Now)
+			_, err = auth.New(t.Context(), cfg)
+			if stored, listErr := cfg.Store.List(t.Context(), "/", "", 0); listErr != nil || len(stored) > 0 {
+				t.Errorf("%s: %d things are stored, %v", name, len(stored), listErr)
+			}
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestStoredRolesThatAreNotKeptAreToldAtTheStart has a role of a time when it was accepted.
+func TestStoredRolesThatAreNotKeptAreToldAtTheStart(t *testing.T) {
+	t.Parallel()
+	var cfg auth.Config
+	newWorld(t, func(c *auth.Config) { cfg = *c })
+	var log bytes.Buffer
+	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	old := []byte(`{"kind":"role","version":"v7","metadata":{"name":"old"},"spec":{"options":{"request_access":"always"}}}`)
+	if _, err := cfg.Store.Put(t.Context(), store.Item{Key: "/role/old", Value: old}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.New(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "role=old key=spec.options.request_access") {
+		t.Errorf("the log says %s", log.String())
 	}
 }
 

@@ -245,10 +245,10 @@ func (a *Authority) loginFailed(ctx context.Context, name string, locked bool) e
 // lockoutMessage is in the status of users whom failed logins have locked out.
 const lockoutMessage = "too many failed logins"
 
-// showLocked writes the lockout into the user's status, where administrators see it, unless a lock there lasts longer.
+// showLocked writes the lockout into the user's status, where administrators see it, unless there is a lock of theirs.
 func (a *Authority) showLocked(ctx context.Context, name string, until time.Time) error {
 	return a.changeStatus(ctx, name, func(status *resource.LoginStatus) bool {
-		if a.locks(*status) && (status.LockExpires == nil || status.LockExpires.After(until)) {
+		if a.locks(*status) && status.LockedMessage != lockoutMessage {
 			return false
 		}
 		now := a.Now().UTC()

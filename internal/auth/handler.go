@@ -37,6 +37,9 @@ func (a *Authority) Handler() http.Handler {
 	return a.gate(mux)
 }
 
+// unknownPeer is no address, so that no certificate is bound to it.
+const unknownPeer = "unknown"
+
 // TLSHandler puts the identity of the TLS client certificate, which the listener has verified, and the
 // peer's address into the context of each request.
 func TLSHandler(next http.Handler) http.Handler {
@@ -46,7 +49,13 @@ func TLSHandler(next http.Handler) http.Handler {
 			http.Error(w, "the client certificate cannot be read", http.StatusUnauthorized)
 			return
 		}
-		ctx := WithPeer(r.Context(), r.RemoteAddr)
+		from := r.RemoteAddr
+		if id != nil && id.PinnedIP != "" && r.TLS.HelloRetryRequest {
+			// What a proxy signs about a client is about its first ClientHello; whoever answered the request for a second
+			// one need not be the same.
+			from = unknownPeer
+		}
+		ctx := WithPeer(r.Context(), from)
 		if id != nil {
 			ctx = identity.NewContext(ctx, id)
 		}

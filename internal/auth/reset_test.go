@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +173,29 @@ func TestALockVanishesWhenItIsOver(t *testing.T) {
 	w := newWorld(t)
 	until := w.clock.Now().Add(time.Minute).UTC().Format(time.RFC3339)
 	w.mustApply("kind: lock\nversion: v2\nmetadata: {name: 55555555-5555-4555-8555-555555555555}\nspec: {target: {user: eve}, expires: '" + until + "'}\n")
+	lock := func() (found *sallyportv1.Resource, n int) {
+		t.Helper()
+		res, err := w.admin.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: resource.KindLock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n = len(res.GetResources()); n > 0 {
+			found = res.GetResources()[0]
+		}
+		return found, n
+	}
+	// Made longer, it holds longer.
+	found, _ := lock()
+	longer := w.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	found.Json = []byte(strings.Replace(string(found.GetJson()), until, longer, 1))
+	if _, err := w.admin.Resources.PutResource(t.Context(), &sallyportv1.PutResourceRequest{Resource: found}); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(2 * time.Minute)
+	if _, n := lock(); n != 1 {
+		t.Errorf("%d locks after the first time was over", n)
+	}
+	w.clock.Advance(56 * time.Minute)
 	for _, want := range []int{1, 0} {
 		res, err := w.admin.Resources.ListResources(t.Context(), &sallyportv1.ListResourcesRequest{Kind: resource.KindLock})
 		if err != nil {

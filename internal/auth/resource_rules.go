@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"sallyport/internal/access"
@@ -30,10 +29,9 @@ func (a resourceAPI) accept(ctx context.Context, wire *sallyportv1.Resource) (re
 	switch r.GetKind() {
 	case resource.KindCertAuthority, resource.KindClusterName:
 		return nil, fault.New(fault.BadParameter, "resources of kind %s cannot be written", r.GetKind())
-	case resource.KindToken:
-		if strings.HasPrefix(r.GetName(), "****") {
-			return nil, fault.New(fault.BadParameter, "the token's value is masked; read it with --with-secrets on the auth server's host")
-		}
+	}
+	if err := refuseMask(r); err != nil {
+		return nil, err
 	}
 	if err := a.mayWriteOwn(ctx, r); err != nil {
 		return nil, err
@@ -79,9 +77,6 @@ func (a resourceAPI) fitForCaller(ctx context.Context, r resource.Resource) erro
 		}
 		if err := a.refuseOver(r.Spec.Expires, "the lock"); err != nil {
 			return err
-		}
-		if until := r.Spec.Expires; until != nil && (r.Metadata.Expires == nil || until.Before(*r.Metadata.Expires)) {
-			r.Metadata.Expires = until // from then on it is of no use
 		}
 		now := a.Now().UTC()
 		r.Spec.CreatedAt, r.Spec.CreatedBy = &now, c.id.Name

@@ -76,6 +76,9 @@ func (a *Authority) encode(r resource.Resource) (store.Item, error) {
 	if expires := r.Meta().Expires; expires != nil {
 		item.Expires = *expires
 	}
+	if lock, ok := r.(*resource.Lock); ok && lock.Spec.Expires != nil {
+		item.Expires = earliest(item.Expires, *lock.Spec.Expires) // from then on it is of no use
+	}
 	if revision != "" {
 		if item.Revision, err = strconv.ParseUint(revision, 10, 64); err != nil {
 			return store.Item{}, store.ErrChanged

@@ -71,7 +71,9 @@ func FirstAnswer(ctx context.Context, addresses []string, ask func(ctx context.C
 		if got.err == nil {
 			return got.address, nil
 		}
-		failed = errors.Join(failed, got.err)
+		if failed = errors.Join(failed, got.err); fault.Is(got.err, fault.LimitExceeded) {
+			failed = errors.Join(got.err, failed) // it is the right address, and says so
+		}
 	}
 	return "", failed
 }

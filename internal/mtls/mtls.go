@@ -92,25 +92,10 @@ func At(now func() time.Time, cfg *tls.Config) *tls.Config {
 	return cfg
 }
 
-// errSecondHello refuses a client that was asked for a second ClientHello.
-var errSecondHello = errors.New("the first ClientHello has no key that is of use; offer X25519 or P-256")
-
-// Newest makes a configuration of this package take TLS 1.3 only, from clients whose first ClientHello has the key that is
-// used, and returns it: what a proxy signs about a client is about that message (see package introduction), and whoever
-// answers a HelloRetryRequest may bring another key. Call it before the configuration is used. It is for listeners to which
-// only programs of ours come.
+// Newest makes a configuration of this package take TLS 1.3 only, and returns it. Call it before the configuration is
+// used. It is for listeners to which only programs of ours come.
 func Newest(cfg *tls.Config) *tls.Config {
 	cfg.MinVersion = tls.VersionTLS13
-	verify := cfg.VerifyConnection
-	cfg.VerifyConnection = func(state tls.ConnectionState) error {
-		if state.HelloRetryRequest {
-			return errSecondHello
-		}
-		if verify == nil {
-			return nil
-		}
-		return verify(state)
-	}
 	return cfg
 }
 

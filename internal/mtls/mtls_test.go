@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -228,30 +227,5 @@ func TestSessionsAreNeverResumed(t *testing.T) {
 		if state.DidResume {
 			t.Fatal("a session was resumed")
 		}
-	}
-}
-
-// TestListenersOfOurProgramsAskForNoSecondHello has a client whose first message has a key that the server does not use.
-func TestListenersOfOurProgramsAskForNoSecondHello(t *testing.T) {
-	t.Parallel()
-	p := newParties(t, "one.local")
-	host := p.sign(ca.HostCA, p.host("Auth"), time.Hour, both...)
-	give := func(string) (*tls.Certificate, error) { return host, nil }
-	server := func() *tls.Config {
-		cfg := mtls.Server(give, p.trust, false, mtls.ProtocolHTTP)
-		cfg.CurvePreferences = []tls.CurveID{tls.CurveP521}
-		return cfg
-	}
-	client := func(curves ...tls.CurveID) *tls.Config {
-		return &tls.Config{InsecureSkipVerify: true, CurvePreferences: curves, NextProtos: []string{mtls.ProtocolHTTP}}
-	}
-	if state, serverErr, clientErr := shake(t, server(), client(tls.X25519, tls.CurveP521)); serverErr != nil || clientErr != nil || !state.HelloRetryRequest {
-		t.Fatalf("without the rule: %v, %v, asked again: %v", serverErr, clientErr, state.HelloRetryRequest)
-	}
-	if _, serverErr, _ := shake(t, mtls.Newest(server()), client(tls.X25519, tls.CurveP521)); serverErr == nil || !strings.Contains(serverErr.Error(), "first ClientHello") {
-		t.Errorf("asked for a second ClientHello: %v", serverErr)
-	}
-	if _, serverErr, clientErr := shake(t, mtls.Newest(server()), client(tls.CurveP521)); serverErr != nil || clientErr != nil {
-		t.Errorf("with the right key at once: %v, %v", serverErr, clientErr)
 	}
 }
