@@ -18,14 +18,14 @@ import (
 // forwarder passes connections on as they are, behind what it writes about their clients.
 type forwarder struct{ address, proxy string }
 
-// startForwarder starts one that runs until the test ends.
-func startForwarder(t *testing.T, header func(client net.Conn) string) *forwarder {
+// startForwarder starts one in front of a proxy that listens at an address until the test ends.
+func startForwarder(t *testing.T, at, proxy string, header func(client net.Conn) string) *forwarder {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &forwarder{address: listener.Addr().String()}
+	f := &forwarder{address: listener.Addr().String(), proxy: proxy}
 	ctx, stop := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -91,14 +91,14 @@ func withHeaders(cfg *config.Config) {
 // behindForwarder starts a scene whose agent and user know the address of a balancer at layer 4 only.
 func behindForwarder(t *testing.T, version byte) *scene {
 	t.Helper()
-	b := startForwarder(t, truthful(version))
+	address := clustertest.FreeAddr(t)
 	s := &scene{Cluster: clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
 		withHeaders(cfg)
-		b.proxy = cfg.Proxy.ListenAddr
+		cfg.Proxy.PublicAddrs = []string{address}
 	}})}
 	s.pg = startPostgres(t, s.Cluster)
 	s.Apply(t, dbRole)
-	s.Proxy = b.address
+	s.Proxy = startForwarder(t, address, s.Proxy, truthful(version)).address
 	s.agent = s.StartAgent(t, nil, s.database(t, "orders"))
 	s.alice = s.User(t, "alice", "db")
 	works(t, s.session(t, "orders"))

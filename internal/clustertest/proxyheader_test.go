@@ -61,8 +61,7 @@ func TestABoundCertificateBehindABalancerAtLayerFour(t *testing.T) {
 	c.Apply(t, pinningRole)
 	const here, elsewhere = "127.0.0.5", "127.0.0.6"
 	for name, proxy := range map[string]string{"with-auth": c.Proxy, "of-its-own": c.StartProxy(t, withHeaders)} {
-		b := startForwarder(t, truthful(2))
-		b.proxy = proxy
+		b := startForwarder(t, "127.0.0.1:0", proxy, truthful(2))
 		clustertest.Eventually(t, "the proxy is up", func() error {
 			conn, err := net.Dial("tcp", proxy)
 			if err != nil {
@@ -97,15 +96,13 @@ func TestABoundCertificateBehindABalancerAtLayerFour(t *testing.T) {
 		}
 
 		// The balancer's own address is that of its connections for itself; no certificate that is bound to it is good there.
-		lying := startForwarder(t, func(net.Conn) string { return headerOf(2, balancerSource+":1") })
-		lying.proxy = proxy
+		lying := startForwarder(t, "127.0.0.1:0", proxy, func(net.Conn) string { return headerOf(2, balancerSource+":1") })
 		bob := loginFrom(t, c, lying.address, "bob-"+name, here, "pinned")
 		if err := call(bob, lying.address, dialerFrom(here, detour.Never)); bob.Identity.PinnedIP != balancerSource || err != nil {
 			t.Fatalf("%s: bound to %q, %v", name, bob.Identity.PinnedIP, err)
 		}
 		for _, header := range local {
-			silent := startForwarder(t, func(net.Conn) string { return header })
-			silent.proxy = proxy
+			silent := startForwarder(t, "127.0.0.1:0", proxy, func(net.Conn) string { return header })
 			for _, mode := range []detour.Mode{detour.Never, detour.Always} {
 				if err := call(bob, silent.address, dialerFrom(here, mode)); err == nil {
 					t.Errorf("%s: %q, detours %v: the balancer's address satisfied a certificate", name, header, mode)
