@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sallyport/internal/fault"
 )
 
 // stopping runs a stopper and returns what it did, in order, after the steps: names of signals, and
@@ -76,6 +78,26 @@ func TestSignalsEndTheDaemonInSteps(t *testing.T) {
 			if got := stopping(t, test.delay, test.steps...); got != test.want {
 				t.Errorf("did %q, want %q", got, test.want)
 			}
+		})
+	}
+}
+
+// TestUsersAreToldThatTheServiceStops looks at what sessions are ended with: users and the audit log read it.
+func TestUsersAreToldThatTheServiceStops(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string][]os.Signal{"at once": {syscall.SIGTERM}, "when it has waited": {syscall.SIGQUIT}} {
+		synctest.Test(t, func(t *testing.T) {
+			causes := make(chan error, 2)
+			s := &stopper{stopWork: func(error) {}, stopSessions: func(cause error) { causes <- cause }, patience: drainTime, logger: slog.New(slog.DiscardHandler)}
+			signals, finished := make(chan os.Signal), make(chan struct{})
+			go s.listen(signals, finished)
+			for _, sig := range steps {
+				signals <- sig
+			}
+			if text := fault.Message(<-causes); !strings.Contains(text, "shutting down") {
+				t.Errorf("%s: users read %q", name, text)
+			}
+			close(finished)
 		})
 	}
 }

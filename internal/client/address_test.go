@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 )
 
 func TestAddressesWithoutAPortHaveThoseOfTheCluster(t *testing.T) {
@@ -58,5 +59,21 @@ func TestFirstAnswerTellsWhatWentWrongEverywhere(t *testing.T) {
 	}
 	if slices.Sort(asked); !slices.Equal(asked, []string{"at one", "at two"}) {
 		t.Errorf("told %q", asked)
+	}
+}
+
+func TestFirstAnswerBelievesWhoIsTooBusy(t *testing.T) {
+	t.Parallel()
+	busy := make(chan struct{})
+	_, err := client.FirstAnswer(t.Context(), []string{"wrong", "busy"}, func(_ context.Context, address string) error {
+		if address == "busy" {
+			<-busy
+			return fault.New(fault.LimitExceeded, "too many requests from your address")
+		}
+		defer close(busy)
+		return fault.New(fault.ConnectionProblem, "nobody listens")
+	})
+	if !fault.Is(err, fault.LimitExceeded) || fault.Message(err) != "too many requests from your address" {
+		t.Errorf("got %v", err)
 	}
 }
