@@ -47,7 +47,10 @@ func TestEventsArriveAfterAuthWasRestoredFromABackup(t *testing.T) {
 	}
 	s.Cluster = clustertest.Start(t, options)
 	query("after the restore")
-	if len(s.Events(t, []string{"audit.spool.torn"}, "it was set back", "restoring a backup")) == 0 {
-		t.Error("the loss is not in the log")
-	}
+	clustertest.Eventually(t, "the loss is in the log", func() error {
+		if len(s.Events(t, []string{"audit.spool.torn"}, "it was set back", "restoring a backup")) == 0 {
+			return errors.New("no such event")
+		}
+		return nil
+	})
 }
