@@ -61,7 +61,7 @@ func TestStrangersAreTurnedAwayInTheirOwnLanguage(t *testing.T) {
 		"a second GSSENCRequest":        {append(startup(gss, ""), startup(gss, "")...), "N"},
 		"an SSLRequest of another size": {startup(ssl, "more"), "this port needs TLS"},
 		"text behind an SSLRequest":     {append(startup(ssl, ""), startup(196608, "user\x00alice\x00\x00")...), "S"},
-		"a PROXY header":                {[]byte("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), "This port speaks HTTPS"},
+		"a PROXY header":                {[]byte("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), ""},
 		"a binary PROXY header":         {[]byte("\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c"), ""},
 		"a tunnel preface":              {append([]byte("\xf5SPT\x01"), make([]byte, 48)...), ""},
 		"garbage":                       {[]byte{0xff, 0xfe, 0xfd}, ""},
