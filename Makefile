@@ -26,11 +26,12 @@ lint: fmt vet
 fmt:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
 
+# With -race both look at what the tests need compiled anyway, and without cgo at what is in the binaries.
 vet: ## go vet and staticcheck, and that what runs on other systems compiles there
-	$(GO) vet ./...
-	$(TOOL) staticcheck ./...
-	$(GO) run ./scripts/portable darwin/arm64 ./cmd/tsh ./cmd/tctl ./cmd/teleport
-	$(GO) run ./scripts/portable windows/amd64 ./cmd/tsh ./cmd/tctl
+	$(GO) vet -race ./...
+	GOFLAGS="$(GOFLAGS) -race" $$($(TOOL) -n staticcheck) ./...
+	CGO_ENABLED=0 $(GO) run ./scripts/portable darwin/arm64 ./cmd/tsh ./cmd/tctl ./cmd/teleport
+	CGO_ENABLED=0 $(GO) run ./scripts/portable windows/amd64 ./cmd/tsh ./cmd/tctl
 
 generate: ## the API's code from its protocol files; make test checks that it is fresh
 	$(GO) test ./proto -run Fresh -count=1 -update

@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -33,17 +32,11 @@ func (s *story) mongodb(ts *testscript.TestScript, neg bool, args []string) {
 	mongoShell(ts)
 }
 
-// mongoShell puts the MongoDB Shell into the PATH, also of the hosts that are made afterwards. It says which node runs it,
-// because a host may go by that name.
+// mongoShell puts the MongoDB Shell into the PATH, also of the hosts that are made afterwards.
 func mongoShell(ts *testscript.TestScript) {
 	folder := printed(ts, "../scripts/mongosh")
-	node, err := exec.LookPath("node")
-	ts.Check(err)
-	dir := ts.MkAbs(".mongosh")
-	ts.Check(os.MkdirAll(dir, 0o755))
-	ts.Check(os.WriteFile(filepath.Join(dir, "mongosh"), fmt.Appendf(nil, "#!/bin/sh\nexec %s %s/mongosh \"$@\"\n", node, folder), 0o755))
-	ts.Setenv("PATH", dir+":"+ts.Getenv("PATH"))
-	ts.Setenv("TOOLS", filepath.Dir(filepath.Dir(folder))) // node_modules/.bin
+	ts.Setenv("PATH", folder+":"+ts.Getenv("PATH"))
+	ts.Setenv("TOOLS", filepath.Dir(folder))
 	ts.Setenv("DISABLE_TELEMETRY", "1")
 }
 

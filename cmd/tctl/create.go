@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +46,7 @@ are created in order, up to the first that fails.`,
 					continue
 				}
 				r.Meta().Revision = "" // of what it was read from; to replace is what --force means
-				if err := createOne(cmd.Context(), cmd.OutOrStdout(), api, r, force); err != nil {
+				if err := createOne(cmd, api, r, force); err != nil {
 					return err
 				}
 			}
@@ -89,26 +88,26 @@ func refuseCreation(r resource.Resource) error {
 }
 
 // createOne creates a resource. Settings always exist, and are replaced.
-func createOne(ctx context.Context, out io.Writer, api *authapi.Client, r resource.Resource, force bool) error {
+func createOne(cmd *cobra.Command, api *authapi.Client, r resource.Resource, force bool) error {
 	_, single := resource.SingletonName(r.GetKind())
 	if !force && !single {
-		err := createResource(ctx, api, r)
+		err := createResource(cmd.Context(), api, r)
 		if fault.Is(err, fault.AlreadyExists) {
 			return fault.New(fault.AlreadyExists, "%s; replace it with -f or --force", fault.Message(err))
 		}
 		if err != nil {
 			return err
 		}
-		return created(out, r, "created")
+		return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, "created")
 	}
-	isNew, err := putResource(ctx, api, r)
+	isNew, err := putResource(cmd.Context(), api, r)
 	if err != nil {
 		return err
 	}
 	if isNew {
-		return created(out, r, "created")
+		return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, "created")
 	}
-	return created(out, r, "updated")
+	return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, "updated")
 }
 
 // shownName is a resource's name, without the secret that the name of a token is.
@@ -119,12 +118,12 @@ func shownName(r resource.Resource) string {
 	return r.GetName()
 }
 
-func created(out io.Writer, r resource.Resource, what string) error {
+func created(out, warnings io.Writer, r resource.Resource, what string) error {
 	if _, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), shownName(r), what); err != nil {
 		return err
 	}
 	for _, warning := range resource.Warnings(r) {
-		if _, err := fmt.Fprintf(out, "WARNING: %s %s\n", warning.Path, terminal.Clean(warning.Message)); err != nil {
+		if _, err := fmt.Fprintf(warnings, "WARNING: %s %s\n", warning.Path, terminal.Clean(warning.Message)); err != nil {
 			return err
 		}
 	}

@@ -144,8 +144,8 @@ func (f *tokenFlags) instruct(cmd *cobra.Command, out io.Writer, api *authapi.Cl
 	if !slices.Contains(res.GetRoles(), string(resource.RoleProxy)) {
 		return nil // nothing that this version could start
 	}
-	fmt.Fprintf(out, "On the new host:\n\n> teleport start \\\n   --roles=%s \\\n   --token=%s \\\n%s   --auth-server=%s\n",
-		strings.ToLower(strings.Join(res.GetRoles(), ",")), res.GetToken(), pins.String(), join)
+	fmt.Fprintf(out, "On the new host:\n\n> teleport start \\\n   --roles=proxy \\\n   --token=%s \\\n%s   --auth-server=%s\n",
+		res.GetToken(), pins.String(), join)
 	return nil
 }
 

@@ -89,14 +89,19 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if err := a.writeDefaults(ctx); err != nil {
 		return nil, err
 	}
-	if fresh {
+	switch {
+	case fresh && len(cfg.Bootstrap) > 0:
 		if err := a.writeAll(ctx, cfg.Bootstrap); err != nil {
 			return nil, fmt.Errorf("creating bootstrap resources: %w", err)
 		}
 		if err := a.Store.Delete(ctx, bootstrapKey, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("noting that the bootstrap resources are there: %w", err)
 		}
-	} else if len(cfg.Bootstrap) > 0 {
+	case fresh:
+		if _, err := a.Store.Get(ctx, bootstrapKey); err == nil {
+			cfg.Logger.Warn("the resources that this cluster was to begin with are not all there; start it once more with --bootstrap")
+		}
+	case len(cfg.Bootstrap) > 0:
 		cfg.Logger.Warn("bootstrap resources are ignored: the cluster exists already; create them with tctl create", "resources", len(cfg.Bootstrap))
 	}
 	if err := a.writeAll(ctx, cfg.Startup); err != nil {

@@ -11,6 +11,7 @@ import (
 	"sallyport/internal/access"
 	"sallyport/internal/introduction"
 	"sallyport/internal/mux"
+	"sallyport/internal/peer"
 )
 
 // firstByteWait is how long a stranger may take to begin.
@@ -30,7 +31,7 @@ func (a *Authority) Introduced(ctx context.Context, conn net.Conn) (net.Conn, er
 		return mux.Unread(conn, first[:]), conn.SetReadDeadline(time.Time{})
 	}
 	in, err := introduction.Receive(conn, first[:], a.Trust(), a.Now())
-	if errors.Is(err, introduction.ErrTime) && a.quotas.warnings.Take("clock") {
+	if errors.Is(err, introduction.ErrTime) && a.quotas.warnings.Take(peer.Source(conn.RemoteAddr().String())) {
 		a.Logger.Warn("a client of a proxy was refused", "proxy", conn.RemoteAddr().String(), "error", err)
 	}
 	if err != nil {

@@ -15,7 +15,7 @@ type quotas struct {
 	questions    *quota.Quota // of strangers who ask what anyone may know, by source
 	certificates *quota.Quota // by user
 	searches     *quota.Quota // of the audit log, by user
-	warnings     *quota.Quota // in the log about what strangers can repeat, by what they are about
+	warnings     *quota.Quota // in the log about what strangers can repeat, by source
 }
 
 func newQuotas(strangers quota.Rate, now func() time.Time) quotas {
@@ -25,7 +25,7 @@ func newQuotas(strangers quota.Rate, now func() time.Time) quotas {
 		questions:    quota.New(quota.Config{Rate: strangers, Keys: sources, Now: now}),
 		certificates: quota.New(quota.Config{Rate: quota.Rate{PerMinute: 60, Burst: 60}, Keys: users, Now: now}),
 		searches:     quota.New(quota.Config{Rate: quota.Rate{PerMinute: 10 * 60, Burst: 20}, Keys: users, Now: now}),
-		warnings:     quota.New(quota.Config{Rate: quota.Rate{PerMinute: 1, Burst: 1}, Keys: 10, Now: now}),
+		warnings:     quota.New(quota.Config{Rate: quota.Rate{PerMinute: 1, Burst: 1}, Keys: 100, Now: now}),
 	}
 }
 

@@ -166,13 +166,16 @@ func (o *RoleOptions) check(p *problems) {
 	} else {
 		checkOneOf(p, path+"request_access", o.RequestAccess, "", "optional")
 	}
-	for key, unused := range map[string]bool{
-		"max_sessions":        o.MaxSessions > 0,
-		"create_db_user":      o.CreateDatabaseUser != nil && bool(*o.CreateDatabaseUser),
-		"create_db_user_mode": o.CreateDatabaseUserMode != "" && o.CreateDatabaseUserMode != CreateUserOff,
+	for _, one := range []struct {
+		key    string
+		unused bool
+	}{
+		{"max_sessions", o.MaxSessions > 0},
+		{"create_db_user", o.CreateDatabaseUser != nil && bool(*o.CreateDatabaseUser)},
+		{"create_db_user_mode", o.CreateDatabaseUserMode != "" && o.CreateDatabaseUserMode != CreateUserOff},
 	} {
-		if unused {
-			p.warn(path+key, noEffect)
+		if one.unused {
+			p.warn(path+one.key, noEffect)
 		}
 	}
 	if o.RecordSession == nil {

@@ -1,12 +1,14 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -74,11 +76,23 @@ func (d *daemon) checkAuth() string {
 
 // checkDisk tells when an auth server has no room for what it stores.
 func (d *daemon) checkDisk() string {
-	var disk unix.Statfs_t
-	if d.auth == nil || unix.Statfs(d.cfg.DataDir, &disk) != nil || uint64(disk.Bavail)*uint64(disk.Bsize) >= leastRoom {
+	if d.auth == nil {
 		return ""
 	}
-	return "the disk of the data directory is full"
+	for _, dir := range []string{d.cfg.DataDir, cmp.Or(d.cfg.Storage.Path, d.cfg.DataDir)} {
+		var disk unix.Statfs_t
+		if unix.Statfs(dir, &disk) != nil {
+			continue
+		}
+		free := uint64(disk.Bavail)
+		if os.Geteuid() == 0 {
+			free = disk.Bfree // with what is kept for root
+		}
+		if free*uint64(disk.Bsize) < leastRoom {
+			return "the disk of " + dir + " is full"
+		}
+	}
+	return ""
 }
 
 // checkAudit tells when events cannot be kept or delivered.
