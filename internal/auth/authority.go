@@ -75,7 +75,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if a.dummyHash, err = hashPassword("nobody has this password"); err != nil {
 		return nil, err
 	}
-	if err := checkFiles(cfg.Bootstrap, cfg.Startup); err != nil {
+	if err := checkFile(cfg.Startup); err != nil {
 		return nil, err
 	}
 	fresh, err := a.openCluster(ctx)
@@ -141,15 +141,21 @@ func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 	case err == nil:
 		a.cluster = name.Spec.ClusterName
 		_, err := a.Store.Get(ctx, bootstrapKey)
-		if errors.Is(err, store.ErrNotFound) {
-			return false, nil
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return false, nil // whatever is in a bootstrap file that is ignored
+		case err != nil:
+			return false, err
 		}
-		return true, err
+		return true, checkBootstrap(a.Bootstrap)
 	case !errors.Is(err, store.ErrNotFound):
 		return false, err
 	}
 	if !resource.ValidClusterName(a.Config.ClusterName) {
 		return false, fmt.Errorf("cluster name %q is not made of letters, digits and hyphens between dots, in lower case: set auth_service.cluster_name", a.Config.ClusterName)
+	}
+	if err := checkBootstrap(a.Bootstrap); err != nil {
+		return false, err
 	}
 	a.cluster = a.Config.ClusterName
 	r, err := resource.New(resource.KindClusterName)

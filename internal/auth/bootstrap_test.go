@@ -76,6 +76,15 @@ func TestFilesThatAuthDoesNotStartWith(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+		// A cluster that exists ignores it, and starts.
+		cfg.Bootstrap = nil
+		if _, err := auth.New(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Bootstrap = list
+		if _, err := auth.New(t.Context(), cfg); err != nil {
+			t.Errorf("%s, ignored: %v", name, err)
+		}
 	}
 }
 

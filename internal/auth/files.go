@@ -3,30 +3,39 @@ package auth
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
-// checkFiles checks the resources of files with which auth starts, before anything is written. What they say of revisions is
+// checkFile checks the resources of a file with which auth starts, before anything is written. What they say of revisions is
 // about the cluster that they were read from.
-func checkFiles(bootstrap, startup []resource.Resource) error {
-	roles := map[string]bool{}
-	for _, role := range resource.PresetRoles() {
-		roles[role.GetName()] = true
-	}
-	for _, r := range slices.Concat(bootstrap, startup) {
+func checkFile(all []resource.Resource) error {
+	for _, r := range all {
 		r.Meta().Revision = ""
 		if err := errors.Join(r.Validate(), refuseMask(r)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkBootstrap is checkFile for what a cluster begins with: nothing else can have the roles that its users need.
+func checkBootstrap(all []resource.Resource) error {
+	if err := checkFile(all); err != nil {
+		return err
+	}
+	roles := map[string]bool{}
+	for _, role := range resource.PresetRoles() {
+		roles[role.GetName()] = true
+	}
+	for _, r := range all {
 		if r.GetKind() == resource.KindRole {
 			roles[r.GetName()] = true
 		}
 	}
-	for _, r := range bootstrap { // a cluster that exists may have other roles
+	for _, r := range all {
 		user, ok := r.(*resource.User)
 		if !ok {
 			continue
