@@ -264,7 +264,7 @@ func (r *relay) awaitRoom() error {
 }
 
 func (r *relay) recordMalformed(frame []byte, cause error) error {
-	event := &audit.MalformedPacket{Payload: unmasked(frame[:min(len(frame), maxPayload)])}
+	event := &audit.MalformedPacket{Payload: engine.UpToSecrets(frame[:min(len(frame), maxPayload)], withSecrets)}
 	if _, err := r.session.Record(r.ctx, event); err != nil {
 		return err
 	}

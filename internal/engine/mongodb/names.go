@@ -199,12 +199,3 @@ func (n *names) mask(d mongowire.Document) {
 
 // withSecrets are names of commands and fields with passwords or proofs behind them.
 var withSecrets = regexp.MustCompile(`(?i)sasl|authenticate|createUser|updateUser|pwd`)
-
-// unmasked returns what may be recorded of a message that cannot be read: it ends with the first name that may have a secret
-// behind it.
-func unmasked(frame []byte) []byte {
-	if at := withSecrets.FindIndex(frame); at != nil {
-		return frame[:at[1]]
-	}
-	return frame
-}

@@ -66,15 +66,6 @@ func secretsOf(args [][]byte) (s secrets) {
 // withSecrets are the commands that secretsOf looks into.
 var withSecrets = regexp.MustCompile(`(?i)auth|hello|config|acl|migrate|sentinel`)
 
-// unmasked returns what may be recorded of bytes that are no command: it ends with the first name of one that may have
-// secrets behind it, because where they are cannot be known.
-func unmasked(data []byte) []byte {
-	if at := withSecrets.FindIndex(data); at != nil {
-		return data[:at[1]]
-	}
-	return data
-}
-
 func is(arg []byte, name string) bool {
 	return len(arg) == len(name) && strings.EqualFold(string(arg), name)
 }

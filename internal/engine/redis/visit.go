@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
@@ -163,5 +164,5 @@ func (v *visit) repeat(message []byte) {
 // unread returns the beginning of what was read and not understood.
 func (v *visit) unread() []byte {
 	data := v.in.Buf[v.in.Scanned:v.in.End]
-	return unmasked(data[:min(len(data), maxPayload)])
+	return engine.UpToSecrets(data[:min(len(data), maxPayload)], withSecrets)
 }
