@@ -2,7 +2,7 @@
 // users, changes their passwords every quarter of an hour, and keeps these in AWS Secrets Manager.
 //
 // Several agents may keep the same users, and each may end at any time, without anybody being locked out: a user has two
-// passwords, and the one that logins use is always one that was seen to be set. See docs/design/0023-managed-users.md.
+// passwords, and the one that logins use is always one that was seen to be set. See docs/design/0021-managed-users.md.
 package managedusers
 
 import (
