@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
+	"sallyport/internal/route"
 	"sallyport/internal/terminal"
 )
 
@@ -131,7 +132,7 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 				return nil, err
 			}
 			return current.Cert, nil
-		}, "postgresql"),
+		}, route.NativePostgres),
 		Protocol: first.Identity.Route.Protocol,
 		Logger:   proxyLog(cmd),
 	})

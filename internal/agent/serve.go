@@ -77,7 +77,7 @@ func (a *Agent) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, error)
 
 // serverConfig names the protocols of all engines, because clients of a database insist on theirs.
 func (a *Agent) serverConfig() *tls.Config {
-	protocols := []string{mtls.ProtocolPostgres}
+	protocols := []string{route.NativePostgres}
 	for protocol := range a.Engines {
 		protocols = append(protocols, route.Protocol(protocol))
 	}
@@ -114,7 +114,7 @@ func (a *Agent) newVisit(client *tls.Conn, d tunnel.Dispatch) (*visit, error) {
 	if !ok {
 		return nil, fmt.Errorf("no database is served as %q", state.ServerName)
 	}
-	if spoken := state.NegotiatedProtocol; !route.Speaks(spoken, mtls.ProtocolPostgres, db.Spec.Protocol) {
+	if spoken := state.NegotiatedProtocol; !route.Speaks(spoken, db.Spec.Protocol) {
 		return nil, fmt.Errorf("the client speaks %s and database %q speaks %s", spoken, db.GetName(), db.Spec.Protocol)
 	}
 	protocol, ok := a.Engines[db.Spec.Protocol]

@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/clustertest"
 	"sallyport/internal/config"
 	"sallyport/internal/mtls"
+	"sallyport/internal/route"
 )
 
 // TestUnfinishedCallsCountAsStrangers opens far more web and API connections than one source may, each with
@@ -110,7 +111,7 @@ func openWithoutName(t *testing.T, c *clustertest.Cluster, login *client.Credent
 		t.Fatal(err)
 	}
 	cert := login.Certificate()
-	config.TLSConfig = mtls.ToWeb("localhost", true, mtls.ProtocolPostgres)
+	config.TLSConfig = mtls.ToWeb("localhost", true, route.NativePostgres)
 	config.TLSConfig.Certificates = []tls.Certificate{*cert}
 	config.User, config.Fallbacks = "postgres", nil
 	if direct {

@@ -95,9 +95,9 @@ func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testi
 		{"auth", s.Auth, nil, "auth", []string{mtls.ProtocolHTTP}, admin.Certificate(), get, true},
 		{"auth through the proxy", s.Proxy, nil, "auth", []string{mtls.ProtocolAuth, mtls.ProtocolHTTP}, admin.Certificate(), get, true},
 		{"agent", s.Proxy, nil, name, []string{route.Protocol("postgres")}, login.Certificate(), hello, false},
-		{"agent of PostgreSQL's clients", s.Proxy, startup(ssl, ""), name, []string{mtls.ProtocolPostgres}, login.Certificate(), hello, false},
-		{"proxy that ends TLS", s.Proxy, nil, "proxy", []string{mtls.ProtocolPostgres}, login.Certificate(), hello, false},
-		{"proxy that ends TLS of PostgreSQL's clients", s.Proxy, startup(ssl, ""), "proxy", []string{mtls.ProtocolPostgres}, login.Certificate(), hello, false},
+		{"agent of PostgreSQL's clients", s.Proxy, startup(ssl, ""), name, []string{route.NativePostgres}, login.Certificate(), hello, false},
+		{"proxy that ends TLS", s.Proxy, nil, "proxy", []string{route.NativePostgres}, login.Certificate(), hello, false},
+		{"proxy that ends TLS of PostgreSQL's clients", s.Proxy, startup(ssl, ""), "proxy", []string{route.NativePostgres}, login.Certificate(), hello, false},
 	} {
 		for _, peer := range []struct {
 			name     string

@@ -22,10 +22,6 @@ const (
 	ProtocolTunnel = "teleport-reversetunnel" // control connection of an agent
 	ProtocolHTTP2  = "h2"
 	ProtocolHTTP   = "http/1.1"
-
-	// ProtocolPostgres is what libpq offers for TLS from the first byte (PostgreSQL 17, "SSL Session
-	// Encryption").
-	ProtocolPostgres = "postgresql"
 )
 
 // Trust is the set of authorities that a party accepts, by type.

@@ -9,7 +9,6 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -40,7 +39,7 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		p.cfg.PassToAuth(ctx, unread, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolTunnel):
 		p.serveTLS(p.tunnel, mtls.Newest(mtls.At(p.cfg.Now, mtls.Server(p.cfg.HostCert, p.cfg.Trust, true, mtls.ProtocolHTTP2))), unread, visitor, callTimeout)
-	case slices.ContainsFunc(hello.Protocols, isDatabaseProtocol):
+	case slices.ContainsFunc(hello.Protocols, route.IsProtocol):
 		return p.terminate(ctx, unread, hello.Protocols, visitor)
 	case isDetour(conn):
 		return errors.New("a detour leads to the cluster, and to no pages or further detours")
@@ -48,12 +47,6 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		p.serveTLS(p.web, mtls.Web(p.cfg.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread, visitor, 0)
 	}
 	return nil
-}
-
-// isDatabaseProtocol tells the names that clients of databases offer: those of the local proxy, and
-// PostgreSQL's own for TLS from the first byte ("Protocol Flow", "SSL Session Encryption").
-func isDatabaseProtocol(name string) bool {
-	return strings.HasPrefix(name, "teleport-") || name == mtls.ProtocolPostgres
 }
 
 // toAgent gives a client to an agent that serves the database, and copies until the session ends.

@@ -25,7 +25,7 @@ import (
 // certificate that was made for that. The proxy asks for a certificate for this one connection and goes
 // the usual way to the agent with it.
 func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, visitor *admission.Visitor) error {
-	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !isDatabaseProtocol(name) })
+	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !route.IsProtocol(name) })
 	outer := tls.Server(conn, mtls.At(p.cfg.Now, mtls.Server(p.cfg.WebCert, p.cfg.Trust, true, protocols...)))
 	if err := outer.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("handshake: %w", err)
@@ -35,7 +35,7 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	if err != nil {
 		return err
 	}
-	if spoken := state.NegotiatedProtocol; user.Route != nil && !route.Speaks(spoken, mtls.ProtocolPostgres, user.Route.Protocol) {
+	if spoken := state.NegotiatedProtocol; user.Route != nil && !route.Speaks(spoken, user.Route.Protocol) {
 		return fmt.Errorf("the client speaks %s and its certificate is for a database that speaks %s", spoken, user.Route.Protocol)
 	}
 	inner, err := p.innerSession(ctx, conn, user, state.PeerCertificates[0].Raw, visitor)

@@ -12,6 +12,10 @@ const (
 	infix          = ".db."
 	protocolPrefix = "teleport-"
 	idSize         = 32
+
+	// NativePostgres is the ALPN name that libpq offers for TLS from the first byte (PostgreSQL 17, "SSL Session
+	// Encryption").
+	NativePostgres = "postgresql"
 )
 
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -36,10 +40,15 @@ func ParseServerName(name, cluster string) (id string, ok bool) {
 	return id, ok && len(id) == idSize
 }
 
-// Speaks reports whether a name that a client and a listener agreed on by ALPN is one of a database protocol. Native is
-// libpq's own name for PostgreSQL's. Clients that offer none agree on none.
-func Speaks(spoken, native, protocol string) bool {
-	return spoken == "" || spoken == Protocol(protocol) || spoken == native && Protocol(protocol) == Protocol("postgres")
+// Speaks reports whether a name that a client and a listener agreed on by ALPN is one of a database protocol. Clients that
+// offer none agree on none.
+func Speaks(spoken, protocol string) bool {
+	return spoken == "" || spoken == Protocol(protocol) || spoken == NativePostgres && Protocol(protocol) == Protocol("postgres")
+}
+
+// IsProtocol reports whether an ALPN name is one that clients of databases offer.
+func IsProtocol(name string) bool {
+	return strings.HasPrefix(name, protocolPrefix) || name == NativePostgres
 }
 
 // Protocol returns the ALPN name of a database protocol. CockroachDB speaks PostgreSQL's.
