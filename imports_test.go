@@ -26,7 +26,7 @@ var beside = map[string]string{
 	"authapi":        "mux ca mtls",
 	"cache":          "authapi",
 	"cred":           "authapi ca",
-	"aws":            "aws cred durable",
+	"aws":            "aws cred durable upkeep",
 	"engine":         "session",
 	"engine/redis":   "realserver",
 	"service":        "config",

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sallyport/internal/resource"
+	"sallyport/internal/upkeep"
 )
 
 // Limits of the commands that make dynamic labels.
@@ -27,11 +28,11 @@ const (
 type labelRunner struct {
 	logger *slog.Logger
 	now    func() time.Time
+	loop   *upkeep.Loop[*labelCommand]
 
 	mu       sync.Mutex
 	commands map[string]*labelCommand // by key; guarded by mu
 	notify   chan struct{}            // closed at the next change of a value; guarded by mu
-	wake     chan struct{}            // tells run that commands came or ended
 }
 
 // labelCommand is one command and its period, whatever databases have it. Its fields are guarded by the
@@ -48,7 +49,7 @@ type labelCommand struct {
 
 func newLabelRunner(logger *slog.Logger, now func() time.Time) *labelRunner {
 	return &labelRunner{logger: logger, now: now, commands: make(map[string]*labelCommand), notify: make(chan struct{}),
-		wake: make(chan struct{}, 1)}
+		loop: upkeep.NewLoop[*labelCommand](maxLabelProcesses)}
 }
 
 func labelKey(label resource.DynamicLabel) string {
@@ -87,7 +88,7 @@ func (l *labelRunner) watch(wanted map[string]*resource.Database) {
 		}
 	}
 	if added {
-		l.rouse()
+		l.loop.Wake()
 	}
 }
 
@@ -114,43 +115,20 @@ func (l *labelRunner) results(db *resource.Database) (labels resource.DynamicLab
 }
 
 // run runs commands when they are due, side by side, until the context ends.
-func (l *labelRunner) run(ctx context.Context) {
-	var processes sync.WaitGroup
-	defer processes.Wait()
-	for ctx.Err() == nil {
-		due, wait := l.due()
-		for _, command := range due {
-			processes.Go(func() { l.execute(ctx, command) })
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-l.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
+func (l *labelRunner) run(ctx context.Context) { l.loop.Run(ctx, l.due, l.execute) }
 
-// due returns the commands to run now, marked as running, and the time until the next one.
-func (l *labelRunner) due() (due []*labelCommand, wait time.Duration) {
+// due returns the commands to run now, marked as running, as far as processes are free, and the time until the next one.
+func (l *labelRunner) due(free int) (due []*labelCommand, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
 	wait = time.Hour
-	running := 0
-	for _, command := range l.commands {
-		if command.running {
-			running++
-		}
-	}
 	for _, command := range l.commands {
 		switch {
 		case command.running:
 		case command.next.After(now):
 			wait = min(wait, command.next.Sub(now))
-		case running < maxLabelProcesses: // the others are due when one ends
-			running++
+		case len(due) < free:
 			command.running = true
 			due = append(due, command)
 		}
@@ -166,7 +144,6 @@ func (l *labelRunner) execute(ctx context.Context, command *labelCommand) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	command.running, command.next = false, l.now().Add(command.period)
-	l.rouse()
 	switch {
 	case err != nil && command.result == "":
 		command.next = l.now().Add(min(command.period, firstLabelRetry))
@@ -177,14 +154,6 @@ func (l *labelRunner) execute(ctx context.Context, command *labelCommand) {
 		command.result = value
 		close(l.notify)
 		l.notify = make(chan struct{})
-	}
-}
-
-// rouse tells run to look again. The caller holds mu.
-func (l *labelRunner) rouse() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
 	}
 }
 

@@ -6,12 +6,12 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
+	"sallyport/internal/upkeep"
 )
 
 // Describer asks a cloud about one database.
@@ -31,12 +31,11 @@ type Config struct {
 // Keeper keeps descriptions. Safe for concurrent use.
 type Keeper struct {
 	cfg  Config
-	wake chan struct{} // tells Run that there is something to ask
+	loop *upkeep.Loop[*entry] // of questions
 
 	mu      sync.Mutex
 	entries map[string]*entry // by name; guarded by mu
 	notify  chan struct{}     // closed at the next change of an answer; guarded by mu
-	running int               // questions; guarded by mu
 }
 
 // entry is what is known of one database. Guarded by the keeper's mu.
@@ -65,7 +64,7 @@ const (
 
 // New returns a keeper that asks nothing yet.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1), entries: make(map[string]*entry), notify: make(chan struct{})}
+	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[*entry](workers), entries: make(map[string]*entry), notify: make(chan struct{})}
 }
 
 // Changed returns a channel that is closed when an answer changes.
@@ -101,14 +100,7 @@ func (k *Keeper) Serve(wanted map[string]*resource.Database) {
 		}
 	}
 	if added {
-		k.awake()
-	}
-}
-
-func (k *Keeper) awake() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
+		k.loop.Wake()
 	}
 }
 
@@ -139,27 +131,11 @@ func (e *entry) serves(now time.Time) bool {
 }
 
 // Run asks about databases when that is due, until the context ends. It returns when all questions have ended.
-func (k *Keeper) Run(ctx context.Context) {
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	for ctx.Err() == nil {
-		due, wait := k.next()
-		for _, e := range due {
-			asking.Go(func() { k.ask(ctx, e) })
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-k.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
-}
+func (k *Keeper) Run(ctx context.Context) { k.loop.Run(ctx, k.next, k.ask) }
 
-// next returns what is to be asked now, as many as there are workers for, and how long to wait before the next time. It
-// also tells the agent of databases that have waited long enough.
-func (k *Keeper) next() (due []*entry, wait time.Duration) {
+// next returns what is to be asked now, as far as questions are free, and how long to wait before the next time. It also
+// tells the agent of databases that have waited long enough.
+func (k *Keeper) next(free int) (due []*entry, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.cfg.Now()
@@ -173,8 +149,7 @@ func (k *Keeper) next() (due []*entry, wait time.Duration) {
 		switch {
 		case e.running:
 		case !now.Before(e.due):
-			if k.running < workers { // otherwise the end of a question wakes us
-				k.running++
+			if len(due) < free {
 				e.running = true
 				due = append(due, e)
 			}
@@ -190,7 +165,7 @@ func (k *Keeper) next() (due []*entry, wait time.Duration) {
 			}
 		}
 	}
-	return due, max(until.Sub(now), 10*time.Millisecond)
+	return due, until.Sub(now)
 }
 
 // changed tells of a change. The caller holds mu.
@@ -203,8 +178,6 @@ func (k *Keeper) ask(ctx context.Context, e *entry) {
 	found, err := k.cfg.Describer.Describe(ctx, e.db)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer k.awake() // its next time is known, and a worker is free
-	k.running--
 	e.running = false
 	if ctx.Err() != nil {
 		return
@@ -213,7 +186,7 @@ func (k *Keeper) ask(ctx context.Context, e *entry) {
 	e.asked = true
 	if err != nil {
 		k.failed(e, err)
-		e.due = now.Add(jitter(e.delay))
+		e.due = now.Add(upkeep.Jitter(e.delay))
 		e.delay = min(2*e.delay, lastRetry)
 		k.changed()
 		return
@@ -222,7 +195,7 @@ func (k *Keeper) ask(ctx context.Context, e *entry) {
 		k.cfg.Logger.Info("cloud answers about database again", "db", e.db.GetName())
 	}
 	e.found, e.refused, e.failed, e.delay = found, nil, nil, firstRetry
-	e.due = now.Add(jitter(refreshEvery))
+	e.due = now.Add(upkeep.Jitter(refreshEvery))
 	k.changed()
 }
 
@@ -242,9 +215,4 @@ func (k *Keeper) failed(e *entry, err error) {
 	default:
 		k.cfg.Logger.Warn("cloud does not answer about database; it is served with what is known", "db", name, "reason", fault.Message(err), "error", err)
 	}
-}
-
-// jitter spreads what would otherwise come at once.
-func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/5+1))
 }

@@ -2,24 +2,23 @@ package policy
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"sallyport/internal/resource"
+	"sallyport/internal/upkeep"
 )
 
 // Keeper keeps the policies by which an agent's databases are reached. Safe for concurrent use.
 type Keeper struct {
 	cfg  Config
-	wake chan struct{} // tells Run that there is something to do
+	loop *upkeep.Loop[string] // of changes, by the id of the holder
 
 	mu        sync.Mutex
 	databases map[string]*database // by name; guarded by mu
 	groups    map[string]*group    // of databases, by the id of the holder; guarded by mu
 	own       string               // id of the holder that is the agent itself; "" until it is known; guarded by mu
 	began     time.Time            // when Run did; guarded by mu
-	running   int                  // changes; guarded by mu
 	notify    chan struct{}        // closed at the next change of a status; guarded by mu
 }
 
@@ -55,7 +54,7 @@ const (
 
 // New returns a keeper that has asked for nothing yet.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1), databases: make(map[string]*database), groups: make(map[string]*group), notify: make(chan struct{})}
+	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[string](workers), databases: make(map[string]*database), groups: make(map[string]*group), notify: make(chan struct{})}
 }
 
 // Changed returns a channel that is closed when what Serve fills in changes.
@@ -117,14 +116,7 @@ func (k *Keeper) schedule(id string, at time.Time) {
 		g.due = at
 	}
 	g.changed = true
-	k.awake()
-}
-
-func (k *Keeper) awake() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
+	k.loop.Wake()
 }
 
 // Run changes policies when that is due, until the context ends. It returns when all changes have ended.
@@ -132,25 +124,11 @@ func (k *Keeper) Run(ctx context.Context) {
 	k.mu.Lock()
 	k.began = k.cfg.Now()
 	k.mu.Unlock()
-	var changing sync.WaitGroup
-	defer changing.Wait()
-	for ctx.Err() == nil {
-		due, wait := k.next()
-		for _, id := range due {
-			changing.Go(func() { k.work(ctx, id) })
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-k.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
+	k.loop.Run(ctx, k.next, k.work)
 }
 
-// next returns the groups to be changed now, and how long to wait before the next time.
-func (k *Keeper) next() (due []string, wait time.Duration) {
+// next returns the groups to be changed now, as far as changes are free, and how long to wait before the next time.
+func (k *Keeper) next(free int) (due []string, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.cfg.Now()
@@ -160,16 +138,10 @@ func (k *Keeper) next() (due []string, wait time.Duration) {
 		case g.running:
 		case now.Before(g.due):
 			wait = min(wait, g.due.Sub(now))
-		case k.running < workers: // otherwise the end of a change wakes us
-			k.running++
+		case len(due) < free:
 			g.running, g.changed = true, false
 			due = append(due, id)
 		}
 	}
-	return due, max(wait, 10*time.Millisecond)
-}
-
-// jitter spreads what would otherwise come at once.
-func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/5+1))
+	return due, wait
 }

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
+	"sallyport/internal/upkeep"
 )
 
 // task is what a group needs now.
@@ -97,7 +98,6 @@ func (k *Keeper) holder(ctx context.Context, t task) (h holder, cfg aws.Config, 
 func (k *Keeper) moveOwn(from, to string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.running--
 	k.own = to
 	delete(k.groups, from)
 	now := k.cfg.Now()
@@ -113,22 +113,20 @@ func (k *Keeper) moveOwn(from, to string) {
 func (k *Keeper) finish(t task, refused outcome, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer k.awake() // a worker is free
-	k.running--
 	g, now := k.groups[t.id], k.cfg.Now()
 	g.running = false
 	if errors.Is(err, ErrBusy) {
-		g.due = now.Add(jitter(busyRetry))
+		g.due = now.Add(upkeep.Jitter(busyRetry))
 		k.cfg.Logger.Debug("IAM policy is being changed by another agent; waiting for its end", "identity", t.id)
 		return
 	}
 	k.note(t.needs, refused, err)
 	k.tell(g, t, refused, err)
 	if err != nil {
-		g.due = now.Add(jitter(g.delay))
+		g.due = now.Add(upkeep.Jitter(g.delay))
 		g.delay = min(2*g.delay, lastRetry)
 	} else {
-		g.due, g.delay = now.Add(jitter(refreshEvery)), firstRetry
+		g.due, g.delay = now.Add(upkeep.Jitter(refreshEvery)), firstRetry
 		for _, name := range t.gone {
 			if db := k.databases[name]; db != nil && !db.absent.IsZero() {
 				delete(k.databases, name)
