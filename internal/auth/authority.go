@@ -78,7 +78,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if err := checkFile(cfg.Startup); err != nil {
 		return nil, err
 	}
-	fresh, err := a.openCluster(ctx)
+	due, err := a.openCluster(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,17 +90,15 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		return nil, err
 	}
 	switch {
-	case fresh && len(cfg.Bootstrap) > 0:
+	case due && len(cfg.Bootstrap) > 0:
 		if err := a.writeAll(ctx, cfg.Bootstrap); err != nil {
 			return nil, fmt.Errorf("creating bootstrap resources: %w", err)
 		}
 		if err := a.Store.Delete(ctx, bootstrapKey, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("noting that the bootstrap resources are there: %w", err)
 		}
-	case fresh:
-		if _, err := a.Store.Get(ctx, bootstrapKey); err == nil {
-			cfg.Logger.Warn("the resources that this cluster was to begin with are not all there; start it once more with --bootstrap")
-		}
+	case due:
+		cfg.Logger.Warn("the resources that this cluster was to begin with are not all there; start it once more with --bootstrap")
 	case len(cfg.Bootstrap) > 0:
 		cfg.Logger.Warn("bootstrap resources are ignored: the cluster exists already; create them with tctl create", "resources", len(cfg.Bootstrap))
 	}
@@ -134,18 +132,19 @@ const bootstrapKey = "/bootstrap/due"
 
 // openCluster reads the cluster's name, or stores the configured one, and reports whether the bootstrap resources are still
 // to be written.
-func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
+func (a *Authority) openCluster(ctx context.Context) (due bool, err error) {
+	_, err = a.Store.Get(ctx, bootstrapKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	due = err == nil
 	name := &resource.ClusterName{}
 	err = a.load(ctx, resource.KindClusterName, resource.NameClusterName, name)
 	switch {
 	case err == nil:
 		a.cluster = name.Spec.ClusterName
-		_, err := a.Store.Get(ctx, bootstrapKey)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
+		if !due {
 			return false, nil // whatever is in a bootstrap file that is ignored
-		case err != nil:
-			return false, err
 		}
 		return true, checkBootstrap(a.Bootstrap)
 	case !errors.Is(err, store.ErrNotFound):
@@ -169,9 +168,10 @@ func (a *Authority) openCluster(ctx context.Context) (fresh bool, err error) {
 		if _, err := a.Store.Put(ctx, store.Item{Key: bootstrapKey, Value: []byte("{}")}); err != nil {
 			return false, err
 		}
+		due = true
 	}
 	_, err = a.create(ctx, name)
-	return true, err
+	return due, err
 }
 
 // writeDefaults stores preset roles that are missing and settings: those of the configuration file

@@ -33,7 +33,13 @@ func TestABootstrapGoesOnWhereItFailed(t *testing.T) {
 	if _, err := auth.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), `role "two"`) {
 		t.Fatalf("the first start: %v", err)
 	}
-	cfg.Bootstrap, cfg.Store = all(), whole
+	var log bytes.Buffer
+	cfg.Bootstrap, cfg.Store, cfg.Logger = nil, whole, slog.New(slog.NewTextHandler(&log, nil))
+	if _, err := auth.New(t.Context(), cfg); err != nil || !strings.Contains(log.String(), "not all there") {
+		t.Fatalf("a start without the resources: %v, and the log says %s", err, log.String())
+	}
+	log.Reset()
+	cfg.Bootstrap = all()
 	for range 2 {
 		if _, err := auth.New(t.Context(), cfg); err != nil {
 			t.Fatal(err)
@@ -53,6 +59,9 @@ func TestABootstrapGoesOnWhereItFailed(t *testing.T) {
 	}
 	if _, err := whole.Get(t.Context(), "/role/two"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a cluster that exists was bootstrapped again: %v", err)
+	}
+	if strings.Contains(log.String(), "not all there") {
+		t.Errorf("the log says %s", log.String())
 	}
 }
 
