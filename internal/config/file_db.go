@@ -146,6 +146,9 @@ func (e *databaseEntry) database(p *problems, path string, env Env) *resource.Da
 		p.add(path+".name", "%q must consist of lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen", e.Name)
 	}
 	p.resource(db, resource.KindDatabase, place)
+	// They describe what is found in AWS, for people.
+	p.warnNoEffect(path+".aws.", "rds.subnets", "rds.vpc_id", "rds.security_groups", "elasticache.endpoint_type", "memorydb.endpoint_type",
+		"docdb.endpoint_type", "iam_policy_status", "iam_policy_reason")
 	return db
 }
 
