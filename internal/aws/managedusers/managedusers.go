@@ -31,7 +31,10 @@ const (
 	lookEvery   = 3 * time.Minute  // for users that have been tagged
 	rotateAfter = 15 * time.Minute // Secrets Manager keeps about 100 versions a day
 	// propagates is how long after a change was carried out the former password still serves logins.
-	propagates   = 3 * time.Minute
+	propagates = 3 * time.Minute
+	// settles is how long after that nothing is changed: the former password, which would be taken away, is in use until
+	// propagates is over by the clock of each agent, and is cached.
+	settles      = 2 * propagates
 	pendingEvery = 10 * time.Second // while AWS carries a change out
 	// othersTime is how long another agent is left to complete what it has begun.
 	othersTime  = 2 * time.Minute
@@ -83,12 +86,19 @@ type database struct {
 // user is a managed one.
 type user struct {
 	redisusers.User
-	missed  bool // the last look found it no more
-	due     time.Time
-	sent    string    // version of the secret whose passwords this agent has set, and has not seen carried out yet
-	suspect bool      // a database did not take its password
-	again   time.Time // until when that is not believed again
+	missed bool // the last look found it no more
+	due    time.Time
+	progress
+	again   time.Time // until when its refusals are not believed again
 	problem error     // why its password cannot be kept; a fault
+}
+
+// progress is how far this agent has come with a user.
+type progress struct {
+	sent    string // version of the secret whose passwords this agent has set, and has not seen carried out yet
+	suspect bool   // a database did not take its password
+	stuck   string // the current version for which this agent found the next one's id taken,
+	taken   int    // and how often
 }
 
 // New returns a keeper that knows no databases yet.

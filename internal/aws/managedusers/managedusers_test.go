@@ -2,6 +2,7 @@ package managedusers_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"sallyport/internal/aws/fakeaws/kms"
 	"sallyport/internal/aws/fakeaws/memorydb"
 	"sallyport/internal/aws/fakeaws/redisusers"
+	"sallyport/internal/aws/fakeaws/secretsmanager"
 	"sallyport/internal/resource"
 )
 
@@ -143,7 +145,8 @@ func (c *lastCall) Do(r *http.Request) (*http.Response, error) {
 	return nil, http.ErrServerClosed
 }
 
-// TestAgentsThatCrash has an agent die at each change that it makes in 40 minutes, and another take over.
+// TestAgentsThatCrash has an agent die at each change that it makes in 40 minutes, and another take over, of which servers
+// learn with a lag.
 func TestAgentsThatCrash(t *testing.T) {
 	changes := 0
 	for _, after := range []bool{false, true} {
@@ -157,6 +160,7 @@ func TestAgentsThatCrash(t *testing.T) {
 					done = true
 				}
 				a.stop()
+				b.lag = 2 * time.Minute
 				second := b.start(nil)
 				if b.watch(time.Hour, second) < 3 {
 					t.Error("the password does not change")
@@ -230,16 +234,59 @@ func TestChangesAtOnce(t *testing.T) {
 	})
 }
 
-// TestChangesTakeTime has AWS take ten minutes for each.
+// TestChangesTakeTime has AWS take its time for each, and servers lag behind what it says.
 func TestChangesTakeTime(t *testing.T) {
-	run(t, func(b *bench) {
-		b.Update(func() { b.caches.Modifying = 10 * time.Minute })
-		b.start(nil)
-		b.start(nil)
-		if n := b.watch(3 * time.Hour); n < 5 {
-			t.Errorf("%d passwords", n)
-		}
-	})
+	for _, test := range []struct {
+		takes, lag time.Duration
+	}{
+		{10 * time.Minute, 0},
+		{4 * time.Minute, 2 * time.Minute},  // longer than the former password serves
+		{14 * time.Minute, 2 * time.Minute}, // the next is due as soon as this one is set
+		{0, 2 * time.Minute},
+	} {
+		t.Run(fmt.Sprintf("%s and %s", test.takes, test.lag), func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.lag = test.lag
+				b.Update(func() { b.caches.Modifying = test.takes })
+				b.start(nil)
+				b.start(nil)
+				if n := b.watch(3 * time.Hour); n < 5 {
+					t.Errorf("%d passwords", n)
+				}
+			})
+		})
+	}
+}
+
+// TestVersionsThatWereMovedBack has somebody make an older version the current one again.
+func TestVersionsThatWereMovedBack(t *testing.T) {
+	for name, back := range map[string]int{"the one before": 1, "one that the account has no more": 3, "the first": 5} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.start(nil)
+				b.start(nil)
+				b.watch(100 * time.Minute)
+				var version *secretsmanager.Version
+				b.Update(func() {
+					all := b.secrets.Get(west, bobsSecret).Versions
+					version = all[len(all)-1-back]
+				})
+				for range 2 {
+					b.Update(func() { b.secrets.Get(west, bobsSecret).MakeCurrent(version) })
+					b.watch(20 * time.Minute)
+					if n := b.watch(time.Hour); n < 3 {
+						b.t.Fatalf("%d passwords in an hour afterwards", n)
+					}
+					if log := b.agents[0].log.String() + b.agents[1].log.String(); !strings.Contains(log, "moved back") {
+						t.Errorf("the log says nothing of it: %s", log)
+					}
+				}
+				if n := b.versions(); n > 20 {
+					t.Errorf("%d versions in less than five hours", n)
+				}
+			})
+		})
+	}
 }
 
 func TestWhatOthersHaveSetIsSetAnew(t *testing.T) {

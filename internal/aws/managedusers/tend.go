@@ -45,7 +45,7 @@ func (k *Keeper) tend(ctx context.Context, p *place, id string) {
 	if u = p.users[id]; u == nil || errors.Is(err, context.Canceled) {
 		return
 	}
-	u.sent, u.suspect, u.due = one.sent, one.suspect, k.cfg.Now().Add(wait)
+	u.progress, u.due = one.progress, k.cfg.Now().Add(wait)
 	k.tell(p, u, err)
 }
 
@@ -86,7 +86,7 @@ func (k *Keeper) step(ctx context.Context, cfg aws.Config, service redisusers.Se
 	if err := v.settle(ctx, s); err != nil {
 		return 0, err
 	}
-	age := k.cfg.Now().Sub(s.current.created)
+	age, rest := k.cfg.Now().Sub(s.current.created), k.rest(s)
 	switch {
 	case s.applied != s.current.id && u.sent == s.current.id:
 		return k.await(ctx, cfg, service, v, s, u)
@@ -95,11 +95,20 @@ func (k *Keeper) step(ctx context.Context, cfg aws.Config, service redisusers.Se
 	case s.applied != s.current.id, u.suspect:
 		u.suspect = false
 		return pendingEvery, k.set(ctx, cfg, service, s, u)
-	case age < rotateAfter:
+	case rest > 0:
 		u.sent = ""
-		return rotateAfter - age + jitter(time.Minute), nil
+		return rest + jitter(time.Minute), nil
 	}
-	won, err := v.rotate(ctx, s.current)
+	if u.stuck != s.current.id {
+		u.stuck, u.taken = s.current.id, 0
+	}
+	if u.taken == 1 { // not by another agent that was quicker: that was minutes ago
+		k.cfg.Logger.Warn("secret of managed user was moved back to an older version; the next gets another id than usual", "user", u.ID, "service", service, "version", s.current.id)
+	}
+	won, err := v.rotate(ctx, s.current, u.taken)
+	if err == nil && !won {
+		u.taken++
+	}
 	if err != nil || !won {
 		return othersTime, err
 	}
@@ -107,6 +116,12 @@ func (k *Keeper) step(ctx context.Context, cfg aws.Config, service redisusers.Se
 		return 0, err
 	}
 	return pendingEvery, k.set(ctx, cfg, service, s, u)
+}
+
+// rest is how long the current version serves before the next change.
+func (k *Keeper) rest(s state) time.Duration {
+	now := k.cfg.Now()
+	return max(rotateAfter-now.Sub(s.current.created), settles-now.Sub(s.since))
 }
 
 // set gives the user the passwords of the secret.
@@ -134,5 +149,6 @@ func (k *Keeper) await(ctx context.Context, cfg aws.Config, service redisusers.S
 	if now.Status != redisusers.Active {
 		return pendingEvery, nil
 	}
-	return rotateAfter - k.cfg.Now().Sub(s.current.created) + jitter(time.Minute), v.apply(ctx, s.current)
+	s.since = k.cfg.Now()
+	return k.rest(s) + jitter(time.Minute), v.apply(ctx, s.current, s.since)
 }

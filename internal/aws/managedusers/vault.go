@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ const (
 	stagePrevious = "AWSPREVIOUS"
 )
 
-// Tags of secrets. tagApplied names the version whose password was seen to be set, together with the one before.
+// Tags of secrets. tagApplied names the version whose password was seen to be set, together with the one before, and after
+// a space the second of that moment (Unix).
 const (
 	tagCreated = "teleport.dev/created"
 	tagCluster = "teleport.dev/cluster"
@@ -53,7 +55,8 @@ type version struct {
 
 // state is what a secret says.
 type state struct {
-	applied           string // version that was seen to be set
+	applied           string    // version that was seen to be set
+	since             time.Time // when that was
 	current, previous version
 	ours              bool // it was made by an agent of this cluster
 	untagged          bool // tags are missing
@@ -96,7 +99,9 @@ func (v *vault) read(ctx context.Context) (s state, err error) {
 	for _, tag := range about.Tags {
 		tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
-	s.applied, s.ours = tags[tagApplied], tags[tagCluster] == v.cluster && tags[tagCreated] == "true"
+	applied, since, _ := strings.Cut(tags[tagApplied], " ")
+	seconds, _ := strconv.ParseInt(since, 10, 64) // one that nobody here wrote is long ago
+	s.applied, s.since, s.ours = applied, time.Unix(seconds, 0), tags[tagCluster] == v.cluster && tags[tagCreated] == "true"
 	s.untagged, s.key = tags[tagCluster] == "" || tags[tagCreated] == "", aws.ToString(about.KmsKeyId)
 	for id, stages := range about.VersionIdsToStages {
 		for stage, to := range map[string]*version{stageCurrent: &s.current, stagePrevious: &s.previous} {
@@ -132,7 +137,7 @@ func (v *vault) fill(ctx context.Context, one *version) error {
 }
 
 // usable returns a password that opens the user now: it was seen to be set, or is the one from before a change that is
-// under way, or has been made a moment ago.
+// under way, or was carried out a moment ago.
 func (v *vault) usable(ctx context.Context, now time.Time) (string, error) {
 	s, err := v.read(ctx)
 	if errors.Is(err, errNoSecret) {
@@ -143,7 +148,7 @@ func (v *vault) usable(ctx context.Context, now time.Time) (string, error) {
 	}
 	applied := s.applied == s.current.id
 	switch {
-	case applied && (s.previous.id == "" || now.Sub(s.current.created) > propagates):
+	case applied && (s.previous.id == "" || now.Sub(s.since) > propagates):
 		return s.current.password, nil
 	case s.previous.id != "" && (applied || s.applied == s.previous.id):
 		return s.previous.password, nil
@@ -172,10 +177,15 @@ func (v *vault) tags() []types.Tag {
 }
 
 // rotate adds a password, of which the former current one becomes the previous. The id of the new version follows from the
-// former's, so that of several agents one wins. It reports false if that was another.
-func (v *vault) rotate(ctx context.Context, from version) (bool, error) {
+// former's, so that of several agents one wins; attempt is how often that id was taken while the former stayed the current
+// one. It reports false if the id is taken.
+func (v *vault) rotate(ctx context.Context, from version, attempt int) (bool, error) {
+	basis := from.id
+	if attempt > 0 {
+		basis += " " + strconv.Itoa(attempt)
+	}
 	_, err := v.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{
-		SecretId: aws.String(v.name), SecretBinary: newPassword(), ClientRequestToken: aws.String(uuid.NewSHA1(uuid.Nil, []byte(from.id)).String()),
+		SecretId: aws.String(v.name), SecretBinary: newPassword(), ClientRequestToken: aws.String(uuid.NewSHA1(uuid.Nil, []byte(basis)).String()),
 	})
 	if isCode(err, "ResourceExistsException") {
 		return false, nil
@@ -183,9 +193,10 @@ func (v *vault) rotate(ctx context.Context, from version) (bool, error) {
 	return err == nil, v.explain(err)
 }
 
-// apply notes that the passwords of the current and the previous version were seen to be set.
-func (v *vault) apply(ctx context.Context, current version) error {
-	_, err := v.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: aws.String(v.name), Tags: []types.Tag{{Key: aws.String(tagApplied), Value: aws.String(current.id)}}})
+// apply notes that the passwords of the current and the previous version were now seen to be set.
+func (v *vault) apply(ctx context.Context, current version, now time.Time) error {
+	value := current.id + " " + strconv.FormatInt(now.Unix(), 10)
+	_, err := v.TagResource(ctx, &secretsmanager.TagResourceInput{SecretId: aws.String(v.name), Tags: []types.Tag{{Key: aws.String(tagApplied), Value: aws.String(value)}}})
 	return err
 }
 

@@ -216,6 +216,9 @@ func (s *Secret) staged(stage string) *Version {
 	return s.Versions[i]
 }
 
+// MakeCurrent moves AWSCURRENT to a version, as an administrator can by UpdateSecretVersionStage. To be called inside World.Update.
+func (s *Secret) MakeCurrent(v *Version) { s.move(current, v) }
+
 // move gives a stage to a version and takes it from any other; what loses AWSCURRENT becomes AWSPREVIOUS.
 func (s *Secret) move(stage string, to *Version) {
 	from := s.staged(stage)
