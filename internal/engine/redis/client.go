@@ -222,9 +222,13 @@ func (r *relay) answerHere(size int, message []byte) error {
 
 // askServer sends a command of ours, and returns its reply as a line.
 func (r *relay) askServer(role role, args ...string) (string, error) {
-	q := request{role: role, own: true, began: r.engine.cfg.Now(), answer: make(chan string, 1)}
+	return r.askRaw(request{role: role}, resp.AppendCommand(nil, args...))
+}
+
+func (r *relay) askRaw(q request, message []byte) (string, error) {
+	q.own, q.to, q.began, q.answer = true, r.fromClient.current, r.engine.cfg.Now(), make(chan string, 1)
 	r.push(q)
-	if err := r.write(resp.AppendCommand(nil, args...)); err != nil {
+	if err := r.write(message); err != nil {
 		return "", err
 	}
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/redisserver"
 )
 
@@ -58,13 +59,114 @@ func TestCluster(t *testing.T) {
 		},
 		"what would tell of one node only": func(t *testing.T, r *real) {
 			raw := r.raw(t)
-			raw.say(t, "KEYS *", "DBSIZE", "SCAN 0", "PING")
-			for _, name := range []string{"KEYS", "DBSIZE", "SCAN"} {
-				if line := raw.line(t); !strings.HasPrefix(line, "-ERR "+name+" tells of one node only") {
-					t.Error(line)
+			for _, command := range []string{
+				"SCAN 0", "RANDOMKEY", "WAIT 1 10", "PUBSUB NUMSUB a", "MEMORY STATS", "CLUSTER COUNTKEYSINSLOT 1", "SCRIPT KILL", "FUNCTION STATS",
+				"CLIENT TRACKING ON", "CONFIG SET hz 10", "CLIENT LIST", "ASKING", "SWAPDB 0 1",
+			} {
+				raw.say(t, command)
+				words := strings.Fields(command)
+				if line := raw.line(t); !strings.HasPrefix(line, "-ERR "+words[0]) || !strings.Contains(line, "this database is a cluster") {
+					t.Errorf("%s: %s", command, line)
 				}
 			}
+			raw.say(t, "PING")
 			raw.hear(t, "+PONG\n")
+		},
+		"functions": func(t *testing.T, r *real) {
+			client := r.client(t)
+			const library = "#!lua name=lib\nredis.register_function('f', function(keys) return redis.call('GET', keys[1]) end)"
+			for range 2 {
+				if name, err := client.FunctionLoadReplace(t.Context(), library).Result(); err != nil || name != "lib" {
+					t.Fatalf("FUNCTION LOAD: %q, %v", name, err)
+				}
+			}
+			for _, key := range []string{one, two, three} {
+				client.Set(t.Context(), key, key, 0)
+				if got, err := client.FCall(t.Context(), "f", []string{key}).Text(); err != nil || got != key {
+					t.Errorf("FCALL with %s: %q, %v", key, got, err)
+				}
+			}
+			// One node has it already: which one is told, and the record has it once.
+			if err := client.FunctionDelete(t.Context(), "lib").Err(); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Nodes[1].Do(t, "FUNCTION", "LOAD", library); got != "lib" {
+				t.Fatal(got)
+			}
+			err := client.FunctionLoad(t.Context(), library).Err()
+			want := "ERR Library 'lib' already exists: said by the node at " + c.Nodes[1].Addr + "; 1 of 3 nodes of the cluster have executed the command"
+			if err == nil || err.Error() != want {
+				t.Errorf("heard %v, want %s", err, want)
+			}
+			if err := client.FunctionFlush(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			for i, node := range c.Nodes {
+				if got := node.Do(t, "FUNCTION", "LIST"); got != "" {
+					t.Errorf("node %d has %s", i, got)
+				}
+			}
+			_ = client.Close()
+			v := r.agent.Visit(t, 0)
+			_ = v.Wait(t)
+			var loads []string
+			for _, outcome := range outcomes(v) {
+				if strings.HasPrefix(outcome, "function") && !strings.Contains(outcome, "fcall") {
+					loads = append(loads, strings.Fields(outcome)[1]+outcome[strings.LastIndex(outcome, " → "):])
+				}
+			}
+			if want := []string{"load → ok", "load → ok", "delete → ok", "load → " + want, "flush → ok"}; !slices.Equal(loads, want) {
+				t.Errorf("recorded %q, want %q", loads, want)
+			}
+		},
+		"scripts on every node": func(t *testing.T, r *real) {
+			client := r.client(t)
+			const text = "return redis.call('SET', KEYS[1], 'by a script')"
+			name, err := client.ScriptLoad(t.Context(), text).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{one, two, three} {
+				if err := client.EvalSha(t.Context(), name, []string{key}).Err(); err != nil {
+					t.Errorf("EVALSHA with %s: %v", key, err)
+				}
+			}
+			exist := func() string {
+				return fmt.Sprint(client.ScriptExists(t.Context(), name, strings.Repeat("0", 40)).Result())
+			}
+			if got := exist(); got != "[true false] <nil>" {
+				t.Errorf("SCRIPT EXISTS: %s", got)
+			}
+			c.Nodes[2].Do(t, "SCRIPT", "FLUSH")
+			if got := exist(); got != "[false false] <nil>" {
+				t.Errorf("SCRIPT EXISTS, where one node has it not: %s", got)
+			}
+			if err := client.ScriptFlush(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			for i, node := range c.Nodes {
+				if got := node.Do(t, "SCRIPT", "EXISTS", name); got != "0" {
+					t.Errorf("node %d has the script still", i)
+				}
+			}
+		},
+		"keys of all nodes": func(t *testing.T, r *real) {
+			raw := r.raw(t)
+			raw.say(t, "FLUSHALL", "SET "+one+" 1", "SET "+two+" 2", "DBSIZE", "SET "+three+" 3", "DBSIZE", "KEYS [ab]*", "KEYS none", "FLUSHDB SYNC", "DBSIZE")
+			raw.hear(t, fmt.Sprintf("+OK\n+OK\n+OK\n:2\n+OK\n:3\n*2\n$%d\n%s\n$%d\n%s\n*0\n+OK\n:0\n", len(one), one, len(two), two))
+			raw.say(t, "MULTI", "SET "+one+" 1", "FLUSHALL", "EXEC", "DBSIZE x")
+			raw.hear(t, "+OK\n+QUEUED\n-ERR FLUSHALL is for all nodes of the cluster, and is not passed on within MULTI\n-EXECABORT Transaction discarded because of previous errors.\n")
+			failure := "ERR wrong number of arguments for 'dbsize' command: said by the node at " + c.Nodes[0].Addr + "; 0 of 3 nodes of the cluster have executed the command"
+			raw.hear(t, "-"+failure+"\n")
+			wantOutcomes(t, r, raw, "FLUSHALL → ok", "SET "+one+" 1 → ok", "SET "+two+" 2 → ok", "DBSIZE → ok", "SET "+three+" 3 → ok", "DBSIZE → ok", "KEYS [ab]* → ok",
+				"KEYS none → ok", "FLUSHDB SYNC → ok", "DBSIZE → ok", "MULTI → ok", "SET "+one+" 1 → not executed, because the transaction was discarded",
+				"FLUSHALL → refused: FLUSHALL is for all nodes of the cluster, and is not passed on within MULTI", "EXEC → refused: Transaction discarded because of previous errors.",
+				"DBSIZE x → "+failure)
+		},
+		"what is about the connection": func(t *testing.T, r *real) {
+			raw := r.raw(t)
+			raw.say(t, "GET "+two, "CLIENT SETNAME me", "GET "+three, "CLIENT GETNAME", "GET "+one, "CLIENT GETNAME")
+			raw.hear(t, "$-1\n+OK\n$-1\n$2\nme\n$-1\n$2\nme\n")
 		},
 		"transactions": func(t *testing.T, r *real) {
 			raw := r.raw(t)
@@ -118,7 +220,12 @@ func TestCluster(t *testing.T) {
 		},
 	} {
 		// One after the other: they share keys.
-		t.Run(name, func(t *testing.T) { test(t, behindCluster(t, c)) })
+		t.Run(name, func(t *testing.T) {
+			test(t, behindCluster(t, c, func(cfg *enginetest.Config) { cfg.Roles = []string{everything} }))
+			for _, node := range c.Nodes {
+				node.Do(t, "FLUSHALL")
+			}
+		})
 	}
 	t.Run("redis-cli", func(t *testing.T) {
 		r := behindCluster(t, c)
@@ -175,6 +282,33 @@ func TestOneServerThatIsCalledACluster(t *testing.T) {
 	if out := r.cli(t, "PING\n"); !strings.Contains(out, "the uri of the database says mode=cluster, and it is none") {
 		t.Errorf("redis-cli printed %s", out)
 	}
+}
+
+func TestEachCommandHasARuleForClusters(t *testing.T) {
+	t.Parallel()
+	if undecided, unknown := redis.ClusterRules(); len(undecided)+len(unknown) > 0 {
+		t.Errorf("no rule for %q, and rules for %q, which do not exist", undecided, unknown)
+	}
+}
+
+// An account that may not ask for the nodes is told so, and nothing is executed on one of them only.
+func TestAllNodesThatAreNotKnown(t *testing.T) {
+	t.Parallel()
+	c := redisserver.StartCluster(t, 2, redisserver.Options{Users: []string{"app on nopass ~* +@all -cluster"}})
+	r := behindCluster(t, c, func(cfg *enginetest.Config) {
+		cfg.Identity.Route.User = "app"
+		cert := c.Nodes[0].ClientCertificate(t, "app")
+		cfg.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
+			return &cred.Credential{User: account, Certificate: cert}, nil
+		})
+	})
+	raw, key := r.raw(t), c.KeyOn(t, 0, "k")
+	raw.say(t, "SET "+key+" v", "FLUSHALL", "GET "+key)
+	raw.hear(t, "+OK\n")
+	if line := raw.line(t); !strings.HasPrefix(line, "-ERR the command is for all nodes of the cluster, and which these are is not known") {
+		t.Errorf("heard %s", line)
+	}
+	raw.hear(t, "$1\nv\n")
 }
 
 func TestAccountOfACluster(t *testing.T) {

@@ -37,7 +37,17 @@ func (r *relay) command(size int) error {
 		if c.role == multi && r.fromClient.pinned == nil && !r.fromClient.multi {
 			return r.holdMulti(size)
 		}
-		no, err := r.route(c, args)
+		slot, no := slotOfAll(c, args)
+		if no == nil && slot < 0 {
+			no = r.keylessRefusal(c)
+		}
+		if no == nil && slot < 0 && c.cluster.every != nil {
+			return r.onEveryNode(c, size)
+		}
+		var err error
+		if no == nil {
+			no, err = r.route(c, slot)
+		}
 		if fault.Is(err, fault.ConnectionProblem) && r.ctx.Err() == nil {
 			no, err = refuse(codeError, "%s", fault.Message(err)), nil
 		}

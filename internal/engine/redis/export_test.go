@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"net"
+	"slices"
 
 	"sallyport/internal/inbox"
 	"sallyport/internal/session"
@@ -15,4 +16,29 @@ func (e *Engine) Relay(ctx context.Context, client, server net.Conn, s *session.
 	b := &backend{conn: server, in: inbox.New(&e.buffers), up: up}
 	defer b.in.Release()
 	return newRelay(ctx, v, b).run()
+}
+
+// ClusterRules returns the commands that may come without keys and have no rule for clusters, and rules for what is no command.
+func ClusterRules() (undecided, unknown []string) {
+	left := make(map[string]bool)
+	for name := range clusterRules {
+		left[name] = true
+	}
+	var look func(table map[string]*command)
+	look = func(table map[string]*command) {
+		for _, c := range table {
+			look(c.sub)
+			hasRole := c.role != ordinary && c.role != scriptLoad
+			if !left[c.name] && !c.admin && !hasRole && len(c.keys) == 0 {
+				undecided = append(undecided, c.name)
+			}
+			delete(left, c.name)
+		}
+	}
+	look(newTable())
+	for name := range left {
+		unknown = append(unknown, name)
+	}
+	slices.Sort(undecided)
+	return undecided, unknown
 }

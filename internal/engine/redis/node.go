@@ -19,9 +19,11 @@ type node struct {
 	address string // in a cluster
 
 	scanner    resp.Scanner
-	swallow    bool  // what is being read is in answer to us
-	bytes      int64 // of the reply under way
-	speaking   bool  // toClient is held
+	swallow    bool   // what is being read is in answer to us
+	keeps      bool   // and all of it is wanted
+	kept       []byte // of that
+	bytes      int64  // of the reply under way
+	speaking   bool   // toClient is held
 	subscribed subscriptions
 	listening  atomic.Bool // subscribed to anything, as all may read
 	waits      bool        // for another node, to which it has redirected a command; guarded by mu
@@ -105,13 +107,21 @@ func (n *node) scan() error {
 		}
 		in.Scanned += size
 		n.bytes += int64(size)
+		if n.keeps && len(n.kept)+size <= maxWhole {
+			n.kept = append(n.kept, in.Buf[in.Scanned-size:in.Scanned]...)
+		}
 		if n.swallow {
 			in.Start = in.Scanned
 		}
 		if reply == nil {
 			break
 		}
+		ours, begun := n.swallow, n.bytes > int64(size)
 		if err := n.complete(reply); err != nil {
+			if !ours { // the client is not to have it, or no more of it
+				in.Scanned -= size
+				n.midReply = begun
+			}
 			return err
 		}
 	}
@@ -126,12 +136,19 @@ func (n *node) begin(typ byte) error {
 	}
 	n.mu.Lock()
 	head := n.requests.first()
-	n.swallow = n.owns > 0 && head != nil && head.own && typ != resp.Push
+	n.swallow = n.owns > 0 && head != nil && head.own && head.to == n && !n.mayBeUnasked(typ)
+	n.keeps = n.swallow && head.whole
 	n.mu.Unlock()
 	if n.swallow {
 		return n.send()
 	}
 	return nil
+}
+
+// mayBeUnasked reports whether a reply of this type is a message of a subscription, or may be one, and no answer to us: what we ask
+// subscribers of version 2 of the protocol has no array for an answer.
+func (n *node) mayBeUnasked(typ byte) bool {
+	return typ == resp.Push || typ == resp.Array && n.subscribed.any() && n.proto.Load() == 2
 }
 
 func (n *node) complete(reply *resp.Reply) error {
@@ -140,15 +157,21 @@ func (n *node) complete(reply *resp.Reply) error {
 		return n.answered(reply, size)
 	}
 	n.swallow = false
-	return n.own(reply)
+	return n.own(reply, size)
 }
 
-// own hands a reply to whoever waits for it here.
-func (n *node) own(reply *resp.Reply) error {
+// own hands a reply to whoever waits for it here: as a line, or all of it if that is wanted, and nothing if that is too long.
+func (n *node) own(reply *resp.Reply, size int64) error {
 	n.mu.Lock()
 	q := n.pop()
 	n.mu.Unlock()
 	answer := fmt.Sprintf("%c%s", reply.Type, reply.Text)
+	if q.whole {
+		if answer = string(n.kept); int64(len(answer)) < size {
+			answer = ""
+		}
+		n.keeps, n.kept = false, nil
+	}
 	switch {
 	case q.role == discard:
 		if err := n.settleQueued(notExecuted); err != nil {
@@ -208,7 +231,7 @@ func (n *node) answered(reply *resp.Reply, size int64) error {
 		return err
 	}
 	n.mu.Lock()
-	if n.requests.len() == 0 {
+	if head := n.requests.first(); head == nil || head.own {
 		n.mu.Unlock()
 		return desynchronised("a reply of type %q to nothing: %q", reply.Type, reply.Text)
 	}

@@ -6,6 +6,8 @@ import "time"
 type request struct {
 	role    role
 	own     bool      // not the client's: its reply is not passed on
+	to      *node     // that is to answer it, if it is ours
+	whole   bool      // ours, and all of its reply is the answer
 	expect  int       // of subscriptions: answers that are to come; -1 if that depends on what is subscribed
 	names   byte      // of subscriptions
 	proto   byte      // of HELLO: the version asked for

@@ -65,7 +65,7 @@ func (n *node) sendAgain(to redirection, other *node, message []byte) error {
 	n.mu.Lock()
 	answered := n.answers + 1
 	if to.ask {
-		n.requests.pushFront(request{own: true, answer: make(chan string, 1)})
+		n.requests.pushFront(request{own: true, to: other, answer: make(chan string, 1)})
 		n.owns++
 		answered++
 		message = append(resp.AppendCommand(nil, "ASKING"), message...)

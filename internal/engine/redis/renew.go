@@ -123,7 +123,7 @@ func (r *relay) renew() error {
 		}
 	}
 	// The answer is not waited for: a command that blocks may be running before it.
-	r.push(request{role: renewed, own: true, began: r.engine.cfg.Now(), answer: make(chan string, 1)})
+	r.push(request{role: renewed, own: true, to: r.fromClient.current, began: r.engine.cfg.Now(), answer: make(chan string, 1)})
 	return r.write(resp.AppendCommand(nil, "AUTH", r.server.up.User, password))
 }
 

@@ -140,3 +140,83 @@ func TestNodesThatDoNotLetTheAccountIn(t *testing.T) {
 		t.Errorf("the second node got %q", got)
 	}
 }
+
+// Messages of a subscription in version 2 of the protocol come in arrays. One that arrives from one node while another is asked
+// something is for the client.
+func TestMessagesAreNoAnswersToUs(t *testing.T) {
+	t.Parallel()
+	heard := make(chan struct{})
+	defer close(heard)
+	c, raw := startRogueCluster(t, func(c *rogueCluster, node int, args []string) string {
+		switch args[0] {
+		case "SUBSCRIBE":
+			return "*3\n$9\nsubscribe\n$1\nn\n:1\n"
+		case "MULTI":
+			c.nodes[0].Say(t, []byte(lines("*3\n$7\nmessage\n$1\nn\n$2\nhi\n")))
+			<-heard
+		case "SET":
+			return "+QUEUED\n"
+		case "EXEC":
+			return "*1\n+OK\n"
+		}
+		return moved(c, node, args)
+	})
+	raw.say(t, "SUBSCRIBE n", "GET b", "MULTI", "SET b v", "EXEC")
+	raw.hear(t, "*3\n$9\nsubscribe\n$1\nn\n:1\n+OK\n+OK\n*3\n$7\nmessage\n$1\nn\n$2\nhi\n")
+	heard <- struct{}{}
+	raw.hear(t, "+QUEUED\n*1\n+OK\n")
+	if got := c.said(1); !slices.Contains(got, "MULTI") || !slices.Contains(got, "EXEC") {
+		t.Errorf("the second node got %q", got)
+	}
+}
+
+// Answers of all nodes become one reply only if they go together and are not too large.
+func TestAnswersOfAllNodes(t *testing.T) {
+	t.Parallel()
+	value := func(size int) string { return fmt.Sprintf("*1\n$%d\n%s\n", size, strings.Repeat("k", size)) }
+	said := map[string][2]string{
+		"DBSIZE":          {":1\n", ":2\n"},
+		"DBSIZE a":        {":1\n", "+one\n"},
+		"FLUSHALL":        {"+OK\n", "+LATER\n"},
+		"FLUSHDB":         {"+OK\n", "!10\nERR no way\n"},
+		"SCRIPT EXISTS a": {"*1\n:1\n", "*2\n:1\n:0\n"},
+		"KEYS a":          {"*1\n$1\na\n", "*-1\n"},
+		"KEYS large":      {value(1 << 20), value(1 << 20)},
+		"KEYS larger":     {value(3 << 20), value(3 << 20)},
+		"KEYS largest":    {value(5 << 20), value(1)},
+	}
+	_, raw := startRogueCluster(t, func(c *rogueCluster, node int, args []string) string {
+		if args[0] == "CLUSTER" {
+			host, first, _ := strings.Cut(c.nodes[0].Addr, ":")
+			_, second, _ := strings.Cut(c.nodes[1].Addr, ":")
+			return fmt.Sprintf("*2\n*3\n:0\n:8191\n*2\n$%[1]d\n%[2]s\n:%[3]s\n*3\n:8192\n:16383\n*2\n$%[1]d\n%[2]s\n:%[4]s\n", len(host), host, first, second)
+		}
+		return said[strings.Join(args, " ")][node]
+	})
+	const unlike = "-ERR the nodes of the cluster have executed the command and do not answer alike\n"
+	const large = "-ERR the answers of the nodes of the cluster have more than 4194304 bytes together; ask for less\n"
+	raw.say(t, "DBSIZE", "DBSIZE a", "FLUSHALL", "SCRIPT EXISTS a", "KEYS a", "KEYS larger", "KEYS largest")
+	raw.hear(t, ":3\n"+unlike+unlike+unlike+unlike+large+large)
+	raw.say(t, "FLUSHDB")
+	if line := raw.line(t); !strings.HasPrefix(line, "-ERR no way: said by the node at 127.0.0.1:") || !strings.HasSuffix(line, "; 1 of 2 nodes of the cluster have executed the command") {
+		t.Error(line)
+	}
+	raw.say(t, "KEYS large")
+	raw.hear(t, "*2\n"+strings.Repeat(value(1 << 20)[3:], 2))
+}
+
+// What one node says while another is asked something is no answer.
+func TestAnswersOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	heard := make(chan struct{})
+	defer close(heard)
+	_, raw := startRogueCluster(t, func(c *rogueCluster, node int, args []string) string {
+		if args[0] == "MULTI" {
+			c.nodes[0].Say(t, []byte(lines("+OK\n")))
+			<-heard
+		}
+		return moved(c, node, args)
+	})
+	raw.say(t, "GET b", "MULTI", "SET b v")
+	raw.hear(t, "+OK\n+OK\n-ERR the database sent a reply that does not belong here; the session ends, connect again\n")
+}

@@ -6,22 +6,39 @@ import (
 	"sallyport/internal/engine/redis/resp"
 )
 
-// route has a command go to the node that has its keys. It returns why it cannot go to any.
-func (r *relay) route(c *command, args [][]byte) (*refusal, error) {
-	if oneNodeOnly[c.name] {
-		return refuse(codeError, "%s tells of one node only, and this database is a cluster; it is not available here", strings.ToUpper(c.name)), nil
-	}
-	f := &r.fromClient
-	target := f.current
-	slot := -1
+// slotOfAll returns the slot that all keys of a command belong to, -1 if it has none, and a refusal if they belong to several.
+func slotOfAll(c *command, args [][]byte) (slot int, no *refusal) {
+	slot = -1
 	for _, place := range keysOf(c, args) {
 		switch s := slotOf(args[place]); {
 		case slot < 0:
 			slot = s
 		case s != slot:
-			return refuse(codeCrossSlot, "Keys in request don't hash to the same slot of the cluster: use one command for each, or put the same {tag} into the keys"), nil
+			return 0, refuse(codeCrossSlot, "Keys in request don't hash to the same slot of the cluster: use one command for each, or put the same {tag} into the keys")
 		}
 	}
+	return slot, nil
+}
+
+// keylessRefusal returns why a command without keys cannot be in a cluster, or nil.
+func (r *relay) keylessRefusal(c *command) *refusal {
+	const instead = "and this database is a cluster; a database whose uri names the node, with mode=standalone, is the place for it"
+	name := strings.ToUpper(c.name)
+	switch {
+	case c.admin:
+		return refuse(codeError, "%s %s, %s", name, actsOnOne, instead)
+	case c.cluster.no != "":
+		return refuse(codeError, "%s %s, %s", name, c.cluster.no, instead)
+	case c.cluster.every != nil && r.fromClient.multi:
+		return refuse(codeError, "%s is for all nodes of the cluster, and is not passed on within MULTI", name)
+	}
+	return nil
+}
+
+// route has a command go to the node that has its slot, which is below 0 if it has no keys. It returns why it cannot go to any.
+func (r *relay) route(c *command, slot int) (*refusal, error) {
+	f := &r.fromClient
+	target := f.current
 	if slot >= 0 {
 		var err error
 		if target, err = r.nodeOf(slot); err != nil {
@@ -34,6 +51,8 @@ func (r *relay) route(c *command, args [][]byte) (*refusal, error) {
 			f.listening = target
 		}
 		target = f.listening
+	case c.cluster.home && slot < 0 && !f.multi:
+		target = r.server
 	case f.pinned != nil && slot < 0:
 		target = f.pinned
 	case f.pinned != nil && target != f.pinned:
@@ -50,9 +69,6 @@ func (r *relay) route(c *command, args [][]byte) (*refusal, error) {
 	}
 	return nil, r.beginMulti(c)
 }
-
-// oneNodeOnly are commands whose answer would be wrong, because each node knows only its own part.
-var oneNodeOnly = map[string]bool{"dbsize": true, "keys": true, "scan": true, "flushall": true, "flushdb": true, "randomkey": true, "swapdb": true}
 
 // turnTo has the commands to come go to a node.
 func (r *relay) turnTo(target *node) error {

@@ -47,6 +47,8 @@ type command struct {
 	keys  []keySpec
 	sub   map[string]*command // of a container
 	names byte                // of channels: the kind, 's', 'p' or 'c'; with unsubscribing in upper case
+
+	cluster clusterRule // of one without keys
 }
 
 // keySpec says where a command has keys (https://redis.io/docs/latest/develop/reference/key-specs/).
@@ -66,7 +68,7 @@ var roles = map[string]role{
 	"unsubscribe": subscribe, "punsubscribe": subscribe, "sunsubscribe": subscribe,
 	"eval": eval, "eval_ro": eval, "evalsha": evalSHA, "evalsha_ro": evalSHA, "script load": scriptLoad,
 	"monitor": unsupported, "sync": unsupported, "psync": unsupported, "replconf": unsupported, "client reply": unsupported,
-	"client capa": unsupported,
+	"client capa": unsupported, "script debug": unsupported,
 }
 
 // channels tell the kinds of subscriptions apart.
@@ -87,7 +89,7 @@ func newTable() map[string]*command {
 			continue
 		}
 		name := strings.ReplaceAll(fields[0], "|", " ")
-		c := &command{name: name, role: roles[name], names: channels[name], admin: privileged[name]}
+		c := &command{name: name, role: roles[name], names: channels[name], admin: privileged[name], cluster: clusterRules[name]}
 		for flag := range strings.SplitSeq(fields[1], ",") {
 			c.admin = c.admin || flag == "admin"
 			c.write = c.write || flag == "write"

@@ -28,7 +28,7 @@ type Server struct {
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
-	conns map[net.Conn]bool // guarded by mu
+	conns map[net.Conn]*tls.Conn // what runs over each; guarded by mu
 }
 
 // Answer returns what is said to a command, as the protocol has it; nil hangs up. It is called in a goroutine of the
@@ -38,7 +38,7 @@ type Answer func(args []string) []byte
 // Start starts a server, and stops it when the test is over.
 func Start(t testing.TB, answer Answer) *Server {
 	t.Helper()
-	s := &Server{answer: answer, conns: make(map[net.Conn]bool)}
+	s := &Server{answer: answer, conns: make(map[net.Conn]*tls.Conn)}
 	var err error
 	if s.Authority, err = ca.New(ca.DatabaseCA, "test", time.Now()); err != nil {
 		t.Fatal(err)
@@ -70,21 +70,21 @@ func (s *Server) accept(t testing.TB) {
 			t.Errorf("accepting: %v", err)
 			return
 		}
+		conn := tls.Server(raw, s.config)
 		s.mu.Lock()
-		s.conns[raw] = true
+		s.conns[raw] = conn
 		s.mu.Unlock()
-		s.running.Go(func() { s.serve(raw) })
+		s.running.Go(func() { s.serve(raw, conn) })
 	}
 }
 
-func (s *Server) serve(raw net.Conn) {
+func (s *Server) serve(raw net.Conn, conn *tls.Conn) {
 	defer func() {
 		s.mu.Lock()
 		delete(s.conns, raw)
 		s.mu.Unlock()
 		_ = raw.Close()
 	}()
-	conn := tls.Server(raw, s.config)
 	var p resp.Parser
 	var data []byte
 	buf := make([]byte, 64<<10)
@@ -111,6 +111,17 @@ func (s *Server) serve(raw net.Conn) {
 		}
 		if _, err := conn.Write(answer); err != nil && !errors.Is(err, io.EOF) {
 			return
+		}
+	}
+}
+
+// Say says something to all clients that nobody has asked for.
+func (s *Server) Say(t testing.TB, message []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.conns {
+		if _, err := conn.Write(message); err != nil {
+			t.Errorf("saying something: %v", err)
 		}
 	}
 }

@@ -18,6 +18,15 @@ func AppendBulk[T string | []byte](b []byte, text T) []byte {
 	return append(b, '\r', '\n')
 }
 
+// AppendInteger appends a number.
+func AppendInteger(b []byte, n int64) []byte {
+	b = strconv.AppendInt(append(b, Integer), n, 10)
+	return append(b, '\r', '\n')
+}
+
+// AppendArray appends the beginning of an array, which so many elements follow.
+func AppendArray(b []byte, elements int) []byte { return appendHeader(b, Array, elements) }
+
 // AppendSimple appends a status such as OK.
 func AppendSimple(b []byte, text string) []byte {
 	b = append(b, Simple)
