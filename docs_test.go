@@ -14,13 +14,17 @@ var (
 	numberedNote = regexp.MustCompile(`docs/design/([0-9]{4})-[^/]*\.md$`)
 )
 
-// TestDocumentsLeadSomewhere checks that what the documents link to exists, and that notes on decisions begin with the
-// number in their name, which no other has.
+// TestDocumentsLeadSomewhere checks that what the documents link to exists, that README.md leads to each, and that notes on
+// decisions begin with the number in their name, which no other has.
 func TestDocumentsLeadSomewhere(t *testing.T) {
 	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	documents, links := 0, 0
 	numbers := map[string]string{}
-	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".md" {
 			return err
 		}
@@ -29,6 +33,9 @@ func TestDocumentsLeadSomewhere(t *testing.T) {
 			return err
 		}
 		documents++
+		if filepath.Dir(path) == "docs" && !strings.Contains(string(readme), "("+filepath.ToSlash(path)+")") {
+			t.Errorf("the map in README.md lacks %s", path)
+		}
 		for _, link := range relativeLink.FindAllStringSubmatch(string(data), -1) {
 			links++
 			if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {

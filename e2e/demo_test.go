@@ -16,7 +16,7 @@ import (
 func demonstration(t *testing.T, folder, script string, args, environment []string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "scripts", script), args...)
-	cmd.Env = append(os.Environ(), "SALLYPORT_BIN="+binaries, "TMPDIR="+folder, "TERM=dumb")
+	cmd.Env = append(os.Environ(), "SALLYPORT_BIN="+binaries, "TMPDIR="+folder, "TERM=dumb", "GORACE="+races)
 	cmd.Env = append(cmd.Env, environment...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -69,25 +69,63 @@ func TestDemoOfAWS(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	folder := emptyFolder(t)
-	environment := []string{"SALLYPORT_DEMO=" + folder + "/d"}
-	// Of ports that the system gives to nobody by itself, three that differ between runs of these tests.
-	first := 12000 + 3*(os.Getpid()%2500)
-	for i, name := range []string{"SALLYPORT_DEMO_PORT", "SALLYPORT_DEMO_AUTH_PORT", "SALLYPORT_DEMO_DB_PORT"} {
-		environment = append(environment, fmt.Sprintf("%s=%d", name, first+i))
+	for i, c := range []struct {
+		db       string
+		database string   // as tsh db ls shows it
+		answer   []string // of the query
+		events   []string
+		played   string
+	}{
+		{"postgres", "orders a throw-away PostgreSQL [alice]", []string{"customer | total", "Grace    | 99.00", "(3 rows)"},
+			[]string{"db.session.query", `result="SELECT 3"`}, "select customer"},
+		{"mysql", "orders a throw-away MariaDB [alice]", []string{"customer\ttotal", "Grace\t99.00", "Edsger\t7.25"},
+			[]string{"db.session.query", `query="select customer, total from orders order by total desc"`, "db.session.result"}, "select customer"},
+		{"mongodb", "orders a throw-away FerretDB (it speaks Mongo", []string{"{ customer: 'Grace', total: 99 }", "access to db denied"},
+			[]string{"db.session.query", `{\"find\":\"orders\"`, "db.session.query.failed", `the database name \"secret\"`}, `find: "orders"`},
+		{"redis", "orders a throw-away Redis [alice]", []string{"Grace\n99\nAda\n12.5\n"},
+			[]string{"db.session.query", `query="ZRANGE orders 0 -1 REV WITHSCORES"`, "db.session.result"}, "ZRANGE orders"},
+	} {
+		t.Run(c.db, func(t *testing.T) {
+			t.Parallel()
+			folder := emptyFolder(t)
+			// Of ports that the system gives to nobody by itself, three that differ between runs of these tests.
+			first := 12000 + 12*(os.Getpid()%600) + 3*i
+			environment := []string{"DB=" + c.db, "SALLYPORT_DEMO=" + folder + "/d"}
+			for i, name := range []string{"SALLYPORT_DEMO_PORT", "SALLYPORT_DEMO_AUTH_PORT", "SALLYPORT_DEMO_DB_PORT"} {
+				environment = append(environment, fmt.Sprintf("%s=%d", name, first+i))
+			}
+			t.Cleanup(func() { // also when what follows fails
+				cmd := exec.Command("../scripts/demo", "stop")
+				cmd.Env = append(os.Environ(), environment...)
+				if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "emo ") {
+					t.Errorf("%v: %s", err, out)
+				}
+			})
+			out := demonstration(t, folder, "demo", []string{"start"}, environment)
+			lines := []string{"$ tctl status", "Logged in as:       alice", "$ tsh db ls", c.database}
+			lines = append(lines, c.answer...)
+			lines = append(lines, "$ tctl audit ls", "db.session.start")
+			lines = append(lines, c.events...)
+			shows(t, out, append(lines, "db.session.end", "Go on by hand")...)
+			byHand(t, out, c.played)
+			// What it says ends it does, whatever DB is then.
+			_, stop, _ := strings.Cut(out, "make -C ")
+			if !strings.Contains(stop, "demo-stop") {
+				t.Errorf("it does not say how it ends:\n%s", out)
+			}
+			if out := demonstration(t, folder, "demo", []string{"stop"}, environment[1:]); !strings.Contains(out, "The demo has ended") {
+				t.Errorf("stop says %q", out)
+			}
+			for _, process := range processesIn(t, folder) {
+				t.Errorf("still running: %s", process)
+			}
+		})
 	}
-	t.Cleanup(func() { // also when what follows fails
-		cmd := exec.Command("../scripts/demo", "stop")
-		cmd.Env = append(os.Environ(), environment...)
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "emo ") {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
-	out := demonstration(t, folder, "demo", []string{"start"}, environment)
-	shows(t, out, "$ tctl status", "Logged in as:       alice", "$ tsh db ls", "orders a throw-away PostgreSQL [alice]", "Grace    | 99.00",
-		"$ tctl audit ls", "db.session.start", "db.session.query", `result="SELECT 3"`, "db.session.end", "Go on by hand")
+}
 
-	// What it says can be done by hand can be done.
+// byHand does what a demonstration says can be done by hand.
+func byHand(t *testing.T, out, played string) {
+	t.Helper()
 	_, rest, _ := strings.Cut(out, "in a shell:")
 	for _, command := range []string{"tsh play ", "tctl lock "} {
 		at := strings.Index(rest, command)
@@ -96,12 +134,30 @@ func TestDemo(t *testing.T) {
 		}
 		line, _, _ := strings.Cut(rest[at:], "\n")
 		exports, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
-		cmd := exec.Command("bash", "-c", exports+"; "+line)
-		if said, err := cmd.CombinedOutput(); err != nil || command == "tsh play " && !strings.Contains(string(said), "select customer") {
+		cmd := exec.CommandContext(t.Context(), "bash", "-c", exports+"; "+line)
+		cmd.Env = append(os.Environ(), "GORACE="+races)
+		if said, err := cmd.CombinedOutput(); err != nil || command == "tsh play " && !strings.Contains(string(said), played) {
 			t.Errorf("%s: %v: %s", line, err, said)
 		}
 	}
-	if out := demonstration(t, folder, "demo", []string{"stop"}, environment); !strings.Contains(out, "The demo has ended") {
-		t.Errorf("stop says %q", out)
+}
+
+// processesIn returns the processes that a folder is named to, or that work in it.
+func processesIn(t *testing.T, folder string) (found []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil || len(all) == 0 {
+		t.Fatalf("processes cannot be listed: %v", err)
 	}
+	for _, process := range all {
+		command, err := os.ReadFile(filepath.Join(process, "cmdline"))
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		where, _ := os.Readlink(filepath.Join(process, "cwd"))
+		if strings.Contains(string(command), folder) || strings.HasPrefix(where, folder) {
+			found = append(found, strings.ReplaceAll(string(command), "\x00", " ")+" in "+where)
+		}
+	}
+	return found
 }

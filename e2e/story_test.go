@@ -22,6 +22,9 @@ import (
 
 const patience = 30 * time.Second
 
+// races makes a data race fail the command in which it is found, and spares those without one a second's sleep at the end.
+const races = "halt_on_error=1 atexit_sleep_ms=0"
+
 // binaries is the folder of the commands under test.
 var binaries string
 
@@ -75,7 +78,7 @@ func tell(t *testing.T, file string, number int) {
 			for _, pair := range [][2]string{
 				{"PATH", filepath.Join(env.WorkDir, ".hosts") + ":" + binaries + ":" + env.Getenv("PATH")},
 				{"HOME", env.WorkDir},
-				{"GORACE", "halt_on_error=1 atexit_sleep_ms=0"},
+				{"GORACE", races},
 				{"TERM", "dumb"}, {"PSQL_PAGER", "cat"}, {"PSQLRC", "/dev/null"},
 				{"IP", ip}, {"AUTH", ip + ":23025"}, {"PROXY", ip + ":23080"},
 			} {

@@ -308,7 +308,7 @@ func (a *authority) start(t *testing.T, change func(*agent.Config), static ...*r
 }
 
 // visit connects as the user of a certificate and returns what the agent says.
-func (r *running) visit(t *testing.T, service string, id *identity.Identity) string {
+func (r *running) visit(t *testing.T, service string, id *identity.Identity, protocols ...string) string {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	var served sync.WaitGroup
@@ -317,7 +317,7 @@ func (r *running) visit(t *testing.T, service string, id *identity.Identity) str
 	})
 	defer served.Wait()
 	defer ours.Close()
-	client := tls.Client(ours, mtls.Named(route.ServerName(service, cluster), r.auth.trust().Pool(ca.HostCA), r.auth.certificate(t, id)))
+	client := tls.Client(ours, mtls.Named(route.ServerName(service, cluster), r.auth.trust().Pool(ca.HostCA), r.auth.certificate(t, id), protocols...))
 	if err := client.HandshakeContext(t.Context()); err != nil {
 		return err.Error()
 	}

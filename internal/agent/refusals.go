@@ -85,12 +85,21 @@ func (e *refused) take(now time.Time) *audit.AuthFailure {
 func (a *Agent) refuseConnection(d tunnel.Dispatch, err error) {
 	a.counters.refused.Add(1)
 	a.Logger.Info("client refused", "client", d.ClientAddress, "error", err)
-	stranger, ok := errors.AsType[*mtls.PeerError](err)
-	if !ok {
-		return
+	if stranger, ok := errors.AsType[*mtls.PeerError](err); ok {
+		a.recordRefusal(d, stranger.Name, err)
 	}
+}
+
+// refuseUser logs and records a connection of somebody who is known, and to whom nothing can be said.
+func (a *Agent) refuseUser(d tunnel.Dispatch, user string, err error) {
+	a.counters.refused.Add(1)
+	a.Logger.Info("client refused", "client", d.ClientAddress, "user", user, "error", err)
+	a.recordRefusal(d, user, err)
+}
+
+func (a *Agent) recordRefusal(d tunnel.Dispatch, user string, err error) {
 	event := &audit.AuthFailure{
-		UserMeta:       audit.UserMeta{User: stranger.Name},
+		UserMeta:       audit.UserMeta{User: user},
 		ServerMeta:     a.serverMeta(),
 		ConnectionMeta: audit.ConnectionMeta{LocalAddr: d.ListenerAddress, RemoteAddr: d.ClientAddress},
 		Error:          err.Error(),

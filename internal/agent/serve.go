@@ -53,9 +53,15 @@ func (a *Agent) Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, aut
 	}
 	defer client.Close()
 	authenticated()
-	v, err := a.newVisit(client, d)
+	state := client.ConnectionState()
+	id, err := mtls.PeerIdentity(&state)
 	if err != nil {
 		a.refuseConnection(d, err)
+		return
+	}
+	v, err := a.newVisit(state, id, d)
+	if err != nil {
+		a.refuseUser(d, id.Name, err)
 		return
 	}
 	defer a.sessions.release(v.id.Name)
@@ -103,12 +109,7 @@ func (v *visit) userMeta() audit.UserMeta {
 
 // newVisit finds the database of the connection's server name. Errors are for connections to which
 // nothing can be said.
-func (a *Agent) newVisit(client *tls.Conn, d tunnel.Dispatch) (*visit, error) {
-	state := client.ConnectionState()
-	id, err := mtls.PeerIdentity(&state)
-	if err != nil {
-		return nil, err
-	}
+func (a *Agent) newVisit(state tls.ConnectionState, id *identity.Identity, d tunnel.Dispatch) (*visit, error) {
 	routeID, _ := route.ParseServerName(route.Fold(state.ServerName), a.Cluster)
 	db, ok := a.databases.byID(routeID)
 	if !ok {

@@ -235,3 +235,27 @@ func TestSelectorsSayByWhichRole(t *testing.T) {
 		t.Error("a database that no selector matches is served")
 	}
 }
+
+// TestAUserOfAnotherProtocolIsRecorded has a client say that it speaks what the database does not, to which nothing can be
+// answered.
+func TestAUserOfAnotherProtocolIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		log := a.keep()
+		r := a.start(t, func(c *agent.Config) { c.Engines["mysql"] = c.Engines["postgres"] }, database(t, "orders", nil))
+		time.Sleep(time.Second)
+		for _, c := range []struct {
+			protocol string
+			served   bool
+		}{{"teleport-postgres", true}, {"teleport-mysql", false}} {
+			if said := r.visit(t, "orders", alice("orders"), c.protocol); strings.Contains(said, "role") != c.served {
+				t.Errorf("%s: said %q", c.protocol, said)
+			}
+		}
+		time.Sleep(time.Minute)
+		all := log.with(`"event":"auth"`)
+		if whole := log.with(`"event":"auth"`, `"user":"alice"`, `speaks teleport-mysql and database \"orders\" speaks postgres`, `"addr.remote":"192.0.2.1:1234"`); len(all) != 1 || len(whole) != 1 {
+			t.Errorf("recorded: %q", all)
+		}
+	})
+}

@@ -23,7 +23,7 @@ func (v *ClientDisconnect) appendFields(e *encoder) {
 	e.text("reason", v.Reason)
 }
 
-// AuthFailure is a connection whose certificate was refused.
+// AuthFailure is a connection that was refused before a session: for its certificate, or for what it asks for with that.
 type AuthFailure struct {
 	UserMeta // as far as the certificate says
 	ServerMeta
