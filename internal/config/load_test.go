@@ -216,12 +216,20 @@ proxy_service:
   acme: {enabled: yes}
 app_service:
 metrics_service: {enabled: false, listen_addr: "127.0.0.1:3081"}
+db_service:
+  databases:
+  - name: orders
+    protocol: postgres
+    uri: orders.abcdef.us-west-1.rds.amazonaws.com:5432
+    aws:
+      secret_store: {key_prefix: mine}
 `)
 	want := []string{
 		"teleport.yaml:2: teleport.ciphers: this key has no effect in this program",
 		"teleport.yaml:4: teleport.cache: this key has no effect in this program",
 		"teleport.yaml:9: proxy_service.mysql_listen_addr: this key has no effect in this program",
 		"teleport.yaml:10: proxy_service.acme.enabled: certificates are not fetched from an ACME authority; name the files of one in https_keypairs, or the proxy makes a self-signed one",
+		"teleport.yaml:19: db_service.databases[0].aws.secret_store: has no effect on a database of RDS; it is for ElastiCache, ElastiCache Serverless, MemoryDB",
 	}
 	if !reflect.DeepEqual(c.Warnings, want) {
 		t.Errorf("warnings are\n%s\nwant\n%s", strings.Join(c.Warnings, "\n"), strings.Join(want, "\n"))

@@ -66,6 +66,9 @@ func (s *DatabaseSpec) checkAWS(p *problems) {
 	if role, err := endpoint.ParseRole(a.AssumeRoleARN); err == nil && endpoint.IsRegion(a.Region) && role.Partition != endpoint.PartitionOf(a.Region) {
 		p.add("spec.aws.assume_role_arn", "is a role in partition %s, and region %s is in %s", role.Partition, a.Region, endpoint.PartitionOf(a.Region))
 	}
+	if len(p.list) == 0 { // otherwise it is not known what the database is
+		s.warnIdle(p, t, isAWS)
+	}
 }
 
 // checkForm checks each field by itself.

@@ -172,6 +172,44 @@ func TestWarningsAboutEndpoints(t *testing.T) {
 	}
 }
 
+func TestKeysWithoutEffect(t *testing.T) {
+	t.Parallel()
+	const rds, cache = `protocol: postgres, uri: "db.abc.us-west-1.rds.amazonaws.com:5432"`, `protocol: redis, uri: "master.g.abc.usw1.cache.amazonaws.com:6379"`
+	const own, mem = `protocol: postgres, uri: "h:5432"`, `protocol: redis, uri: "clustercfg.m.abc.memorydb.us-east-1.amazonaws.com:6379"`
+	for name, c := range map[string]struct {
+		spec, aws string
+		warned    []string
+		want      string
+	}{
+		"a store of secrets of RDS":                    {rds, `secret_store: {key_prefix: x}`, []string{"secret_store"}, "has no effect on a database of RDS; it is for ElastiCache, ElastiCache Serverless, MemoryDB"},
+		"a key for secrets of a database of one's own": {own, `secret_store: {kms_key_id: x}`, []string{"secret_store"}, "spec.uri is no endpoint of AWS"},
+		"a store of secrets of a cache":                {cache, `secret_store: {key_prefix: x}`, nil, ""},
+		"a store of secrets of MemoryDB":               {mem, `secret_store: {key_prefix: x}`, nil, ""},
+		"tags of sessions":                             {rds, `session_tags: {a: b}`, []string{"session_tags"}, "it is for DynamoDB"},
+		"what belongs to another service":              {mem, `rds: {vpc_id: x}`, []string{"rds"}, "on a database of MemoryDB; it is for RDS"},
+		"groups of another kind of cache":              {cache, `elasticache_serverless: {user_group_ids: [a]}, memorydb: {acl_name: b}`, []string{"elasticache_serverless", "memorydb"}, "on a database of ElastiCache"},
+		"a role for a database of one's own":           {own, `assume_role_arn: "arn:aws:iam::123456789012:role/x", account_id: "123456789012", region: us-west-1`, []string{"region", "assume_role_arn"}, "no id in spec.aws"},
+		"an account of a database of one's own":        {own, `account_id: "123456789012"`, []string{"account_id"}, "no id in spec.aws"},
+		"all that RDS has":                             {rds, `region: us-west-1, account_id: "123456789012", assume_role_arn: "arn:aws:iam::123456789012:role/x", external_id: y, rds: {iam_auth: yes}`, nil, ""},
+	} {
+		list, err := resource.ParseYAML([]byte(awsDatabase(c.spec + ", aws: {" + c.aws + "}")))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var warned []string
+		for _, warning := range resource.Warnings(list[0]) {
+			warned = append(warned, strings.TrimPrefix(warning.Path, "spec.aws."))
+			if !strings.Contains(warning.Message, c.want) {
+				t.Errorf("%s: %q lacks %q", name, warning.Message, c.want)
+			}
+		}
+		if !slices.Equal(warned, c.warned) {
+			t.Errorf("%s: warned of %q, want %q", name, warned, c.warned)
+		}
+	}
+}
+
 func TestEndpointsThatAreNotDialled(t *testing.T) {
 	t.Parallel()
 	for name, db := range map[string]*resource.Database{

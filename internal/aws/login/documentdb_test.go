@@ -41,7 +41,7 @@ type documentDB struct {
 
 var signedNonce = regexp.MustCompile(`SignedHeaders=[a-z0-9;-]*x-mongodb-gs2-cb-flag;x-mongodb-server-nonce,`)
 
-var caller = regexp.MustCompile(`<Arn>arn:aws:sts::([0-9]+):assumed-role/([^/<]+)/[^<]*</Arn>`)
+var caller = regexp.MustCompile(`<Arn>arn:(aws[a-z-]*):sts::([0-9]+):assumed-role/([^/<]+)/[^<]*</Arn>`)
 
 func (d *documentDB) handle(t *testing.T) func(*mongotest.Conn, mongotest.Message) bool {
 	return func(c *mongotest.Conn, m mongotest.Message) bool {
@@ -77,10 +77,14 @@ func (d *documentDB) handle(t *testing.T) func(*mongotest.Conn, mongotest.Messag
 
 // judge returns the role that AWS takes a signed request for, if it has an account.
 func (d *documentDB) judge(t *testing.T, proof bson.Raw) string {
+	return d.judgeProof(t, proof.Lookup("a").StringValue(), proof.Lookup("d").StringValue(), proof.Lookup("t").StringValue())
+}
+
+func (d *documentDB) judgeProof(t *testing.T, authorization, date, token string) string {
 	const body = "Action=GetCallerIdentity&Version=2011-06-15"
 	// Without the nonce under the signature, the proof would be good for other databases too.
-	if !signedNonce.MatchString(proof.Lookup("a").StringValue()) {
-		t.Errorf("not signed: %s", proof.Lookup("a").StringValue())
+	if !signedNonce.MatchString(authorization) {
+		t.Errorf("not signed: %s", authorization)
 	}
 	req, err := http.NewRequest(http.MethodPost, "https://"+d.host+"/", strings.NewReader(body))
 	if err != nil {
@@ -90,7 +94,7 @@ func (d *documentDB) judge(t *testing.T, proof bson.Raw) string {
 	for name, value := range map[string]string{
 		"Content-Type": "application/x-www-form-urlencoded", "Content-Length": "43", "X-MongoDB-GS2-CB-Flag": "n",
 		"X-MongoDB-Server-Nonce": base64.StdEncoding.EncodeToString(d.nonce),
-		"Authorization":          proof.Lookup("a").StringValue(), "X-Amz-Date": proof.Lookup("d").StringValue(), "X-Amz-Security-Token": proof.Lookup("t").StringValue(),
+		"Authorization":          authorization, "X-Amz-Date": date, "X-Amz-Security-Token": token,
 	} {
 		req.Header.Set(name, value)
 	}
@@ -110,7 +114,7 @@ func (d *documentDB) judge(t *testing.T, proof bson.Raw) string {
 		return ""
 	}
 	for _, account := range d.accounts {
-		if account == "arn:aws:iam::"+found[1]+":role/"+found[2] {
+		if account == "arn:"+found[1]+":iam::"+found[2]+":role/"+found[3] {
 			return account
 		}
 	}

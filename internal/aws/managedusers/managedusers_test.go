@@ -2,6 +2,7 @@ package managedusers_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"sallyport/internal/aws/cloudtest"
 	"sallyport/internal/aws/fakeaws"
 	"sallyport/internal/aws/fakeaws/elasticache"
+	"sallyport/internal/aws/fakeaws/inventory"
 	"sallyport/internal/aws/fakeaws/kms"
 	"sallyport/internal/aws/fakeaws/memorydb"
 	"sallyport/internal/aws/fakeaws/redisusers"
@@ -487,4 +489,47 @@ func TestAccountsAreApart(t *testing.T) {
 			t.Errorf("the other account's opens: %t, is the same: %t, %v", opens, theirs == own, err)
 		}
 	}, append(managing, cloudtest.AllowAssume)...)
+}
+
+// TestOtherPartitions keeps the password of a user in China and in GovCloud, with its secret there.
+func TestOtherPartitions(t *testing.T) {
+	for _, at := range []struct{ partition, region, host string }{
+		{"aws-cn", "cn-north-1", "master.cache.abcdef.cnn1.cache.amazonaws.com.cn"},
+		{"aws-us-gov", "us-gov-west-1", "master.cache.abcdef.usgw1.cache.amazonaws.com"},
+	} {
+		t.Run(at.region, func(t *testing.T) {
+			run(t, func(b *bench) {
+				const account = "333333333333"
+				secrets := "arn:" + at.partition + ":secretsmanager:" + at.region + ":" + account + ":secret:teleport/"
+				key := "arn:" + at.partition + ":kms:" + at.region + ":" + account + ":key/k1"
+				role, err := b.Account(at.partition, account).AddRole(fakeaws.Role{Name: "agent", Trust: cloudtest.Trust("arn:"+at.partition+":iam::"+account+":root", ""),
+					Permissions: cloudtest.Inline(cloudtest.Allow("elasticache:*", "*"), cloudtest.Allow("secretsmanager:*", secrets+"*"), cloudtest.Allow("kms:*", key))})
+				if err != nil {
+					b.t.Fatal(err)
+				}
+				keys := role.Session("i-1", 12*time.Hour)
+				cloudtest.Environment(b.t, map[string]string{"AWS_REGION": at.region, "AWS_ACCESS_KEY_ID": keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY": keys.SecretAccessKey, "AWS_SESSION_TOKEN": keys.SessionToken})
+				b.bob = b.user("bob")
+				b.bob.Place = inventory.Place{Account: account, Region: at.region}
+				if err := errors.Join(b.keys.Add(&kms.Key{Place: b.bob.Place, ID: "k1"}), b.caches.Add(&elasticache.ReplicationGroup{Place: b.bob.Place, ID: "cache", UserGroups: []string{"team"}}, b.bob)); err != nil {
+					b.t.Fatal(err)
+				}
+				b.start(nil, b.database("cache", at.host, func(a *resource.AWS) { a.SecretStore.KMSKeyID = key }))
+				if n := b.watch(time.Hour); n < 3 {
+					b.t.Errorf("%d passwords in an hour", n)
+				}
+				b.Update(func() {
+					s := b.secrets.Get(b.bob.Place, "teleport/elasticache/"+at.region+"/"+account+"/user/bob")
+					if s == nil || !strings.HasPrefix(s.ARN(), secrets+"elasticache/") {
+						b.t.Errorf("the secret is %+v", s)
+					}
+				})
+				for _, call := range b.Journal() {
+					if call.Region != at.region {
+						b.t.Errorf("%s was called in %s", call.Operation, call.Region)
+					}
+				}
+			})
+		})
+	}
 }
