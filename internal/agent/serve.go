@@ -232,10 +232,16 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 		ID: uuid.NewString(), Cluster: a.Cluster, Identity: v.id, UserCertificate: v.pem,
 		Database: v.db, CheckName: resource.EnforcesNames(v.db.Spec.Protocol),
 		Decide: func(t access.Target) access.Decision {
+			caller := caller
 			caller.Roles = a.roles(v.id)
 			decision := access.Check(caller, t)
 			v.first.Do(func() { v.denied.Store(!decision.Allowed) })
 			return decision
+		},
+		Denied: func() access.Commands {
+			caller := caller
+			caller.Roles = a.roles(v.id)
+			return access.DeniedCommands(caller)
 		},
 		Options: options, Refusal: v.refusal,
 		Journal: a.Spool, StartAtAuth: a.startGate(), Strict: options.RecordingMode == resource.Strict, Tally: a.tallies[v.db.Spec.Protocol],

@@ -24,7 +24,7 @@ type RoleConditions struct {
 	DatabaseNames                   Strings              `json:"db_names,omitempty"`
 	DatabaseUsers                   Strings              `json:"db_users,omitempty"`
 	DatabaseRoles                   Strings              `json:"db_roles,omitempty"`
-	DatabaseCommands                Strings              `json:"db_commands,omitempty"` // that concern a server, and need leave
+	DatabaseCommands                Strings              `json:"db_commands,omitempty"` // allowed: those that concern a server and need leave; denied: of any kind
 	DatabasePermissions             []DatabasePermission `json:"db_permissions,omitempty"`
 	DatabaseServiceLabels           Labels               `json:"db_service_labels,omitzero"`
 	DatabaseServiceLabelsExpression string               `json:"db_service_labels_expression,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/access"
 	"sallyport/internal/fault"
 )
 
@@ -50,6 +51,25 @@ func (s *Session) AllowCommand(command string) error {
 		return &refusal{decision.Err(), decision}
 	}
 	return nil
+}
+
+// denied are the commands that the rules denied a moment ago. It is safe for concurrent use.
+type denied struct {
+	mu       sync.Mutex
+	commands access.Commands // guarded by mu
+	until    time.Time       // guarded by mu
+}
+
+// DeniedCommands returns the commands that no role may allow, for protocols whose commands have names. A refusal is for the caller
+// to tell and to record. The rules are those of now, or of a second ago. The result must not be changed. Safe for concurrent use.
+func (s *Session) DeniedCommands() access.Commands {
+	d, now := &s.denied, s.cfg.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !now.Before(d.until) {
+		d.commands, d.until = s.cfg.Denied(), now.Add(allowedFor)
+	}
+	return d.commands
 }
 
 // Reason returns why something was refused, for the record: the deciding rule, which the client is not told.

@@ -55,3 +55,33 @@ func TestAllow(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDeniedCommands asks for rules that change: not for each command, and not much later.
+func TestDeniedCommands(t *testing.T) {
+	t.Parallel()
+	now, asked := time.Now(), 0
+	var denied access.Commands
+	s, _ := enginetest.NewSession(t, enginetest.Config{
+		Database: enginetest.NewDatabase(t, "redis", listen(t), nil),
+		Now:      func() time.Time { return now },
+		Denied:   func() access.Commands { asked++; return denied },
+	})
+	for range 3 {
+		if s.DeniedCommands().Has("flushall") {
+			t.Error("denied, and no rule says so")
+		}
+	}
+	denied = access.Commands{"flushall"}
+	now = now.Add(time.Second)
+	for range 3 {
+		if !s.DeniedCommands().Has("flushall") {
+			t.Error("not denied, and a rule says so")
+		}
+	}
+	if asked != 2 {
+		t.Errorf("the rules were asked %d times", asked)
+	}
+	if err := s.Close("ended", nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -34,7 +34,9 @@ type Config struct {
 	Database        *resource.Database // labels merged
 	CheckName       bool               // the protocol enforces db_names
 	// Decide asks the rules as they are at that moment.
-	Decide  func(access.Target) access.Decision
+	Decide func(access.Target) access.Decision
+	// Denied returns the commands that the rules deny at that moment.
+	Denied  func() access.Commands
 	Options access.SessionOptions
 	// Refusal is why this visit cannot be, decided before it began: a lock, an expired certificate. Nil
 	// otherwise. Open returns it, so that the client reads it in its own protocol.
@@ -67,6 +69,7 @@ type Session struct {
 	account  string // in the database; set by Open
 	asked    string // the logical database; likewise
 	allowed  allowed
+	denied   denied
 	opened   bool // by the goroutine that serves
 	started  time.Time
 	upstream net.Conn

@@ -45,6 +45,8 @@ type Config struct {
 	Refusal error
 	// Decide replaces the rules of Roles; may be nil.
 	Decide func(access.Target) access.Decision
+	// Denied replaces the denials of Roles; may be nil.
+	Denied func() access.Commands
 	// Tally counts what sessions record; may be nil.
 	Tally *session.Tally
 	// Now replaces the clock of sessions; may be nil.
@@ -218,6 +220,12 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 				return a.cfg.Decide(target)
 			}
 			return access.Check(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits}, target)
+		},
+		Denied: func() access.Commands {
+			if a.cfg.Denied != nil {
+				return a.cfg.Denied()
+			}
+			return access.DeniedCommands(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits})
 		},
 		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids, Tally: a.cfg.Tally,
 		ClientAddr: client.String(), LocalAddr: local.String(),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"sallyport/internal/access"
 	"sallyport/internal/audit"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
@@ -25,6 +26,8 @@ type reader struct {
 
 	multi bool // within MULTI, as far as can be known before it is answered
 	dirty bool // a command of that was refused here, so that none of them may be executed
+
+	denied access.Commands // by roles, as of the last read
 
 	joined  pipeline
 	scripts scripts
@@ -75,6 +78,7 @@ func (r *relay) clientGone(err error) error {
 func (r *relay) scanClient() error {
 	in := r.in
 	underWay := false
+	r.fromClient.denied = r.session.DeniedCommands()
 	for in.Scanned < in.End && !underWay {
 		data := in.Buf[in.Scanned:in.End]
 		size, atLeast, err := r.parser.Parse(data, resp.DefaultLimits)

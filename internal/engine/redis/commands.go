@@ -159,6 +159,8 @@ var unknown command
 // refusal returns why a command is not passed on, or nil.
 func (r *relay) refusal(c *command, args [][]byte) *refusal {
 	switch {
+	case r.denies(c, args):
+		return refuse(codeNoPerm, "%s is denied by your roles", shownName(args))
 	case c == nil:
 		if r.session.AllowCommand(nameOf(args)) != nil {
 			return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server, and your roles do not allow it", shownName(args))
@@ -181,6 +183,18 @@ func (r *relay) refusal(c *command, args [][]byte) *refusal {
 		return refuse(codeNoScript, "No matching script. Please use EVAL.")
 	}
 	return nil
+}
+
+// denies reports whether a role denies a command, whatever it is about.
+func (r *relay) denies(c *command, args [][]byte) bool {
+	denied := r.fromClient.denied
+	if len(denied) == 0 {
+		return false
+	}
+	if c == nil {
+		return denied.Has(nameOf(args))
+	}
+	return denied.Has(c.name)
 }
 
 // nameOf returns the name of a command as rules have it.

@@ -21,7 +21,7 @@ type rogueCluster struct {
 }
 
 // startRogueCluster starts an agent before two nodes.
-func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args []string) string) (*rogueCluster, *raw) {
+func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args []string) string, change ...func(*enginetest.Config)) (*rogueCluster, *raw) {
 	t.Helper()
 	c := &rogueCluster{}
 	var authorities []byte
@@ -44,12 +44,16 @@ func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args
 		})
 		authorities = append(authorities, c.nodes[i].Authority.CertPEM()...)
 	}
-	r := &real{agent: enginetest.Start(t, enginetest.Config{
+	cfg := enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", "rediss://"+c.nodes[0].Addr+"?mode=cluster", authorities),
 		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
 			return &cred.Credential{User: account, Password: "secret"}, nil
 		}),
-	})}
+	}
+	for _, change := range change {
+		change(&cfg)
+	}
+	r := &real{agent: enginetest.Start(t, cfg)}
 	return c, r.raw(t)
 }
 
