@@ -134,6 +134,13 @@ func (r *relay) noteWork() {
 	}
 }
 
+// isWorking reports whether the database has something to do.
+func (r *relay) isWorking() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unanswered() > 0
+}
+
 // depart waits for the answers that are due to a client that has said goodbye: it wants its statements to be
 // completed, as they would be without us.
 func (r *relay) depart() error {
