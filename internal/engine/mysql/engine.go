@@ -129,8 +129,8 @@ func (d *dialogue) send(payload []byte) error {
 	return err
 }
 
-// receive reads one packet of at most limit bytes.
-func (d *dialogue) receive(limit int) ([]byte, error) {
+// receive reads one packet of at most limit bytes, of which so many may be recorded if it cannot be read.
+func (d *dialogue) receive(limit, shown int) ([]byte, error) {
 	payload, sequence, err := mysqlwire.ReadPacket(d.conn, limit)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isNetwork(err):
@@ -138,7 +138,7 @@ func (d *dialogue) receive(limit int) ([]byte, error) {
 	case err != nil:
 		return nil, &malformedPacket{malformed("%w", err), nil}
 	case sequence != d.sequence:
-		return nil, &malformedPacket{malformed("packet number %d, where %d is expected", sequence, d.sequence), payload}
+		return nil, &malformedPacket{malformed("packet number %d, where %d is expected", sequence, d.sequence), payload[:min(len(payload), shown)]}
 	}
 	d.sequence++
 	return payload, nil

@@ -155,7 +155,7 @@ func (e *Engine) serveKiller(ctx context.Context, d *dialogue, s *session.Sessio
 	}
 	for {
 		d.sequence = 0
-		payload, err := d.receive(maxFirst)
+		payload, err := d.receive(maxFirst, 0)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

@@ -53,6 +53,7 @@ type relay struct {
 	requests   queue     // guarded by mu, like all that follows
 	busy       bool      // fromServer.current is being answered
 	statements map[uint32]*statement
+	preparing  int   // statements whose preparation is not answered
 	held       int   // bytes in statements
 	copied     int64 // bytes of the file that the client sent last
 	file       bool  // the client is to send a file, and has not sent the end of it
