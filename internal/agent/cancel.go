@@ -42,6 +42,7 @@ func (a *Agent) ForwardCancel(key cancelkey.Key) {
 // cancelFor does what a proxy asks for when the key is of a session here, and says so at once: nobody has guessed then.
 func (a *Agent) cancelFor(ctx context.Context, c *control, asked *sallyportv1.CancelKey) {
 	key := cancelkey.Key{ProcessID: asked.GetProcessId(), Secret: asked.GetSecret(), ClientAddress: asked.GetClientAddress()}
+	copy(key.Request[:], asked.GetRequest()) // the same may come by way of several proxies
 	cancel := a.FindCancel(key)
 	if cancel == nil {
 		return

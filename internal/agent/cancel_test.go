@@ -23,8 +23,8 @@ import (
 
 // canceller is an engine with one session, whose key is pid 7.
 type canceller struct {
-	cancelled chan string       // addresses of those who cancelled
-	found     chan cancelkey.ID // answers of others
+	cancelled chan cancelkey.Key // that were shown
+	found     chan cancelkey.ID  // answers of others
 }
 
 func (canceller) Serve(context.Context, net.Conn, *session.Session) error { return nil }
@@ -33,7 +33,7 @@ func (c canceller) FindCancel(key cancelkey.Key) func(context.Context) {
 	if key.ProcessID != 7 {
 		return nil
 	}
-	return func(context.Context) { c.cancelled <- key.ClientAddress }
+	return func(context.Context) { c.cancelled <- key }
 }
 
 func (c canceller) CancelFound(request cancelkey.ID) { c.found <- request }
@@ -112,7 +112,7 @@ func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	p, address := a.startProxy(t)
-	e := canceller{cancelled: make(chan string, 10), found: make(chan cancelkey.ID, 10)}
+	e := canceller{cancelled: make(chan cancelkey.Key, 10), found: make(chan cancelkey.ID, 10)}
 	r := a.start(t, func(cfg *agent.Config) {
 		cfg.Engines = map[string]agent.Protocol{"postgres": {Engine: e}}
 		cfg.Proxies = func() []string { return []string{address} }
@@ -133,8 +133,8 @@ func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	if msg := p.hear(t); !bytes.Equal(msg.GetCancelFound().GetRequest(), request[:]) {
 		t.Errorf("the agent says %v", msg)
 	}
-	if from := <-e.cancelled; from != "192.0.2.1:1000" {
-		t.Errorf("cancelled for %q", from)
+	if key := <-e.cancelled; key.ClientAddress != "192.0.2.1:1000" || key.Request != request { // which tells the same by way of another proxy
+		t.Errorf("cancelled by %+v", key)
 	}
 	p.say <- &sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_CancelFound{CancelFound: &sallyportv1.CancelFound{Request: request[:3]}}}
 	p.say <- &sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_CancelFound{CancelFound: &sallyportv1.CancelFound{Request: request[:]}}}

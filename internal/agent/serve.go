@@ -66,7 +66,7 @@ func (a *Agent) Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, aut
 	}
 	defer a.sessions.release(v.id.Name)
 	if err := a.admit(v); err != nil && v.refusal == nil {
-		v.refusal = err
+		v.refusal, v.onlyCrowded = err, true
 	}
 	a.host(ctx, client, v)
 }
@@ -99,8 +99,10 @@ type visit struct {
 	dispatch tunnel.Dispatch
 	crowded  *audit.SessionRejected // how the user has too many connections already; nil otherwise
 	refusal  error                  // why it cannot go on, to be told in the protocol
-	first    sync.Once              // the decision that denied is of: about the session, not about one command in it
-	denied   atomic.Bool            // the rules said no
+	// onlyCrowded says that crowded is all of the refusal.
+	onlyCrowded bool
+	first       sync.Once   // the decision that denied is of: about the session, not about one command in it
+	denied      atomic.Bool // the rules said no
 }
 
 func (v *visit) userMeta() audit.UserMeta {
@@ -243,7 +245,7 @@ func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFu
 			caller.Roles = a.roles(v.id)
 			return access.DeniedCommands(caller)
 		},
-		Options: options, Refusal: v.refusal,
+		Options: options, Refusal: v.refusal, Crowded: v.onlyCrowded,
 		Journal: a.Spool, StartAtAuth: a.startGate(), Strict: options.RecordingMode == resource.Strict, Tally: a.tallies[v.db.Spec.Protocol],
 		UIDs:       a.UIDs,
 		Server:     a.serverMeta(),

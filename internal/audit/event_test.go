@@ -91,6 +91,7 @@ func sessionEvents() []audit.SessionEvent {
 		&audit.MySQLSchema{Command: audit.SchemaDrop, Name: "shop"},
 		&audit.MySQLShutDown{},
 		&audit.MySQLProcessKill{ProcessID: 77},
+		&audit.MySQLProcessKill{ConnectionMeta: from, ProcessID: 77},
 		&audit.MySQLDebug{},
 		&audit.MySQLRefresh{Subcommand: "REFRESH_THREADS"},
 		&audit.MySQLCommand{Command: "field_list", Argument: []byte("t"), Status: audit.Status{Success: true}},

@@ -165,8 +165,12 @@ func (*MySQLShutDown) ofSession() {}
 
 func (*MySQLShutDown) appendFields(*encoder) {}
 
-// MySQLProcessKill is a COM_PROCESS_KILL.
-type MySQLProcessKill struct{ ProcessID uint32 }
+// MySQLProcessKill is a COM_PROCESS_KILL or, with the address that it came from, a kill over another connection of the
+// user, which is then recorded in the session that it ends or whose statement.
+type MySQLProcessKill struct {
+	ConnectionMeta
+	ProcessID uint32
+}
 
 // Type implements Event.
 func (*MySQLProcessKill) Type() string { return "db.session.mysql.process_kill" }
@@ -176,7 +180,10 @@ func (*MySQLProcessKill) Code() string { return "TMY11I" }
 
 func (*MySQLProcessKill) ofSession() {}
 
-func (v *MySQLProcessKill) appendFields(e *encoder) { e.integer("process_id", int64(v.ProcessID)) }
+func (v *MySQLProcessKill) appendFields(e *encoder) {
+	v.ConnectionMeta.appendTo(e)
+	e.integer("process_id", int64(v.ProcessID))
+}
 
 // MySQLDebug is a COM_DEBUG: the server writes about itself into its log.
 type MySQLDebug struct{}

@@ -35,8 +35,12 @@ func ParseExecute(body []byte, n int, types []uint16, long func(parameter int) b
 		return e, nil
 	}
 	nulls := r.bytes((n + 7) / 8)
-	if r.u8() == 1 {
+	switch r.u8() {
+	case 0:
+	case 1:
 		e.Types = r.types(n)
+	default: // servers take any but 0 for 1
+		return Execute{}, errValues
 	}
 	if r.bad || len(e.Types) != n {
 		return Execute{}, errValues

@@ -215,7 +215,7 @@ func (d *daemon) startServices(ctx, drain context.Context, group *errgroup.Group
 func (d *daemon) protocols(forward func(cancelkey.Key)) map[string]agent.Protocol {
 	logger := d.logger.With("component", "engine")
 	return map[string]agent.Protocol{
-		"mysql":    {Engine: mysql.New(mysql.Config{Now: d.now, Logger: logger})},
+		"mysql":    {Engine: mysql.New(mysql.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
 		"postgres": {Engine: postgres.New(postgres.Config{Now: d.now, Logger: logger, ForwardCancel: forward})},
 		"redis":    {Engine: redis.New(redis.Config{Now: d.now, Logger: logger})},
 		"mongodb":  {Engine: mongodb.New(mongodb.Config{Now: d.now, Logger: logger})},

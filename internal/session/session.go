@@ -41,6 +41,8 @@ type Config struct {
 	// Refusal is why this visit cannot be, decided before it began: a lock, an expired certificate. Nil
 	// otherwise. Open returns it, so that the client reads it in its own protocol.
 	Refusal error
+	// Crowded says that Refusal is only that the user has too many connections.
+	Crowded bool
 	Journal Journal
 	// StartAtAuth makes the start durable at the auth server too, where the cluster wants that; may be nil.
 	StartAtAuth func(ctx context.Context) error
@@ -124,6 +126,10 @@ func (s *Session) ClientAddr() string { return s.cfg.ClientAddr }
 
 // Options returns what the user's roles say about sessions.
 func (s *Session) Options() access.SessionOptions { return s.cfg.Options }
+
+// Crowded reports whether the visit is refused only because the user has so many others. It may still end what those are
+// doing, and for that it is not opened.
+func (s *Session) Crowded() bool { return s.cfg.Crowded }
 
 // Active notes that the client did something, for the idle limit.
 func (s *Session) Active() { s.lastActivity.Store(s.cfg.Now().UnixNano()) }

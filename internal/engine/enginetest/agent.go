@@ -43,6 +43,8 @@ type Config struct {
 	Options access.SessionOptions
 	// Refusal is why the user is not welcome; nil otherwise.
 	Refusal error
+	// Crowded says which connections, by the index of their visits, are more than the user may have. May be nil.
+	Crowded func(n int) error
 	// Decide replaces the rules of Roles; may be nil.
 	Decide func(access.Target) access.Decision
 	// Denied replaces the denials of Roles; may be nil.
@@ -211,7 +213,11 @@ func (a *Agent) identity() *identity.Identity {
 }
 
 func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
-	id := a.identity()
+	id, refusal, crowded := a.identity(), a.cfg.Refusal, false
+	if a.cfg.Crowded != nil && refusal == nil {
+		refusal = a.cfg.Crowded(len(a.Visits()))
+		crowded = refusal != nil
+	}
 	return session.Config{
 		ID: v.id, Cluster: "test", Identity: id, UserCertificate: []byte("certificate"),
 		Database: a.cfg.Database, CheckName: resource.EnforcesNames(a.cfg.Database.Spec.Protocol),
@@ -227,7 +233,7 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 			}
 			return access.DeniedCommands(access.Caller{User: id.Name, Roles: a.roles, Traits: id.Traits})
 		},
-		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: a.cfg.Refusal, Journal: &v.Journal, UIDs: a.uids, Tally: a.cfg.Tally,
+		Options: a.cfg.Options, Strict: a.cfg.Options.RecordingMode == resource.Strict, Refusal: refusal, Crowded: crowded, Journal: &v.Journal, UIDs: a.uids, Tally: a.cfg.Tally,
 		ClientAddr: client.String(), LocalAddr: local.String(),
 		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: a.cfg.Now, End: v.end,
 	}

@@ -24,6 +24,7 @@ type reader struct {
 
 	asked   bool // for a file, which the database may want next
 	sending bool // a file
+	next    int  // number of the file's next packet; -1 before the first
 
 	oversize *oversize // the message under way, which is too large; nil if there is none
 	refused  bool      // it has been recorded
@@ -89,7 +90,9 @@ func (r *relay) scanClient() error {
 			break
 		}
 		if c.sending {
-			r.filePacket(frame)
+			if err := r.filePacket(frame); err != nil {
+				return err
+			}
 			continue
 		}
 		total, err := r.scanMessage(frame)

@@ -57,7 +57,7 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 	case mysqlwire.ComRefresh:
 		return r.refresh(command, body)
 	case mysqlwire.ComProcessKill:
-		return r.kill(command, body)
+		return r.processKill(command, body)
 	case mysqlwire.ComChangeUser:
 		return r.refuseCommand(command, "change_user", accountIn(body), "changing the account within a connection is not possible through this system; connect again with the other account")
 	default:
@@ -67,13 +67,17 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 
 // perform records a command that the database will execute and notes that its answer is due.
 func (r *relay) perform(q request, event audit.SessionEvent) error {
-	q.began, q.recorded = r.engine.cfg.Now(), true
-	var err error
-	if q.event, err = r.session.Record(r.ctx, event); err != nil {
+	if err := r.record(&q, event); err != nil {
 		return err
 	}
 	r.push(q)
 	return nil
+}
+
+func (r *relay) record(q *request, event audit.SessionEvent) (err error) {
+	q.began, q.recorded = r.engine.cfg.Now(), true
+	q.event, err = r.session.Record(r.ctx, event)
+	return err
 }
 
 func (r *relay) performNamed(command mysqlwire.Command, name string, argument []byte) error {
@@ -90,13 +94,10 @@ func (r *relay) push(q request) {
 
 // runText is a statement, or several, as text.
 func (r *relay) runText(text []byte) error {
-	q := request{command: mysqlwire.ComQuery}
-	if translated, ok := r.engine.threads.translateKill(text, r.session.Database().GetName()); ok {
-		if err := r.perform(q, &audit.DatabaseQuery{Query: translated}); err != nil {
-			return err
-		}
-		return r.replace(append([]byte{byte(mysqlwire.ComQuery)}, translated...))
+	if k, ok := parseKill(text); ok {
+		return r.runKill(text, &k)
 	}
+	q := request{command: mysqlwire.ComQuery}
 	if r.flags&mysqlwire.LocalFiles != 0 {
 		q.files = filesIn(text)
 		r.fromClient.asked = len(q.files) > 0
@@ -114,22 +115,6 @@ func (r *relay) replace(payload []byte) error {
 		return err
 	}
 	return errReplaced
-}
-
-// kill is the command by which old clients end a connection.
-func (r *relay) kill(command mysqlwire.Command, body []byte) error {
-	if len(body) != 4 {
-		return errArgument
-	}
-	number := binary.LittleEndian.Uint32(body)
-	real, ours := r.engine.threads.find(uint64(number), r.session.Database().GetName())
-	if ours {
-		number = real
-	}
-	if err := r.perform(request{command: command}, &audit.MySQLProcessKill{ProcessID: number}); err != nil || !ours {
-		return err
-	}
-	return r.replace(binary.LittleEndian.AppendUint32([]byte{byte(command)}, number))
 }
 
 func (r *relay) setOption(command mysqlwire.Command, body []byte) error {
@@ -205,12 +190,18 @@ func (r *relay) refuseUnknown(command mysqlwire.Command) error {
 	return err
 }
 
-// answer tells the client of an error in place of the database, when all answers before have been given.
+// answer tells the client of an error in place of the database.
 func (r *relay) answer(n number, format string, args ...any) error {
+	e := mysqlwire.ServerError{Code: n.code, State: n.state, Message: fmt.Sprintf(format, args...)}
+	return r.respond(e.Append(nil))
+}
+
+// respond answers a command in place of the database, when all answers before have been given.
+func (r *relay) respond(payload []byte) error {
 	if err := r.awaitAnswers(); err != nil {
 		return err
 	}
-	message := mysqlwire.ErrorPacket(1, n.code, n.state, fmt.Sprintf(format, args...))
+	message := mysqlwire.AppendPacket(nil, 1, payload)
 	r.toClient.Lock()
 	defer r.toClient.Unlock()
 	if _, err := r.client.Write(message); err != nil {

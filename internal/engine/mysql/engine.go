@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
@@ -35,18 +36,22 @@ type Config struct {
 	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
+	// ForwardCancel asks other agents for a session that is to be killed and is none of this engine's; CancelFound tells that
+	// one knows it. May be nil.
+	ForwardCancel func(cancelkey.Key)
 }
 
 const defaultMaxKept = 128 << 20
 
-// Engine serves clients of MySQL and MariaDB. It implements engine.Engine, engine.Checker and engine.Scout and is safe for
-// concurrent use.
+// Engine serves clients of MySQL and MariaDB. It implements engine.Engine, engine.Canceller, engine.Checker and engine.Scout
+// and is safe for concurrent use.
 type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
 	large   *engine.Budget
 	servers servers
 	threads threads
+	killers killers
 }
 
 // New returns an engine without sessions.
@@ -54,12 +59,12 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait)}
+	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), killers: killers{limit: cancelkey.NewLimit(cfg.Now)}}
 }
 
 // Serve implements engine.Engine.
 func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session) error {
-	thread, err := e.threads.add(s.Database())
+	thread, err := e.threads.add(s)
 	if err != nil {
 		return err
 	}
@@ -69,6 +74,9 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return e.turnAway(ctx, d, s, hello.want, err)
 	}
+	if s.Crowded() && e.threads.busy(whoseIs(s)) {
+		return e.serveKiller(ctx, d, s, hello.want)
+	}
 	up, err := s.Open(ctx, hello.want)
 	if err != nil {
 		return d.sayNo(ctx, err)
@@ -77,9 +85,8 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return d.sayNo(ctx, err)
 	}
-	thread.set(b.connection)
 	s.SetBackend(b.connection)
-	return e.relay(ctx, d, s, &hello, b)
+	return e.relay(ctx, d, s, &hello, b, thread)
 }
 
 // meet greets the client and reads what it wants. What comes with an error is filled in as far as possible.
@@ -122,8 +129,8 @@ func (d *dialogue) send(payload []byte) error {
 	return err
 }
 
-// receive reads one packet of at most limit bytes.
-func (d *dialogue) receive(limit int) ([]byte, error) {
+// receive reads one packet of at most limit bytes, of which so many may be recorded if it cannot be read.
+func (d *dialogue) receive(limit, shown int) ([]byte, error) {
 	payload, sequence, err := mysqlwire.ReadPacket(d.conn, limit)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isNetwork(err):
@@ -131,7 +138,7 @@ func (d *dialogue) receive(limit int) ([]byte, error) {
 	case err != nil:
 		return nil, &malformedPacket{malformed("%w", err), nil}
 	case sequence != d.sequence:
-		return nil, &malformedPacket{malformed("packet number %d, where %d is expected", sequence, d.sequence), payload}
+		return nil, &malformedPacket{malformed("packet number %d, where %d is expected", sequence, d.sequence), payload[:min(len(payload), shown)]}
 	}
 	d.sequence++
 	return payload, nil
@@ -161,7 +168,7 @@ func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 }
 
 // relay welcomes the client and serves it to its end.
-func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend) error {
+func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend, t *thread) error {
 	r := newRelay(ctx, e, d.conn, s, h.flags, b)
 	r.again = func(ctx context.Context) (*backend, error) {
 		up, err := s.LogInAgain(ctx)
@@ -174,6 +181,7 @@ func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *
 		}
 		return again, err
 	}
+	t.set(r)
 	if err := r.welcome(d.sequence, b.ready); err != nil {
 		return err
 	}

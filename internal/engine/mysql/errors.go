@@ -22,6 +22,7 @@ var (
 	errUnknown        = number{1105, "HY000"}
 	errNotSupported   = number{1235, "42000"}
 	errTooLarge       = number{1153, "08S01"}
+	errNoThread       = number{1094, "HY000"}
 	errLimit          = number{1226, "42000"}
 	errNoStatement    = number{1243, "HY000"}
 	errMalformed      = number{1835, "HY000"}

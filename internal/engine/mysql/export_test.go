@@ -12,12 +12,6 @@ import (
 // FilesIn returns the files of the client that a text asks for.
 func FilesIn(text []byte) []string { return filesIn(text) }
 
-// TranslateKill returns a statement with the real number of a connection in place of the one that was given out.
-func TranslateKill(e *Engine, text, database string) (string, bool) {
-	translated, ok := e.threads.translateKill([]byte(text), database)
-	return string(translated), ok
-}
-
 // Relay runs the part of a session behind the login.
 func (e *Engine) Relay(ctx context.Context, client, server net.Conn, s *session.Session) error {
 	r := newRelay(ctx, e, client, s, passed&^mysqlwire.DeprecateEOF&^mysqlwire.SessionTrack&^mysqlwire.CacheMetadata, &backend{conn: server})

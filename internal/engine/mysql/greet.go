@@ -17,6 +17,7 @@ const (
 	maxProof      = 4 << 10
 	maxUser       = 128 // characters of MariaDB's account names; MySQL's have 32
 	maxName       = 64  // of a logical database
+	maxHandshake  = 32  // bytes of a response that cannot be read, for the record: behind them passwords may be
 )
 
 // hello is what a client says before it is logged in.
@@ -46,7 +47,7 @@ func (e *Engine) greet(d *dialogue, s *session.Session, shown uint32) (hello, er
 	if err := d.send(g.Append(nil)); err != nil {
 		return hello{}, &departure{err}
 	}
-	payload, err := d.receive(maxResponse)
+	payload, err := d.receive(maxResponse, maxHandshake)
 	if err != nil {
 		return hello{}, err
 	}
@@ -57,7 +58,7 @@ func (e *Engine) greet(d *dialogue, s *session.Session, shown uint32) (hello, er
 	case errors.Is(err, mysqlwire.ErrOldProtocol):
 		return hello{}, endWith(errHandshake, fault.BadParameter, "the client speaks the protocol of before MySQL 4.1; use a newer one")
 	case err != nil:
-		return hello{}, &malformedPacket{malformed("%w", err), payload[:min(len(payload), maxPayload)]}
+		return hello{}, &malformedPacket{malformed("%w", err), payload[:min(len(payload), maxHandshake)]}
 	}
 	h := newHello(p, g.Flags, s)
 	if err := checkNames(h.want); err != nil {
@@ -147,7 +148,7 @@ func (d *dialogue) finish(g *mysqlwire.Greeting, p *mysqlwire.HandshakeResponse)
 			return &departure{err}
 		}
 		var err error
-		if proof, err = d.receive(maxProof); err != nil {
+		if proof, err = d.receive(maxProof, 0); err != nil {
 			return err
 		}
 	}

@@ -172,14 +172,19 @@ func (r *relay) awaitFile() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.asked, c.sending = false, r.file
+	c.asked, c.sending, c.next = false, r.file, -1
 	return nil
 }
 
-// filePacket takes the header of a packet of a file. An empty packet is its end.
-func (r *relay) filePacket(frame []byte) {
+// filePacket takes the header of a packet of a file. An empty packet is its end. Packets are numbered on, as commands, which
+// begin with 0, are not: so none of them is a command to a database that has given up reading.
+func (r *relay) filePacket(frame []byte) error {
 	c := &r.fromClient
-	size, _ := mysqlwire.Size(frame)
+	size, sequence := mysqlwire.Size(frame)
+	if c.next < 0 && sequence == 0 || c.next >= 0 && sequence != byte(c.next) {
+		return r.recordMalformed(frame[:mysqlwire.HeaderSize], errSequence)
+	}
+	c.next = int(sequence + 1)
 	c.inbox.Scanned += mysqlwire.HeaderSize
 	c.skip = int64(size)
 	r.mu.Lock()
@@ -189,4 +194,5 @@ func (r *relay) filePacket(frame []byte) {
 		c.sending, r.file = false, false
 		c.asked = true // a text may have several such statements
 	}
+	return nil
 }

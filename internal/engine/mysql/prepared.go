@@ -45,15 +45,26 @@ func (r *relay) prepared(s *statement, p mysqlwire.Prepared) {
 	defer r.mu.Unlock()
 	r.drop(p.ID)
 	s.id, s.parameters, s.settled = p.ID, p.Parameters, true
+	s.held += p.Parameters * bytesPerParameter
+	r.held += p.Parameters * bytesPerParameter
 	r.statements[p.ID] = s
+	r.preparing--
 	r.changed.Broadcast()
 }
 
-// notPrepared notes that it has refused to.
+// bytesPerParameter are kept by the end of a statement's life, for its type and whether it was sent in pieces.
+const bytesPerParameter = 32
+
+// notPrepared notes that it has refused to, or has gone back on it.
 func (r *relay) notPrepared(s *statement) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.settled {
+		r.drop(s.id)
+		return
+	}
 	s.settled, s.failed = true, true
-	r.held -= len(s.text)
+	r.held -= s.held
+	r.preparing--
 	r.changed.Broadcast()
 }

@@ -53,6 +53,7 @@ type relay struct {
 	requests   queue     // guarded by mu, like all that follows
 	busy       bool      // fromServer.current is being answered
 	statements map[uint32]*statement
+	preparing  int   // statements whose preparation is not answered
 	held       int   // bytes in statements
 	copied     int64 // bytes of the file that the client sent last
 	file       bool  // the client is to send a file, and has not sent the end of it
@@ -132,6 +133,13 @@ func (r *relay) noteWork() {
 		r.working = working
 		r.session.Working(working)
 	}
+}
+
+// isWorking reports whether the database has something to do.
+func (r *relay) isWorking() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unanswered() > 0
 }
 
 // depart waits for the answers that are due to a client that has said goodbye: it wants its statements to be

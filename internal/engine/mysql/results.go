@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"unicode/utf8"
+
 	"sallyport/internal/audit"
 	"sallyport/internal/mysqlwire"
 )
@@ -13,24 +15,41 @@ func (r *relay) ok(payload []byte) error {
 	}
 	a := &r.fromServer
 	if ok.Status&mysqlwire.StatusMoreResults != 0 {
-		r.follow(&ok)
+		if err := r.follow(&ok); err != nil {
+			return err
+		}
 		return r.another(int64(ok.Affected))
 	}
 	switch a.current.command {
 	case mysqlwire.ComInitDB:
-		r.session.UseName(a.current.name)
+		if err := r.use(a.current.name); err != nil {
+			return err
+		}
 	case mysqlwire.ComResetConnection:
 		r.forgetStatements()
 	}
-	r.follow(&ok)
+	if err := r.follow(&ok); err != nil {
+		return err
+	}
 	return r.completed(audit.Status{Success: true}, int64(ok.Affected))
 }
 
 // follow notes a change of the logical database, of which the database tells clients that want to know.
-func (r *relay) follow(ok *mysqlwire.OK) {
+func (r *relay) follow(ok *mysqlwire.OK) error {
 	if name, changed := ok.Schema(); changed {
-		r.session.UseName(name)
+		return r.use(name)
 	}
+	return nil
+}
+
+// use has the events to come name another logical database. Each has the name in it, so that a long one would cost
+// a lot.
+func (r *relay) use(name string) error {
+	if utf8.RuneCountInString(name) > maxName {
+		return desynchronised("a change to a logical database whose name has %d bytes", len(name))
+	}
+	r.session.UseName(name)
+	return nil
 }
 
 func (r *relay) forgetStatements() {
@@ -104,7 +123,9 @@ func (r *relay) rowsEnd(payload []byte) error {
 		if err != nil {
 			return desynchronised("%w", err)
 		}
-		r.follow(&ok)
+		if err := r.follow(&ok); err != nil {
+			return err
+		}
 		status = ok.Status
 	} else {
 		var err error

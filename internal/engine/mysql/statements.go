@@ -14,10 +14,11 @@ import (
 type statement struct {
 	text []byte
 
-	settled    bool // the database has answered; guarded by the relay's mu, like the next three
+	settled    bool // the database has answered; guarded by the relay's mu, like the next four
 	failed     bool
 	id         uint32
 	parameters int
+	held       int // bytes that are kept of it
 
 	// Of the goroutine that reads from the client.
 	types []uint16     // of the values of the last execution
@@ -54,12 +55,18 @@ func (r *relay) statementCommand(command mysqlwire.Command, body []byte) error {
 	}
 }
 
-// find returns the statement of an id, or nil. That of the last one may not be known yet: then its answer is waited for.
+// find returns the statement of an id, or nil. One that is being prepared may not be known yet: then its answer is waited
+// for, since ids can be guessed.
 func (r *relay) find(id uint32) (*statement, error) {
 	if id != mysqlwire.LastStatement {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.statements[id], nil
+		if s, known := r.statement(id); known {
+			return s, nil
+		}
+		if err := r.await(func() bool { return r.preparing == 0 }); err != nil {
+			return nil, err
+		}
+		s, _ := r.statement(id)
+		return s, nil
 	}
 	s := r.fromClient.last
 	if s == nil {
@@ -79,12 +86,22 @@ func (r *relay) find(id uint32) (*statement, error) {
 	return s, nil
 }
 
+// statement returns that of an id, if it is there, and whether that is all that is to be known.
+func (r *relay) statement(id uint32) (s *statement, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s = r.statements[id]
+	return s, s != nil || r.preparing == 0
+}
+
 func (r *relay) prepare(text []byte) error {
 	s := &statement{text: slices.Clone(text)}
+	s.held = len(text)
 	r.mu.Lock()
-	full := len(r.statements) >= maxStatements || r.held+len(text) > r.engine.cfg.MaxKept
+	full := len(r.statements)+r.preparing >= maxStatements || r.held+s.held > r.engine.cfg.MaxKept
 	if !full {
-		r.held += len(text)
+		r.held += s.held
+		r.preparing++
 	}
 	r.mu.Unlock()
 	if full {
@@ -202,7 +219,7 @@ func (r *relay) closeStatement(id uint32, s *statement) error {
 // drop forgets a statement. It is called under the lock.
 func (r *relay) drop(id uint32) {
 	if s := r.statements[id]; s != nil {
-		r.held -= len(s.text)
+		r.held -= s.held
 		s.failed = true
 		delete(r.statements, id)
 	}

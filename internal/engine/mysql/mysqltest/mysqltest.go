@@ -272,6 +272,9 @@ func (c *Conn) Packets(payloads ...[]byte) error {
 	return err
 }
 
+// Note writes what a test has read by itself into the trace.
+func (c *Conn) Note(side string, sequence byte, payload []byte) { c.trace(side, sequence, payload) }
+
 func (c *Conn) trace(side string, sequence byte, payload []byte) {
 	if c.Server.options.Trace != nil {
 		fmt.Fprintf(c.Server.options.Trace, "%s %d %q\n", side, sequence, payload)
