@@ -16,7 +16,6 @@ import (
 	"net"
 	"time"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
@@ -169,8 +168,7 @@ func (e *Engine) turnAway(ctx context.Context, client net.Conn, s *session.Sessi
 		return err
 	}
 	if f.payload != nil {
-		event := &audit.MalformedPacket{Payload: f.payload[:min(len(f.payload), maxPayload)]}
-		if _, recordErr := s.Record(ctx, event); recordErr != nil {
+		if _, recordErr := s.Record(ctx, unread(f.payload)); recordErr != nil {
 			return errors.Join(err, recordErr)
 		}
 	}
