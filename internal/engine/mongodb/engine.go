@@ -89,7 +89,10 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return e.sayNo(ctx, client, first, err)
 	}
-	return newRelay(ctx, e, client, l.conn, s, in).run()
+	s.SetBackend(l.connection)
+	r := newRelay(ctx, e, client, l.conn, s, in)
+	r.untold.Store(l.connection)
+	return r.run()
 }
 
 // first is what a client says first. What is known of it is filled in, also with an error.
