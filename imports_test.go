@@ -27,8 +27,7 @@ var beside = map[string]string{
 	"cache":          "authapi",
 	"cred":           "authapi ca",
 	"aws":            "aws cred durable upkeep",
-	"engine":         "session",
-	"engine/redis":   "realserver",
+	"engine":         "session engine/testserver",
 	"service":        "config",
 	"pgserver":       "realserver",
 	"mariaserver":    "realserver",
@@ -69,7 +68,7 @@ var onlyIn = []struct{ library, allowed, because string }{
 }
 
 // testOnly are imported by tests and by each other only.
-var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "audit/audittest", "engine/enginetest", "engine/postgres/pgtest", "engine/mysql/mysqltest", "engine/mongodb/mongotest", "engine/redis/redistest", "mongoserver", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/fakeawstest"}
+var testOnly = []string{"clustertest", "pgserver", "mariaserver", "redisserver", "realserver", "store/storetest", "audit/audittest", "engine/enginetest", "engine/testserver", "engine/postgres/pgtest", "engine/mysql/mysqltest", "engine/mongodb/mongotest", "engine/redis/redistest", "mongoserver", "aws/cloudtest", "aws/fakeaws/awsclitest", "aws/fakeaws/fakeawstest"}
 
 // pkg is a package of this module, by its path below internal, or as in cmd/tsh.
 type pkg struct {

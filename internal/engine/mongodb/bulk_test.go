@@ -3,14 +3,18 @@ package mongodb_test
 import (
 	"bytes"
 	"context"
+	"io"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb/mongotest"
+	"sallyport/internal/inbox"
 	"sallyport/internal/mongowire"
 )
 
@@ -46,37 +50,46 @@ func TestLargeMessages(t *testing.T) {
 	}
 }
 
-// TestSlowReader has a client that does not read: the answers wait at the server, and not with us.
+// TestSlowReader has a client that stops reading: the answers wait at the server, of which we hold a buffer or two, and all
+// of them come when the client goes on.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	blocked := make(chan int, 1)
-	chunk := d(e("v", make([]byte, 1<<20)), e("ok", 1.0))
-	agent, _ := small(t, mongotest.Options{Command: func(c *mongotest.Conn, m mongotest.Message) bool {
-		to := m.Header.RequestID
-		for i := range 200 {
-			_ = c.SetWriteDeadline(time.Now().Add(2 * time.Second))
-			b := mongowire.AppendMsg(nil, int32(5000+i), to, mongowire.MoreToCome, marshal(t, chunk))
-			if _, err := c.Write(b); err != nil {
-				blocked <- i
-				return true
+	synctest.Test(t, func(t *testing.T) {
+		client, server, run := piped(t)
+		const answers, piece = 50, 4 << 10
+		body := marshal(t, d(e("v", make([]byte, 1<<20)), e("ok", 1.0)))
+		size := len(mongowire.AppendMsg(nil, 0, 0, 0, body))
+		var sent atomic.Int64
+		go run()
+		go func() {
+			_, _ = mongotest.Read(server)
+			for to := range int32(answers) {
+				flags := uint32(mongowire.MoreToCome)
+				if to == answers-1 {
+					flags = 0
+				}
+				for rest := range slices.Chunk(mongowire.AppendMsg(nil, to+1, to, flags, body), piece) {
+					n, _ := server.Write(rest)
+					sent.Add(int64(n))
+				}
 			}
-			to = int32(5000 + i)
+		}()
+		if _, err := client.Write(message(t, 0, mongowire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c")))); err != nil {
+			t.Fatal(err)
 		}
-		blocked <- 200
-		return true
-	}})
-	c := logIn(t, agent)
-	write(t, c, message(t, 70, mongowire.ExhaustAllowed, in("orders", e("getMore", int64(7)), e("collection", "c"))))
-	select {
-	case n := <-blocked:
-		if n > 64 {
-			t.Errorf("the server could send %d MiB that nobody read", n)
+		read := func(n int) {
+			if _, err := io.CopyN(io.Discard, client, int64(n)); err != nil {
+				t.Fatal(err)
+			}
 		}
-	case <-time.After(enginetest.Patience):
-		t.Fatal("the server is not done")
-	}
-	_ = c.conn.Close()
-	_ = agent.Visit(t, 0).Wait(t)
+		read(size)
+		synctest.Wait() // until all wait for each other
+		if held := sent.Load() - int64(size); held > 2*inbox.Large {
+			t.Errorf("of what the client does not read, %d KiB are held", held>>10)
+		}
+		read((answers - 1) * size)
+		_ = client.Close()
+	})
 }
 
 // TestPools has many connections at once, as a pool of a driver or a graphical client opens them.

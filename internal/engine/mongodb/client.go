@@ -243,7 +243,7 @@ func (r *relay) legacyQuery(a asked, frame []byte) error {
 	c.names.reset()
 	database, _, _ := bytes.Cut(q.Collection, []byte("."))
 	c.names.own = string(database)
-	if name, ok := commandName(body); ok && isLogin(name) {
+	if name, ok := commandName(body); ok && (isLogin(name) || isHello(name)) {
 		c.names.mask(body)
 	}
 	return r.refuse(a, len(frame), withCode(codeUnsupported, fault.BadParameter, "OP_QUERY is not passed on, apart from the first hello; use a driver of MongoDB 3.6 or later"))
@@ -264,14 +264,21 @@ func (r *relay) awaitRoom() error {
 }
 
 func (r *relay) recordMalformed(frame []byte, cause error) error {
-	event := &audit.MalformedPacket{Payload: engine.UpToSecrets(frame[:min(len(frame), maxPayload)], withSecrets)}
-	if _, err := r.session.Record(r.ctx, event); err != nil {
+	if _, err := r.session.Record(r.ctx, unread(frame)); err != nil {
 		return err
 	}
 	if _, ok := errors.AsType[*coded](cause); ok {
 		return cause
 	}
 	return malformed("%w", cause)
+}
+
+// unread is the record of a message that cannot be read, without what may be secret in it.
+func unread(frame []byte) *audit.MalformedPacket {
+	if len(frame) >= mongowire.HeaderSize && mongowire.ReadHeader(frame).Op == mongowire.OpCompressed {
+		frame = frame[:mongowire.HeaderSize] // secrets behind it are there under no name
+	}
+	return &audit.MalformedPacket{Payload: engine.UpToSecrets(frame[:min(len(frame), maxPayload)], withSecrets)}
 }
 
 // sendToServer sends on what was recorded.

@@ -1,6 +1,7 @@
 package mongodb
 
 import (
+	"bytes"
 	"strings"
 
 	"sallyport/internal/fault"
@@ -30,13 +31,15 @@ func makeRules() map[string]rule {
 		}
 	}
 	add(free, `ping buildInfo buildinfo endSessions startSession refreshSessions commitTransaction abortTransaction connectionStatus whatsmyuri`)
-	add(own, `find insert update delete findAndModify findandmodify count distinct drop createIndexes dropIndexes deleteIndexes
+	add(write, `insert update delete findAndModify findandmodify`)
+	add(own, `find count distinct drop createIndexes dropIndexes deleteIndexes
 		listIndexes listCollections collStats collstats dbStats dbstats dropDatabase validate reIndex compact convertToCapped
 		cloneCollectionAsCapped planCacheListFilters planCacheSetFilter planCacheClear planCacheClearFilters createSearchIndexes
 		updateSearchIndex dropSearchIndex dropUser dropAllUsersFromDatabase dropRole dropAllRolesFromDatabase dbHash dbhash
-		getLastError getlasterror resetError profile filemd5 setIndexCommitQuorum compactStructuredEncryptionData
+		getLastError getlasterror resetError filemd5 setIndexCommitQuorum compactStructuredEncryptionData
 		cleanupStructuredEncryptionData listCommands`)
 	add(cursor, `getMore killCursors`)
+	add(profile, `profile`)
 	add(server, `listDatabases serverStatus hostInfo top currentOp killOp killSessions killAllSessions killAllSessionsByPattern
 		getCmdLineOpts getParameter setParameter getLog shutdown fsync fsyncUnlock logRotate lockInfo connPoolStats
 		shardConnPoolStats replSetGetStatus replSetGetConfig replSetStepDown replSetFreeze replSetReconfig replSetInitiate
@@ -79,6 +82,9 @@ func (n *names) command(body mongowire.Document, m *mongowire.Msg, db string) {
 	}
 	r, ok := rules[string(c.value.Key)]
 	switch {
+	case ok && c.value.Type == mongowire.Binary:
+		n.fail(fault.BadParameter, "the command %q has a UUID in place of a collection's name, which does not say in which database that is; write the name", cutOff(c.value.Key))
+		n.add([]byte(db))
 	case ok:
 		r(n, &c)
 	case string(c.value.Key) == "explain" && m != nil:
@@ -95,6 +101,19 @@ func free(*names, *call) {}
 // own touches no other database than the one it is sent to.
 func own(n *names, c *call) { n.add([]byte(c.db)) }
 
+// write changes documents, but not those that are views: create and collMod make views, and are looked into.
+func write(n *names, c *call) {
+	own(n, c)
+	text, _ := c.value.Text()
+	n.noViews(text)
+}
+
+func (n *names) noViews(collection []byte) {
+	if string(collection) == "system.views" {
+		n.fail(fault.AccessDenied, "views are not written into system.views, where nobody would look which databases they read; use create and collMod")
+	}
+}
+
 // server is about the whole server.
 func server(n *names, c *call) {
 	n.add([]byte(admin))
@@ -107,10 +126,22 @@ func cursor(n *names, c *call) {
 	if string(collection.Key) == "getMore" {
 		collection, _ = c.body.Find("collection")
 	}
-	if text, _ := collection.Text(); c.db == admin && string(text) == "$cmd.bulkWrite" {
+	text, ok := collection.Text()
+	if !ok {
+		n.fail(fault.BadParameter, "the value of %q is not the name of a collection", cutOff(collection.Key))
+	}
+	if c.db == admin && string(text) == "$cmd.bulkWrite" {
 		return
 	}
 	own(n, c)
+}
+
+// profile is about its database, apart from fields that hold for all of them.
+func profile(n *names, c *call) {
+	own(n, c)
+	for _, field := range []string{"slowms", "sampleRate", "filter"} {
+		each(c.body, field, func(mongowire.Element) { n.add([]byte(admin)) })
+	}
 }
 
 // namespace has database.collection as its value.
@@ -146,12 +177,20 @@ func explain(n *names, c *call) {
 		n.fail(fault.BadParameter, "the value of explain is not a command")
 		return
 	}
+	if name, ok := commandName(inner); ok && isLogin(name) {
+		n.mask(c.body)
+	}
 	db := c.db
-	each(inner, "$db", func(e mongowire.Element) {
-		n.addText(e)
-		text, _ := e.Text()
-		db = string(text)
-	})
+	for e := range inner.Elements() {
+		if isForServers(e.Key) {
+			n.fail(fault.AccessDenied, forServers, cutOff(e.Key))
+		}
+		if string(e.Key) == "$db" {
+			n.addText(e)
+			text, _ := e.Text()
+			db = string(text)
+		}
+	}
 	own(n, c)
 	n.command(inner, nil, db)
 }
@@ -175,7 +214,14 @@ func mapReduce(n *names, c *call) {
 // bulkWrite names its collections in nsInfo. It is always sent to admin, and touches nothing there.
 func bulkWrite(n *names, c *call) {
 	found := false
-	info := func(d mongowire.Document) { found = each(d, "ns", n.addNamespace) || found }
+	info := func(d mongowire.Document) {
+		found = each(d, "ns", func(e mongowire.Element) {
+			n.addNamespace(e)
+			text, _ := e.Text()
+			_, collection, _ := bytes.Cut(text, []byte("."))
+			n.noViews(collection)
+		}) || found
+	}
 	each(c.body, "nsInfo", func(e mongowire.Element) {
 		list, ok := e.Array()
 		if !ok {
@@ -203,27 +249,36 @@ func bulkWrite(n *names, c *call) {
 // account manages accounts and roles, whose rights may be in other databases.
 func account(n *names, c *call) {
 	own(n, c)
-	n.databasesIn(mongowire.Document(c.body), 0)
+	for e := range c.body.Elements() {
+		switch string(e.Key) {
+		case "customData", "comment": // whatever the user likes
+		default:
+			n.databasesIn(e)
+		}
+	}
 }
 
-// databasesIn adds what is called db, at any depth: of roles {role, db}, of privileges {resource: {db, collection}}, and
-// of users {user, db}. One that means all databases needs a grant on admin.
-func (n *names) databasesIn(d mongowire.Document, depth int) {
-	for e := range d.Elements() {
-		switch string(e.Key) {
-		case "customData", "comment", "lsid":
-			continue
-		case "db":
-			if text, ok := e.Text(); ok && len(text) == 0 {
-				n.add([]byte(admin))
-			} else {
-				n.addText(e)
-			}
-		case "cluster", "anyResource", "forAllDBs":
+// databasesIn adds what is called db in a value, at any depth: of roles {role, db}, of privileges {resource: {db,
+// collection}}, and of users {user, db}. One that means all databases, as a resource without any does, needs a grant on
+// admin.
+func (n *names) databasesIn(e mongowire.Element) {
+	switch string(e.Key) {
+	case "db":
+		if text, ok := e.Text(); ok && len(text) == 0 {
+			n.add([]byte(admin))
+		} else {
+			n.addText(e)
+		}
+	case "resource":
+		if d, ok := e.Document(); !ok || !each(d, "db", func(mongowire.Element) {}) {
 			n.add([]byte(admin))
 		}
-		if e.Type == mongowire.Embedded || e.Type == mongowire.Array {
-			n.databasesIn(mongowire.Document(e.Data), depth+1)
+	case "cluster", "anyResource", "forAllDBs":
+		n.add([]byte(admin))
+	}
+	if e.Type == mongowire.Embedded || e.Type == mongowire.Array {
+		for e := range mongowire.Document(e.Data).Elements() {
+			n.databasesIn(e)
 		}
 	}
 }

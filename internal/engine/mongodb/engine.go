@@ -16,7 +16,6 @@ import (
 	"net"
 	"time"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
@@ -90,7 +89,10 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return e.sayNo(ctx, client, first, err)
 	}
-	return newRelay(ctx, e, client, l.conn, s, in).run()
+	s.SetBackend(l.connection)
+	r := newRelay(ctx, e, client, l.conn, s, in)
+	r.untold.Store(l.connection)
+	return r.run()
 }
 
 // first is what a client says first. What is known of it is filled in, also with an error.
@@ -169,8 +171,7 @@ func (e *Engine) turnAway(ctx context.Context, client net.Conn, s *session.Sessi
 		return err
 	}
 	if f.payload != nil {
-		event := &audit.MalformedPacket{Payload: f.payload[:min(len(f.payload), maxPayload)]}
-		if _, recordErr := s.Record(ctx, event); recordErr != nil {
+		if _, recordErr := s.Record(ctx, unread(f.payload)); recordErr != nil {
 			return errors.Join(err, recordErr)
 		}
 	}

@@ -15,11 +15,11 @@ func isHello(name []byte) bool {
 	return false
 }
 
-// helloFields are those of a hello that are passed on. Left out are offers of compression, logins within hello, and
-// whatever a server says to a server.
+// helloFields are those of a hello that are passed on. Left out are offers of compression, logins within hello, whatever a
+// server says to a server, and comments, because a hello is not recorded.
 var helloFields = map[string]bool{
 	"hello": true, "isMaster": true, "ismaster": true, "helloOk": true, "client": true, "topologyVersion": true, "maxAwaitTimeMS": true,
-	"comment": true, "apiVersion": true, "apiStrict": true, "apiDeprecationErrors": true, "$clusterTime": true, "lsid": true,
+	"apiVersion": true, "apiStrict": true, "apiDeprecationErrors": true, "$clusterTime": true, "lsid": true,
 }
 
 // helloRequest makes the hello that the database gets.
@@ -33,6 +33,16 @@ func helloRequest(body mongowire.Document) mongowire.Document {
 	return d.Text("$db", admin).Build()
 }
 
+// replyFields are those of an answer that are passed on as they are (MongoDB documentation, "hello"). Left out are other
+// addresses of the set, and whatever would have the client agree on something.
+var replyFields = map[string]bool{
+	"ok": true, "errmsg": true, "code": true, "codeName": true, "errorLabels": true, "helloOk": true, "isWritablePrimary": true, "ismaster": true,
+	"topologyVersion": true, "maxWriteBatchSize": true, "localTime": true, "logicalSessionTimeoutMinutes": true, "connectionId": true,
+	"minWireVersion": true, "maxWireVersion": true, "readOnly": true, "msg": true, "isreplicaset": true, "setName": true, "setVersion": true,
+	"secondary": true, "passive": true, "hidden": true, "arbiterOnly": true, "tags": true, "electionId": true, "lastWrite": true,
+	"isImplicitDefaultMajorityWC": true, "operationTime": true, "$clusterTime": true,
+}
+
 // instead of the hosts of a replica set stands what a client has to do: it would try to reach them past the agent.
 const useDirect = "add-directConnection-true-to-the-connection-string.invalid:27017"
 
@@ -42,7 +52,6 @@ func helloReply(body mongowire.Document) mongowire.Document {
 	var d mongowire.Builder
 	for e := range body.Elements() {
 		switch string(e.Key) {
-		case "compression", "speculativeAuthenticate", "saslSupportedMechs", "passives", "arbiters", "me", "primary", "serviceId":
 		case "hosts":
 			var list mongowire.Builder
 			d.Array("hosts", list.Text("0", useDirect).Build())
@@ -53,7 +62,9 @@ func helloReply(body mongowire.Document) mongowire.Document {
 			n, _ := e.Number()
 			d.Int32("maxBsonObjectSize", int32(min(n, math.MaxInt32)))
 		default:
-			d.Element(e)
+			if replyFields[string(e.Key)] {
+				d.Element(e)
+			}
 		}
 	}
 	return d.Build()

@@ -33,7 +33,7 @@ func TestHello(t *testing.T) {
 		return append(bson.D{
 			e("compression", bson.A{"zlib"}), e("speculativeAuthenticate", bson.D{}), e("saslSupportedMechs", bson.A{"PLAIN"}),
 			e("setName", "rs0"), e("hosts", bson.A{"inner-1:27017", "inner-2:27017"}), e("passives", bson.A{"inner-3:27017"}), e("arbiters", bson.A{"inner-4:27017"}),
-			e("me", "inner-1:27017"), e("primary", "inner-1:27017"), e("maxMessageSizeBytes", int64(1<<40)),
+			e("me", "inner-1:27017"), e("primary", "inner-1:27017"), e("maxMessageSizeBytes", int64(1<<40)), e("somethingNew", "inner-1:27017"),
 		}, d...)
 	}}
 	got := hellos(&options)
@@ -42,7 +42,7 @@ func TestHello(t *testing.T) {
 	about := d(e("application", d(e("name", "shop"))), e("driver", d(e("name", "nodejs"), e("version", "6.1"))))
 	reply, err := c.run(patience(t), hello(
 		e("helloOk", true), e("client", about), e("compression", bson.A{"snappy", "zlib"}), e("loadBalanced", true), e("saslSupportedMechs", "admin.root"),
-		e("speculativeAuthenticate", d(e("saslStart", 1), e("payload", "secret"))), e("internalClient", d(e("maxWireVersion", 21))), e("topologyVersion", d()), e("maxAwaitTimeMS", 10)))
+		e("speculativeAuthenticate", d(e("saslStart", 1), e("payload", "secret"))), e("internalClient", d(e("maxWireVersion", 21))), e("topologyVersion", d()), e("maxAwaitTimeMS", 10), e("comment", "that nobody records")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestHello(t *testing.T) {
 		t.Errorf("the server got %s", request)
 	}
 	text := string(mongowire.AppendJSON(nil, mongowire.Document(reply)))
-	for _, absent := range []string{"inner", "compression", "speculative", "sasl", "arbiters", "passives", `"me"`, `"primary"`} {
+	for _, absent := range []string{"inner", "compression", "speculative", "sasl", "arbiters", "passives", `"me"`, `"primary"`, "New"} {
 		if strings.Contains(text, absent) {
 			t.Errorf("the client reads of %q: %s", absent, text)
 		}
@@ -141,6 +141,7 @@ func TestLegacyQueries(t *testing.T) {
 		{"orders.$cmd", d(e("find", "c"))},
 		{"orders.c", d(e("ismaster", 1))},
 		{"orders.c", d(e("a", 1))},
+		{"orders.c", d(e("ismaster", 1), e("speculativeAuthenticate", d(e("payload", "secret"))))},
 		{"admin.$cmd", d(e("$query", d(e("saslStart", 1), e("payload", "secret"))))},
 		{"admin.$cmd", d()},
 	} {
@@ -155,7 +156,7 @@ func TestLegacyQueries(t *testing.T) {
 		t.Errorf("the server has seen %v", server.Names())
 	}
 	failed := recorded(agent, "db.session.query.failed")
-	if len(failed) != 5 || failed[0].Text("db_query") != `{"find":"c"}` || failed[0].Text("db_name") != "orders" {
+	if len(failed) != 6 || failed[0].Text("db_query") != `{"find":"c"}` || failed[0].Text("db_name") != "orders" {
 		t.Errorf("recorded %v", failed)
 	}
 	for _, event := range failed {

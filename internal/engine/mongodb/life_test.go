@@ -262,6 +262,40 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// TestConnectionNumbers has servers that tell their number of the connection, or something else: it is recorded with the
+// first result, and with the end.
+func TestConnectionNumbers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		told any
+		want int64
+	}{
+		"a number":        {int32(4711), 4711},
+		"a long number":   {int64(4711), 4711},
+		"a large number":  {int64(1)<<32 - 1, 1<<32 - 1},
+		"one too large":   {int64(1) << 32, 0},
+		"one below zero":  {int32(-1), 0},
+		"something else":  {"4711", 0},
+		"nothing of that": {nil, 0},
+	} {
+		agent, _ := small(t, mongotest.Options{Hello: func(hello bson.D) bson.D { return append(bson.D{e("connectionId", c.told)}, hello...) }})
+		client := logIn(t, agent)
+		for range 2 {
+			if _, err := client.run(patience(t), in("orders", e("find", "c"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v := leave(t, agent, client)
+		var got []int64
+		for _, event := range v.Journal.Events("db.session.result", "db.session.end") {
+			got = append(got, event.Number("db_connection_id"))
+		}
+		if !slices.Equal(got, []int64{c.want, 0, c.want}) {
+			t.Errorf("%s: recorded %v", name, got)
+		}
+	}
+}
+
 // TestOutcomes has answers of all kinds, and what is recorded of them before the client reads it.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()

@@ -81,6 +81,8 @@ type login struct {
 	conn    net.Conn
 	version int64 // of the protocol, that the member speaks
 	lastID  int32
+
+	connection uint32 // the member's own number of the connection; 0 when it does not tell
 }
 
 func (l *login) run() error {
@@ -91,7 +93,7 @@ func (l *login) run() error {
 	if m, err = l.choose(m); err != nil {
 		return err
 	}
-	l.version = m.version
+	l.version, l.connection = m.version, m.connection
 	if m.version < leastVersion {
 		return fault.New(fault.ConnectionProblem, "the database speaks version %d of the protocol, and MongoDB 3.6 (version %d) is the oldest that works here; update it", m.version, leastVersion)
 	}

@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"errors"
+	"math"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/mongowire"
@@ -16,6 +17,8 @@ type member struct {
 	set       string
 	leader    string   // address of the primary
 	hosts     []string // of all members that can be asked
+
+	connection uint32 // its number of the connection; 0 when it does not tell
 }
 
 // memberOf reads an answer to hello.
@@ -32,6 +35,10 @@ func memberOf(reply mongowire.Document) (member, error) {
 			m.secondary = e.True()
 		case "msg":
 			m.router = string(text) == "isdbgrid"
+		case "connectionId":
+			if n, _ := e.Number(); n > 0 && n <= math.MaxUint32 {
+				m.connection = uint32(n)
+			}
 		case "setName":
 			m.set = string(text)
 		case "primary":

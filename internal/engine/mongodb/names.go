@@ -73,18 +73,25 @@ func (n *names) general(m *mongowire.Msg) error {
 		if fields++; fields > maxFields {
 			return withCode(codeBadValue, fault.BadParameter, "the command has more than %d fields", maxFields)
 		}
-		if bytes.HasPrefix(e.Key, []byte("$")) {
-			switch string(e.Key) {
-			case "$db", "$readPreference", "$clusterTime":
-			default:
-				return withCode(codeUnauthorized, fault.AccessDenied, "the field %q of a command is not passed on, as only servers say it to servers; leave it out", cutOff(e.Key))
-			}
+		if isForServers(e.Key) {
+			return withCode(codeUnauthorized, fault.AccessDenied, forServers, cutOff(e.Key))
 		}
 		if count(m, e.Key) > 1 {
 			return withCode(codeBadValue, fault.BadParameter, "the command has the field %q twice, so that it could mean two things", cutOff(e.Key))
 		}
 	}
 	return nil
+}
+
+const forServers = "the field %q of a command is not passed on, as only servers say it to servers; leave it out"
+
+// isForServers tells fields of a command by which servers speak for others.
+func isForServers(key []byte) bool {
+	switch string(key) {
+	case "$db", "$readPreference", "$clusterTime":
+		return false
+	}
+	return len(key) > 0 && key[0] == '$'
 }
 
 // sequences are those that stand for the data of commands, and in which no names are but those of nsInfo.

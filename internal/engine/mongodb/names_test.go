@@ -41,6 +41,18 @@ var stages = map[string]struct {
 	"$out to a database with a dot":         {d(e("$out", d(e("db", "a.b"), e("coll", "c")))), "malformed"},
 	"$out to a number":                      {d(e("$out", 7)), "malformed"},
 	"$facet that is no document":            {d(e("$facet", 7)), "malformed"},
+	"$lookup with stages in a document":     {d(e("$lookup", d(e("from", "c"), e("pipeline", d(e("0", d(e("$unionWith", d(e("db", "other"), e("coll", "c")))))))))), "malformed"},
+	"$merge with a word":                    {d(e("$merge", d(e("into", "c"), e("whenMatched", "replace")))), ""},
+	"$out to a bucket":                      {d(e("$out", d(e("s3", d(e("bucket", "b")))))), "never"},
+	"$merge into another cluster":           {d(e("$merge", d(e("into", d(e("atlas", d(e("clusterName", "x"), e("db", "other"), e("coll", "c")))))))), "never"},
+	"$out to a time series":                 {d(e("$out", d(e("db", "orders"), e("coll", "c"), e("timeseries", d(e("timeField", "t")))))), ""},
+	"$currentOp":                            {d(e("$currentOp", d())), "admin"},
+	"$listLocalSessions":                    {d(e("$listLocalSessions", d(e("allUsers", true)))), "admin"},
+	"$listSessions":                         {d(e("$listSessions", d(e("allUsers", true)))), "admin"},
+	"$listSampledQueries":                   {d(e("$listSampledQueries", d())), "admin"},
+	"$querySettings":                        {d(e("$querySettings", d())), "admin"},
+	"$queryStats":                           {d(e("$queryStats", d())), "admin"},
+	"$shardedDataDistribution":              {d(e("$shardedDataDistribution", d())), "admin"},
 	"$lookup with no list of stages":        {d(e("$lookup", d(e("from", "c"), e("pipeline", bson.A{7})))), "malformed"},
 }
 
@@ -50,69 +62,97 @@ var commands = map[string]struct {
 	command bson.D
 	needs   string
 }{
-	"find":                                    {in("orders", e("find", "c")), "orders"},
-	"find with a filter on names":             {in("orders", e("find", "c"), e("filter", d(e("$db", "other"), e("from", "other")))), "orders"},
-	"insert of a document with names":         {in("orders", e("insert", "c"), e("documents", bson.A{d(e("pipeline", bson.A{d(e("$out", d(e("db", "other"))))}))})), "orders"},
-	"in another database":                     {in("other", e("find", "c")), "other"},
-	"in a database with a name of other case": {in("Orders", e("find", "c")), "Orders"},
-	"getMore":                                 {in("orders", e("getMore", int64(1)), e("collection", "c")), "orders"},
-	"getMore of a bulkWrite":                  {in("admin", e("getMore", int64(1)), e("collection", "$cmd.bulkWrite")), ""},
-	"killCursors":                             {in("other", e("killCursors", "c"), e("cursors", bson.A{int64(1)})), "other"},
-	"ping":                                    {in("admin", e("ping", 1)), ""},
-	"buildInfo":                               {in("admin", e("buildInfo", 1)), ""},
-	"endSessions":                             {in("admin", e("endSessions", bson.A{})), ""},
-	"commitTransaction":                       {in("admin", e("commitTransaction", 1)), ""},
-	"abortTransaction":                        {in("admin", e("abortTransaction", 1)), ""},
-	"connectionStatus":                        {in("admin", e("connectionStatus", 1)), ""},
-	"listDatabases":                           {in("admin", e("listDatabases", 1)), "admin"},
-	"currentOp":                               {in("admin", e("currentOp", 1)), "admin"},
-	"killOp":                                  {in("admin", e("killOp", 1), e("op", 7)), "admin"},
-	"serverStatus elsewhere":                  {in("orders", e("serverStatus", 1)), "orders admin"},
-	"shutdown":                                {in("admin", e("shutdown", 1)), "admin"},
-	"renameCollection":                        {in("admin", e("renameCollection", "orders.a"), e("to", "orders.b")), "orders"},
-	"renameCollection to another":             {in("admin", e("renameCollection", "orders.a"), e("to", "other.b")), "orders other"},
-	"renameCollection from another":           {in("admin", e("renameCollection", "other.a.b"), e("to", "orders.b")), "orders other"},
-	"renameCollection to nowhere":             {in("admin", e("renameCollection", "orders.a")), "malformed"},
-	"renameCollection of nothing":             {in("admin", e("renameCollection", "orders"), e("to", "orders.b")), "malformed"},
-	"mapReduce":                               {in("orders", e("mapReduce", "c"), e("out", "x")), "orders"},
-	"mapReduce inline":                        {in("orders", e("mapReduce", "c"), e("out", d(e("inline", 1)))), "orders"},
-	"mapReduce to another":                    {in("orders", e("mapReduce", "c"), e("out", d(e("replace", "x"), e("db", "other")))), "orders other"},
-	"explain":                                 {in("orders", e("explain", d(e("find", "c")))), "orders"},
-	"explain with a database":                 {in("orders", e("explain", d(e("find", "c"), e("$db", "other")))), "orders other"},
-	"explain with two databases":              {in("orders", e("explain", d(e("find", "c"), e("$db", "orders"), e("$db", "other")))), "orders other"},
-	"explain of a pipeline":                   {in("orders", e("explain", d(e("aggregate", "c"), e("pipeline", bson.A{}), e("pipeline", bson.A{d(e("$out", d(e("db", "other"), e("coll", "c"))))})))), "orders other"},
-	"explain of an explain":                   {in("orders", e("explain", d(e("explain", d(e("find", "c")))))), "never"},
-	"explain of a login":                      {in("orders", e("explain", d(e("saslStart", 1)))), "never"},
-	"explain of nothing":                      {in("orders", e("explain", 1)), "malformed"},
-	"a view":                                  {in("orders", e("create", "v"), e("viewOn", "c"), e("pipeline", bson.A{d(e("$lookup", d(e("from", d(e("db", "other"), e("coll", "c"))))))})), "orders other"},
-	"collMod of a view":                       {in("orders", e("collMod", "v"), e("pipeline", bson.A{d(e("$unionWith", d(e("db", "other"), e("coll", "c"))))})), "orders other"},
-	"bulkWrite":                               {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", bson.A{d(e("ns", "orders.a")), d(e("ns", "other.b"))})), "orders other"},
-	"bulkWrite of nothing":                    {in("admin", e("bulkWrite", 1), e("ops", bson.A{})), "malformed"},
-	"bulkWrite to 65 databases":               {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", manyNamespaces(65))), "malformed"},
-	"createUser":                              {in("orders", e("createUser", "u"), e("roles", bson.A{"read", d(e("role", "readWrite"), e("db", "other"))})), "orders other"},
-	"createRole":                              {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", "other"), e("collection", ""))))})), "orders other"},
-	"createRole for all databases":            {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", ""), e("collection", ""))))})), "orders admin"},
-	"createRole for the cluster":              {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("cluster", true))))})), "orders admin"},
-	"usersInfo of all databases":              {in("orders", e("usersInfo", d(e("forAllDBs", true)))), "orders admin"},
-	"shardCollection":                         {in("admin", e("shardCollection", "orders.c"), e("key", d())), "admin orders"},
-	"enableSharding":                          {in("admin", e("enableSharding", "orders")), "admin orders"},
-	"a command that nobody knows":             {in("orders", e("teleport", 1)), "never"},
-	"applyOps":                                {in("admin", e("applyOps", bson.A{})), "never"},
-	"an empty name":                           {in("orders", e("", 1)), "malformed"},
-	"saslStart":                               {in("$external", e("saslStart", 1), e("mechanism", "PLAIN"), e("payload", []byte("secret"))), "never"},
-	"saslContinue":                            {in("$external", e("saslContinue", 1), e("payload", []byte("secret"))), "never"},
-	"authenticate":                            {in("$external", e("authenticate", 1), e("mechanism", "MONGODB-X509"), e("user", "CN=root")), "never"},
-	"logout":                                  {in("admin", e("logout", 1)), "never"},
-	"getnonce":                                {in("admin", e("getnonce", 1)), "never"},
-	"no database":                             {d(e("find", "c")), "malformed"},
-	"a database that is a number":             {d(e("find", "c"), e("$db", 7)), "malformed"},
-	"a database with a dot":                   {in("orders.x", e("find", "c")), "malformed"},
-	"a database with a zero":                  {in("orders\x00other", e("find", "c")), "malformed"},
-	"an empty database":                       {in("", e("find", "c")), "malformed"},
-	"two databases":                           {d(e("find", "c"), e("$db", "orders"), e("$db", "other")), "malformed"},
-	"a field twice":                           {in("orders", e("find", "c"), e("limit", 1), e("limit", 2)), "malformed"},
-	"another user's rights":                   {in("orders", e("find", "c"), e("$impersonatedUsers", bson.A{})), "never"},
-	"another tenant":                          {in("orders", e("find", "c"), e("$tenant", "x")), "never"},
+	"find":                                     {in("orders", e("find", "c")), "orders"},
+	"find with a filter on names":              {in("orders", e("find", "c"), e("filter", d(e("$db", "other"), e("from", "other")))), "orders"},
+	"insert of a document with names":          {in("orders", e("insert", "c"), e("documents", bson.A{d(e("pipeline", bson.A{d(e("$out", d(e("db", "other"))))}))})), "orders"},
+	"in another database":                      {in("other", e("find", "c")), "other"},
+	"in a database with a name of other case":  {in("Orders", e("find", "c")), "Orders"},
+	"getMore":                                  {in("orders", e("getMore", int64(1)), e("collection", "c")), "orders"},
+	"find by a UUID":                           {in("orders", e("find", uuidOfAnother)), "malformed"},
+	"count by a UUID":                          {in("orders", e("count", uuidOfAnother)), "malformed"},
+	"aggregate by a UUID":                      {in("orders", e("aggregate", uuidOfAnother), e("pipeline", bson.A{})), "malformed"},
+	"explain by a UUID":                        {in("orders", e("explain", d(e("find", uuidOfAnother)))), "malformed"},
+	"getMore by a UUID":                        {in("orders", e("getMore", int64(1)), e("collection", uuidOfAnother)), "malformed"},
+	"getMore of a bulkWrite":                   {in("admin", e("getMore", int64(1)), e("collection", "$cmd.bulkWrite")), ""},
+	"killCursors":                              {in("other", e("killCursors", "c"), e("cursors", bson.A{int64(1)})), "other"},
+	"ping":                                     {in("admin", e("ping", 1)), ""},
+	"buildInfo":                                {in("admin", e("buildInfo", 1)), ""},
+	"endSessions":                              {in("admin", e("endSessions", bson.A{})), ""},
+	"commitTransaction":                        {in("admin", e("commitTransaction", 1)), ""},
+	"abortTransaction":                         {in("admin", e("abortTransaction", 1)), ""},
+	"connectionStatus":                         {in("admin", e("connectionStatus", 1)), ""},
+	"listDatabases":                            {in("admin", e("listDatabases", 1)), "admin"},
+	"currentOp":                                {in("admin", e("currentOp", 1)), "admin"},
+	"killOp":                                   {in("admin", e("killOp", 1), e("op", 7)), "admin"},
+	"serverStatus elsewhere":                   {in("orders", e("serverStatus", 1)), "orders admin"},
+	"shutdown":                                 {in("admin", e("shutdown", 1)), "admin"},
+	"renameCollection":                         {in("admin", e("renameCollection", "orders.a"), e("to", "orders.b")), "orders"},
+	"renameCollection to another":              {in("admin", e("renameCollection", "orders.a"), e("to", "other.b")), "orders other"},
+	"renameCollection from another":            {in("admin", e("renameCollection", "other.a.b"), e("to", "orders.b")), "orders other"},
+	"renameCollection to nowhere":              {in("admin", e("renameCollection", "orders.a")), "malformed"},
+	"renameCollection of nothing":              {in("admin", e("renameCollection", "orders"), e("to", "orders.b")), "malformed"},
+	"mapReduce":                                {in("orders", e("mapReduce", "c"), e("out", "x")), "orders"},
+	"mapReduce inline":                         {in("orders", e("mapReduce", "c"), e("out", d(e("inline", 1)))), "orders"},
+	"mapReduce to another":                     {in("orders", e("mapReduce", "c"), e("out", d(e("replace", "x"), e("db", "other")))), "orders other"},
+	"explain":                                  {in("orders", e("explain", d(e("find", "c")))), "orders"},
+	"explain with a database":                  {in("orders", e("explain", d(e("find", "c"), e("$db", "other")))), "orders other"},
+	"explain with two databases":               {in("orders", e("explain", d(e("find", "c"), e("$db", "orders"), e("$db", "other")))), "orders other"},
+	"explain of a pipeline":                    {in("orders", e("explain", d(e("aggregate", "c"), e("pipeline", bson.A{}), e("pipeline", bson.A{d(e("$out", d(e("db", "other"), e("coll", "c"))))})))), "orders other"},
+	"explain of an explain":                    {in("orders", e("explain", d(e("explain", d(e("find", "c")))))), "never"},
+	"explain of a login":                       {in("orders", e("explain", d(e("saslStart", 1)))), "never"},
+	"explain for another tenant":               {in("orders", e("explain", d(e("find", "c"), e("$tenant", "x")))), "never"},
+	"explain of nothing":                       {in("orders", e("explain", 1)), "malformed"},
+	"a view":                                   {in("orders", e("create", "v"), e("viewOn", "c"), e("pipeline", bson.A{d(e("$lookup", d(e("from", d(e("db", "other"), e("coll", "c"))))))})), "orders other"},
+	"collMod of a view":                        {in("orders", e("collMod", "v"), e("pipeline", bson.A{d(e("$unionWith", d(e("db", "other"), e("coll", "c"))))})), "orders other"},
+	"bulkWrite":                                {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", bson.A{d(e("ns", "orders.a")), d(e("ns", "other.b"))})), "orders other"},
+	"bulkWrite of nothing":                     {in("admin", e("bulkWrite", 1), e("ops", bson.A{})), "malformed"},
+	"bulkWrite to 65 databases":                {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", manyNamespaces(65))), "malformed"},
+	"createUser":                               {in("orders", e("createUser", "u"), e("roles", bson.A{"read", d(e("role", "readWrite"), e("db", "other"))})), "orders other"},
+	"createRole":                               {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", "other"), e("collection", ""))))})), "orders other"},
+	"createRole for all databases":             {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", ""), e("collection", ""))))})), "orders admin"},
+	"createRole for the cluster":               {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("cluster", true))))})), "orders admin"},
+	"createRole for buckets of all databases":  {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("system_buckets", "c"))))})), "orders admin"},
+	"createRole for buckets of one database":   {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", "orders"), e("system_buckets", "c"))))})), "orders"},
+	"grantPrivilegesToRole without a database": {in("orders", e("grantPrivilegesToRole", "r"), e("privileges", bson.A{d(e("resource", d(e("collection", "c"))))})), "orders admin"},
+	"createUser with data of its own":          {in("orders", e("createUser", "u"), e("customData", d(e("db", 7), e("resource", d()))), e("roles", bson.A{"read"})), "orders"},
+	"createUser with a list that is numbered oddly": {in("orders", e("createUser", "u"), e("roles", array{d(e("customData", d(e("role", "read"), e("db", "other"))))})), "orders other"},
+	"profile":                     {in("orders", e("profile", 1)), "orders"},
+	"profile, slow from when on":  {in("orders", e("profile", 0), e("slowms", 1)), "orders admin"},
+	"a view written by hand":      {in("orders", e("insert", "system.views"), e("documents", bson.A{})), "never"},
+	"a view among many writes":    {in("admin", e("bulkWrite", 1), e("ops", bson.A{}), e("nsInfo", bson.A{d(e("ns", "orders.system.views"))})), "never"},
+	"views that are read":         {in("orders", e("find", "system.views")), "orders"},
+	"usersInfo of all databases":  {in("orders", e("usersInfo", d(e("forAllDBs", true)))), "orders admin"},
+	"shardCollection":             {in("admin", e("shardCollection", "orders.c"), e("key", d())), "admin orders"},
+	"enableSharding":              {in("admin", e("enableSharding", "orders")), "admin orders"},
+	"a command that nobody knows": {in("orders", e("teleport", 1)), "never"},
+	"applyOps":                    {in("admin", e("applyOps", bson.A{})), "never"},
+	"an empty name":               {in("orders", e("", 1)), "malformed"},
+	"saslStart":                   {in("$external", e("saslStart", 1), e("mechanism", "PLAIN"), e("payload", []byte("secret"))), "never"},
+	"saslContinue":                {in("$external", e("saslContinue", 1), e("payload", []byte("secret"))), "never"},
+	"authenticate":                {in("$external", e("authenticate", 1), e("mechanism", "MONGODB-X509"), e("user", "CN=root")), "never"},
+	"logout":                      {in("admin", e("logout", 1)), "never"},
+	"getnonce":                    {in("admin", e("getnonce", 1)), "never"},
+	"no database":                 {d(e("find", "c")), "malformed"},
+	"a database that is a number": {d(e("find", "c"), e("$db", 7)), "malformed"},
+	"a database with a dot":       {in("orders.x", e("find", "c")), "malformed"},
+	"a database with a zero":      {in("orders\x00other", e("find", "c")), "malformed"},
+	"an empty database":           {in("", e("find", "c")), "malformed"},
+	"two databases":               {d(e("find", "c"), e("$db", "orders"), e("$db", "other")), "malformed"},
+	"a field twice":               {in("orders", e("find", "c"), e("limit", 1), e("limit", 2)), "malformed"},
+	"another user's rights":       {in("orders", e("find", "c"), e("$impersonatedUsers", bson.A{})), "never"},
+	"another tenant":              {in("orders", e("find", "c"), e("$tenant", "x")), "never"},
+}
+
+// uuidOfAnother is what stands in place of a collection's name.
+var uuidOfAnother = bson.Binary{Subtype: bson.TypeBinaryUUID, Data: []byte("0123456789abcdef")}
+
+// array is a list whose places are called as its document says, and not 0, 1 and so on.
+type array struct{ bson.D }
+
+// MarshalBSONValue implements bson.ValueMarshaler.
+func (a array) MarshalBSONValue() (byte, []byte, error) {
+	data, err := bson.Marshal(a.D)
+	return byte(bson.TypeArray), data, err
 }
 
 func manyNamespaces(n int) bson.A {
@@ -179,6 +219,31 @@ func wantRefused(t *testing.T, name string, server *mongotest.Server, c *rawClie
 	}
 	if all := server.Seen(); len(all) != seen {
 		t.Errorf("%s: the server has seen %s", name, all[seen].JSON())
+	}
+}
+
+// TestSecretsOfRefusedLogins has logins where none can be: what would prove an identity is not recorded.
+func TestSecretsOfRefusedLogins(t *testing.T) {
+	t.Parallel()
+	agent, _ := small(t, mongotest.Options{})
+	c := logIn(t, agent)
+	login := d(e("saslStart", 1), e("mechanism", "PLAIN"), e("payload", "hunter2"))
+	for name, command := range map[string]bson.D{
+		"a login":           in("$external", login...),
+		"within an explain": in("orders", e("explain", login)),
+	} {
+		if _, err := c.run(patience(t), command); err == nil {
+			t.Errorf("%s is passed on", name)
+		}
+	}
+	failed := recorded(agent, "db.session.query.failed")
+	if len(failed) != 2 {
+		t.Errorf("%d events", len(failed))
+	}
+	for _, event := range failed {
+		if text := event.Text("db_query"); strings.Contains(text, "hunter2") {
+			t.Errorf("recorded %s", text)
+		}
 	}
 }
 

@@ -9,9 +9,12 @@ import (
 
 // plainStages touch no collection but the one they are given (MongoDB documentation, "Aggregation Stages").
 var plainStages = makeSet(`$addFields $bucket $bucketAuto $changeStreamSplitLargeEvent $collStats $count $densify $documents $fill
-	$geoNear $group $indexStats $limit $listLocalSessions $listSampledQueries $listSearchIndexes $listSessions $match
-	$planCacheStats $project $queryStats $querySettings $redact $replaceRoot $replaceWith $sample $search $searchMeta $set
-	$setWindowFields $shardedDataDistribution $skip $sort $sortByCount $unset $unwind $vectorSearch $currentOp`)
+	$geoNear $group $indexStats $limit $listSearchIndexes $match $planCacheStats $project $redact $replaceRoot $replaceWith
+	$sample $search $searchMeta $set $setWindowFields $skip $sort $sortByCount $unset $unwind $vectorSearch`)
+
+// serverStages show what others do, or what is in all databases.
+var serverStages = makeSet(`$currentOp $listLocalSessions $listSampledQueries $listSessions $querySettings $queryStats
+	$shardedDataDistribution`)
 
 func makeSet(words string) map[string]bool {
 	set := make(map[string]bool)
@@ -55,7 +58,11 @@ func (n *names) stage(e mongowire.Element, db string) {
 	case "$changeStream":
 		n.changes(e)
 	default:
-		if !plainStages[name] {
+		switch {
+		case plainStages[name]:
+		case serverStages[name]:
+			n.add([]byte(admin))
+		default:
 			n.fail(fault.AccessDenied, "the stage %q is not known to this system, which cannot say which databases it touches, so the command is not passed on; see docs/databases/mongodb.md", cutOff(e.Key))
 		}
 	}
@@ -72,7 +79,18 @@ func (n *names) target(e mongowire.Element, db string) {
 		n.fail(fault.BadParameter, "%q names no collection", cutOff(e.Key))
 		return
 	}
-	if !each(d, "db", n.addText) {
+	found := false
+	for e := range d.Elements() {
+		switch string(e.Key) {
+		case "db":
+			found = true
+			n.addText(e)
+		case "coll", "timeseries":
+		default: // such as a bucket or another cluster
+			n.fail(fault.AccessDenied, "the field %q of where a stage reads or writes is not known to this system, so the command is not passed on", cutOff(e.Key))
+		}
+	}
+	if !found {
 		n.add([]byte(db))
 	}
 }
@@ -91,7 +109,7 @@ func (n *names) within(e mongowire.Element, db, collection, pipeline string) {
 		case "db":
 			n.addText(e)
 		case pipeline:
-			if e.Type == mongowire.Array { // whenMatched may be a word
+			if _, ok := e.Text(); !ok || pipeline != "whenMatched" { // which may be a word
 				n.pipeline(e, db)
 			}
 		}

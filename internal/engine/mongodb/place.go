@@ -112,16 +112,26 @@ func (p *place) seeds(ctx context.Context) ([]string, error) {
 		return nil, fault.Wrap(fault.ConnectionProblem, err, "the name server has no usable SRV records at _mongodb._tcp.%s; correct the database's uri, or write mongodb:// with the hosts themselves", name)
 	}
 	var addresses []string
-	_, domain, _ := strings.Cut(name, ".")
+	domain := domainOf(name)
 	for _, record := range records {
 		target := strings.TrimSuffix(record.Target, ".")
 		// Whoever forges the answer is not to send us anywhere (MongoDB specification "Initial DNS Seedlist Discovery").
-		if !strings.HasSuffix(strings.ToLower(target), "."+strings.ToLower(domain)) {
+		if !strings.HasSuffix(strings.ToLower(target), "."+domain) {
 			return nil, fault.New(fault.ConnectionProblem, "the name server refers from %s to %s, which is in another domain; correct the SRV records", name, target)
 		}
 		addresses = append(addresses, net.JoinHostPort(target, strconv.Itoa(int(record.Port))))
 	}
 	return addresses, p.srvOptions(ctx, name)
+}
+
+// domainOf returns the domain in which the hosts behind a name have to be: the one that the name is in, or the name itself
+// if that would be a top-level domain, as of example.com (the same specification).
+func domainOf(name string) string {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if _, domain, _ := strings.Cut(name, "."); strings.Contains(domain, ".") {
+		return domain
+	}
+	return name
 }
 
 // srvOptions takes the name of the replica set, which is the only option of a TXT record that matters here.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/internal/audit"
@@ -50,6 +51,7 @@ type relay struct {
 
 	fromClient reader
 	fromServer answers
+	untold     atomic.Uint32 // the database's number of the connection, until the first result tells it
 
 	mu        sync.Mutex
 	changed   sync.Cond // of what wait waits for
@@ -224,6 +226,7 @@ func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
 	}
 	result.Statement, result.Database = q.event, q.name
 	result.Duration = r.engine.cfg.Now().Sub(q.began)
+	result.ConnectionID = r.untold.Swap(0)
 	// A result is kept even when the session is over, so the context that ends with it is not asked.
 	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
 	return err

@@ -152,19 +152,26 @@ func TestSRV(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		target string
-		txt    []string
-		err    error
-		text   string
+		name, target string
+		txt          []string
+		err          error
+		text         string
 	}{
-		"a host":                   {"inner.localhost.", []string{"authSource=admin&replicaSet=rs0"}, nil, ""},
-		"a host of another domain": {"db.example.com.", nil, nil, "another domain"},
-		"no records":               {"", nil, errors.New("no such host"), "no usable SRV records at _mongodb._tcp.db.localhost"},
-		"another set in the text":  {"inner.localhost.", []string{"replicaSet=rs9"}, nil, `not of "rs9"`},
+		"a host":                            {"db.example.com", "inner.example.com.", []string{"authSource=admin&replicaSet=rs0"}, nil, ""},
+		"a host of another case":            {"db.Example.com", "inner.eXample.com.", nil, nil, ""},
+		"a host of another domain":          {"db.example.com", "inner.example.org.", nil, nil, "another domain"},
+		"one whose name ends alike":         {"db.example.com", "evilexample.com.", nil, nil, "another domain"},
+		"a host below a name of two labels": {"example.com", "inner.example.com.", nil, nil, ""},
+		"any host of a top-level domain":    {"example.com", "example2.com.", nil, nil, "another domain"},
+		"a name of two labels itself":       {"example.com", "example.com.", nil, nil, "another domain"},
+		"a name of one label":               {"example", "inner.example.", nil, nil, ""},
+		"any host, for a name of one label": {"example", "inner.other.", nil, nil, "another domain"},
+		"no records":                        {"db.example.com", "", nil, errors.New("no such host"), "no usable SRV records at _mongodb._tcp.db.example.com"},
+		"another set in the text":           {"db.example.com", "inner.example.com.", []string{"replicaSet=rs9"}, nil, `not of "rs9"`},
 	} {
-		agent := s.at(t, "mongodb+srv://db.localhost/", func(cfg *mongodb.Config) {
+		agent := s.at(t, "mongodb+srv://"+c.name+"/", func(cfg *mongodb.Config) {
 			cfg.LookupSRV = func(_ context.Context, service, proto, host string) (string, []*net.SRV, error) {
-				if service != "mongodb" || proto != "tcp" || host != "db.localhost" {
+				if service != "mongodb" || proto != "tcp" || host != c.name {
 					t.Errorf("asked for _%s._%s.%s", service, proto, host)
 				}
 				if c.err != nil {

@@ -5,17 +5,15 @@ package mongotest
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/engine/testserver"
 	"sallyport/internal/mongowire"
 )
 
@@ -36,127 +34,56 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	Addr      string
+	*testserver.Server
 	Authority *ca.Authority // that signed its certificate
 	ClientCA  *ca.Authority // whose clients it logs in
 
-	options  Options
-	config   *tls.Config
-	listener net.Listener
-	running  sync.WaitGroup
+	options Options
+	config  *tls.Config
 
 	mu     sync.Mutex
-	conns  map[net.Conn]struct{} // guarded by mu
-	seen   []Message             // guarded by mu
-	logins []string              // names in certificates; guarded by mu
+	seen   []Message // guarded by mu
+	logins []string  // names in certificates; guarded by mu
 }
 
 // Start starts a server on a loopback port, and stops it when the test is over.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
-	return StartFor(t, options, newAuthority(t, ca.DatabaseCA), newAuthority(t, ca.ClientCA))
+	return StartFor(t, options, testserver.NewAuthority(t, ca.DatabaseCA), testserver.NewAuthority(t, ca.ClientCA))
 }
 
 // StartOpen is Start for a server that wants no certificates of clients, so that they have to log in otherwise.
 func StartOpen(t testing.TB, options Options) *Server {
 	t.Helper()
-	return start(t, options, newAuthority(t, ca.DatabaseCA), nil)
+	return StartFor(t, options, testserver.NewAuthority(t, ca.DatabaseCA), nil)
 }
 
 // StartFor is Start with authorities: of the server's certificate, and of its clients'.
 func StartFor(t testing.TB, options Options, authority, clients *ca.Authority) *Server {
 	t.Helper()
-	return start(t, options, authority, clients)
-}
-
-func start(t testing.TB, options Options, authority, clients *ca.Authority) *Server {
-	t.Helper()
-	cert := issue(t, authority, "mongotest", x509.ExtKeyUsageServerAuth)
+	cert := testserver.Certificate(t, authority, "mongotest", "127.0.0.1", "localhost")
 	s := &Server{
-		Authority: authority, ClientCA: clients, options: options, conns: make(map[net.Conn]struct{}),
+		Authority: authority, ClientCA: clients, options: options,
 		config: &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12},
 	}
 	if clients != nil {
 		s.config.ClientAuth, s.config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
 		s.config.ClientCAs.AddCert(clients.Cert)
 	}
-	var err error
-	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	s.Addr = s.listener.Addr().String()
-	s.running.Go(s.accept)
-	t.Cleanup(s.Stop)
+	s.Server = testserver.Start(t, s.serve)
 	return s
-}
-
-func newAuthority(t testing.TB, typ ca.Type) *ca.Authority {
-	t.Helper()
-	authority, err := ca.New(typ, "test", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority
 }
 
 // ClientCertificate returns a certificate that opens the account.
 func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
 	t.Helper()
-	return issue(t, s.ClientCA, account, x509.ExtKeyUsageClientAuth)
-}
-
-func issue(t testing.TB, authority *ca.Authority, name string, usage x509.ExtKeyUsage) *tls.Certificate {
-	t.Helper()
-	key, err := ca.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	request := ca.Request{PublicKey: key.Public(), Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotAfter: time.Now().Add(time.Hour)}
-	if usage == x509.ExtKeyUsageServerAuth {
-		request.Hosts = []string{"127.0.0.1", "localhost"}
-	}
-	der, err := authority.Sign(request, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-func (s *Server) accept() {
-	for {
-		conn, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		s.note(func() { s.conns[conn] = struct{}{} })
-		s.running.Go(func() {
-			defer s.note(func() { delete(s.conns, conn) })
-			defer conn.Close()
-			s.serve(conn)
-		})
-	}
+	return testserver.Certificate(t, s.ClientCA, account)
 }
 
 func (s *Server) note(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-}
-
-// Stop closes the listener and all connections, and returns when nothing is left of the server.
-func (s *Server) Stop() {
-	_ = s.listener.Close()
-	s.Drop()
-	s.running.Wait()
-}
-
-// Drop closes all connections without a word.
-func (s *Server) Drop() {
-	s.note(func() {
-		for conn := range s.conns {
-			_ = conn.Close()
-		}
-	})
 }
 
 // Seen returns the commands that have arrived after logins.

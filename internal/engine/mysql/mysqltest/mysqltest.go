@@ -4,8 +4,6 @@ package mysqltest
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,9 +12,9 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/engine/testserver"
 	"sallyport/internal/mysqlwire"
 )
 
@@ -45,18 +43,15 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	Addr      string
+	*testserver.Server
 	Authority *ca.Authority // that signed its certificate
 
-	options  Options
-	config   *tls.Config
-	listener net.Listener
-	running  sync.WaitGroup
+	options Options
+	config  *tls.Config
 
-	mu    sync.Mutex
-	conns map[net.Conn]struct{} // guarded by mu
-	seen  []string              // guarded by mu
-	last  *mysqlwire.HandshakeResponse
+	mu   sync.Mutex
+	seen []string // guarded by mu
+	last *mysqlwire.HandshakeResponse
 }
 
 // Conn is a connection that is being served.
@@ -70,61 +65,14 @@ type Conn struct {
 // Start starts a server on a loopback port, and stops it when the test is over.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
-	authority, err := ca.New(ca.DatabaseCA, "test", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := ca.GenerateKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := authority.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "mysqltest"}, Hosts: []string{"127.0.0.1", "localhost"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: time.Now().Add(time.Hour),
-	}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	authority := testserver.NewAuthority(t, ca.DatabaseCA)
+	cert := testserver.Certificate(t, authority, "mysqltest", "127.0.0.1", "localhost")
 	s := &Server{
-		Authority: authority, options: options, conns: make(map[net.Conn]struct{}),
-		config: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
+		Authority: authority, options: options,
+		config: &tls.Config{Certificates: []tls.Certificate{*cert}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
 	}
-	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	s.Addr = s.listener.Addr().String()
-	s.running.Go(s.accept)
-	t.Cleanup(s.Stop)
+	s.Server = testserver.Start(t, s.serve)
 	return s
-}
-
-func (s *Server) accept() {
-	for {
-		conn, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		s.conns[conn] = struct{}{}
-		s.mu.Unlock()
-		s.running.Go(func() { s.serve(conn) })
-	}
-}
-
-// Stop closes the listener and all connections, and returns when nothing is left of the server.
-func (s *Server) Stop() {
-	_ = s.listener.Close()
-	s.Drop()
-	s.running.Wait()
-}
-
-// Drop closes all connections without a word.
-func (s *Server) Drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for conn := range s.conns {
-		_ = conn.Close()
-	}
 }
 
 // Seen returns the statements that have arrived.
@@ -152,12 +100,6 @@ func (s *Server) Greeting() *mysqlwire.Greeting {
 }
 
 func (s *Server) serve(raw net.Conn) {
-	defer func() {
-		_ = raw.Close()
-		s.mu.Lock()
-		delete(s.conns, raw)
-		s.mu.Unlock()
-	}()
 	g := s.Greeting()
 	if s.options.BeforeTLS != nil {
 		if !s.options.BeforeTLS(raw) {

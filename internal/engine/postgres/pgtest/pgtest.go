@@ -13,11 +13,11 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/ca"
+	"sallyport/internal/engine/testserver"
 	"sallyport/internal/pgwire"
 )
 
@@ -46,20 +46,17 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	Addr      string
+	*testserver.Server
 	Authority *ca.Authority // that signed its certificate
 
-	options  Options
-	config   *tls.Config
-	listener net.Listener
-	running  sync.WaitGroup
+	options Options
+	config  *tls.Config
 
 	mu      sync.Mutex
-	conns   map[net.Conn]struct{} // guarded by mu
-	seen    []string              // guarded by mu
-	cancels int                   // guarded by mu
-	changed chan struct{}         // closed and replaced when seen or cancels change; guarded by mu
-	startup map[string]string     // of the last login; guarded by mu
+	seen    []string          // guarded by mu
+	cancels int               // guarded by mu
+	changed chan struct{}     // closed and replaced when seen or cancels change; guarded by mu
+	startup map[string]string // of the last login; guarded by mu
 }
 
 // Conn is a connection that is being served.
@@ -72,84 +69,17 @@ type Conn struct {
 // Start starts a server on a loopback port, and stops it when the test is over.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
-	authority, err := ca.New(ca.DatabaseCA, "test", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := issue(authority, options.NoNames)
-	if err != nil {
-		t.Fatal(err)
+	authority := testserver.NewAuthority(t, ca.DatabaseCA)
+	request := ca.Request{Subject: pkix.Name{CommonName: "pgtest"}, Hosts: []string{"127.0.0.1", "localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if options.NoNames {
+		request.Subject.CommonName, request.Hosts = "localhost", nil
 	}
 	s := &Server{
-		Authority: authority, options: options, conns: make(map[net.Conn]struct{}), changed: make(chan struct{}),
-		config: &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
+		Authority: authority, options: options, changed: make(chan struct{}),
+		config: &tls.Config{Certificates: []tls.Certificate{*testserver.Issue(t, authority, request)}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
 	}
-	s.listen(t, "127.0.0.1:0")
-	t.Cleanup(s.Stop)
+	s.Server = testserver.Start(t, s.serve)
 	return s
-}
-
-func issue(authority *ca.Authority, noNames bool) (tls.Certificate, error) {
-	key, err := ca.GenerateKey()
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	name, hosts := "pgtest", []string{"127.0.0.1", "localhost"}
-	if noNames {
-		name, hosts = "localhost", nil
-	}
-	der, err := authority.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: name}, Hosts: hosts,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: time.Now().Add(time.Hour),
-	}, time.Now())
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
-}
-
-func (s *Server) listen(t testing.TB, address string) {
-	t.Helper()
-	var err error
-	if s.listener, err = net.Listen("tcp", address); err != nil {
-		t.Fatal(err)
-	}
-	s.Addr = s.listener.Addr().String()
-	s.running.Go(func() {
-		for {
-			conn, err := s.listener.Accept()
-			if err != nil {
-				return
-			}
-			s.track(conn)
-			s.running.Go(func() { s.serve(conn) })
-		}
-	})
-}
-
-func (s *Server) track(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[conn] = struct{}{}
-}
-
-// Stop closes the listener and all connections, and returns when nothing is left of the server.
-func (s *Server) Stop() {
-	_ = s.listener.Close()
-	s.Drop()
-	s.running.Wait()
-}
-
-// Finish takes no more connections and returns when those that are open have come to their end.
-func (s *Server) Finish() {
-	_ = s.listener.Close()
-	s.running.Wait()
-}
-
-// Drop closes all connections without a word.
-func (s *Server) Drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for conn := range s.conns {
-		_ = conn.Close()
-	}
 }
 
 // Seen returns the statements that have arrived, of Query and Execute messages.
@@ -189,12 +119,6 @@ func (s *Server) note(change func()) {
 }
 
 func (s *Server) serve(raw net.Conn) {
-	defer func() {
-		_ = raw.Close()
-		s.mu.Lock()
-		delete(s.conns, raw)
-		s.mu.Unlock()
-	}()
 	if code, _, err := readPacket(raw); err != nil || code != pgwire.CodeSSLRequest {
 		return
 	}
