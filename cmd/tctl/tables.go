@@ -35,7 +35,7 @@ func header(kind string) []string {
 	case resource.KindDatabase:
 		return []string{"Name", "Protocol", "URI", "Labels"}
 	case resource.KindDatabaseServer:
-		return []string{"Host", "Name", "Protocol", "URI", "Labels", "Version"}
+		return []string{"Host", "Name", "Protocol", "URI", "Health", "Labels", "Version"}
 	case resource.KindRole:
 		return []string{"Role", "Database Users", "Database Names", "Database Labels"}
 	case resource.KindUser:
@@ -44,6 +44,8 @@ func header(kind string) []string {
 		return []string{"ID", "Target", "Message", "Expires"}
 	case resource.KindDiscoveryConfig:
 		return []string{"Name", "Group", "Types", "Regions"}
+	case resource.KindHealthCheckConfig:
+		return []string{"Name", "Interval", "Timeout", "Healthy After", "Unhealthy After", "Labels", "Expression"}
 	case resource.KindDiscoveryService:
 		return []string{"Host", "Group", "Config", "Type", "Region", "Role", "Found", "Last Success", "Error"}
 	default:
@@ -77,13 +79,9 @@ func row(r resource.Resource, verbose bool) []string {
 		return []string{r.GetName(), r.Spec.Protocol, r.ShownURI(), shownLabels(r.AllLabels(), verbose)}
 	case *resource.DatabaseServer:
 		db := r.Spec.Database
-		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.ShownURI(), shownLabels(db.AllLabels(), verbose), r.Spec.Version}
+		return []string{r.Spec.Hostname, r.GetName(), db.Spec.Protocol, db.ShownURI(), r.Status.TargetHealth.ShownStatus(), shownLabels(db.AllLabels(), verbose), r.Spec.Version}
 	case *resource.Role:
-		var labels []string
-		for _, key := range slices.Sorted(maps.Keys(r.Spec.Allow.DatabaseLabels)) {
-			labels = append(labels, key+"="+strings.Join(r.Spec.Allow.DatabaseLabels[key], "|"))
-		}
-		return []string{r.GetName(), strings.Join(r.Spec.Allow.DatabaseUsers, ","), strings.Join(r.Spec.Allow.DatabaseNames, ","), strings.Join(labels, ",")}
+		return []string{r.GetName(), strings.Join(r.Spec.Allow.DatabaseUsers, ","), strings.Join(r.Spec.Allow.DatabaseNames, ","), shownSelector(r.Spec.Allow.DatabaseLabels)}
 	case *resource.User:
 		return []string{r.GetName()}
 	case *resource.Lock:
@@ -98,9 +96,22 @@ func row(r resource.Resource, verbose bool) []string {
 			types, regions = append(types, m.Types...), append(regions, m.Regions...)
 		}
 		return []string{r.GetName(), r.Spec.Group, strings.Join(types, ","), strings.Join(regions, ",")}
+	case *resource.HealthCheckConfig:
+		s := r.Spec
+		return []string{r.GetName(), s.Interval.Std().String(), s.Timeout.Std().String(), strconv.Itoa(s.HealthyThreshold), strconv.Itoa(s.UnhealthyThreshold),
+			shownSelector(resource.Labels(s.Match.DatabaseLabels)), s.Match.DatabaseLabelsExpression}
 	default:
 		return []string{r.GetKind(), r.GetName()}
 	}
+}
+
+// shownSelector writes labels with their alternatives.
+func shownSelector(selector resource.Labels) string {
+	var labels []string
+	for _, key := range slices.Sorted(maps.Keys(selector)) {
+		labels = append(labels, key+"="+strings.Join(selector[key], "|"))
+	}
+	return strings.Join(labels, ",")
 }
 
 // shownLabels leaves out where a database comes from, unless asked for everything.

@@ -38,7 +38,7 @@ func dbListCommand(g *global) *cobra.Command {
 	terminal.FormatFlag(cmd, &f.format, "f", "output `format`: text, json or yaml", "text", "json", "yaml")
 	flags.StringVar(&f.search, "search", "", "show databases with all of these `words` only, comma-separated")
 	flags.StringVar(&f.query, "query", "", "show databases that the `predicate` holds for")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show protocol, type and address too, and cut nothing short")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "show protocol, type, address and health too, and cut nothing short")
 	flags.BoolVarP(&f.all, "all", "R", false, "show the databases of all logins")
 	g.clusterFlag(cmd)
 	return cmd
@@ -117,7 +117,7 @@ func list(ctx context.Context, who *account, matcher *access.Matcher) ([]listed,
 func (f *listFlags) table(rows []listed) terminal.Table {
 	table := terminal.Table{Header: []string{"Name", "Description", "Allowed Users", "Labels", "Connect"}, Wide: f.verbose}
 	if f.verbose {
-		table.Header = []string{"Name", "Description", "Protocol", "Type", "URI", "Allowed Users", "Labels", "Connect"}
+		table.Header = []string{"Name", "Description", "Protocol", "Type", "URI", "Health", "Allowed Users", "Labels", "Connect"}
 	}
 	if f.all {
 		table.Header = append([]string{"Proxy", "Cluster"}, table.Header...)
@@ -130,7 +130,7 @@ func (f *listFlags) table(rows []listed) terminal.Table {
 		}
 		row := []string{name, db.Metadata.Description}
 		if f.verbose {
-			row = append(row, db.Spec.Protocol, db.Type(), db.ShownURI())
+			row = append(row, db.Spec.Protocol, db.Type(), db.ShownURI(), db.Health)
 		}
 		row = append(row, allowedText(usable(db.Database), db.DeniedUsers), terminal.Labels(f.shownLabels(db.Metadata.Labels)), connect)
 		if f.all {
@@ -199,7 +199,7 @@ func (f *listFlags) encode(out io.Writer, rows []listed) error {
 		if len(db.DeniedUsers) > 0 {
 			users["denied"] = db.DeniedUsers
 		}
-		shown["users"] = users
+		shown["users"], shown["health"] = users, db.Health
 		if f.all {
 			shown = map[string]any{"proxy": client.ProxyHost(db.who.proxy), "cluster": db.who.credentials.Identity.Cluster, "database": shown}
 		}

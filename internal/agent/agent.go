@@ -19,6 +19,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/detour"
 	"sallyport/internal/engine"
+	"sallyport/internal/health"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 	"sallyport/internal/session"
@@ -55,6 +56,10 @@ type Config struct {
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	// DialAWS dials databases in AWS, and refuses addresses where none can be.
 	DialAWS func(ctx context.Context, network, address string) (net.Conn, error)
+	// Knock and KnockAWS find out whether anybody listens at an address, without a visitor; the latter where DialAWS would dial.
+	Knock, KnockAWS func(ctx context.Context, address string) error
+	// Trusted says whose certificate a database may show; other fields of the credential are not used.
+	Trusted func(ctx context.Context, db *resource.Database) (*cred.Credential, error)
 	// Resolve and AllowAWS tell checks of databases what a name stands for, and whether DialAWS would dial it.
 	Resolve  func(ctx context.Context, host string) ([]netip.Addr, error)
 	AllowAWS func(netip.Addr) error
@@ -89,7 +94,7 @@ type Found interface {
 
 // Kinds are the kinds of resources that an agent follows.
 var Kinds = []string{resource.KindDatabase, resource.KindRole, resource.KindLock, resource.KindAuthPreference,
-	resource.KindNetworkingConfig, resource.KindRecordingConfig, resource.KindProxy}
+	resource.KindNetworkingConfig, resource.KindRecordingConfig, resource.KindHealthCheckConfig, resource.KindProxy}
 
 // Protocol is how databases of one protocol are served.
 type Protocol struct {
@@ -101,6 +106,7 @@ type Agent struct {
 	Config
 	databases databases
 	clouds    *describe.Keeper // nil without a Describer
+	health    *health.Keeper
 	listener  listener
 	sessions  sessions
 	delivered delivery
@@ -130,6 +136,7 @@ func New(cfg Config) *Agent {
 	for protocol := range cfg.Engines {
 		a.tallies[protocol] = new(session.Tally)
 	}
+	a.health = a.newHealth()
 	a.databases.labels = newLabelRunner(cfg.Logger, cfg.Now)
 	if cfg.Describer != nil {
 		a.clouds = describe.New(describe.Config{Describer: cfg.Describer, Logger: cfg.Logger, Now: cfg.Now})
@@ -189,6 +196,7 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	for _, upkeep := range a.upkeeps() {
 		parts.Go(func() { upkeep.Run(ctx) })
 	}
+	parts.Go(func() { a.health.Run(ctx) })
 	parts.Go(func() { a.followChecks(ctx) })
 	parts.Go(func() { a.scout(ctx) })
 	if a.Proxies != nil {

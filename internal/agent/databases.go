@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -20,7 +21,7 @@ type databases struct {
 
 	mu      sync.RWMutex
 	byRoute map[string]*resource.Database // registered ones, by route id; guarded by mu
-	known   map[string]string             // what was last registered, as JSON, by name; guarded by mu
+	known   map[string]string             // what was last registered, in the form of formOf, by name; guarded by mu
 	due     time.Time                     // of the next heartbeat of all; owned by followDatabases
 	told    map[string]string             // what was logged about a database, once, by name; owned by followDatabases
 }
@@ -38,7 +39,7 @@ func (d *databases) byID(id string) (*resource.Database, bool) {
 func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
-		labels := a.databases.labels.changed()
+		labels, healths := a.databases.labels.changed(), a.health.Changed()
 		var described, permitted, managed, found <-chan struct{}
 		if a.clouds != nil {
 			described = a.clouds.Changed()
@@ -57,6 +58,7 @@ func (a *Agent) followDatabases(ctx context.Context) {
 		select {
 		case <-changed:
 		case <-labels:
+		case <-healths:
 		case <-described:
 		case <-permitted:
 		case <-managed:
@@ -155,15 +157,17 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		d.due = now.Add(heartbeatEvery)
 	}
 	wanted := a.wanted()
+	a.health.Serve(slices.Collect(maps.Values(wanted)), a.healthChecks())
 	accepted := make(map[string]*resource.Database)
 	known := make(map[string]string)
 	failed := false
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		db := wanted[name]
-		json, err := resource.Encode(db)
-		changed := d.lastKnown(name) != string(json)
+		health := a.health.Health(name)
+		form, err := formOf(db, health)
+		changed := d.lastKnown(name) != form
 		if err == nil && (all || changed) {
-			err = a.putServer(ctx, db)
+			err = a.putServer(ctx, db, health)
 		}
 		if changed {
 			for _, warning := range resource.Warnings(db) {
@@ -172,7 +176,7 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		}
 		switch {
 		case err == nil:
-			known[name] = string(json)
+			known[name] = form
 		case !rejected(err) && d.lastKnown(name) != "":
 			known[name] = d.lastKnown(name) // the auth server is away or in trouble; what was registered goes on
 			failed = true
@@ -182,8 +186,12 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 			a.Logger.Error("database cannot be served", "db", name, "error", err)
 			continue
 		}
-		db.Metadata.Labels = db.AllLabels() // what rules and users see
-		accepted[route.ID(name)] = db
+		served := *db
+		served.Metadata.Labels = db.AllLabels() // what rules and users see
+		accepted[route.ID(name)] = &served
+	}
+	if len(accepted) < len(wanted) {
+		a.health.Serve(slices.Collect(maps.Values(accepted)), a.healthChecks())
 	}
 	gone := d.replace(accepted, known)
 	select {
@@ -201,6 +209,16 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		d.due = now.Add(retryAfter)
 	}
 	return max(d.due.Sub(a.Now()), 100*time.Millisecond)
+}
+
+// formOf returns what is registered of a database, to be compared.
+func formOf(db *resource.Database, health resource.TargetHealth) (string, error) {
+	text, err := resource.Encode(db)
+	if err != nil {
+		return "", err
+	}
+	status, err := json.Marshal(health)
+	return string(text) + "\n" + string(status), err
 }
 
 // rejected reports whether the auth server has said no, and trying again would not help.

@@ -20,7 +20,7 @@ const (
 	stopGrace      = 2 * time.Second
 )
 
-func (a *Agent) putServer(ctx context.Context, db *resource.Database) error {
+func (a *Agent) putServer(ctx context.Context, db *resource.Database, health resource.TargetHealth) error {
 	r, err := resource.New(resource.KindDatabaseServer)
 	if err != nil {
 		return err
@@ -29,6 +29,7 @@ func (a *Agent) putServer(ctx context.Context, db *resource.Database) error {
 	expires := a.Now().Add(heartbeatLife).UTC()
 	server.Metadata.Name, server.Metadata.Expires = db.GetName(), &expires
 	server.Spec = resource.DatabaseServerSpec{Version: a.Version, Hostname: a.Hostname, HostID: a.HostID, Database: db}
+	server.Status.TargetHealth = health
 	return a.put(ctx, server)
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/internal/health"
 	"sallyport/internal/session"
 )
 
@@ -14,6 +15,8 @@ type Stats struct {
 	Sessions     map[string]int            // that run, by protocol: all that are served
 	Ended        map[Ended]int64           // since the start
 	Commands     map[string]*session.Tally // since the start, by protocol: all that are served; must not be changed
+	Healths      map[string]map[string]int // databases that are served, by protocol and status of their health
+	Checks       map[health.Count]int64    // of their health that have ended, since the start
 	Refused      int64                     // connections closed before a session, since the start
 	AuditBacklog uint64                    // events of this process that the audit log does not have yet
 	AuditOutage  time.Duration             // for how long delivering has failed; 0 while it works
@@ -55,6 +58,7 @@ func (a *Agent) Stats() Stats {
 	a.counters.mu.Unlock()
 	return Stats{
 		Sessions: a.sessionsByProtocol(), Ended: ended, Commands: a.tallies, Refused: a.counters.refused.Load(),
+		Healths: a.health.Statuses(), Checks: a.health.Counts(),
 		AuditBacklog: a.delivered.missing(uint64(a.Spool.End())), AuditOutage: a.delivered.outage(a.Now()), SpoolError: a.Spool.Err(),
 	}
 }

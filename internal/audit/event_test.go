@@ -156,6 +156,8 @@ func otherEvents() []audit.Event {
 		&audit.IAMPolicyChange{ServerMeta: server, Identity: "arn:aws:iam::123456789012:role/agent", Policy: "example-teleport-database-access",
 			Added:   []string{"rds-db:connect arn:aws:rds-db:us-west-1:123456789012:dbuser:db-A/*"},
 			Removed: []string{"rds-db:connect arn:aws:rds-db:us-west-1:123456789012:dbuser:db-B/*"}},
+		&audit.DatabaseHealth{DatabaseMeta: database, ServerMeta: server, Status: audit.Status{Error: "connection refused"}, Address: "db.example.org:5432", Protocol: "TLS",
+			Health: "unhealthy", Was: "healthy", Reason: "threshold_reached"},
 	}
 }
 

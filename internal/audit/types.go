@@ -17,6 +17,7 @@ func Types() []string {
 		"db.check.end",
 		"db.create",
 		"db.delete",
+		"db.health",
 		"db.session.end",
 		"db.session.malformed_packet",
 		"db.session.mysql.command",

@@ -182,6 +182,9 @@ func (a *Authority) writeDefaults(ctx context.Context) error {
 			return fmt.Errorf("storing preset role %s: %w", role.GetName(), err)
 		}
 	}
+	if err := a.createOnce(ctx, resource.DefaultHealthCheck()); err != nil {
+		return err
+	}
 	configured := map[string]bool{}
 	for _, r := range a.Settings {
 		configured[r.GetKind()] = true
@@ -199,6 +202,19 @@ func (a *Authority) writeDefaults(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// createOnce stores a resource that clusters begin with. An administrator may delete it for good.
+func (a *Authority) createOnce(ctx context.Context, r resource.Resource) error {
+	done := "/preset" + keyOf(r)
+	if _, err := a.Store.Get(ctx, done); !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if _, err := a.create(ctx, r); err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("storing preset %s %s: %w", r.GetKind(), r.GetName(), err)
+	}
+	_, err := a.Store.Put(ctx, store.Item{Key: done, Value: []byte("{}")})
+	return err
 }
 
 // singletons are the kinds of which there is exactly one.

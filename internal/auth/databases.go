@@ -1,9 +1,10 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"maps"
-	"sort"
+	"slices"
 
 	"sallyport/internal/access"
 	"sallyport/internal/authapi/sallyportv1"
@@ -23,8 +24,8 @@ func (a databaseAPI) ListDatabases(ctx context.Context, req *sallyportv1.ListDat
 		return nil, err
 	}
 	res := &sallyportv1.ListDatabasesResponse{}
-	for _, db := range served {
-		labels := db.AllLabels()
+	for _, server := range served {
+		db, labels := server.Spec.Database, server.Spec.Database.AllLabels()
 		if !access.Visible(as, db, labels) {
 			continue
 		}
@@ -35,7 +36,7 @@ func (a databaseAPI) ListDatabases(ctx context.Context, req *sallyportv1.ListDat
 		if err != nil {
 			return nil, err
 		}
-		visible := &sallyportv1.VisibleDatabase{Json: json}
+		visible := &sallyportv1.VisibleDatabase{Json: json, Health: server.Status.TargetHealth.ShownStatus()}
 		visible.AllowedUsers, visible.DeniedUsers = access.AllowedUsers(as, db, labels)
 		visible.AllowedNames, visible.DeniedNames = access.AllowedNames(as, db, labels)
 		res.Databases = append(res.Databases, visible)
@@ -43,8 +44,9 @@ func (a databaseAPI) ListDatabases(ctx context.Context, req *sallyportv1.ListDat
 	return res, nil
 }
 
-// servedDatabases returns the databases that agents serve now, one for each name, by name.
-func (a *Authority) servedDatabases(ctx context.Context, name string) ([]*resource.Database, error) {
+// servedDatabases returns the databases that agents serve now, one for each name, by name. Its health is that at the agent
+// that finds it best, which has no say in what the database is.
+func (a *Authority) servedDatabases(ctx context.Context, name string) ([]*resource.DatabaseServer, error) {
 	prefix := "/" + resource.KindDatabaseServer + "/"
 	if name != "" {
 		prefix += name + "/"
@@ -53,23 +55,21 @@ func (a *Authority) servedDatabases(ctx context.Context, name string) ([]*resour
 	if err != nil {
 		return nil, err
 	}
-	byName := make(map[string]*resource.Database)
+	byName := make(map[string]*resource.DatabaseServer)
 	for _, item := range items {
 		r, err := a.decode(item)
 		if err != nil {
 			return nil, err
 		}
-		db := r.(*resource.DatabaseServer).Spec.Database
-		if byName[db.GetName()] == nil {
-			byName[db.GetName()] = db
+		server := r.(*resource.DatabaseServer)
+		switch first := byName[server.GetName()]; {
+		case first == nil:
+			byName[server.GetName()] = server
+		case server.Status.TargetHealth.Rank() < first.Status.TargetHealth.Rank():
+			first.Status = server.Status
 		}
 	}
-	served := make([]*resource.Database, 0, len(byName))
-	for db := range maps.Values(byName) {
-		served = append(served, db)
-	}
-	sort.Slice(served, func(i, j int) bool { return served[i].GetName() < served[j].GetName() })
-	return served, nil
+	return slices.SortedFunc(maps.Values(byName), func(a, b *resource.DatabaseServer) int { return cmp.Compare(a.GetName(), b.GetName()) }), nil
 }
 
 // visibleDatabase returns a database that the caller may see. One that it may not see does not exist for
@@ -80,8 +80,8 @@ func (a *Authority) visibleDatabase(ctx context.Context, c *caller, name string)
 		return nil, err
 	}
 	as := c.access()
-	for _, db := range served {
-		if access.Visible(as, db, db.AllLabels()) {
+	for _, server := range served {
+		if db := server.Spec.Database; access.Visible(as, db, db.AllLabels()) {
 			return db, nil
 		}
 	}

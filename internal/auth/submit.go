@@ -27,6 +27,7 @@ var deliverable = map[resource.SystemRole][]string{
 		(*audit.SessionRejected)(nil).Type(),
 		(*audit.AuthFailure)(nil).Type(),
 		(*audit.SpoolTorn)(nil).Type(),
+		(*audit.DatabaseHealth)(nil).Type(),
 	},
 }
 

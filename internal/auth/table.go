@@ -112,7 +112,7 @@ func needsResource(verbs ...string) func(any) (string, []string) {
 var hostKinds = map[resource.SystemRole]struct{ reads, writes []string }{
 	resource.RoleDb: {
 		reads: []string{resource.KindDatabase, resource.KindRole, resource.KindLock, resource.KindAuthPreference,
-			resource.KindNetworkingConfig, resource.KindRecordingConfig, resource.KindCertAuthority, resource.KindProxy},
+			resource.KindNetworkingConfig, resource.KindRecordingConfig, resource.KindHealthCheckConfig, resource.KindCertAuthority, resource.KindProxy},
 		writes: []string{resource.KindDatabaseServer, resource.KindDatabaseService},
 	},
 	resource.RoleProxy: {

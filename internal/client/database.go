@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"time"
@@ -21,6 +22,7 @@ type Database struct {
 	*resource.Database
 	AllowedUsers, DeniedUsers []string
 	AllowedNames, DeniedNames []string
+	Health                    string // healthy, unknown or unhealthy, as agents find it
 }
 
 // ListDatabases returns the databases that the user may see, by name; with a name only that one.
@@ -39,6 +41,7 @@ func ListDatabases(ctx context.Context, api *authapi.Client, name string) ([]*Da
 			Database:     r.(*resource.Database),
 			AllowedUsers: visible.GetAllowedUsers(), DeniedUsers: visible.GetDeniedUsers(),
 			AllowedNames: visible.GetAllowedNames(), DeniedNames: visible.GetDeniedNames(),
+			Health: cmp.Or(visible.GetHealth(), resource.HealthUnknown),
 		})
 	}
 	return all, nil

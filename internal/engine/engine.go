@@ -45,3 +45,18 @@ type Scout interface {
 	// nothing. Safe for concurrent use.
 	Look(ctx context.Context, db *resource.Database, dial func(ctx context.Context, network, address string) (net.Conn, error)) error
 }
+
+// Seeker is an engine whose databases may be at several addresses, or at one that their URI names in its own way.
+type Seeker interface {
+	// Addresses returns where a database of one's own is, host:port. It can be used when it can be reached at any of them.
+	Addresses(ctx context.Context, db *resource.Database) ([]string, error)
+}
+
+// Shaker is an engine that can try the TLS of databases without an account.
+type Shaker interface {
+	// Harmless reports whether the database takes a handshake without an account as nothing out of the ordinary: it
+	// neither counts it as a failed login or connection, nor complains of it in its log.
+	Harmless(db *resource.Database) bool
+	// AskForTLS has the database agree to TLS on a fresh connection. Where TLS comes before anything else, it does nothing.
+	AskForTLS(up *session.Upstream) error
+}

@@ -21,6 +21,9 @@ func ForLabels() Vocabulary {
 	return v
 }
 
+// ForObjects returns the names for label expressions that are read for no user: the resource's labels.
+func ForObjects() Vocabulary { return Vocabulary{"labels": StringMap} }
+
 // ForRules returns the names for the conditions of rules: the user and the resource asked for.
 func ForRules() Vocabulary {
 	v := user()

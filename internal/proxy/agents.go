@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"maps"
+	mathrand "math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -46,16 +47,39 @@ func (s *silent) note(host string, err error) {
 	}
 }
 
-// last moves the silent ones behind the others, which keep their order.
-func (s *silent) last(hosts []string) {
+// has reports whether an agent let a client wait lately.
+func (s *silent) has(host string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
-	rank := func(host string) int {
-		if now.Before(s.until[host]) {
-			return 1
-		}
-		return 0
-	}
-	slices.SortStableFunc(hosts, func(a, b string) int { return rank(a) - rank(b) })
+	return s.now().Before(s.until[host])
 }
+
+// agentsOf returns the hosts that serve the database with the id, connected ones only, in the order in which they are asked. Last
+// come those that cannot reach the database, before them those that did not answer lately, and before them those that do not know
+// whether they can. An agent in this process comes before those that are as good, which are in random order.
+func (p *Proxy) agentsOf(id string) []string {
+	var all []serving
+	for _, s := range p.databases.hostsOf(id) {
+		if p.isLocal(s.host) || p.hub.Connected(s.host) {
+			all = append(all, s)
+		}
+	}
+	mathrand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	cost := func(s serving) (sum int) {
+		for weight, holds := range []bool{!p.isLocal(s.host), s.health > 0, p.silent.has(s.host), s.health > 1} {
+			if holds {
+				sum += 1 << weight
+			}
+		}
+		return sum
+	}
+	slices.SortStableFunc(all, func(a, b serving) int { return cost(a) - cost(b) })
+	hosts := make([]string, len(all))
+	for i, s := range all {
+		hosts[i] = s.host
+	}
+	return hosts
+}
+
+// isLocal reports whether a host is the agent in this process.
+func (p *Proxy) isLocal(host string) bool { return p.cfg.Local != nil && host == p.cfg.HostID }

@@ -14,14 +14,20 @@ type directory struct {
 	cache *cache.Cache
 
 	mu      sync.Mutex
-	changed <-chan struct{}     // closed when hosts is out of date; nil before the first use; guarded by mu
-	hosts   map[string][]string // by route id; guarded by mu
-	ids     map[string]string   // route ids by name, so that none is hashed twice; guarded by mu
+	changed <-chan struct{}      // closed when hosts is out of date; nil before the first use; guarded by mu
+	hosts   map[string][]serving // by route id; guarded by mu
+	ids     map[string]string    // route ids by name, so that none is hashed twice; guarded by mu
+}
+
+// serving is an agent that serves a database.
+type serving struct {
+	host   string
+	health int // how it finds the database, as resource.TargetHealth.Rank has it
 }
 
 // hostsOf returns the hosts that have registered the database, also those whose registration has run out
 // while auth was away: whether they are there is for the tunnel to say. The caller must not change it.
-func (d *directory) hostsOf(id string) []string {
+func (d *directory) hostsOf(id string) []serving {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	select {
@@ -39,7 +45,7 @@ func (d *directory) hostsOf(id string) []string {
 // fill reads the cache. The caller holds mu.
 func (d *directory) fill() {
 	servers := cache.ListKnown[*resource.DatabaseServer](d.cache, resource.KindDatabaseServer)
-	hosts, ids := make(map[string][]string, len(servers)), make(map[string]string, len(servers))
+	hosts, ids := make(map[string][]serving, len(servers)), make(map[string]string, len(servers))
 	for _, server := range servers {
 		name := server.GetName()
 		id, ok := d.ids[name]
@@ -47,7 +53,7 @@ func (d *directory) fill() {
 			id = route.ID(name)
 		}
 		ids[name] = id
-		hosts[id] = append(hosts[id], server.Spec.HostID)
+		hosts[id] = append(hosts[id], serving{server.Spec.HostID, server.Status.TargetHealth.Rank()})
 	}
 	d.hosts, d.ids = hosts, ids
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"net"
 	"slices"
 	"syscall"
@@ -59,7 +58,7 @@ func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id str
 	}
 	var failures []error
 	for _, host := range hosts {
-		if host == p.cfg.HostID && p.cfg.Local != nil {
+		if p.isLocal(host) {
 			_ = conn.SetDeadline(time.Time{})
 			p.cfg.Local.Serve(ctx, mux.Unread(conn, hello), d, visitor.Known)
 			return nil
@@ -95,23 +94,6 @@ func (p *Proxy) join(client, agent net.Conn, hello []byte, id tunnel.ID, visitor
 		p.cfg.Logger.Debug("session ended", "client", client.RemoteAddr().String(), "error", err)
 	}
 	return nil
-}
-
-// agentsOf returns the hosts that serve the database with the id: connected ones only, in random order but for those
-// that did not answer lately, which come last, and an agent in this process, which comes first.
-func (p *Proxy) agentsOf(id string) []string {
-	var hosts []string
-	for _, host := range p.databases.hostsOf(id) {
-		if host == p.cfg.HostID && p.cfg.Local != nil {
-			return []string{host}
-		}
-		if p.hub.Connected(host) {
-			hosts = append(hosts, host)
-		}
-	}
-	mathrand.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
-	p.silent.last(hosts)
-	return hosts
 }
 
 func isExhausted(err error) bool {

@@ -9,7 +9,13 @@ import (
 // DatabaseServer says that an agent serves a database. It is kept alive by the agent.
 type DatabaseServer struct {
 	Header
-	Spec DatabaseServerSpec `json:"spec"`
+	Spec   DatabaseServerSpec   `json:"spec"`
+	Status DatabaseServerStatus `json:"status,omitzero"`
+}
+
+// DatabaseServerStatus is what the agent finds out about the database while it serves it.
+type DatabaseServerStatus struct {
+	TargetHealth TargetHealth `json:"target_health,omitzero"`
 }
 
 // DatabaseServerSpec describes the agent and the database.
@@ -28,6 +34,7 @@ func (s *DatabaseServer) Validate() error { return validate(s) }
 func (s *DatabaseServer) check(p *problems) {
 	checkName(p, "metadata.name", s.Metadata.Name)
 	checkName(p, "spec.host_id", s.Spec.HostID)
+	s.Status.TargetHealth.check(p, "status.target_health")
 	if s.Spec.Database == nil {
 		p.add("spec.database", "is missing")
 		return

@@ -2,21 +2,22 @@ package resource
 
 // Kinds of resources that have a type in this package.
 const (
-	KindUser             = "user"
-	KindRole             = "role"
-	KindToken            = "token"
-	KindDatabase         = "db"
-	KindDatabaseServer   = "db_server"
-	KindDatabaseService  = "db_service"
-	KindProxy            = "proxy"
-	KindLock             = "lock"
-	KindAuthPreference   = "cluster_auth_preference"
-	KindNetworkingConfig = "cluster_networking_config"
-	KindRecordingConfig  = "session_recording_config"
-	KindCertAuthority    = "cert_authority"
-	KindClusterName      = "cluster_name"
-	KindDiscoveryConfig  = "discovery_config"
-	KindDiscoveryService = "discovery_service"
+	KindUser              = "user"
+	KindRole              = "role"
+	KindToken             = "token"
+	KindDatabase          = "db"
+	KindDatabaseServer    = "db_server"
+	KindDatabaseService   = "db_service"
+	KindProxy             = "proxy"
+	KindLock              = "lock"
+	KindAuthPreference    = "cluster_auth_preference"
+	KindNetworkingConfig  = "cluster_networking_config"
+	KindRecordingConfig   = "session_recording_config"
+	KindCertAuthority     = "cert_authority"
+	KindClusterName       = "cluster_name"
+	KindDiscoveryConfig   = "discovery_config"
+	KindDiscoveryService  = "discovery_service"
+	KindHealthCheckConfig = "health_check_config"
 )
 
 // Kinds that appear in the rules of roles only.

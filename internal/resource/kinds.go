@@ -46,6 +46,7 @@ var kinds = []kindInfo{
 		aliases: []string{"recording_config", "session_recording", "rec_config", "recconfig"}},
 	{kind: KindDiscoveryConfig, form: of[DiscoveryConfig](), versions: []string{"v1"},
 		aliases: []string{"discovery_configs", "discoveryconfig", "discoveryconfigs"}},
+	{kind: KindHealthCheckConfig, form: of[HealthCheckConfig](), versions: []string{"v1"}, aliases: []string{"health_check_configs", "hcc"}},
 
 	{kind: KindDatabaseServer, form: of[DatabaseServer](), versions: []string{"v3"}, system: true},
 	{kind: KindDatabaseService, form: of[DatabaseService](), versions: []string{"v1"}, system: true, aliases: []string{"db_services"}},

@@ -63,7 +63,7 @@ func editorRole() *Role {
 					KindUser, KindRole, "bot", KindConnector, "oidc", "saml", "github", "cluster_audit_config",
 					KindAuthPreference, KindClusterName, KindNetworkingConfig, KindRecordingConfig, KindUIConfig,
 					KindTrustedCluster, KindRemoteCluster, KindToken, KindConnectionDiagnostic, KindDatabase,
-					KindDatabaseCertificate, "installer", KindLock, KindDiscoveryConfig, KindDatabaseImportRule,
+					KindDatabaseCertificate, "installer", KindLock, KindDiscoveryConfig, KindHealthCheckConfig, KindDatabaseImportRule,
 					KindClusterAlert, "access_list", KindNode, KindMaintenanceConfig,
 				},
 				Verbs: Strings{VerbList, VerbCreate, VerbRead, VerbUpdate, VerbDelete},

@@ -4,6 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	dbhealth "sallyport/internal/health"
+	"sallyport/internal/resource"
 	"sallyport/internal/version"
 )
 
@@ -30,6 +32,8 @@ var (
 	sessionsEnded      = describe("db_sessions_total", "Database sessions that have ended at this agent, by protocol and result: ended, refused, cut or error.", "protocol", "result")
 	commands           = describe("db_commands_total", "Commands of clients, by protocol and result: ok, error (of the database), or refused (and not passed on).", "protocol", "result")
 	malformed          = describe("db_malformed_messages_total", "Messages of clients that could not be read, by protocol. Each ends its session.", "protocol")
+	databaseHealth     = describe("db_health", "Databases that this agent serves, by protocol and status of their health: healthy, unknown or unhealthy.", "protocol", "status")
+	healthChecks       = describe("db_health_checks_total", "Checks of the health of databases that have ended, by protocol and result: passed, failed, or not_made (by a fault of this agent).", "protocol", "result")
 	refusedConnections = describe("refused_connections_total", "Connections that this agent closed because of their certificate, or for lack of one or of a database.")
 	auditBacklog       = describe("audit_backlog_events", "Events of this agent that the auth server does not have yet.")
 	auditOutage        = describe("audit_outage_seconds", "For how long events could not be delivered; 0 while they can.")
@@ -41,7 +45,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{sessionsRunning, sessionsEnded, commands, malformed, refusedConnections, auditBacklog, auditOutage, spoolFailed,
+	for _, desc := range []*prometheus.Desc{sessionsRunning, sessionsEnded, commands, malformed, databaseHealth, healthChecks, refusedConnections, auditBacklog, auditOutage, spoolFailed,
 		agentsConnected, cacheAge, certificateExpiry} {
 		to <- desc
 	}
@@ -76,6 +80,14 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		counter(commands, tally.Failed.Load(), protocol, "error")
 		counter(commands, tally.Refused.Load(), protocol, "refused")
 		counter(malformed, tally.Malformed.Load(), protocol)
+	}
+	for protocol := range stats.Sessions {
+		for _, status := range resource.HealthStatuses() {
+			gauge(databaseHealth, float64(stats.Healths[protocol][status]), protocol, status)
+		}
+		for _, result := range dbhealth.Results() {
+			counter(healthChecks, stats.Checks[dbhealth.Count{Protocol: protocol, Result: result}], protocol, result)
+		}
 	}
 	gauge(auditBacklog, float64(stats.AuditBacklog))
 	gauge(auditOutage, stats.AuditOutage.Seconds())

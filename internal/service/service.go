@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/aws/endpoint"
 	"sallyport/internal/aws/guard"
 	"sallyport/internal/aws/policy"
+	"sallyport/internal/ca"
 	"sallyport/internal/cache"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/config"
@@ -32,6 +33,7 @@ import (
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/redis"
 	"sallyport/internal/fault"
+	"sallyport/internal/knock"
 	"sallyport/internal/membership"
 	"sallyport/internal/proxy"
 	"sallyport/internal/resource"
@@ -239,6 +241,9 @@ func (d *daemon) newAgent() error {
 		Credentials: cred.Dispatch{SelfHosted: cred.NewSelfHosted(d.client.Certificates, d.now), AWS: d.cloud.login},
 		Dial:        dialer.DialContext,
 		DialAWS:     guard.Dialer(dialer).DialContext,
+		Knock:       knock.Knocker(&dialer),
+		KnockAWS:    knock.Knocker(guard.Dialer(dialer)),
+		Trusted:     d.trusted,
 		Resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
@@ -256,6 +261,14 @@ func (d *daemon) newAgent() error {
 	}
 	d.spool, d.agent = journal, agent.New(cfg)
 	return nil
+}
+
+// trusted says whose certificate a database may show.
+func (d *daemon) trusted(ctx context.Context, db *resource.Database) (*cred.Credential, error) {
+	if db.InAWS() {
+		return d.cloud.login.Trusted(ctx, db)
+	}
+	return &cred.Credential{Authorities: d.member.Trust().Authorities[ca.DatabaseCA]}, nil
 }
 
 // closeSpool closes the spool of an agent that never ran.

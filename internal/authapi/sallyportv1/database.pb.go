@@ -124,11 +124,13 @@ func (x *ListDatabasesRequest) GetName() string {
 type VisibleDatabase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A db resource as JSON, dynamic labels among the labels.
-	Json          []byte   `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
-	AllowedUsers  []string `protobuf:"bytes,2,rep,name=allowed_users,json=allowedUsers,proto3" json:"allowed_users,omitempty"`
-	DeniedUsers   []string `protobuf:"bytes,3,rep,name=denied_users,json=deniedUsers,proto3" json:"denied_users,omitempty"`
-	AllowedNames  []string `protobuf:"bytes,4,rep,name=allowed_names,json=allowedNames,proto3" json:"allowed_names,omitempty"`
-	DeniedNames   []string `protobuf:"bytes,5,rep,name=denied_names,json=deniedNames,proto3" json:"denied_names,omitempty"`
+	Json         []byte   `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
+	AllowedUsers []string `protobuf:"bytes,2,rep,name=allowed_users,json=allowedUsers,proto3" json:"allowed_users,omitempty"`
+	DeniedUsers  []string `protobuf:"bytes,3,rep,name=denied_users,json=deniedUsers,proto3" json:"denied_users,omitempty"`
+	AllowedNames []string `protobuf:"bytes,4,rep,name=allowed_names,json=allowedNames,proto3" json:"allowed_names,omitempty"`
+	DeniedNames  []string `protobuf:"bytes,5,rep,name=denied_names,json=deniedNames,proto3" json:"denied_names,omitempty"`
+	// How the agent finds it that users are led to first: healthy, unknown or unhealthy.
+	Health        string `protobuf:"bytes,6,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +198,13 @@ func (x *VisibleDatabase) GetDeniedNames() []string {
 		return x.DeniedNames
 	}
 	return nil
+}
+
+func (x *VisibleDatabase) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
 }
 
 type ListDatabasesResponse struct {
@@ -678,13 +687,14 @@ const file_sallyport_v1_database_proto_rawDesc = "" +
 	"\n" +
 	"\x1bsallyport/v1/database.proto\x12\fsallyport.v1\"*\n" +
 	"\x14ListDatabasesRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xb5\x01\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xcd\x01\n" +
 	"\x0fVisibleDatabase\x12\x12\n" +
 	"\x04json\x18\x01 \x01(\fR\x04json\x12#\n" +
 	"\rallowed_users\x18\x02 \x03(\tR\fallowedUsers\x12!\n" +
 	"\fdenied_users\x18\x03 \x03(\tR\vdeniedUsers\x12#\n" +
 	"\rallowed_names\x18\x04 \x03(\tR\fallowedNames\x12!\n" +
-	"\fdenied_names\x18\x05 \x03(\tR\vdeniedNames\"T\n" +
+	"\fdenied_names\x18\x05 \x03(\tR\vdeniedNames\x12\x16\n" +
+	"\x06health\x18\x06 \x01(\tR\x06health\"T\n" +
 	"\x15ListDatabasesResponse\x12;\n" +
 	"\tdatabases\x18\x01 \x03(\v2\x1d.sallyport.v1.VisibleDatabaseR\tdatabases\"\x8a\x01\n" +
 	"\x14CheckDatabaseRequest\x12\x12\n" +

@@ -87,6 +87,16 @@ func (s *Source) Credential(ctx context.Context, req cred.Request) (*cred.Creden
 	return credential, s.authorities(ctx, credential, &t, req)
 }
 
+// Trusted returns what says whose certificate a database may show, and nothing else.
+func (s *Source) Trusted(ctx context.Context, db *resource.Database) (*cred.Credential, error) {
+	t, err := target.Of(db)
+	if err != nil {
+		return nil, err
+	}
+	credential := &cred.Credential{Address: t.Endpoint.Address()}
+	return credential, s.authorities(ctx, credential, &t, cred.Request{Database: db})
+}
+
 // authorities adds what the database's certificate may come from, unless the configuration says it.
 func (s *Source) authorities(ctx context.Context, credential *cred.Credential, t *target.Target, req cred.Request) error {
 	if req.Database.Spec.TLS.CACert != "" || req.Database.Spec.CACert != "" {
