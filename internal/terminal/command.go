@@ -14,9 +14,10 @@ import (
 
 // Prepare gives a finished tree of commands the habits that all commands share: every boolean flag has a
 // form --no-flag, mistakes in calling a command are told with its usage, nothing is printed behind the
-// back of Exit, and there is a command that prints completion scripts.
+// back of Exit, which also tells when the output could not be written, and there is a command that prints completion scripts.
 func Prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(&output{to: root.OutOrStdout()})
 	root.SetUsageTemplate(usage)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {

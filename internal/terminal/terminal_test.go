@@ -313,7 +313,7 @@ func TestCalls(t *testing.T) {
 		{"things add --kind x a --no-fast -d", 0, []string{"add a kind=x fast=false debug=true\n"}},
 		{"things add --no-fast=false --kind=x --no-debug a", 0, []string{"fast=true debug=false\n"}},
 		{"things add --fast=false --kind=x a", 0, []string{"fast=false"}},
-		{"things add a", 1, []string{"Usage:\n  prog things add NAME\n\n", "ERROR: --kind is missing\n\n"}},
+		{"things add a", 1, []string{"Usage:\n  prog things add NAME\n  prog things add --help\n\nERROR: --kind is missing\n\n"}},
 		{"things add --kind=x", 1, []string{"Usage:", `ERROR: "prog things add" needs an argument: NAME` + "\n\n"}},
 		{"things add --kind=x a b", 1, []string{"Usage:", `ERROR: "prog things add" takes NAME, but 2 arguments were given`}},
 		{"things add --kid=x a", 1, []string{"ERROR: unknown flag --kid; did you mean --kind?\n\n"}},
