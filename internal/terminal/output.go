@@ -2,12 +2,12 @@ package terminal
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"sync"
 
 	"github.com/spf13/cobra"
+
+	"sallyport/internal/fault"
 )
 
 // output remembers that something could not be written, whoever wrote it and did not look. Safe for concurrent use.
@@ -52,8 +52,5 @@ func checkOutput(root *cobra.Command, err error) error {
 	if failed == nil || err != nil && !errors.Is(err, failed) {
 		return err
 	}
-	if path, ok := errors.AsType[*fs.PathError](failed); ok {
-		failed = path.Err
-	}
-	return fmt.Errorf("the output could not be written: %w", failed)
+	return fault.Wrap(fault.Internal, failed, "the output could not be written: %s", fault.Reason(failed))
 }
