@@ -57,3 +57,12 @@ func TestAnUnknownKindIsAnsweredWithAllKinds(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesThatCannotBeMadeAreToldBeforeAnythingIsSigned(t *testing.T) {
+	t.Parallel()
+	root := newRoot()
+	root.SetArgs([]string{"auth", "sign", "--user=alice", "--out=/dev/null/alice.pem", "--auth-server=localhost:1"})
+	if err := root.Execute(); !fault.Is(err, fault.BadParameter) || fault.Message(err) != "/dev/null/alice.pem cannot be written: not a directory; choose another --out" {
+		t.Error(err)
+	}
+}

@@ -32,8 +32,12 @@ func (f *signFlags) confirm(cmd *cobra.Command) error {
 	}
 	var existing []string
 	for _, path := range f.files() {
-		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Lstat(path)
+		switch {
+		case err == nil:
 			existing = append(existing, path)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fault.Wrap(fault.BadParameter, err, "%s cannot be written: %s; choose another --out", path, fault.Reason(err))
 		}
 	}
 	if len(existing) == 0 {
@@ -64,7 +68,7 @@ func (f *signFlags) write(cmd *cobra.Command, parts ...part) error {
 	for _, p := range parts {
 		path := f.out + p.ending
 		if err := durable.WriteFile(path, p.data, 0o600); err != nil {
-			return fault.Wrap(fault.BadParameter, err, "%s cannot be written: choose another --out", path)
+			return fault.Wrap(fault.BadParameter, err, "%s cannot be written: %s; choose another --out", path, fault.Reason(err))
 		}
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "The credentials have been written to %s\n", strings.Join(f.files(), ", "))

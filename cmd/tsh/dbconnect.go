@@ -68,7 +68,7 @@ func runClient(cmd *cobra.Command, binary string, arguments []string, proxy *loc
 	served := make(chan error, 1)
 	go func() { served <- proxy.Serve(ctx, listener) }()
 	child := exec.CommandContext(ctx, binary, arguments...)
-	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), terminal.Beneath(cmd.OutOrStdout()), cmd.ErrOrStderr()
 	child.Env = os.Environ()
 	err := child.Run()
 	stop()

@@ -208,7 +208,7 @@ func (f *loginFlags) writeIdentity(cmd *cobra.Command, credentials *client.Crede
 		return err
 	}
 	if err := durable.WriteFile(f.out, data, 0o600); err != nil {
-		return fault.Wrap(fault.BadParameter, err, "%s cannot be written: choose another --out", f.out)
+		return fault.Wrap(fault.BadParameter, err, "%s cannot be written: %s; choose another --out", f.out, fault.Reason(err))
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "The certificate has been written to %s\n", f.out)
 	return err

@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +43,10 @@ file of events that was saved before. Results of queries are not recorded and no
 				return player.playFile(file)
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
-				return fault.Wrap(fault.BadParameter, err, "%s cannot be read", args[0])
+				return fault.Wrap(fault.BadParameter, err, "%s cannot be read: %s", args[0], fault.Reason(err))
+			}
+			if strings.ContainsRune(args[0], filepath.Separator) {
+				return fault.New(fault.NotFound, "there is no file %s; give the sid of a session, or a file that tsh play --format=json has written", args[0])
 			}
 			return playSession(cmd.Context(), g, player, args[0])
 		},

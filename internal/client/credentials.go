@@ -49,8 +49,11 @@ func ReadIdentityFile(path string) (*Credentials, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, "identity file %s does not exist; make one with tctl auth sign or tsh login --out", path)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fault.Wrap(fault.AccessDenied, err, "identity file %s cannot be read by this user; run the command as its owner", path)
+	}
 	if err != nil {
-		return nil, fault.Wrap(fault.BadParameter, err, "identity file %s cannot be read: run as its owner", path)
+		return nil, fault.Wrap(fault.BadParameter, err, "identity file %s cannot be read: %s", path, fault.Reason(err))
 	}
 	credentials, err := parseIdentity(data)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -70,7 +70,7 @@ func (h Home) Current(proxy string) (*Profile, error) {
 			return nil, ErrNotLoggedIn
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading current profile: %w", err)
+			return nil, h.unreadable(err)
 		}
 		host = strings.TrimSpace(string(data))
 	}
@@ -86,7 +86,7 @@ func (h Home) profile(host string) (*Profile, error) {
 		return nil, ErrNotLoggedIn
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading profile: %w", err)
+		return nil, h.unreadable(err)
 	}
 	p := &Profile{home: h}
 	if err := yaml.Unmarshal(data, p); err != nil {
@@ -97,20 +97,28 @@ func (h Home) profile(host string) (*Profile, error) {
 
 // Profiles returns all profiles, by host.
 func (h Home) Profiles() ([]*Profile, error) {
-	paths, err := filepath.Glob(filepath.Join(h.dir, "*.yaml"))
-	if err != nil {
-		return nil, err
+	entries, err := os.ReadDir(h.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, h.unreadable(err)
 	}
-	sort.Strings(paths)
 	var all []*Profile
-	for _, path := range paths {
-		p, err := h.profile(strings.TrimSuffix(filepath.Base(path), ".yaml"))
+	for _, entry := range entries {
+		host, ok := strings.CutSuffix(entry.Name(), ".yaml")
+		if !ok {
+			continue
+		}
+		p, err := h.profile(host)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// unreadable says that logins cannot be looked for, which is not that there are none.
+func (h Home) unreadable(err error) error {
+	return fault.Wrap(fault.BadParameter, err, "the logins in %s cannot be read: %s; set TELEPORT_HOME to a folder of your own", h.dir, fault.Reason(err))
 }
 
 // ProxyHost returns the host of "host:port" or "host".
@@ -264,7 +272,7 @@ func (p *Profile) Databases() ([]*Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	sort.Strings(paths)
+	slices.Sort(paths)
 	var all []*Credentials
 	for _, path := range paths {
 		c, err := p.DatabaseCredentials(strings.TrimSuffix(filepath.Base(path), ".crt"))

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -150,7 +151,7 @@ func staticToken(p *problems, path, text string, env Env) *resource.Token {
 	if filepath.IsAbs(secret) {
 		data, err := env.ReadFile(secret)
 		if err != nil {
-			p.add(path, "the file %s with the secret cannot be read: %s", secret, reason(err))
+			p.add(path, "the file %s with the secret cannot be read: %s", secret, fault.Reason(err))
 			return nil
 		}
 		secret = strings.TrimSpace(string(data))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/internal/aws/endpoint"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -185,7 +186,7 @@ func (e *databaseEntry) readAuthority(p *problems, path string, db *resource.Dat
 	}
 	data, err := env.ReadFile(file)
 	if err != nil {
-		p.add(at, "the file %s cannot be read: %s", file, reason(err))
+		p.add(at, "the file %s cannot be read: %s", file, fault.Reason(err))
 		return
 	}
 	if err := checkCertificates(data); err != nil {

@@ -187,7 +187,7 @@ func (p *problems) resources(flag, path string, authEnabled bool) []resource.Res
 	}
 	data, err := SystemEnv().ReadFile(path)
 	if err != nil {
-		p.add(flag, "the file %s cannot be read: %s", path, reason(err))
+		p.add(flag, "the file %s cannot be read: %s", path, fault.Reason(err))
 		return nil
 	}
 	list, err := resource.ParseYAML(data)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -144,7 +145,7 @@ func (p *problems) readable(flag, path string) string {
 		_, err = os.Stat(full)
 	}
 	if err != nil {
-		p.add(flag, "the file %s cannot be read: %s", path, reason(err))
+		p.add(flag, "the file %s cannot be read: %s", path, fault.Reason(err))
 	}
 	return full
 }

@@ -25,7 +25,7 @@ func Load(path string) (*Config, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fault.Wrap(fault.AccessDenied, err, "the configuration file %s cannot be read by this user; run the command as the user who owns it", path)
 	case err != nil:
-		return nil, fault.Wrap(fault.BadParameter, err, "the configuration file %s cannot be read: %s", path, reason(err))
+		return nil, fault.Wrap(fault.BadParameter, err, "the configuration file %s cannot be read: %s", path, fault.Reason(err))
 	}
 	return Parse(data, path, env)
 }
@@ -51,13 +51,4 @@ func Parse(data []byte, source string, env Env) (*Config, error) {
 	}
 	c.Warnings = inOrder(p.warnings)
 	return c, nil
-}
-
-// reason returns why a file operation failed, without the path that the sentence around it names.
-func reason(err error) string {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return at.Err.Error()
-	}
-	return err.Error()
 }

@@ -44,7 +44,7 @@ func writeNew(path string, data []byte) (err error) {
 	case errors.Is(err, fs.ErrPermission):
 		return fault.Wrap(fault.AccessDenied, err, "%s cannot be written by this user; run the command as root, or choose another path with --output", path)
 	case err != nil:
-		return fault.Wrap(fault.BadParameter, err, "%s cannot be written: %s", path, reason(err))
+		return fault.Wrap(fault.BadParameter, err, "%s cannot be written: %s", path, fault.Reason(err))
 	}
 	_, err = file.Write(data)
 	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
@@ -52,7 +52,7 @@ func writeNew(path string, data []byte) (err error) {
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(path))
-		return fault.Wrap(fault.Internal, err, "%s could not be written completely and was removed: %s", path, reason(err))
+		return fault.Wrap(fault.Internal, err, "%s could not be written completely and was removed: %s", path, fault.Reason(err))
 	}
 	return nil
 }

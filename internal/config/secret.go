@@ -22,7 +22,7 @@ func ReadSecret(valueOrPath string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fault.Wrap(fault.NotFound, err, "there is no file %s with the join token; save the output of `tctl tokens add --type=db --format=text` in it", valueOrPath)
 	case err != nil:
-		return "", fault.Wrap(fault.BadParameter, err, "the file %s with the join token cannot be read: %s", valueOrPath, reason(err))
+		return "", fault.Wrap(fault.BadParameter, err, "the file %s with the join token cannot be read: %s", valueOrPath, fault.Reason(err))
 	}
 	secret := strings.TrimSpace(string(data))
 	if secret == "" {
@@ -55,7 +55,7 @@ func ReadPins(entries []string) ([]string, error) {
 		}
 		data, err := os.ReadFile(entry)
 		if err != nil {
-			return nil, fault.Wrap(fault.BadParameter, err, "the file %s with the CA pin cannot be read: %s", entry, reason(err))
+			return nil, fault.Wrap(fault.BadParameter, err, "the file %s with the CA pin cannot be read: %s", entry, fault.Reason(err))
 		}
 		lines := strings.Fields(string(data))
 		if len(lines) == 0 {

@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
@@ -101,4 +102,12 @@ func Message(err error) string {
 		return e.Message
 	}
 	return "something went wrong on our side; the log of the service has the details"
+}
+
+// Reason returns why an operation on a file failed, without the path that the sentence around it names.
+func Reason(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
 }

@@ -17,11 +17,11 @@ import (
 // openDataDir makes the data directory and checks that it can be used.
 func (d *daemon) openDataDir() error {
 	if err := os.MkdirAll(d.cfg.DataDir, 0o700); err != nil {
-		return fault.Wrap(fault.BadParameter, err, "cannot make the data directory %s: %s; run as a user who may, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
+		return fault.Wrap(fault.BadParameter, err, "cannot make the data directory %s: %s; run as a user who may, or set teleport.data_dir to another place", d.cfg.DataDir, fault.Reason(err))
 	}
 	probe, err := os.CreateTemp(d.cfg.DataDir, ".probe*")
 	if err != nil {
-		return fault.Wrap(fault.BadParameter, err, "cannot write into the data directory %s: %s; run as its owner, or set teleport.data_dir to another place", d.cfg.DataDir, pathReason(err))
+		return fault.Wrap(fault.BadParameter, err, "cannot write into the data directory %s: %s; run as its owner, or set teleport.data_dir to another place", d.cfg.DataDir, fault.Reason(err))
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return fmt.Errorf("checking data directory: %w", err)
@@ -35,13 +35,6 @@ func (d *daemon) openDataDir() error {
 	}
 	d.hostID, err = membership.HostID(d.cfg.DataDir)
 	return err
-}
-
-func pathReason(err error) string {
-	if path, ok := errors.AsType[*os.PathError](err); ok {
-		return path.Err.Error()
-	}
-	return err.Error()
 }
 
 // writeAdmin writes the identity with which tctl on this host may do everything: key, certificate and

@@ -14,9 +14,10 @@ import (
 
 // Prepare gives a finished tree of commands the habits that all commands share: every boolean flag has a
 // form --no-flag, mistakes in calling a command are told with its usage, nothing is printed behind the
-// back of Exit, and there is a command that prints completion scripts.
+// back of Exit, which also tells when the output could not be written, and there is a command that prints completion scripts.
 func Prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(&output{to: root.OutOrStdout()})
 	root.SetUsageTemplate(usage)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
@@ -96,20 +97,26 @@ func argsProblem(cmd *cobra.Command, given []string) string {
 
 // flagProblem says in a sentence what the flag package says in its own form.
 func flagProblem(cmd *cobra.Command, err error) string {
-	text := err.Error()
-	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			return "unknown flag -" + name
+		}
 		if meant := nearFlag(cmd, name); meant != "" {
 			return fmt.Sprintf("unknown flag --%s; did you mean --%s?", name, meant)
 		}
 		return "unknown flag --" + name
 	}
-	if name, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
-		return name + " needs a value"
+	if lacks, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		if lacks.GetSpecifiedShortnames() != "" {
+			return fmt.Sprintf("-%s needs a value", lacks.GetSpecifiedName())
+		}
+		return fmt.Sprintf("--%s needs a value", lacks.GetSpecifiedName())
 	}
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		return valueProblem(invalid)
 	}
-	return text
+	return err.Error()
 }
 
 // valueProblem says of what kind the value of a flag must be.

@@ -20,7 +20,7 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return e.State }
 
-// usageError is an error after which the usage of a command helps.
+// usageError is an error with which it helps to see how a command is called.
 type usageError struct {
 	cmd *cobra.Command
 	err error
@@ -29,7 +29,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// UsageError returns an error that Exit tells after the usage of the command.
+// UsageError returns an error that Exit tells after how the command is called.
 func UsageError(cmd *cobra.Command, err error) error { return &usageError{cmd, err} }
 
 // unknownCommand is an error after which the list of commands helps.
@@ -43,7 +43,7 @@ func (e *unknownCommand) Error() string { return e.text }
 // Exit tells the error, if any, to the person and returns the exit code of the process: 1, or that of an
 // ExitError.
 func Exit(root *cobra.Command, err error) int {
-	if err == nil {
+	if err = checkOutput(root, err); err == nil {
 		return 0
 	}
 	stderr := root.ErrOrStderr()
@@ -56,7 +56,8 @@ func Exit(root *cobra.Command, err error) int {
 		return 1
 	}
 	if usage, ok := errors.AsType[*usageError](err); ok {
-		fmt.Fprintf(stderr, "%s\n", usage.cmd.UsageString())
+		// Not all its flags: the sentence would be lost below them.
+		fmt.Fprintf(stderr, "Usage:\n  %s\n  %s --help\n\n", usage.cmd.UseLine(), usage.cmd.CommandPath())
 	}
 	WriteError(stderr, err)
 	if debug(root) && err.Error() != sentence(err) {

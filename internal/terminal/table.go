@@ -100,7 +100,7 @@ func writeRow(w *bufio.Writer, row []string, widths []int) {
 
 // widthOf returns the columns of the terminal that out is.
 func widthOf(out io.Writer) int {
-	if file, ok := out.(*os.File); ok {
+	if file, ok := Beneath(out).(*os.File); ok {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
 			return width
 		}

@@ -67,6 +67,7 @@ func New(cfg Config) (*Handler, error) {
 	h.mux.HandleFunc("GET /webapi/ping", h.ping)
 	h.mux.HandleFunc("GET /webapi/ping/{connector}", h.ping)
 	h.mux.HandleFunc("GET /webapi/find", h.ping)
+	h.mux.HandleFunc("GET /webapi/automaticupgrades/channel/{question...}", h.channel)
 	limits := connect.WithHandlerOptions(connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil))
 	h.mux.Handle(sallyportv1connect.NewLoginServiceHandler(publicLogin{auth: cfg.Auth}, limits))
 	h.mux.Handle(sallyportv1connect.NewJoinServiceHandler(publicJoin{auth: cfg.Auth}, limits))

@@ -38,7 +38,7 @@ type cluster struct {
 }
 
 func (cluster) Ping(context.Context, *sallyportv1.PingRequest) (*sallyportv1.PingResponse, error) {
-	return &sallyportv1.PingResponse{ClusterName: "test.local"}, nil
+	return &sallyportv1.PingResponse{ClusterName: "test.local", ServerVersion: "1.2.3"}, nil
 }
 
 func (cluster) GetAuthorities(context.Context, *sallyportv1.GetAuthoritiesRequest) (*sallyportv1.GetAuthoritiesResponse, error) {
@@ -64,7 +64,7 @@ func ask(pages http.Handler, from, question string) *httptest.ResponseRecorder {
 func TestOneAddressAsksSoOften(t *testing.T) {
 	t.Parallel()
 	const ping, authorities = sallyportv1connect.ClusterServicePingProcedure, sallyportv1connect.ClusterServiceGetAuthoritiesProcedure
-	questions := []string{"/webapi/ping", "/webapi/ping/local", "/webapi/find", "/v1/webapi/ping", "/web/", ping, authorities}
+	questions := []string{"/webapi/ping", "/webapi/ping/local", "/webapi/find", "/v1/webapi/ping", "/v1/webapi/automaticupgrades/channel/default/version", "/web/", ping, authorities}
 	for _, mostly := range questions {
 		t.Run(mostly, func(t *testing.T) {
 			t.Parallel()
@@ -95,6 +95,26 @@ func TestOneAddressAsksSoOften(t *testing.T) {
 				t.Errorf("right after that: %d, again after %q", answer.Code, answer.Header().Get("Retry-After"))
 			}
 		})
+	}
+}
+
+func TestVersionsOfChannels(t *testing.T) {
+	t.Parallel()
+	_, handler := sallyportv1connect.NewClusterServiceHandler(cluster{})
+	local, auth := authapi.NewLocal(handler, nil)
+	t.Cleanup(local.Close)
+	pages := newPages(t, auth, quota.ForStrangers(), time.Now)
+	for path, want := range map[string]string{
+		"/v1/webapi/automaticupgrades/channel/default/version":   "v1.2.3",
+		"/webapi/automaticupgrades/channel/stable/cloud/version": "v1.2.3",
+		"/webapi/automaticupgrades/channel/default/critical":     "no",
+		"/webapi/automaticupgrades/channel/default/other":        "",
+		"/webapi/automaticupgrades/channel/version":              "",
+	} {
+		answer := ask(pages, "192.0.2.1:1", path)
+		if got := answer.Body.String(); want != "" && (answer.Code != http.StatusOK || got != want) || want == "" && answer.Code != http.StatusNotFound {
+			t.Errorf("%s: %d %q", path, answer.Code, got)
+		}
 	}
 }
 
