@@ -240,3 +240,59 @@ func TestPasswordsOfClientsAreNotRecorded(t *testing.T) {
 		})
 	}
 }
+
+// TestExecutionsDependOnWhatCameBefore checks what is remembered of a statement, and what is not.
+func TestExecutionsDependOnWhatCameBefore(t *testing.T) {
+	t.Parallel()
+	agent, _ := small(t, preparing(2))
+	c := logIn(t, agent, all)
+	p := c.prepare("call p(?, ?)")
+	c.ok(mysqlwire.ComStmtExecute, execution(p.ID, 0, "a", "b"))
+	c.ok(mysqlwire.ComStmtExecute, u32(p.ID)+"\x00"+u32(1)+"\x00\x00\x01c\x01d") // with the types of the one before
+	c.write(command(mysqlwire.ComStmtLongData, u32(p.ID)+"\x00\x00piece"))
+	c.ok(mysqlwire.ComStmtReset, u32(p.ID)) // which forgets the piece
+	c.ok(mysqlwire.ComStmtExecute, execution(p.ID, 0, "e", "f"))
+	wantTold(t, c.leave(agent), "TMY00I call p(?, ?) -> 0", "TDB02I call p(?, ?) [a b] -> 0", "TDB02I call p(?, ?) [c d] -> 0", "TMY02I", "TDB02I call p(?, ?) [e f] -> 0")
+}
+
+// TestStatementsThatAreGone checks that what is unknown to us does not reach a database that may still know it.
+func TestStatementsThatAreGone(t *testing.T) {
+	t.Parallel()
+	for name, gone := range map[string]func(c *raw, id uint32){
+		"closed":                  func(c *raw, id uint32) { c.write(command(mysqlwire.ComStmtClose, u32(id))) },
+		"the connection is reset": func(c *raw, _ uint32) { c.ok(mysqlwire.ComResetConnection, "") },
+	} {
+		executed := make(chan struct{}, 10)
+		options := preparing(1)
+		prepare := options.Command
+		options.Command = func(c *mysqltest.Conn, got mysqlwire.Command, body []byte) bool {
+			if got == mysqlwire.ComStmtExecute {
+				executed <- struct{}{}
+			}
+			return prepare(c, got, body)
+		}
+		agent, _ := small(t, options)
+		c := logIn(t, agent, all)
+		p := c.prepare("select ?")
+		gone(c, p.ID)
+		if got := c.errorOf(c.do(mysqlwire.ComStmtExecute, execution(p.ID, 0, "a"))); !strings.HasPrefix(got, "1243") {
+			t.Errorf("%s: %s", name, got)
+		}
+		c.leave(agent)
+		if len(executed) > 0 {
+			t.Errorf("%s: the database got it", name)
+		}
+	}
+}
+
+// TestBulkExecutionsThatNobodyAgreedOn are refused as commands that are not known.
+func TestBulkExecutionsThatNobodyAgreedOn(t *testing.T) {
+	t.Parallel()
+	agent, _ := small(t, preparing(1))
+	c := logIn(t, agent, all)
+	p := c.prepare("insert into t values (?)")
+	if got := c.errorOf(c.do(mysqlwire.ComStmtBulkExecute, u32(p.ID)+"\x80\x00\xfe\x00\x00\x01a")); !strings.HasPrefix(got, "1047") {
+		t.Errorf("got %s", got)
+	}
+	c.ends()
+}

@@ -103,6 +103,24 @@ func TestKillAtAnotherAgent(t *testing.T) {
 	wantTold(t, old.leave(there), fmt.Sprint("TMY11I ", float64(shown), " -> 0"), fmt.Sprint("TMY11I ", float64(shown), " -> ERROR 1094 (HY000): Unknown thread id: ", shown))
 }
 
+// TestKillByCommand ends a connection by the number of its greeting at the same agent.
+func TestKillByCommand(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	agent := front(t, server)
+	c := sleeper(t, server, agent)
+	old := logIn(t, agent, all)
+	old.ok(mysqlwire.ComProcessKill, u32(c.hello.Connection))
+	if err := agent.Visit(t, 0).Wait(t); err == nil {
+		t.Error("the session goes on")
+	}
+	running(t, server, "sleeper", false)
+	events := old.leave(agent).Journal.Events("db.session.mysql.process_kill")
+	if len(events) != 1 || events[0].Number("process_id") >= 1<<30 {
+		t.Errorf("recorded %v", events)
+	}
+}
+
 // TestOthersCannotKill checks that a user who has heard of a number learns nothing by it, at the same agent or another,
 // whatever the account may do.
 func TestOthersCannotKill(t *testing.T) {

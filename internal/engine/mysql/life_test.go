@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
+	"sallyport/internal/fault"
 	"sallyport/internal/mariaserver"
 	"sallyport/internal/mysqlwire"
 )
@@ -169,5 +171,30 @@ func TestClientsAreGreetedAsTheDatabaseWould(t *testing.T) {
 	_ = logIn(t, pinned, all)
 	if got := logIn(t, pinned, all).hello; got.Version != "5.7.1-pinned" || got.Method != mysqlwire.CachingSHA2 {
 		t.Errorf("greeted as %q by %q", got.Version, got.Method)
+	}
+}
+
+// TestEndWithinARow ends a session while a row is on its way: nothing is written into it.
+func TestEndWithinARow(t *testing.T) {
+	t.Parallel()
+	begin := numbered([]byte{1}, mysqltest.Column("c"), []byte{mysqlwire.HeaderEOF, 0, 0, 2, 0})
+	begin = append(begin, 100, 0, 0, 4, 99, 'x', 'x')
+	agent, _ := small(t, mysqltest.Options{Command: func(c *mysqltest.Conn, got mysqlwire.Command, body []byte) bool {
+		if got == mysqlwire.ComQuery && string(body) == "select c" {
+			_, err := c.Write(begin)
+			return err == nil
+		}
+		return false
+	}})
+	c := logIn(t, agent, all)
+	c.write(command(mysqlwire.ComQuery, "select c"))
+	c.full(make([]byte, len(begin)))
+	v := agent.Visit(t, 0)
+	v.End(fault.New(fault.AccessDenied, "locked"))
+	if more, err := io.ReadAll(c); len(more) > 0 {
+		t.Errorf("the row goes on with %q, %v", more, err)
+	}
+	if err := v.Wait(t); !fault.Is(err, fault.AccessDenied) {
+		t.Errorf("the engine returned %v", err)
 	}
 }

@@ -147,6 +147,20 @@ func TestProofsAreSentOnlyWhereTheyBelong(t *testing.T) {
 		"two changes of the method":                  {asks(mysqlwire.NativePassword, nonce, func(c *mysqltest.Conn, _ []byte) bool { return asks(mysqlwire.ClearPassword, nil)(c) }), token("token"), "does not follow the MySQL protocol"},
 		"more of a method that has no more":          {func(c *mysqltest.Conn) bool { return c.Packets([]byte{1, 4}) == nil }, password("secret"), "does not follow the MySQL protocol"},
 		"a public key, which TLS makes needless":     {asks(mysqlwire.CachingSHA2, nonce, func(c *mysqltest.Conn, _ []byte) bool { return c.Packets([]byte("\x01-----BEGIN")) == nil }), password("secret"), "does not follow the MySQL protocol"},
+		"good news without end": {func(c *mysqltest.Conn) bool {
+			wish := mysqlwire.SwitchRequest{Method: mysqlwire.CachingSHA2, Nonce: nonce}
+			if c.Packets(wish.Append(nil)) != nil {
+				return false
+			}
+			_, c.Sequence, _ = mysqlwire.ReadPacket(c, 1<<16)
+			c.Sequence++
+			for range 50 {
+				if c.Packets([]byte{1, 3}) != nil {
+					return false
+				}
+			}
+			return c.OK() == nil
+		}, password("secret"), "too many packets before it was ready"},
 		"packets without end": {func(c *mysqltest.Conn) bool {
 			for range 50 {
 				if c.Packets([]byte{1, 3}) != nil {

@@ -29,6 +29,11 @@ const all = mysqlwire.Protocol41 | mysqlwire.SecureConnection | mysqlwire.Plugin
 // logIn logs in with those of the flags that are offered. The agent must know its database by then.
 func logIn(t testing.TB, agent *enginetest.Agent, flags mysqlwire.Flags) *raw {
 	t.Helper()
+	return logInWith(t, agent, func(offered mysqlwire.Flags) mysqlwire.Flags { return flags & offered })
+}
+
+func logInWith(t testing.TB, agent *enginetest.Agent, flags func(offered mysqlwire.Flags) mysqlwire.Flags) *raw {
+	t.Helper()
 	c, err := net.Dial("tcp", agent.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +47,7 @@ func logIn(t testing.TB, agent *enginetest.Agent, flags mysqlwire.Flags) *raw {
 	if r.hello, err = mysqlwire.ParseGreeting(payload); err != nil {
 		t.Fatal(err)
 	}
-	r.flags = flags & r.hello.Flags
+	r.flags = flags(r.hello.Flags)
 	p := mysqlwire.HandshakeResponse{Flags: r.flags, MaxPacket: 1 << 24, Collation: 45, User: "app", Database: "orders", Method: mysqlwire.NativePassword}
 	r.write(mysqlwire.AppendPacket(nil, 1, p.Append(nil)))
 	payload, sequence := r.packet()
@@ -105,7 +110,7 @@ func (r *raw) rows() (n int) {
 		switch {
 		case payload[0] == mysqlwire.HeaderError:
 			r.t.Fatalf("rows end with %q", payload)
-		case payload[0] == mysqlwire.HeaderEOF && len(payload) < 100:
+		case payload[0] == mysqlwire.HeaderEOF && len(payload) < 9+91*int(r.flags&mysqlwire.DeprecateEOF/mysqlwire.DeprecateEOF):
 			if ends--; ends == 0 {
 				return n
 			}

@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"sallyport/internal/engine"
-	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
 )
@@ -95,11 +92,7 @@ func TestTrace(t *testing.T) {
 	agent, _ := small(t, mysqltest.Options{Trace: trace, Login: traced, Command: tracedCommand, Greeting: func(g *mysqlwire.Greeting) {
 		// As MariaDB's: without the first flag there are more.
 		g.Flags = g.Flags&^mysqlwire.LongPassword | mysqlwire.SessionTrack | mysqlwire.BulkOperations
-	}}, password("secret"), func(cfg *enginetest.Config) { // clients are to be offered all that the server can
-		if err := cfg.Engine.(engine.Scout).Look(t.Context(), cfg.Database, (&net.Dialer{}).DialContext); err != nil {
-			t.Fatal(err)
-		}
-	})
+	}}, password("secret"), look(t))
 	c := logIn(t, agent, all)
 	c.do(mysqlwire.ComQuery, "select 'a text'")
 	c.rows()
