@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,12 +56,15 @@ func TestLargeMessages(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, server, run := piped(t)
+		s, _, _ := enginetest.OpenSession(t, "mongodb", "orders")
+		client, clientEnd := net.Pipe()
+		server, serverEnd := net.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- newEngine().Relay(t.Context(), clientEnd, serverEnd, s) }()
 		const answers, piece = 50, 4 << 10
 		body := marshal(t, d(e("v", make([]byte, 1<<20)), e("ok", 1.0)))
 		size := len(mongowire.AppendMsg(nil, 0, 0, 0, body))
 		var sent atomic.Int64
-		go run()
 		go func() {
 			_, _ = mongotest.Read(server)
 			for to := range int32(answers) {
@@ -89,6 +93,9 @@ func TestSlowReader(t *testing.T) {
 		}
 		read((answers - 1) * size)
 		_ = client.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("the session ended with %v", err)
+		}
 	})
 }
 

@@ -251,7 +251,7 @@ func TestSecretsOfRefusedLogins(t *testing.T) {
 func TestSequences(t *testing.T) {
 	t.Parallel()
 	agent, server := small(t, mongotest.Options{}, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	c := logIn(t, agent)
 	for name, test := range map[string]struct {
