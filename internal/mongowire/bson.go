@@ -102,9 +102,13 @@ func valueSize(t Type, b []byte) (int, error) {
 		if len(b) < 4 {
 			return 0, errShort
 		}
-		size += int(int32(binary.LittleEndian.Uint32(b)))
+		n := int(int32(binary.LittleEndian.Uint32(b)))
+		if n < 0 {
+			return 0, errShort
+		}
+		size += n
 	}
-	if size < 0 || size > len(b) {
+	if size > len(b) {
 		return 0, errShort
 	}
 	return size, nil

@@ -23,7 +23,9 @@ func FuzzMsg(f *testing.F) {
 		if err := m.Parse(message); err != nil {
 			return
 		}
-		m.AppendJSON(nil)
+		if n, most := len(m.AppendJSON(nil)), m.TextSize(); n > most {
+			t.Fatalf("a text of %d bytes, where there should be at most %d", n, most)
+		}
 		documents := []mongowire.Document{m.Body}
 		for _, s := range m.Sequences {
 			s.Each(func(d mongowire.Document) { documents = append(documents, d) })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,30 @@ func TestJSONIsThatOfTheDriver(t *testing.T) {
 		}
 		if plain := strings.ReplaceAll(string(want), "\\u2028", "\u2028"); got != plain {
 			t.Errorf("%s is\n%s, want\n%s", e.Key, got, plain)
+		}
+	}
+}
+
+// negative is a document with a value of the type, whose length is below zero.
+func negative(kind byte, length int32) []byte {
+	b := binary.LittleEndian.AppendUint32([]byte{0, 0, 0, 0, kind, 'a', 0}, uint32(length))
+	b = append(b, 0)
+	binary.LittleEndian.PutUint32(b, uint32(len(b)))
+	return b
+}
+
+// TestTextSizes compares bounds of texts with the texts: no text is longer, and none is given much more room than it takes.
+func TestTextSizes(t *testing.T) {
+	t.Parallel()
+	for _, e := range every {
+		for name, body := range map[string]bson.D{"once": {e}, "many times": {{Key: "a", Value: slices.Repeat(bson.A{e.Value}, 1000)}}} {
+			var m mongowire.Msg
+			if err := m.Parse(mongowire.AppendMsg(nil, 1, 0, 0, marshal(t, body))); err != nil {
+				t.Fatal(err)
+			}
+			if n, most := len(m.AppendJSON(nil)), m.TextSize(); n > most || most > 8*n+64 {
+				t.Errorf("%s, %s: a text of %d bytes, and a bound of %d", e.Key, name, n, most)
+			}
 		}
 	}
 }
@@ -119,6 +144,10 @@ func TestMessages(t *testing.T) {
 		"a text longer than its document":    {message(0, broken(kind0, 13, 0x7f)), ""},
 		"a type that does not exist":         {message(0, broken(kind0, 5, 0x66)), ""},
 		"a document of negative length":      {message(0, broken(kind0, 4, 0xff)), ""},
+		"bytes of negative length":           {message(0, append([]byte{0}, negative(0x05, -1)...)), ""},
+		"a text of negative length":          {message(0, append([]byte{0}, negative(0x02, -1)...)), ""},
+		"a pointer of negative length":       {message(0, append([]byte{0}, negative(0x0c, -16)...)), ""},
+		"code of negative length":            {message(0, append([]byte{0}, negative(0x0f, -1)...)), ""},
 		"a document without its last byte":   {message(0, broken(kind0, len(kind0)-1, 1)), ""},
 		"a text that does not end with zero": {message(0, broken(kind0, 18, 'x')), ""},
 	} {

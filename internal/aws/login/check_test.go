@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/aws/login"
 	"sallyport/internal/aws/roots"
 	"sallyport/internal/cred"
+	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/postgres/pgtest"
 	"sallyport/internal/resource"
@@ -92,26 +93,19 @@ func TestChecks(t *testing.T) {
 			db.Spec.TLS.ServerName = "localhost"
 			source := login.New(login.Config{Credentials: c.Provider(), Now: time.Now, Roots: roots.New(roots.Config{
 				Dir: t.TempDir(), Client: &http.Client{Transport: bundles{server.Authority.CertPEM()}}, Logger: slog.New(slog.DiscardHandler), Now: time.Now})})
-			p, err := session.NewProbe(session.ProbeConfig{
-				Request:     cred.Request{Database: db, User: "admin", DatabaseUser: test.account, Check: "1"},
-				Credentials: cred.Dispatch{AWS: source},
-				Resolve: func(context.Context, string) ([]netip.Addr, error) {
+			steps, err := enginetest.Probe(t, postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}), db, test.account, cred.Dispatch{AWS: source}, func(cfg *session.ProbeConfig) {
+				cfg.Request.User = "admin"
+				cfg.Resolve = func(context.Context, string) ([]netip.Addr, error) {
 					return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil
-				},
-				Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				}
+				cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 					if want := strings.ToLower(db.Spec.URI); address != want {
 						t.Errorf("dialled %s, want %s", address, want)
 					}
 					return (&net.Dialer{}).DialContext(ctx, network, server.Addr)
-				},
-				Now: time.Now,
+				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			err = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}).Check(t.Context(), p)
-			wantSteps(t, c, p.Steps(), err, test.steps)
+			wantSteps(t, c, steps, err, test.steps)
 		})
 	}
 }

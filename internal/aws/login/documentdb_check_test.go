@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/aws/login"
 	"sallyport/internal/aws/roots"
 	"sallyport/internal/cred"
+	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb"
 	"sallyport/internal/engine/mongodb/mongotest"
 	"sallyport/internal/resource"
@@ -117,26 +118,19 @@ func TestChecksOfDocumentDB(t *testing.T) {
 			db.Spec.TLS.ServerName = "localhost"
 			source := login.New(login.Config{Credentials: c.Provider(), Now: time.Now, Roots: roots.New(roots.Config{
 				Dir: t.TempDir(), Client: &http.Client{Transport: bundles{server.Authority.CertPEM()}}, Logger: slog.New(slog.DiscardHandler), Now: time.Now})})
-			p, err := session.NewProbe(session.ProbeConfig{
-				Request:     cred.Request{Database: db, User: "admin", DatabaseUser: test.account, Check: "1"},
-				Credentials: cred.Dispatch{AWS: source},
-				Resolve: func(context.Context, string) ([]netip.Addr, error) {
+			steps, err := enginetest.Probe(t, mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}), db, test.account, cred.Dispatch{AWS: source}, func(cfg *session.ProbeConfig) {
+				cfg.Request.User = "admin"
+				cfg.Resolve = func(context.Context, string) ([]netip.Addr, error) {
 					return []netip.Addr{netip.MustParseAddr("10.0.0.1")}, nil
-				},
-				Dial: func(ctx context.Context, network, to string) (net.Conn, error) {
+				}
+				cfg.Dial = func(ctx context.Context, network, to string) (net.Conn, error) {
 					if to != documents {
 						t.Errorf("dialled %s", to)
 					}
 					return (&net.Dialer{}).DialContext(ctx, network, address)
-				},
-				Now: time.Now,
+				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			err = mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}).Check(t.Context(), p)
-			wantSteps(t, c, p.Steps(), err, test.steps)
+			wantSteps(t, c, steps, err, test.steps)
 		})
 	}
 }

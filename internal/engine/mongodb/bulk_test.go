@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,12 +57,15 @@ func TestLargeMessages(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, server, run := piped(t)
+		s, _, _ := enginetest.OpenSession(t, "mongodb", "orders")
+		client, clientEnd := net.Pipe()
+		server, serverEnd := net.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- newEngine().Relay(t.Context(), clientEnd, serverEnd, s) }()
 		const answers, piece = 50, 4 << 10
 		body := marshal(t, d(e("v", make([]byte, 1<<20)), e("ok", 1.0)))
 		size := len(mongowire.AppendMsg(nil, 0, 0, 0, body))
 		var sent atomic.Int64
-		go run()
 		go func() {
 			_, _ = mongotest.Read(server)
 			for to := range int32(answers) {
@@ -89,7 +94,85 @@ func TestSlowReader(t *testing.T) {
 		}
 		read((answers - 1) * size)
 		_ = client.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("the session ended with %v", err)
+		}
 	})
+}
+
+// TestTextsAreNotManyTimesTheirMessages has commands whose text would fill the memory: they are refused with a short record,
+// whatever else is wrong with them, and the session goes on.
+func TestTextsAreNotManyTimesTheirMessages(t *testing.T) {
+	t.Parallel()
+	dense := make(bson.D, 100_000)
+	for i := range dense {
+		dense[i] = e("", bson.Regex{})
+	}
+	dates := make(bson.D, 100_000)
+	for i := range dates {
+		dates[i] = e("a", bson.DateTime(i))
+	}
+	agent, server := small(t, mongotest.Options{}, func(c *enginetest.Config) { c.Roles = []string{ordersOnly} })
+	c := logIn(t, agent)
+	for name, command := range map[string]bson.D{
+		"a command":                 in("orders", e("insert", "c"), e("documents", bson.A{dense})),
+		"one for another database":  in("other", e("insert", "c"), e("documents", bson.A{dense})),
+		"one that nobody knows":     in("orders", e("teleport", dense)),
+		"a login":                   in("$external", e("saslStart", dense)),
+		"one with very many fields": append(in("orders", e("insert", "c")), dense...),
+	} {
+		if _, err := c.run(patience(t), command); err == nil {
+			t.Errorf("%s is passed on", name)
+		}
+	}
+	if _, err := c.run(patience(t), in("orders", e("insert", "c"), e("documents", bson.A{dates}))); err != nil {
+		t.Errorf("many dates: %v", err)
+	}
+	if names := server.Names(); len(names) != 1 {
+		t.Errorf("the server has seen %v", names)
+	}
+	failed := recorded(agent, "db.session.query.failed")
+	if len(failed) != 5 {
+		t.Errorf("%d refusals are recorded", len(failed))
+	}
+	for _, event := range failed {
+		if text := event.Text("db_query"); len(text) > 4<<10 {
+			t.Errorf("a text of %d bytes is recorded: %s", len(text), text[:100])
+		}
+	}
+}
+
+// TestIdleSessionsHoldNoLargeMessage has a session that is idle after a large message. It runs alone: the heap is the whole
+// process's.
+func TestIdleSessionsHoldNoLargeMessage(t *testing.T) {
+	agent, _ := small(t, mongotest.Options{Any: func(c *mongotest.Conn, m mongotest.Message) bool {
+		if m.Name() == "insert" {
+			c.Reply(m, d(e("ok", 1))) // without keeping it
+		}
+		return m.Name() == "insert"
+	}})
+	c := logIn(t, agent)
+	agent.Visit(t, 0).Journal.Forget()
+	value := make([]byte, 8<<20)
+	sent := message(t, 70, 0, in("orders", e("insert", "c")), sequence(t, "documents", d(e("v", value)), d(e("v", value)), d(e("v", value))))
+	before := heap()
+	if _, err := c.exchange(patience(t), sent); err != nil {
+		t.Fatal(err)
+	}
+	for ctx := patience(t); heap() > before+8<<20; { // the answer may be here before the session is idle
+		if ctx.Err() != nil {
+			t.Fatalf("%d KiB are held", (heap()-before)>>10)
+		}
+	}
+	runtime.KeepAlive(sent)
+	leave(t, agent, c)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
 }
 
 // TestPools has many connections at once, as a pool of a driver or a graphical client opens them.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb"
 	"sallyport/internal/engine/mongodb/mongotest"
-	"sallyport/internal/session"
 )
 
 var _ engine.Checker = (*mongodb.Engine)(nil)
@@ -30,20 +28,9 @@ func probe(t *testing.T, s *mongotest.Server, uri string, authority *ca.Authorit
 	t.Helper()
 	db := enginetest.NewDatabase(t, "mongodb", s.Addr, authority.CertPEM())
 	db.Spec.URI = uri
-	p, err := session.NewProbe(session.ProbeConfig{
-		Request: cred.Request{Database: db, User: "root", DatabaseUser: "app", Check: "1"},
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: s.ClientCertificate(t, account)}, nil
-		}),
-		Dial: (&net.Dialer{}).DialContext, Now: time.Now,
-		Resolve: func(context.Context, string) ([]netip.Addr, error) {
-			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
-		},
+	source := enginetest.Certificates(func(account string) (*cred.Credential, error) {
+		return &cred.Credential{User: account, Certificate: s.ClientCertificate(t, account)}, nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
 	engine := mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		LookupSRV: func(_ context.Context, _, _, name string) (string, []*net.SRV, error) {
 			found, err := lookup(name)
@@ -51,13 +38,9 @@ func probe(t *testing.T, s *mongotest.Server, uri string, authority *ca.Authorit
 		},
 		LookupTXT: func(context.Context, string) ([]string, error) { return nil, nil },
 	})
-	err = engine.Check(t.Context(), p)
-	var parts []string
-	for _, step := range p.Steps() {
-		parts = append(parts, step.Name+"="+[]string{"?", "ok", "doubt", "failed"}[step.Result])
-		last = step.Detail + "; " + step.Advice
-	}
-	return strings.Join(parts, " "), last, err
+	steps, err := enginetest.Probe(t, engine, db, "app", source, nil)
+	outline, last = enginetest.Outline(steps)
+	return outline, last, err
 }
 
 // TestCheck walks the way to servers of which each has something else, and reads where it ends and what to do then.

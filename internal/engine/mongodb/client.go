@@ -94,7 +94,16 @@ func (r *relay) scanClient() error {
 			return err
 		}
 	}
-	return r.sendToServer()
+	err := r.sendToServer()
+	r.fromClient.forget()
+	return err
+}
+
+// forget leaves nothing of a large message to a session that may be idle from now on.
+func (c *reader) forget() {
+	if cap(c.text) > keptText {
+		c.msg, c.names, c.text, c.query = mongowire.Msg{}, names{}, nil, audit.DatabaseQuery{}
+	}
 }
 
 // message takes one message: it is to be sent on, or was answered here. A message that ends the session stays current.
@@ -140,6 +149,9 @@ func (r *relay) command(a asked, frame []byte) error {
 			return r.refuse(a, len(frame), err)
 		}
 	}
+	if err := tooLong(&c.msg, len(frame)); err != nil {
+		return r.refuse(a, len(frame), err)
+	}
 	if err := r.awaitRoom(); err != nil {
 		return err
 	}
@@ -161,9 +173,6 @@ func (r *relay) command(a asked, frame []byte) error {
 // render returns the text of the current command, as it is recorded.
 func (r *relay) render() []byte {
 	c := &r.fromClient
-	if cap(c.text) > keptText {
-		c.text = nil
-	}
 	c.text = c.msg.AppendJSON(c.text[:0])
 	return c.text
 }
@@ -171,6 +180,9 @@ func (r *relay) render() []byte {
 // refuse records a command that is not sent on, and tells the client.
 func (r *relay) refuse(a asked, size int, cause error) error {
 	c := &r.fromClient
+	if c.names.masked == nil && tooLong(&c.msg, size) != nil {
+		c.names.mask(c.msg.Body)
+	}
 	text := c.names.masked
 	if text == nil {
 		text = r.render()

@@ -9,7 +9,7 @@ import (
 )
 
 // rule finds the logical databases of one command.
-type rule func(n *names, c *call)
+type rule func(n *names, c call)
 
 // call is a command, or one within an explain.
 type call struct {
@@ -84,25 +84,25 @@ func (n *names) command(body mongowire.Document, m *mongowire.Msg, db string) {
 	switch {
 	case ok && c.value.Type == mongowire.Binary:
 		n.fail(fault.BadParameter, "the command %q has a UUID in place of a collection's name, which does not say in which database that is; write the name", cutOff(c.value.Key))
-		n.add([]byte(db))
+		n.add(db)
 	case ok:
-		r(n, &c)
+		r(n, c)
 	case string(c.value.Key) == "explain" && m != nil:
-		explain(n, &c)
+		explain(n, c)
 	case n.err == nil:
 		n.err = withCode(codeNotFound, fault.AccessDenied, "the command %q is not known to this system, which cannot say which databases it touches, so it is not passed on; see docs/databases/mongodb.md", cutOff(c.value.Key))
-		n.add([]byte(db))
+		n.add(db)
 	}
 }
 
 // free touches no database: it is about the connection, or about sessions and transactions of the user's own.
-func free(*names, *call) {}
+func free(*names, call) {}
 
 // own touches no other database than the one it is sent to.
-func own(n *names, c *call) { n.add([]byte(c.db)) }
+func own(n *names, c call) { n.add(c.db) }
 
 // write changes documents, but not those that are views: create and collMod make views, and are looked into.
-func write(n *names, c *call) {
+func write(n *names, c call) {
 	own(n, c)
 	text, _ := c.value.Text()
 	n.noViews(text)
@@ -115,13 +115,13 @@ func (n *names) noViews(collection []byte) {
 }
 
 // server is about the whole server.
-func server(n *names, c *call) {
-	n.add([]byte(admin))
-	n.add([]byte(c.db))
+func server(n *names, c call) {
+	n.add(admin)
+	n.add(c.db)
 }
 
 // cursor goes on with the answer to a command that was checked. That of bulkWrite is in no database.
-func cursor(n *names, c *call) {
+func cursor(n *names, c call) {
 	collection := c.value
 	if string(collection.Key) == "getMore" {
 		collection, _ = c.body.Find("collection")
@@ -137,15 +137,15 @@ func cursor(n *names, c *call) {
 }
 
 // profile is about its database, apart from fields that hold for all of them.
-func profile(n *names, c *call) {
+func profile(n *names, c call) {
 	own(n, c)
 	for _, field := range []string{"slowms", "sampleRate", "filter"} {
-		each(c.body, field, func(mongowire.Element) { n.add([]byte(admin)) })
+		each(c.body, field, func(mongowire.Element) { n.add(admin) })
 	}
 }
 
 // namespace has database.collection as its value.
-func namespace(n *names, c *call) {
+func namespace(n *names, c call) {
 	own(n, c)
 	n.addNamespace(c.value)
 	for e := range c.body.Elements() {
@@ -157,13 +157,13 @@ func namespace(n *names, c *call) {
 	}
 }
 
-func databaseValue(n *names, c *call) {
+func databaseValue(n *names, c call) {
 	own(n, c)
 	n.addText(c.value)
 }
 
 // rename moves a collection, perhaps to another database. It is always sent to admin, and touches nothing there.
-func rename(n *names, c *call) {
+func rename(n *names, c call) {
 	n.addNamespace(c.value)
 	if !each(c.body, "to", n.addNamespace) {
 		n.fail(fault.BadParameter, "renameCollection does not say to what")
@@ -171,7 +171,7 @@ func rename(n *names, c *call) {
 }
 
 // explain has a command as its value.
-func explain(n *names, c *call) {
+func explain(n *names, c call) {
 	inner, ok := c.value.Document()
 	if !ok {
 		n.fail(fault.BadParameter, "the value of explain is not a command")
@@ -196,13 +196,13 @@ func explain(n *names, c *call) {
 }
 
 // piped has a pipeline, or may define a view by one.
-func piped(n *names, c *call) {
+func piped(n *names, c call) {
 	own(n, c)
 	each(c.body, "pipeline", func(e mongowire.Element) { n.pipeline(e, c.db) })
 }
 
 // mapReduce may write its result to another database.
-func mapReduce(n *names, c *call) {
+func mapReduce(n *names, c call) {
 	own(n, c)
 	each(c.body, "out", func(e mongowire.Element) {
 		if d, ok := e.Document(); ok {
@@ -212,7 +212,7 @@ func mapReduce(n *names, c *call) {
 }
 
 // bulkWrite names its collections in nsInfo. It is always sent to admin, and touches nothing there.
-func bulkWrite(n *names, c *call) {
+func bulkWrite(n *names, c call) {
 	found := false
 	info := func(d mongowire.Document) {
 		found = each(d, "ns", func(e mongowire.Element) {
@@ -247,7 +247,7 @@ func bulkWrite(n *names, c *call) {
 }
 
 // account manages accounts and roles, whose rights may be in other databases.
-func account(n *names, c *call) {
+func account(n *names, c call) {
 	own(n, c)
 	for e := range c.body.Elements() {
 		switch string(e.Key) {
@@ -265,16 +265,16 @@ func (n *names) databasesIn(e mongowire.Element) {
 	switch string(e.Key) {
 	case "db":
 		if text, ok := e.Text(); ok && len(text) == 0 {
-			n.add([]byte(admin))
+			n.add(admin)
 		} else {
 			n.addText(e)
 		}
 	case "resource":
 		if d, ok := e.Document(); !ok || !each(d, "db", func(mongowire.Element) {}) {
-			n.add([]byte(admin))
+			n.add(admin)
 		}
 	case "cluster", "anyResource", "forAllDBs":
-		n.add([]byte(admin))
+		n.add(admin)
 	}
 	if e.Type == mongowire.Embedded || e.Type == mongowire.Array {
 		for e := range mongowire.Document(e.Data).Elements() {

@@ -2,7 +2,6 @@ package mongodb_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,10 +10,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/mongowire"
-	"sallyport/internal/session"
 )
 
 // FuzzSession has a client and a server say anything. Whatever the server got was recorded before, but for hellos, which
@@ -31,15 +28,7 @@ func FuzzSession(f *testing.F) {
 	f.Add(message(f, 7, 0, in("$external", e("saslStart", 1))), []byte{})
 	engine := newEngine()
 	f.Fuzz(func(t *testing.T, fromClient, fromServer []byte) {
-		s, journal := enginetest.NewSession(t, enginetest.Config{
-			Database:    enginetest.NewDatabase(t, "mongodb", "db.example.com:27017", nil),
-			Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
-			Roles:       []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`},
-			Dial:        func(context.Context, string, string) (net.Conn, error) { near, _ := net.Pipe(); return near, nil },
-		})
-		if _, err := s.Open(t.Context(), session.Want{User: "app", Name: "orders"}); err != nil {
-			t.Fatal(err)
-		}
+		s, journal, _ := enginetest.OpenSession(t, "mongodb", "orders", ordersOnly)
 		client, clientEnd := net.Pipe()
 		server, serverEnd := net.Pipe()
 		var sides sync.WaitGroup

@@ -9,7 +9,24 @@ import (
 	"sallyport/internal/mongowire"
 )
 
-const textPerByte = 4 // bytes that a message and its text take, for each of the message, rarely more
+const (
+	textPerByte = 4 // bytes that a message and its text take, for each of the message; rarely more
+	// A longer text is for the record only if it has no more bytes than this for each of the message.
+	longText        = 1 << 20
+	mostTextPerByte = 6
+)
+
+// tooLong says why a command is not recorded, and thus not passed on: its text would take many times the bytes that it has
+// itself, for which no room was reserved. There are values of four bytes whose text has more than fifty.
+func tooLong(m *mongowire.Msg, size int) error {
+	if size < longText/20 {
+		return nil
+	}
+	if n := m.TextSize(); n > longText && n > mostTextPerByte*size {
+		return withCode(codeTooLarge, fault.LimitExceeded, "the command would be recorded as a text of up to %d bytes, more than %d times its own; send the documents in several batches", n, mostTextPerByte)
+	}
+	return nil
+}
 
 // tooLarge ends the session at a message that is longer than servers take.
 func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {

@@ -76,7 +76,7 @@ func leave(t testing.TB, agent *enginetest.Agent, c *rawClient) *enginetest.Visi
 func TestPipelines(t *testing.T) {
 	t.Parallel()
 	agent, server := small(t, mongotest.Options{}, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	c := logIn(t, agent)
 	var ahead []byte
@@ -116,7 +116,7 @@ func TestPipelines(t *testing.T) {
 func TestUnacknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	agent, server := small(t, mongotest.Options{}, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	c := logIn(t, agent)
 	for i, database := range []string{"orders", "other", "orders"} {
@@ -234,7 +234,7 @@ func TestStreamingHello(t *testing.T) {
 func TestTransactions(t *testing.T) {
 	t.Parallel()
 	agent, server := small(t, mongotest.Options{}, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	c := logIn(t, agent)
 	session := []bson.E{e("lsid", d(e("id", bson.Binary{Subtype: 4, Data: make([]byte, 16)}))), e("txnNumber", int64(1)), e("autocommit", false)}

@@ -3,6 +3,7 @@ package mongodb
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sallyport/internal/fault"
@@ -16,6 +17,7 @@ type names struct {
 	all    []string // that the rules are asked about; own is among them unless the command needs no grant
 	masked []byte   // text for the record of a command with a secret in it; nil for the command's own
 	err    error    // why it is not passed on
+	keys   [][]byte // of the fields of the command
 }
 
 func (n *names) reset() { n.own, n.all, n.masked, n.err = "", n.all[:0], nil, nil }
@@ -47,10 +49,13 @@ func commandName(d mongowire.Document) (name []byte, ok bool) {
 func (n *names) setOwn(d mongowire.Document) bool {
 	e, ok := d.Find("$db")
 	text, isText := e.Text()
-	if !ok || !isText || !isDatabase(text) {
+	if !ok || !isText {
 		return false
 	}
-	if n.last != string(text) {
+	if n.last == "" || n.last != string(text) {
+		if !isDatabase(string(text)) {
+			return false
+		}
 		n.last = string(text)
 	}
 	n.own = n.last
@@ -63,23 +68,26 @@ func (n *names) general(m *mongowire.Msg) error {
 	if !n.setOwn(m.Body) {
 		return withCode(codeBadValue, fault.BadParameter, "the command has no $db that is the name of a database")
 	}
-	fields := 0
+	keys := n.keys[:0]
 	for _, s := range m.Sequences {
 		if !sequences[string(s.Name)] {
 			return withCode(codeBadValue, fault.BadParameter, "the sequence of documents %q is not passed on; give them in the command itself", cutOff(s.Name))
 		}
+		keys = append(keys, s.Name)
 	}
 	for e := range m.Body.Elements() {
-		if fields++; fields > maxFields {
+		if len(keys) == maxFields {
 			return withCode(codeBadValue, fault.BadParameter, "the command has more than %d fields", maxFields)
 		}
 		if isForServers(e.Key) {
 			return withCode(codeUnauthorized, fault.AccessDenied, forServers, cutOff(e.Key))
 		}
-		if count(m, e.Key) > 1 {
+		if slices.ContainsFunc(keys, func(key []byte) bool { return bytes.Equal(key, e.Key) }) {
 			return withCode(codeBadValue, fault.BadParameter, "the command has the field %q twice, so that it could mean two things", cutOff(e.Key))
 		}
+		keys = append(keys, e.Key)
 	}
+	n.keys = keys
 	return nil
 }
 
@@ -97,32 +105,17 @@ func isForServers(key []byte) bool {
 // sequences are those that stand for the data of commands, and in which no names are but those of nsInfo.
 var sequences = map[string]bool{"documents": true, "updates": true, "deletes": true, "ops": true, "nsInfo": true}
 
-const maxFields = 64 // of a command; the comparison of each with each is cheap for so few
+const maxShown = 1 << 10 // bytes of a value in the record of a login
 
-func count(m *mongowire.Msg, key []byte) (n int) {
-	for e := range m.Body.Elements() {
-		if bytes.Equal(e.Key, key) {
-			n++
-		}
-	}
-	for _, s := range m.Sequences {
-		if bytes.Equal(s.Name, key) {
-			n++
-		}
-	}
-	return n
-}
+const maxFields = 64 // of a command; the comparison of each with each is cheap for so few
 
 const maxDatabases = 64 // that one command may name
 
 func cutOff(text []byte) []byte { return text[:min(len(text), 64)] }
 
 // isDatabase reports whether a text can be the name of a database.
-func isDatabase(name []byte) bool {
-	if string(name) == external {
-		return true
-	}
-	return len(name) > 0 && len(name) < 64 && !bytes.ContainsAny(name, "/\\. \"$\x00")
+func isDatabase(name string) bool {
+	return name == external || len(name) > 0 && len(name) < 64 && !strings.ContainsAny(name, "/\\. \"$\x00")
 }
 
 // fail notes the first reason why a command is not passed on.
@@ -137,25 +130,16 @@ func (n *names) fail(kind fault.Kind, format string, args ...any) {
 }
 
 // add notes a logical database that the command names.
-func (n *names) add(name []byte) {
-	if !isDatabase(name) {
-		n.fail(fault.BadParameter, "%q is not the name of a database", cutOff(name))
-		return
-	}
-	for _, known := range n.all {
-		if known == string(name) {
-			return
-		}
-	}
-	if len(n.all) == maxDatabases {
+func (n *names) add(name string) {
+	switch {
+	case slices.Contains(n.all, name):
+	case !isDatabase(name):
+		n.fail(fault.BadParameter, "%q is not the name of a database", name[:min(len(name), 64)])
+	case len(n.all) == maxDatabases:
 		n.fail(fault.BadParameter, "the command names more than %d databases; send it in parts", maxDatabases)
-		return
+	default:
+		n.all = append(n.all, name)
 	}
-	if string(name) == n.own {
-		n.all = append(n.all, n.own)
-		return
-	}
-	n.all = append(n.all, string(name))
 }
 
 // each calls f with every element of the key: in what is within a command, one may be there twice.
@@ -176,7 +160,7 @@ func (n *names) addText(e mongowire.Element) {
 		n.fail(fault.BadParameter, "the value of %q is not the name of a database", cutOff(e.Key))
 		return
 	}
-	n.add(text)
+	n.add(string(text))
 }
 
 // addNamespace notes the database of a value database.collection.
@@ -187,19 +171,25 @@ func (n *names) addNamespace(e mongowire.Element) {
 		n.fail(fault.BadParameter, "the value of %q is not of the form database.collection", cutOff(e.Key))
 		return
 	}
-	n.add([]byte(database))
+	n.add(database)
 }
 
-// mask makes the text for the record of a login: without whatever proves who somebody is.
+// mask makes the text for the record of a login, without whatever proves who somebody is, or of what is too long.
 func (n *names) mask(d mongowire.Document) {
 	var masked mongowire.Builder
+	fields := 0
 	for e := range d.Elements() {
+		if fields++; fields > maxFields {
+			break
+		}
 		switch string(e.Key) {
 		case "authenticate", "saslStart", "saslContinue", "logout", "getnonce", "copydbsaslstart", "mechanism", "conversationId", "user", "$db":
-			masked.Element(e)
-		default:
-			masked.Text(string(cutOff(e.Key)), "***")
+			if len(e.Data) <= maxShown {
+				masked.Element(e)
+				continue
+			}
 		}
+		masked.Text(string(cutOff(e.Key)), "***")
 	}
 	n.masked = mongowire.AppendJSON(nil, masked.Build())
 }

@@ -49,7 +49,7 @@ func hostile(t *testing.T) map[string][]byte {
 func TestNothingIsHiddenInMessages(t *testing.T) {
 	t.Parallel()
 	agent, server := small(t, mongotest.Options{}, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	visits := 0
 	for name, message := range hostile(t) {

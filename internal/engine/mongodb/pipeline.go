@@ -61,7 +61,7 @@ func (n *names) stage(e mongowire.Element, db string) {
 		switch {
 		case plainStages[name]:
 		case serverStages[name]:
-			n.add([]byte(admin))
+			n.add(admin)
 		default:
 			n.fail(fault.AccessDenied, "the stage %q is not known to this system, which cannot say which databases it touches, so the command is not passed on; see docs/databases/mongodb.md", cutOff(e.Key))
 		}
@@ -71,7 +71,7 @@ func (n *names) stage(e mongowire.Element, db string) {
 // target adds the database of a collection: named alone it is in db, otherwise it is {db, coll}.
 func (n *names) target(e mongowire.Element, db string) {
 	if _, ok := e.Text(); ok {
-		n.add([]byte(db))
+		n.add(db)
 		return
 	}
 	d, ok := e.Document()
@@ -91,7 +91,7 @@ func (n *names) target(e mongowire.Element, db string) {
 		}
 	}
 	if !found {
-		n.add([]byte(db))
+		n.add(db)
 	}
 }
 
@@ -150,7 +150,7 @@ func (n *names) changes(e mongowire.Element) {
 		return
 	}
 	each(d, "allChangesForCluster", func(e mongowire.Element) {
-		if e.True() {
+		if e.Type != mongowire.Boolean || e.True() {
 			n.fail(fault.AccessDenied, "a change stream of the whole cluster is not passed on, because it shows every database; watch one database instead")
 		}
 	})

@@ -128,7 +128,7 @@ func TestDriver(t *testing.T) {
 func TestDatabasesOfCommands(t *testing.T) {
 	t.Parallel()
 	agent := front(t, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	client := connect(t, agent.Addr())
 	if err := client.Ping(patience(t), nil); err != nil {

@@ -13,6 +13,9 @@ import (
 	"sallyport/internal/mongowire"
 )
 
+// ordersOnly is a role that lets its user use one database, as one account.
+const ordersOnly = `{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`
+
 // small starts an agent before a small server, whose clients come for the account app and the database orders.
 func small(t testing.TB, options mongotest.Options, change ...func(*enginetest.Config)) (*enginetest.Agent, *mongotest.Server) {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -75,10 +74,7 @@ func TestSuite(t *testing.T) {
 type suiteServer struct {
 	*mongotest.Server
 	t *testing.T
-
-	mu     sync.Mutex
-	watch  func(string) // guarded by mu
-	reject string       // guarded by mu
+	enginetest.Watched
 }
 
 func (s *suiteServer) Addr() string      { return s.Server.Addr }
@@ -88,22 +84,8 @@ func (s *suiteServer) Credential(account string) (*cred.Credential, error) {
 	return &cred.Credential{User: account, Certificate: s.ClientCertificate(s.t, account)}, nil
 }
 
-func (s *suiteServer) Watch(watch func(string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watch = watch
-}
-
-func (s *suiteServer) Reject(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reject = text
-}
-
 func (s *suiteServer) authenticate(c *mongotest.Conn, m mongotest.Message) bool {
-	s.mu.Lock()
-	reject := s.reject
-	s.mu.Unlock()
+	reject := s.Rejection()
 	if reject != "" {
 		c.Refuse(m, 18, reject)
 	}
@@ -111,11 +93,8 @@ func (s *suiteServer) authenticate(c *mongotest.Conn, m mongotest.Message) bool 
 }
 
 func (s *suiteServer) command(_ *mongotest.Conn, m mongotest.Message) bool {
-	s.mu.Lock()
-	watch := s.watch
-	s.mu.Unlock()
-	if watch != nil {
-		watch(m.Body.Lookup("distinct").StringValue())
+	if command, err := m.Body.LookupErr("distinct"); err == nil {
+		s.Arrived(command.StringValue())
 	}
 	return false
 }

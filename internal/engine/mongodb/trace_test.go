@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,7 +24,7 @@ func TestTrace(t *testing.T) {
 	agent, small := small(t, mongotest.Options{Trace: &server, Hello: func(d bson.D) bson.D {
 		return append(bson.D{e("compression", bson.A{"zlib"}), e("setName", "rs0"), e("hosts", bson.A{"inner:27017"})}, d...)
 	}}, func(c *enginetest.Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`}
+		c.Roles = []string{ordersOnly}
 	})
 	c := connectRaw(t, agent)
 	for _, command := range []bson.D{
@@ -46,17 +44,5 @@ func TestTrace(t *testing.T) {
 	for _, event := range v.Journal.Events() {
 		fmt.Fprintf(&got, "%s %s %s\n", event.Code, event.Type, event.Text("db_query"))
 	}
-	path := filepath.Join("testdata", "login_and_commands.txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("the conversation is\n%s\nwant\n%s", got.String(), want)
-	}
+	enginetest.Golden(t, "login_and_commands.txt", got.String(), *update)
 }

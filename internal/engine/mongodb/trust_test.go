@@ -44,7 +44,7 @@ func TestTrust(t *testing.T) {
 			})
 		}, "Database cannot validate client certificate"},
 		"we have no certificate": {func(c *enginetest.Config) {
-			c.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil })
+			c.Credentials = enginetest.AccountsOnly
 		}, "Database cannot validate client certificate"},
 		"the server speaks no TLS": {func(c *enginetest.Config) { c.Database.Spec.URI = plain.Addr().String() }, "TLS handshake"},
 		"a password, without verification": {func(c *enginetest.Config) {

@@ -2,31 +2,18 @@ package mysql_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"testing"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
-	"sallyport/internal/session"
 )
 
 // ways are what benchmarks compare.
 var ways = enginetest.Ways(func(b *testing.B, client, server net.Conn) (run func()) {
-	s, journal := enginetest.NewSession(b, enginetest.Config{
-		Engine:   newEngine(),
-		Database: enginetest.NewDatabase(b, "mysql", "127.0.0.1:1", nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account}, nil
-		}),
-		Dial: func(context.Context, string, string) (net.Conn, error) { return server, nil },
-	})
-	if _, err := s.Open(b.Context(), session.Want{User: "app"}); err != nil {
-		b.Fatal(err)
-	}
+	s, journal, _ := enginetest.OpenSession(b, "mysql", "")
 	journal.Forget()
 	return func() { _ = newEngine().Relay(b.Context(), client, server, s) }
 })

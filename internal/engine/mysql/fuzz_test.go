@@ -2,7 +2,6 @@ package mysql_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"io"
 	"net"
@@ -10,11 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
-	"sallyport/internal/session"
 )
 
 // said separates what the server of the fuzzer answers to one packet from what it answers to the next.
@@ -53,15 +50,7 @@ func FuzzSession(f *testing.F) {
 const pause = time.Minute
 
 func converse(t *testing.T, fromClient []byte, answers [][]byte) {
-	s, journal := enginetest.NewSession(t, enginetest.Config{
-		Engine:      newEngine(),
-		Database:    enginetest.NewDatabase(t, "mysql", "db.example.com:3306", nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
-		Dial:        func(context.Context, string, string) (net.Conn, error) { near, _ := net.Pipe(); return near, nil },
-	})
-	if _, err := s.Open(t.Context(), session.Want{User: "app"}); err != nil {
-		t.Fatal(err)
-	}
+	s, journal, _ := enginetest.OpenSession(t, "mysql", "")
 	client, clientEnd := net.Pipe()
 	server, serverEnd := net.Pipe()
 	var got, told, heard bytes.Buffer

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net"
-	"sync"
 	"testing"
 
 	client "github.com/go-sql-driver/mysql"
@@ -65,10 +64,7 @@ func TestSuite(t *testing.T) {
 // suiteServer is a mysqltest.Server that a test can watch and change.
 type suiteServer struct {
 	*mysqltest.Server
-
-	mu     sync.Mutex
-	watch  func(string) // guarded by mu
-	reject string       // guarded by mu
+	enginetest.Watched
 }
 
 func (s *suiteServer) Addr() string      { return s.Server.Addr }
@@ -78,22 +74,8 @@ func (s *suiteServer) Credential(account string) (*cred.Credential, error) {
 	return &cred.Credential{User: account}, nil
 }
 
-func (s *suiteServer) Watch(watch func(string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watch = watch
-}
-
-func (s *suiteServer) Reject(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reject = text
-}
-
 func (s *suiteServer) logIn(c *mysqltest.Conn) bool {
-	s.mu.Lock()
-	reject := s.reject
-	s.mu.Unlock()
+	reject := s.Rejection()
 	if reject == "" {
 		return c.OK() == nil
 	}
@@ -102,11 +84,8 @@ func (s *suiteServer) logIn(c *mysqltest.Conn) bool {
 }
 
 func (s *suiteServer) command(_ *mysqltest.Conn, command mysqlwire.Command, body []byte) bool {
-	s.mu.Lock()
-	watch := s.watch
-	s.mu.Unlock()
-	if command == mysqlwire.ComQuery && watch != nil {
-		watch(string(body))
+	if command == mysqlwire.ComQuery {
+		s.Arrived(string(body))
 	}
 	return false
 }

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
 )
@@ -130,22 +129,7 @@ func TestTrace(t *testing.T) {
 	trace.mu.Lock()
 	got := trace.buf.Bytes()
 	trace.mu.Unlock()
-	golden := filepath.Join("testdata", "trace.txt")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("the conversation was\n%s\nwant\n%s", got, want)
-	}
+	enginetest.Golden(t, "trace.txt", string(got), *update)
 }
 
 // recordedInTrace is what is recorded of that conversation.

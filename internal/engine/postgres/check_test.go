@@ -29,23 +29,8 @@ var _ engine.Checker = (*postgres.Engine)(nil)
 func probe(t *testing.T, address string, authority []byte, source cred.Source, change func(*session.ProbeConfig)) ([]cred.Step, error) {
 	t.Helper()
 	db := enginetest.NewDatabase(t, "postgres", address, authority)
-	cfg := session.ProbeConfig{
-		Request:     cred.Request{Database: db, User: "root", DatabaseUser: "app", Check: "1"},
-		Credentials: source, Dial: (&net.Dialer{}).DialContext, Now: time.Now,
-		Resolve: func(context.Context, string) ([]netip.Addr, error) {
-			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
-		},
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	p, err := session.NewProbe(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	err = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)}).Check(t.Context(), p)
-	return p.Steps(), err
+	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	return enginetest.Probe(t, engine, db, "app", source, change)
 }
 
 // account is a source that gives an account without a certificate.
@@ -57,15 +42,6 @@ func account(change func(*cred.Credential)) cred.Source {
 		}
 		return c, nil
 	})
-}
-
-// outline writes steps as name=result.
-func outline(steps []cred.Step) string {
-	var parts []string
-	for _, step := range steps {
-		parts = append(parts, step.Name+"="+[]string{"?", "ok", "doubt", "failed"}[step.Result])
-	}
-	return strings.Join(parts, " ")
 }
 
 func TestCheckLogsInAndSaysNoMore(t *testing.T) {
@@ -80,8 +56,8 @@ func TestCheckLogsInAndSaysNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The certificate of the small server ends soon.
-	if got, want := outline(steps), "name=ok connection=ok credential=ok TLS=doubt login=ok server=ok"; got != want {
-		t.Fatalf("%s, want %s", got, want)
+	if got, _ := enginetest.Outline(steps); got != "name=ok connection=ok credential=ok TLS=doubt login=ok server=ok" {
+		t.Fatalf("got %s", got)
 	}
 	for i, text := range map[int]string{0: "resolves to 127.0.0.1", 1: server.Addr, 2: `"app"`, 3: "localhost", 4: `as "app" to database "postgres"`, 5: `"15.0"`} {
 		if !strings.Contains(steps[i].Detail, text) {
@@ -158,7 +134,7 @@ func TestCheckTellsWhereItEnds(t *testing.T) {
 			if err == nil {
 				t.Error("no error")
 			}
-			if got := outline(steps); got != test.want {
+			if got, _ := enginetest.Outline(steps); got != test.want {
 				t.Errorf("%s, want %s", got, test.want)
 			}
 			var failed string

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/resource"
@@ -25,7 +24,7 @@ func visitWithout(t testing.TB) (*session.Session, *enginetest.Journal) {
 	return enginetest.NewSession(t, enginetest.Config{
 		Engine:      newEngine(),
 		Database:    enginetest.NewDatabase(t, resource.ProtocolPostgres, "db.example.org:5432", nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 		Dial:        func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") },
 	})
 }

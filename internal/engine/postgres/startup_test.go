@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres/pgtest"
 )
@@ -19,11 +18,9 @@ func small(t testing.TB, options pgtest.Options, change ...func(*enginetest.Conf
 	t.Helper()
 	server := pgtest.Start(t, options)
 	cfg := enginetest.Config{
-		Engine:   newEngine(),
-		Database: enginetest.NewDatabase(t, "postgres", server.Addr, server.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account}, nil
-		}),
+		Engine:      newEngine(),
+		Database:    enginetest.NewDatabase(t, "postgres", server.Addr, server.Authority.CertPEM()),
+		Credentials: enginetest.AccountsOnly,
 	}
 	for _, change := range change {
 		change(&cfg)

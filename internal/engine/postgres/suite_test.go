@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -50,10 +49,7 @@ func TestSuite(t *testing.T) {
 // suiteServer is a pgtest.Server that a test can watch and change.
 type suiteServer struct {
 	*pgtest.Server
-
-	mu     sync.Mutex
-	watch  func(string) // guarded by mu
-	reject string       // guarded by mu
+	enginetest.Watched
 }
 
 func (s *suiteServer) Addr() string      { return s.Server.Addr }
@@ -63,22 +59,8 @@ func (s *suiteServer) Credential(account string) (*cred.Credential, error) {
 	return &cred.Credential{User: account}, nil
 }
 
-func (s *suiteServer) Watch(watch func(string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watch = watch
-}
-
-func (s *suiteServer) Reject(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reject = text
-}
-
 func (s *suiteServer) logIn(c *pgtest.Conn) bool {
-	s.mu.Lock()
-	reject := s.reject
-	s.mu.Unlock()
+	reject := s.Rejection()
 	if reject == "" {
 		return c.LogIn() == nil
 	}
@@ -88,11 +70,8 @@ func (s *suiteServer) logIn(c *pgtest.Conn) bool {
 }
 
 func (s *suiteServer) command(_ *pgtest.Conn, message pgproto3.FrontendMessage) bool {
-	s.mu.Lock()
-	watch := s.watch
-	s.mu.Unlock()
-	if query, ok := message.(*pgproto3.Query); ok && watch != nil {
-		watch(query.String)
+	if query, ok := message.(*pgproto3.Query); ok {
+		s.Arrived(query.String)
 	}
 	return false
 }

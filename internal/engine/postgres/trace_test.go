@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres/pgtest"
 )
 
@@ -40,17 +39,5 @@ func TestTrace(t *testing.T) {
 	for _, event := range agent.Visit(t, 0).Journal.Events() {
 		fmt.Fprintf(&got, "%s %s %s\n", event.Code, event.Type, event.Text("db_query"))
 	}
-	path := filepath.Join("testdata", "login_and_query.txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("the conversation is\n%s\nwant\n%s", got.String(), want)
-	}
+	enginetest.Golden(t, "login_and_query.txt", got.String(), *update)
 }

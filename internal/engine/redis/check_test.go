@@ -1,19 +1,14 @@
 package redis_test
 
 import (
-	"context"
-	"net"
-	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis"
 	"sallyport/internal/redisserver"
-	"sallyport/internal/session"
 )
 
 var _ engine.Checker = (*redis.Engine)(nil)
@@ -24,27 +19,12 @@ func probe(t *testing.T, s *redisserver.Server, uri, account, password string) (
 	db := enginetest.NewDatabase(t, "redis", s.Addr, s.DatabaseCA.CertPEM())
 	db.Spec.URI = uri
 	cert := s.ClientCertificate(t, account)
-	p, err := session.NewProbe(session.ProbeConfig{
-		Request: cred.Request{Database: db, User: "root", DatabaseUser: account, Check: "1"},
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: cert, Password: password}, nil
-		}),
-		Dial: (&net.Dialer{}).DialContext, Now: time.Now,
-		Resolve: func(context.Context, string) ([]netip.Addr, error) {
-			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
-		},
+	source := enginetest.Certificates(func(account string) (*cred.Credential, error) {
+		return &cred.Credential{User: account, Certificate: cert, Password: password}, nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	err = newEngine().Check(t.Context(), p)
-	var parts []string
-	for _, step := range p.Steps() {
-		parts = append(parts, step.Name+"="+[]string{"?", "ok", "doubt", "failed"}[step.Result])
-		last = step.Detail + "; " + step.Advice
-	}
-	return strings.Join(parts, " "), last, err
+	steps, err := enginetest.Probe(t, newEngine(), db, account, source, nil)
+	outline, last = enginetest.Outline(steps)
+	return outline, last, err
 }
 
 func TestCheck(t *testing.T) {

@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,10 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis/resp"
-	"sallyport/internal/session"
 )
 
 // said is what a client or a server of the fuzzer says: separated by this, so that a server can answer each command.
@@ -43,16 +40,7 @@ func FuzzSession(f *testing.F) {
 	add("*2\n$3\nGET\n$1\nk\n*1\n:1\n", "$1\nv\n")
 	engine := newEngine()
 	f.Fuzz(func(t *testing.T, fromClient, fromServer []byte) {
-		s, journal := enginetest.NewSession(t, enginetest.Config{
-			Database:    enginetest.NewDatabase(t, "redis", "db.example.com:6379", nil),
-			Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
-			Roles:       []string{`{allow: {db_labels: {'*': '*'}, db_users: [app]}}`},
-			Dial:        func(context.Context, string, string) (net.Conn, error) { near, _ := net.Pipe(); return near, nil },
-		})
-		up, err := s.Open(t.Context(), session.Want{User: "app"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s, journal, up := enginetest.OpenSession(t, "redis", "", `{allow: {db_labels: {'*': '*'}, db_users: [app]}}`)
 		fromClient = append(slices.Clip(fromClient), "QUIT\r\n"...)
 		c := &fuzzed{answers: bytes.Split(fromServer, said), ended: make(chan struct{}), left: make(chan struct{})}
 		client, clientEnd := net.Pipe()
@@ -61,7 +49,7 @@ func FuzzSession(f *testing.F) {
 		go func() { c.serve(serverEnd); sides <- struct{}{} }()
 		go func() { _, _ = io.Copy(&c.heard, clientEnd); sides <- struct{}{} }()
 		go func() { c.say(clientEnd, fromClient); sides <- struct{}{} }()
-		err = engine.Relay(t.Context(), client, server, s, up, ownPassword)
+		err := engine.Relay(t.Context(), client, server, s, up, ownPassword)
 		close(c.ended)
 		for _, conn := range []net.Conn{client, server, clientEnd, serverEnd} {
 			_ = conn.Close()

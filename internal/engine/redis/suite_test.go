@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 
 	redigo "github.com/gomodule/redigo/redis"
@@ -52,10 +51,7 @@ func TestSuite(t *testing.T) {
 // suiteServer is a server that a test can watch and change.
 type suiteServer struct {
 	*redistest.Server
-
-	mu     sync.Mutex
-	watch  func(string) // guarded by mu
-	reject string       // guarded by mu
+	enginetest.Watched
 }
 
 func (s *suiteServer) Addr() string      { return s.Server.Addr }
@@ -65,27 +61,14 @@ func (s *suiteServer) Credential(account string) (*cred.Credential, error) {
 	return &cred.Credential{User: account}, nil
 }
 
-func (s *suiteServer) Watch(watch func(string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watch = watch
-}
-
-func (s *suiteServer) Reject(text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reject = text
-}
-
 func (s *suiteServer) answer(args []string) []byte {
-	s.mu.Lock()
-	watch, reject := s.watch, s.reject
-	s.mu.Unlock()
-	switch {
-	case args[0] == "AUTH" && reject != "":
-		return resp.AppendError(nil, "WRONGPASS", reject)
-	case args[0] == "ECHO" && watch != nil:
-		watch(args[1])
+	switch args[0] {
+	case "AUTH":
+		if reject := s.Rejection(); reject != "" {
+			return resp.AppendError(nil, "WRONGPASS", reject)
+		}
+	case "ECHO":
+		s.Arrived(args[1])
 	}
 	return resp.AppendSimple(nil, "OK")
 }

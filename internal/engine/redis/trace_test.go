@@ -2,8 +2,6 @@ package redis_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -53,20 +51,5 @@ func TestTrace(t *testing.T) {
 	for _, event := range agent.Visit(t, 0).Journal.Events() {
 		fmt.Fprintf(&got, "%s %s %s\n", event.Code, event.Type, event.Text("db_query"))
 	}
-	path := filepath.Join("testdata", "login_and_commands.txt")
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("the conversation is\n%s\nwant\n%s", got.String(), want)
-	}
+	enginetest.Golden(t, "login_and_commands.txt", got.String(), *update)
 }
