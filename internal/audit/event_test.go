@@ -158,6 +158,7 @@ func otherEvents() []audit.Event {
 			Removed: []string{"rds-db:connect arn:aws:rds-db:us-west-1:123456789012:dbuser:db-B/*"}},
 		&audit.DatabaseHealth{DatabaseMeta: database, ServerMeta: server, Status: audit.Status{Error: "connection refused"}, Address: "db.example.org:5432", Protocol: "TLS",
 			Health: "unhealthy", Was: "healthy", Reason: "threshold_reached"},
+		&audit.HealthCheckConfigChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "default", UpdatedBy: "alice"}, Action: audit.Deleted},
 	}
 }
 

@@ -29,3 +29,25 @@ func (v *DatabaseHealth) appendFields(e *encoder) {
 	e.text("check_protocol", v.Protocol)
 	v.Status.appendTo(e)
 }
+
+// HealthCheckConfigChange is a change of what databases are checked, and how.
+type HealthCheckConfigChange struct {
+	UserMeta
+	ResourceMeta
+	Action Action
+}
+
+// Type implements Event.
+func (v *HealthCheckConfigChange) Type() string {
+	return [...]string{Created: "health_check_config.create", Updated: "health_check_config.update", Deleted: "health_check_config.delete"}[v.Action]
+}
+
+// Code implements Event.
+func (v *HealthCheckConfigChange) Code() string {
+	return [...]string{Created: "THC00I", Updated: "THC01I", Deleted: "THC02I"}[v.Action]
+}
+
+func (v *HealthCheckConfigChange) appendFields(e *encoder) {
+	v.UserMeta.appendTo(e)
+	v.ResourceMeta.appendTo(e)
+}

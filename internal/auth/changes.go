@@ -81,6 +81,8 @@ func changeEvent(who audit.UserMeta, r resource.Resource, action audit.Action) a
 			Target: audit.LockTarget{User: t.User, Role: t.Role, MFADevice: t.MFADevice, AccessRequest: t.AccessRequest, ServerID: t.ServerID, JoinToken: t.JoinToken}}
 	case *resource.Token:
 		return &audit.JoinTokenChange{UserMeta: who, ResourceMeta: meta, Action: action, SystemRoles: roleNames(r.Spec.Roles), JoinMethod: r.Spec.JoinMethod}
+	case *resource.HealthCheckConfig:
+		return &audit.HealthCheckConfigChange{UserMeta: who, ResourceMeta: meta, Action: action}
 	case *resource.AuthPreference:
 		return settingsEvent(who, audit.AuthPreference)
 	case *resource.NetworkingConfig:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,8 +46,15 @@ type front struct {
 	trust *mtls.Trust
 }
 
-// start runs a proxy until the test ends. Agents may connect as the hosts.
+// start runs a proxy until the test ends. Agents may connect as the hosts; behind a space there may stand how a host finds
+// the database.
 func start(t *testing.T, hosts ...string) *front {
+	t.Helper()
+	return startBeside(t, nil, hosts...)
+}
+
+// startBeside is start in one process with an agent.
+func startBeside(t *testing.T, agent proxy.LocalAgent, hosts ...string) *front {
 	t.Helper()
 	f := &front{clock: storetest.NewClock()}
 	var err error
@@ -67,6 +75,7 @@ func start(t *testing.T, hosts ...string) *front {
 		Pages:      http.NotFoundHandler(),
 		PassToAuth: func(_ context.Context, conn *mux.Conn, _ *admission.Visitor) { _ = conn.Close() },
 		Limits:     admission.Defaults(1000),
+		Local:      agent,
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,7 +136,9 @@ func (s served) WatchResources(ctx context.Context, _ *sallyportv1.WatchResource
 		server.Metadata.Name = service
 		database := &resource.Database{}
 		database.Metadata.Name = service
+		host, health, _ := strings.Cut(host, " ")
 		server.Spec = resource.DatabaseServerSpec{HostID: host, Database: database}
+		server.Status.TargetHealth.Status = health
 		json, err := resource.Encode(server)
 		if err != nil {
 			return err
