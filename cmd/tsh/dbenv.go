@@ -40,10 +40,15 @@ type endpoint struct {
 }
 
 func endpointOf(who *account, login *client.Credentials) (endpoint, error) {
+	return endpointAt(who, login, who.proxy)
+}
+
+// endpointAt is endpointOf for a port of the proxy that is for the database's protocol only.
+func endpointAt(who *account, login *client.Credentials, proxy string) (endpoint, error) {
 	r := login.Identity.Route
-	host, port, err := net.SplitHostPort(who.proxy)
+	host, port, err := net.SplitHostPort(proxy)
 	if err != nil {
-		return endpoint{}, fault.Wrap(fault.BadParameter, err, "%q is not host:port", who.proxy)
+		return endpoint{}, fault.Wrap(fault.BadParameter, err, "%q is not host:port", proxy)
 	}
 	address, err := addressOf(host)
 	if err != nil {
@@ -77,22 +82,18 @@ func dbEnvCommand(g *global) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, login, err := g.endpoint(cmd.Context(), chosen, args)
+			e, who, login, err := g.endpoint(cmd.Context(), chosen, args)
 			if err != nil {
 				return err
 			}
-			if r := login.Identity.Route; !speaksPostgres(r.Protocol) {
+			vars := make(map[string]string)
+			switch r := login.Identity.Route; {
+			case r.Protocol == resource.ProtocolMySQL:
+				vars["MYSQL_GROUP_SUFFIX"] = groupSuffix(who.profile, r.Service)
+			case speaksPostgres(r.Protocol):
+				vars = e.postgresVariables()
+			default:
 				return fault.New(fault.BadParameter, "clients of %s read no such variables; see tsh db config --format=cmd %s", r.Protocol, r.Service)
-			}
-			vars := map[string]string{
-				"PGHOST": e.host, "PGHOSTADDR": e.hostAddr, "PGPORT": e.port, "PGSSLMODE": "verify-full",
-				"PGSSLROOTCERT": e.ca, "PGSSLCERT": e.cert, "PGSSLKEY": e.key, "PGGSSENCMODE": "disable",
-			}
-			if e.user != "" {
-				vars["PGUSER"] = e.user
-			}
-			if e.database != "" {
-				vars["PGDATABASE"] = e.database
 			}
 			if format != "text" {
 				return terminal.Encode(cmd.OutOrStdout(), format, vars)
@@ -109,28 +110,50 @@ func dbEnvCommand(g *global) *cobra.Command {
 	return cmd
 }
 
-// endpoint returns what a client of a stored login needs.
-func (g *global) endpoint(ctx context.Context, chosen *selector, args []string) (endpoint, *client.Credentials, error) {
+// postgresVariables are those of libpq.
+func (e endpoint) postgresVariables() map[string]string {
+	vars := map[string]string{
+		"PGHOST": e.host, "PGHOSTADDR": e.hostAddr, "PGPORT": e.port, "PGSSLMODE": "verify-full",
+		"PGSSLROOTCERT": e.ca, "PGSSLCERT": e.cert, "PGSSLKEY": e.key, "PGGSSENCMODE": "disable",
+	}
+	if e.user != "" {
+		vars["PGUSER"] = e.user
+	}
+	if e.database != "" {
+		vars["PGDATABASE"] = e.database
+	}
+	return vars
+}
+
+// endpoint returns what a client of a stored login needs, whose that is, and the login.
+func (g *global) endpoint(ctx context.Context, chosen *selector, args []string) (endpoint, *account, *client.Credentials, error) {
 	who, err := g.account(ctx)
 	if err != nil {
-		return endpoint{}, nil, err
+		return endpoint{}, nil, nil, err
 	}
 	login, err := chosen.login(ctx, who, args)
 	if err != nil {
-		return endpoint{}, nil, err
+		return endpoint{}, nil, nil, err
 	}
 	service := login.Identity.Route.Service
+	if login.Identity.Route.Protocol == resource.ProtocolMySQL {
+		e, ok, err := who.mysqlEndpoint(ctx, login)
+		if err == nil && !ok {
+			err = who.noMySQLPort(service)
+		}
+		return e, who, login, err
+	}
 	if err := nativeOnly(service, login.Identity.Route.Protocol); err != nil {
-		return endpoint{}, nil, err
+		return endpoint{}, nil, nil, err
 	}
 	if who.dialer.Detours(who.proxy) {
-		return endpoint{}, nil, fault.New(fault.BadParameter, "something in front of the proxy ends TLS, so that clients need a local proxy; use %[1]s db connect %[2]s or %[1]s proxy db %[2]s", who.tsh, service)
+		return endpoint{}, nil, nil, fault.New(fault.BadParameter, "something in front of the proxy ends TLS, so that clients need a local proxy; use %[1]s db connect %[2]s or %[1]s proxy db %[2]s", who.tsh, service)
 	}
 	e, err := endpointOf(who, login)
 	if login.Identity.Route.Protocol == resource.ProtocolMongoDB {
 		e.databaseType = typeOf(ctx, who, service)
 	}
-	return e, login, err
+	return e, who, login, err
 }
 
 // typeOf asks for the type of a database; "" without an answer.
@@ -177,7 +200,7 @@ func dbConfigCommand(g *global) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			e, login, err := g.endpoint(cmd.Context(), chosen, args)
+			e, who, login, err := g.endpoint(cmd.Context(), chosen, args)
 			if err != nil {
 				return err
 			}
@@ -188,6 +211,13 @@ func dbConfigCommand(g *global) *cobra.Command {
 			}
 			switch format {
 			case "cmd":
+				if login.Identity.Route.Protocol == resource.ProtocolMySQL {
+					line, err := who.mysqlCommand(e, login.Identity.Route.Service)
+					if err == nil {
+						_, err = fmt.Fprintln(out, line)
+					}
+					return err
+				}
 				program, _ := programOf(login.Identity.Route.Protocol)
 				if err := leads(program, e, login.Identity.Route.Service); err != nil {
 					return err

@@ -21,8 +21,9 @@ func dbLoginCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login [DATABASE]",
 		Short: "Store a certificate for a database, for clients that use certificate files",
-		Long: `Store a certificate for one database, and for PostgreSQL an entry in ~/.pg_service.conf. Clients then connect with
-the files that tsh db env and tsh db config show.`,
+		Long: `Store a certificate for one database, and for PostgreSQL an entry in ~/.pg_service.conf, for MySQL one in ~/.my.cnf if the
+proxy has a port for clients that do TLS themselves. Clients then connect with the files that tsh db env and tsh db config
+show.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeDatabases,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,10 +46,15 @@ the files that tsh db env and tsh db config show.`,
 				r = full
 			}
 			r.ProxyTerminated = true
-			if err := storeLogin(cmd.Context(), who, api, r); err != nil {
+			login, err := storeLogin(cmd.Context(), who, api, r)
+			if err != nil {
 				return err
 			}
-			printLogin(cmd, who, r)
+			native := nativeOnly(r.Service, r.Protocol) == nil
+			if r.Protocol == resource.ProtocolMySQL {
+				native = noteMySQL(cmd, who, login)
+			}
+			printLogin(cmd, who, r, native)
 			return nil
 		},
 	}
@@ -57,21 +63,39 @@ the files that tsh db env and tsh db config show.`,
 }
 
 // storeLogin gets a certificate for the database and writes what clients need.
-func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client.Route) error {
+func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client.Route) (*client.Credentials, error) {
 	login, err := client.DatabaseLogin(ctx, api, r, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := who.profile.SaveAuthorities(login); err != nil {
-		return err
+		return nil, err
 	}
 	if err := who.profile.SaveDatabase(r.Service, login); err != nil {
-		return err
+		return nil, err
 	}
-	return writeServiceSection(who.profile, login)
+	return login, writeServiceSection(who.profile, login)
 }
 
-func printLogin(cmd *cobra.Command, who *account, r client.Route) {
+// noteMySQL writes a login into the option file of MySQL's clients and reports whether they can use it. Without a port for
+// them, there is nothing to write and what was written is removed.
+func noteMySQL(cmd *cobra.Command, who *account, login *client.Credentials) bool {
+	service := login.Identity.Route.Service
+	e, ok, err := who.mysqlEndpoint(cmd.Context(), login)
+	switch {
+	case err == nil && ok:
+		err = writeOptionSection(who.profile, service, e)
+	case err == nil:
+		err = changeOptionFile(who.profile, service, nil)
+	}
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: ~/.my.cnf was not written: %s\n", fault.Message(err))
+	}
+	return ok && err == nil
+}
+
+// printLogin says how to connect. Native says that clients can do so with the files.
+func printLogin(cmd *cobra.Command, who *account, r client.Route, native bool) {
 	user, name := orElse(r.User, "<user>"), ""
 	if r.Name != "" || resource.EnforcesNames(r.Protocol) {
 		name = " --db-name=" + orElse(r.Name, "<name>")
@@ -83,13 +107,16 @@ You can connect to it now with:
   %[4]s db connect --db-user=%[2]s%[3]s %[1]s
 
 %[5]s
-`, r.Service, user, name, who.tsh, ownClient(who, r))
+`, r.Service, user, name, who.tsh, ownClient(who, r, native))
 }
 
 // ownClient says how a client that tsh does not run gets to the database.
-func ownClient(who *account, r client.Route) string {
-	if nativeOnly(r.Service, r.Protocol) != nil {
+func ownClient(who *account, r client.Route, native bool) string {
+	if !native {
 		return fmt.Sprintf("or let your own client connect to a local proxy:\n\n  %s proxy db --tunnel %s", who.tsh, r.Service)
+	}
+	if r.Protocol == resource.ProtocolMySQL { // few of whose clients have a command that would do
+		return fmt.Sprintf("or see what your own client needs, which has to name the host in TLS (SNI), with:\n\n  %s db config %s", who.tsh, r.Service)
 	}
 	return fmt.Sprintf("or see the command for your own client with:\n\n  %s db config --format=cmd %s", who.tsh, r.Service)
 }
@@ -157,7 +184,7 @@ func forget(who *account, service string) error {
 	if !found {
 		return fault.New(fault.NotFound, "you are not logged in to database %q; see tsh status", service)
 	}
-	return removeServiceSection(who.profile, service)
+	return removeSections(who.profile, service)
 }
 
 // stored returns the stored login of a database.

@@ -238,7 +238,7 @@ func logoutCommand(g *global) *cobra.Command {
 				return err
 			}
 			for _, p := range profiles {
-				if err := removeServiceSections(p); err != nil {
+				if err := removeAllSections(p); err != nil {
 					return err
 				}
 				if err := home.Remove(p); err != nil {

@@ -52,32 +52,40 @@ func writeServiceSection(p *client.Profile, login *client.Credentials) error {
 			return fault.New(fault.BadParameter, "a database user or name with a line break cannot be kept in the service file")
 		}
 	}
-	return changeServiceFile(sectionName(p, login.Identity.Route.Service), lines)
+	path, err := serviceFile()
+	if err != nil {
+		return err
+	}
+	return changeSection(path, sectionName(p, login.Identity.Route.Service), lines)
 }
 
-func removeServiceSection(p *client.Profile, service string) error {
-	return changeServiceFile(sectionName(p, service), nil)
+// removeSections removes a database from the files of all kinds of clients.
+func removeSections(p *client.Profile, service string) error {
+	path, err := serviceFile()
+	if err != nil {
+		return err
+	}
+	return errors.Join(changeSection(path, sectionName(p, service), nil), changeOptionFile(p, service, nil))
 }
 
-// removeServiceSections removes all databases of a login.
-func removeServiceSections(p *client.Profile) error {
+// removeAllSections removes all databases of a login.
+func removeAllSections(p *client.Profile) error {
 	active, err := p.Databases()
 	if err != nil {
 		return err
 	}
 	for _, login := range active {
-		if err := removeServiceSection(p, login.Identity.Route.Service); err != nil {
+		if err := removeSections(p, login.Identity.Route.Service); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// changeServiceFile replaces one section, or removes it when there are no lines.
-func changeServiceFile(section string, lines []string) error {
-	path, err := serviceFile()
-	if err != nil {
-		return err
+// changeSection replaces one section of a file, or removes it when there are no lines.
+func changeSection(path, section string, lines []string) error {
+	if behind, err := filepath.EvalSymlinks(path); err == nil {
+		path = behind // of people who keep such files elsewhere
 	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,13 +93,20 @@ func changeServiceFile(section string, lines []string) error {
 			return nil
 		}
 	} else if err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return fault.Wrap(fault.BadParameter, err, "%s cannot be read; make it a file that you may read", path)
+	}
+	text := replaceSection(string(data), section, lines)
+	if text == string(data) {
+		return nil // the file is somebody else's matter
 	}
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil {
 		mode = info.Mode().Perm()
 	}
-	return durable.WriteFile(path, []byte(replaceSection(string(data), section, lines)), mode)
+	if err := durable.WriteFile(path, []byte(text), mode); err != nil {
+		return fault.Wrap(fault.BadParameter, err, "%s cannot be written; make it a file that you may write, in a folder that you may write", path)
+	}
+	return nil
 }
 
 // replaceSection returns the text with the section's lines replaced; everything else stays to the byte.

@@ -166,7 +166,8 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 		}
 	}
 	r.ProxyTerminated = true
-	return db, storeLogin(ctx, who, api, r)
+	_, err = storeLogin(ctx, who, api, r)
+	return db, err
 }
 
 // namesAccount reports whether the certificate of a login has to say the account, because clients of the protocol do not.

@@ -102,6 +102,7 @@ type account struct {
 	proxy       string // host:port
 	dialer      *detour.Dialer
 	profile     *client.Profile
+	insecure    bool   // the web certificate is not verified
 	tsh         string // how to call tsh as this account, for hints
 }
 
@@ -143,11 +144,12 @@ func (g *global) accountOf(profile *client.Profile) (*account, error) {
 	if err := credentials.CheckValid(terminal.Now()); err != nil {
 		return nil, err
 	}
-	dialer := client.NewDialer(g.detours, g.insecure || profile.Insecure)
+	insecure := g.insecure || profile.Insecure
+	dialer := client.NewDialer(g.detours, insecure)
 	if profile.Detours {
 		dialer.Remember(profile.WebProxyAddr)
 	}
-	return &account{credentials: credentials, proxy: profile.WebProxyAddr, dialer: dialer, profile: profile, tsh: "tsh"}, nil
+	return &account{credentials: credentials, proxy: profile.WebProxyAddr, dialer: dialer, profile: profile, insecure: insecure, tsh: "tsh"}, nil
 }
 
 // accounts returns all logins that are valid now.
@@ -194,7 +196,7 @@ func (g *global) fromIdentity(ctx context.Context, home client.Home) (*account, 
 	if err != nil {
 		return nil, err
 	}
-	return &account{credentials: credentials, proxy: proxy, dialer: dialer, profile: home.ForIdentity(path, proxy, credentials)}, nil
+	return &account{credentials: credentials, proxy: proxy, dialer: dialer, profile: home.ForIdentity(path, proxy, credentials), insecure: g.insecure}, nil
 }
 
 // api returns a client of the auth server as the account.

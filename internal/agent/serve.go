@@ -97,6 +97,7 @@ type visit struct {
 	db       *resource.Database
 	protocol Protocol
 	dispatch tunnel.Dispatch
+	greeted  engine.Greeted         // goes on with a client that a proxy has greeted; nil for others
 	crowded  *audit.SessionRejected // how the user has too many connections already; nil otherwise
 	refusal  error                  // why it cannot go on, to be told in the protocol
 	// onlyCrowded says that crowded is all of the refusal.
@@ -126,7 +127,26 @@ func (a *Agent) newVisit(state tls.ConnectionState, id *identity.Identity, d tun
 	}
 	v := &visit{id: id, pem: ca.EncodeCertificate(state.PeerCertificates[0].Raw), db: db, protocol: protocol, dispatch: d}
 	v.refusal = a.refusal(v)
-	return v, nil
+	if d.MySQLGreeting == "" {
+		return v, nil
+	}
+	return v, a.goOnGreeted(v)
+}
+
+// goOnGreeted has a client that a proxy has greeted served by who can go on with it, also one that wants a database of
+// another protocol, which then reads so in its own.
+func (a *Agent) goOnGreeted(v *visit) error {
+	mysql, ok := a.Engines[resource.ProtocolMySQL]
+	if ok {
+		v.greeted, ok = mysql.Engine.(engine.Greeted)
+	}
+	if !ok {
+		return errors.New("a proxy has greeted a client of MySQL, which this version cannot serve")
+	}
+	if v.refusal == nil && v.db.Spec.Protocol != resource.ProtocolMySQL {
+		v.refusal = fault.New(fault.BadParameter, "database %q speaks %s and the client MySQL; use tsh db connect %[1]s", v.db.GetName(), v.db.Spec.Protocol)
+	}
+	return nil
 }
 
 // refusal returns why the visitor is not welcome at all, whatever it asks for.
@@ -199,7 +219,7 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	leave := a.sessions.enter(live)
 	defer leave()
 	logger := a.Logger.With("sid", s.ID(), "user", v.id.Name, "db", v.db.GetName(), "client", v.dispatch.ClientAddress)
-	err = serve(ctx, v.protocol.Engine, client, s)
+	err = v.serve(ctx, client, s)
 	if v.crowded != nil && s.Opened() {
 		a.record(v.crowded)
 	}
@@ -218,13 +238,16 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 }
 
 // serve runs the engine; a panic ends this session only.
-func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Session) (err error) {
+func (v *visit) serve(ctx context.Context, client net.Conn, s *session.Session) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("engine panicked: %v\n%s", cause, debug.Stack())
 		}
 	}()
-	return e.Serve(ctx, client, s)
+	if v.greeted != nil {
+		return v.greeted.ServeGreeted(ctx, client, s, []byte(v.dispatch.MySQLGreeting))
+	}
+	return v.protocol.Engine.Serve(ctx, client, s)
 }
 
 func (a *Agent) newSession(client *tls.Conn, v *visit, end context.CancelCauseFunc) (*session.Session, error) {

@@ -109,6 +109,14 @@ type Proxy struct {
 	Balancers []netip.Prefix
 	// HeadersFrom are the peers whose connections begin with a PROXY header; nobody else may send one.
 	HeadersFrom []netip.Prefix
+	MySQL       ProxyMySQL
+}
+
+// ProxyMySQL is the proxy's port for clients of MySQL that do TLS themselves.
+type ProxyMySQL struct {
+	ListenAddr string // host:port; empty for none
+	PublicAddr string // host:port under which clients know it; empty means the proxy's public host and the listener's port
+	Version    string // that clients are greeted with; empty means that of an unknown database
 }
 
 // KeyPair is a certificate for the web address: two files in PEM.
@@ -168,6 +176,7 @@ const (
 
 	defaultAuthPort       = "3025"
 	defaultProxyPort      = "3080"
+	defaultMySQLPort      = "3036"
 	defaultMaxConnections = 15000
 	defaultPollInterval   = 5 * time.Minute
 	defaultReload         = time.Minute

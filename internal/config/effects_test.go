@@ -27,15 +27,15 @@ var around = map[string]string{
 	"discovery_service.aws[]":                 "types: rds, regions: us-west-1, assume_role_arn: 'arn:aws:iam::123456789012:role/r'",
 	"discovery_service.azure[]":               "types: mysql",
 	"proxy_service.https_keypairs[]":          "key_file: /k, cert_file: /c",
-	"proxy_service":                           "https_key_file: /k, https_cert_file: /c, proxy_protocol: on, trust_proxy_protocol: 192.0.2.1",
+	"proxy_service":                           "https_key_file: /k, https_cert_file: /c, proxy_protocol: on, trust_proxy_protocol: 192.0.2.1, mysql_listen_addr: \"0.0.0.0:3036\"",
 }
 
 // values are those of keys that do not take just anything of their type.
 var values = map[string]string{
 	"teleport.join_params.method": "iam", "teleport.join_params.join_method": "ec2", "auth_service.ec2_identity_certificates": "/certs",
 	"proxy_service.trust_x_forwarded_for": "192.0.2.7", "proxy_service.trust_proxy_protocol": "192.0.2.7",
-	"proxy_service.proxy_protocol": "off",
-	"version":                      "v3", "teleport.ca_pin": "/pins", "teleport.diag_addr": "'127.0.0.1:1'", "teleport.proxy_server": "'h:1'",
+	"proxy_service.proxy_protocol": "off", "proxy_service.mysql_server_version": "8.0.36",
+	"version": "v3", "teleport.ca_pin": "/pins", "teleport.diag_addr": "'127.0.0.1:1'", "teleport.proxy_server": "'h:1'",
 	"teleport.auth_server": "'h:1'", "teleport.auth_servers": "['h:1', 'h:2']", "teleport.log.output": "stdout",
 	"teleport.log.severity": "DEBUG", "teleport.log.format.output": "json", "teleport.storage.sync": "OFF",
 	"auth_service.enabled": "no", "auth_service.tokens": "['db:0123456789abcdef']", "auth_service.authentication.second_factor": "on",

@@ -5,10 +5,12 @@ import (
 	"net/netip"
 	"time"
 
+	"sallyport/internal/mysqlwire"
 	"sallyport/internal/resource"
 )
 
-// proxySection is the section "proxy_service". Everything is served at one address.
+// proxySection is the section "proxy_service". Everything is served at one address, but for clients of MySQL that do TLS
+// themselves.
 type proxySection struct {
 	// Enabled: default yes.
 	Enabled *resource.Bool `yaml:"enabled"`
@@ -37,6 +39,14 @@ type proxySection struct {
 	ProxyProtocol string `yaml:"proxy_protocol"`
 	// TrustProxyProtocol, one or a list: addresses or networks of those balancers.
 	TrustProxyProtocol textList `yaml:"trust_proxy_protocol"`
+	// MySQLListenAddr is where clients of MySQL connect that do TLS themselves and name the database in it. Default none:
+	// they use a local proxy.
+	MySQLListenAddr string `yaml:"mysql_listen_addr"`
+	// MySQLPublicAddr is the name under which such clients reach it. Default: the host of public_addr.
+	MySQLPublicAddr string `yaml:"mysql_public_addr"`
+	// MySQLServerVersion is what they are told that the server's version is, before it is known which database they
+	// want. Default 8.0.0-Sallyport.
+	MySQLServerVersion string `yaml:"mysql_server_version"`
 	// ACME would fetch certificates; it can be off only.
 	ACME struct {
 		Enabled resource.Bool `yaml:"enabled"`
@@ -52,13 +62,10 @@ type proxySection struct {
 	SSHPublicAddr        noEffect `yaml:"ssh_public_addr"`
 	TunnelPublicAddr     noEffect `yaml:"tunnel_public_addr"`
 	KubePublicAddr       noEffect `yaml:"kube_public_addr"`
-	MySQLListenAddr      noEffect `yaml:"mysql_listen_addr"`
 	PostgresListenAddr   noEffect `yaml:"postgres_listen_addr"`
 	MongoListenAddr      noEffect `yaml:"mongo_listen_addr"`
-	MySQLPublicAddr      noEffect `yaml:"mysql_public_addr"`
 	PostgresPublicAddr   noEffect `yaml:"postgres_public_addr"`
 	MongoPublicAddr      noEffect `yaml:"mongo_public_addr"`
-	MySQLServerVersion   noEffect `yaml:"mysql_server_version"`
 	UI                   noEffect `yaml:"ui"`
 	UpgradesChannels     noEffect `yaml:"automatic_upgrades_channels"`
 	IDP                  noEffect `yaml:"idp"`
@@ -98,6 +105,7 @@ func (s *proxySection) apply(p *problems, c *Config) {
 		c.Proxy.KeyPairs = append(c.Proxy.KeyPairs, KeyPair(pair))
 	}
 	s.applyOldKeyPair(p, c)
+	s.applyMySQL(p, c)
 	s.applyBalancers(p, c)
 	s.applyProxyProtocol(p, c)
 	if s.HTTPSKeyPairsReload != nil {
@@ -164,6 +172,29 @@ func (s *proxySection) applyProxyProtocol(p *problems, c *Config) {
 		c.Proxy.HeadersFrom = networks
 	case len(networks) > 0:
 		p.warn(named, "this key has no effect without proxy_protocol: on")
+	}
+}
+
+func (s *proxySection) applyMySQL(p *problems, c *Config) {
+	const at = "proxy_service."
+	if s.MySQLListenAddr == "" {
+		for _, key := range [][2]string{{"mysql_public_addr", s.MySQLPublicAddr}, {"mysql_server_version", s.MySQLServerVersion}} {
+			if key[1] != "" {
+				p.warn(at+key[0], "this key has no effect without mysql_listen_addr")
+			}
+		}
+		return
+	}
+	c.Proxy.MySQL.ListenAddr = p.address(at+"mysql_listen_addr", s.MySQLListenAddr, defaultMySQLPort, true)
+	if s.MySQLPublicAddr != "" {
+		_, port, err := net.SplitHostPort(c.Proxy.MySQL.ListenAddr)
+		if err != nil || port == "0" {
+			port = defaultMySQLPort
+		}
+		c.Proxy.MySQL.PublicAddr = p.address(at+"mysql_public_addr", s.MySQLPublicAddr, port, false)
+	}
+	if c.Proxy.MySQL.Version = s.MySQLServerVersion; c.Proxy.MySQL.Version != "" && !mysqlwire.IsVersion(c.Proxy.MySQL.Version) {
+		p.add(at+"mysql_server_version", "%q is not a version of a server, as in 8.0.36 or 10.11.6-MariaDB, of at most 64 characters", c.Proxy.MySQL.Version)
 	}
 }
 

@@ -212,7 +212,7 @@ ssh_service:
   enabled: no
   commands: [{name: a, command: [b], period: 1m}]
 proxy_service:
-  mysql_listen_addr: 0.0.0.0:3036
+  mongo_listen_addr: 0.0.0.0:27017
   acme: {enabled: yes}
 app_service:
 metrics_service: {enabled: false, listen_addr: "127.0.0.1:3081"}
@@ -227,7 +227,7 @@ db_service:
 	want := []string{
 		"teleport.yaml:2: teleport.ciphers: this key has no effect in this program",
 		"teleport.yaml:4: teleport.cache: this key has no effect in this program",
-		"teleport.yaml:9: proxy_service.mysql_listen_addr: this key has no effect in this program",
+		"teleport.yaml:9: proxy_service.mongo_listen_addr: this key has no effect in this program",
 		"teleport.yaml:10: proxy_service.acme.enabled: certificates are not fetched from an ACME authority; name the files of one in https_keypairs, or the proxy makes a self-signed one",
 		"teleport.yaml:19: db_service.databases[0].aws.secret_store: has no effect on a database of RDS; it is for ElastiCache, ElastiCache Serverless, MemoryDB",
 	}
@@ -251,6 +251,41 @@ func TestBalancersAreBelievedWhenTheFileNamesThem(t *testing.T) {
 		c := mustParse(t, "proxy_service: {trust_x_forwarded_for: "+value+"}")
 		if got := fmt.Sprint(c.Proxy.Balancers); got != want.networks || len(c.Warnings) != want.warnings {
 			t.Errorf("%s: %s, warnings %q", value, got, c.Warnings)
+		}
+	}
+}
+
+func TestThePortForClientsOfMySQL(t *testing.T) {
+	t.Parallel()
+	for keys, want := range map[string]struct {
+		port     string
+		warnings int
+	}{
+		"":                             {"  ", 0},
+		"mysql_listen_addr: 0.0.0.0":   {"0.0.0.0:3036  ", 0},
+		"mysql_listen_addr: ':13306'":  {":13306  ", 0},
+		"mysql_public_addr: a.example": {"  ", 1},
+		"mysql_server_version: 8.0.36": {"  ", 1},
+		"mysql_listen_addr: '127.0.0.1:0', mysql_public_addr: a.example":                                         {"127.0.0.1:0 a.example:3036 ", 0},
+		"mysql_listen_addr: ':13306', mysql_public_addr: a.example, mysql_server_version: 10.11.6-MariaDB":       {":13306 a.example:13306 10.11.6-MariaDB", 0},
+		"mysql_listen_addr: ':13306', mysql_public_addr: 'a.example:3306', mysql_server_version: 5.5.5-10.11+x~": {":13306 a.example:3306 5.5.5-10.11+x~", 0},
+	} {
+		c := mustParse(t, "proxy_service: {"+keys+"}")
+		got := c.Proxy.MySQL.ListenAddr + " " + c.Proxy.MySQL.PublicAddr + " " + c.Proxy.MySQL.Version
+		if got != want.port || len(c.Warnings) != want.warnings {
+			t.Errorf("%s: %q, warnings %q", keys, got, c.Warnings)
+		}
+	}
+	for keys, want := range map[string]string{
+		"mysql_listen_addr: 'a b'":                                    "is not a host name",
+		"mysql_listen_addr: ':70000'":                                 "is not a port",
+		"mysql_listen_addr: ':1', mysql_public_addr: ':1'":            "needs a host",
+		`mysql_listen_addr: ':1', mysql_server_version: "8.0\0x"`:     "is not a version",
+		"mysql_listen_addr: ':1', mysql_server_version: newest":       "is not a version",
+		"mysql_listen_addr: ':1', mysql_server_version: '8.0 (mine)'": "is not a version",
+	} {
+		if _, err := config.Parse([]byte("version: v3\nproxy_service: {"+keys+"}"), "t", config.SystemEnv()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", keys, err)
 		}
 	}
 }

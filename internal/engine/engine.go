@@ -38,6 +38,13 @@ type Checker interface {
 	Check(ctx context.Context, p *session.Probe) error
 }
 
+// Greeted is an engine whose protocol begins in clear, so that a proxy may have said its first words.
+type Greeted interface {
+	// ServeGreeted is Engine.Serve for a client that a proxy has sent the greeting, that has asked for TLS then, and that
+	// goes on inside it.
+	ServeGreeted(ctx context.Context, client net.Conn, s *session.Session, greeting []byte) error
+}
+
 // Scout is an engine that greets clients as their database would, and has to know that greeting before it may dial the
 // database for them.
 type Scout interface {

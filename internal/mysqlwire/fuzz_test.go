@@ -3,6 +3,7 @@ package mysqlwire_test
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 
 	"sallyport/internal/mysqlwire"
@@ -62,6 +63,85 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("%+v was read as %+v, %v", p, again, err)
 		}
 	})
+}
+
+// tlsRequest is the beginning of the answer, which asks for TLS.
+func tlsRequest(flags mysqlwire.Flags) []byte {
+	p := mysqlwire.HandshakeResponse{Flags: flags, MaxPacket: 1 << 24, Collation: 45}
+	return p.AppendTLSRequest(nil)
+}
+
+// FuzzTLSRequest checks that a request for TLS is nothing but that, and that whoever asks for TLS does not answer in clear.
+func FuzzTLSRequest(f *testing.F) {
+	f.Add(tlsRequest(mysqlwire.Protocol41 | mysqlwire.TLS))
+	f.Add(tlsRequest(mysqlwire.Protocol41))
+	f.Add(tlsRequest(mysqlwire.Protocol41 | mysqlwire.TLS)[:31])
+	f.Add(append(tlsRequest(mysqlwire.Protocol41|mysqlwire.TLS), "app\x00\x00"...))
+	f.Add([]byte("\x0d\xa6\x00\x00\x00app\x00"))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		flags, err := mysqlwire.ParseTLSRequest(payload)
+		_, answerErr := mysqlwire.ParseResponse(payload, 0)
+		if err == nil && (len(payload) != mysqlwire.TLSRequestSize || answerErr != mysqlwire.ErrTLSRequest) {
+			t.Fatalf("a request of %d bytes, as an answer %v", len(payload), answerErr)
+		}
+		if err == nil {
+			p := mysqlwire.HandshakeResponse{Flags: flags, MaxPacket: 1 << 24, Collation: 45}
+			if again, err := mysqlwire.ParseTLSRequest(p.AppendTLSRequest(nil)); err != nil || again != flags {
+				t.Fatalf("%#x was read as %#x, %v", flags, again, err)
+			}
+		}
+		if answerErr == nil && err != mysqlwire.ErrNoTLS {
+			t.Fatalf("an answer in clear is read as a request: %v", err)
+		}
+	})
+}
+
+func TestRequestsForTLS(t *testing.T) {
+	t.Parallel()
+	const good = mysqlwire.Protocol41 | mysqlwire.TLS
+	for name, c := range map[string]struct {
+		payload []byte
+		ok      bool
+		clear   bool // it goes on without TLS
+	}{
+		"a request":                  {tlsRequest(good | mysqlwire.MultiStatements), true, false},
+		"an answer without TLS":      {response(), false, true},
+		"an answer that wants TLS":   {append(tlsRequest(good), "app\x00\x00"...), false, false},
+		"one byte too few":           {tlsRequest(good)[:31], false, false},
+		"one byte too many":          {append(tlsRequest(good), 0), false, false},
+		"without TLS":                {tlsRequest(mysqlwire.Protocol41), false, true},
+		"the protocol of before 4.1": {[]byte("\x0d\xa6\x00\x00\x00app\x00"), false, true},
+		"TLS of the protocol before": {tlsRequest(mysqlwire.TLS), false, true},
+		"nothing":                    {nil, false, false},
+	} {
+		if _, err := mysqlwire.ParseTLSRequest(c.payload); (err == nil) != c.ok || (err == mysqlwire.ErrNoTLS) != c.clear {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAnswersInsideTLS have the flag of TLS again; in clear it is a request.
+func TestAnswersInsideTLS(t *testing.T) {
+	t.Parallel()
+	p := mysqlwire.HandshakeResponse{Flags: mariaFlags | mysqlwire.TLS, User: "app", Method: mysqlwire.NativePassword}
+	if _, err := mysqlwire.ParseResponse(p.Append(nil), mariaFlags); err != mysqlwire.ErrTLSRequest {
+		t.Errorf("in clear: %v", err)
+	}
+	if got, err := mysqlwire.ParseResponse(p.Append(nil), mariaFlags|mysqlwire.TLS); err != nil || got.User != "app" {
+		t.Errorf("inside: %+v, %v", got, err)
+	}
+}
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"8.0.36": true, "5.5.5-10.11.6-MariaDB-0+deb12u1~x": true, "8.0.0-Sallyport": true, strings.Repeat("8", 64): true, strings.Repeat("8", 65): false,
+		"": false, "v8": false, "8.0\x00": false, "8.0 (x)": false, "8.0\n": false,
+	} {
+		if mysqlwire.IsVersion(text) != want {
+			t.Errorf("%q: %t", text, !want)
+		}
+	}
 }
 
 // FuzzAnswers checks that no answer of a server breaks a reader, and that errors survive.

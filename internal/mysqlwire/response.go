@@ -33,7 +33,7 @@ var (
 	errResponse   = errors.New("a handshake response that cannot be read")
 )
 
-// ParseResponse reads the answer to a greeting with the flags.
+// ParseResponse reads the answer to a greeting with the flags. When TLS is among them, it is the answer inside TLS.
 func ParseResponse(payload []byte, offered Flags) (*HandshakeResponse, error) {
 	r := reader{rest: payload}
 	if len(payload) < responseHead {
@@ -47,7 +47,7 @@ func ParseResponse(payload []byte, offered Flags) (*HandshakeResponse, error) {
 	switch {
 	case p.Flags&Protocol41 == 0:
 		return nil, ErrOldProtocol
-	case p.Flags&TLS != 0:
+	case p.Flags&TLS != 0 && offered&TLS == 0:
 		return nil, ErrTLSRequest
 	}
 	if offered&LongPassword == 0 {

@@ -86,7 +86,7 @@ func startBeside(t *testing.T, agent proxy.LocalAgent, hosts ...string) *front {
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = registered.Run(ctx) })
 	parts.Go(func() {
-		if err := p.Serve(ctx, ctx, listener); err != nil {
+		if err := p.Serve(ctx, ctx, listener, nil); err != nil {
 			t.Error(err)
 		}
 	})

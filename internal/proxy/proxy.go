@@ -1,4 +1,5 @@
-// Package proxy is the cluster's door to the network: one port for pages, API, tunnels and databases.
+// Package proxy is the cluster's door to the network: one port for pages, API, tunnels and databases, and if wanted
+// another one for clients of MySQL, who have to be greeted first.
 //
 // It tells connections apart by their first bytes. A database session is handed, unread beyond its
 // ClientHello, to an agent that serves the database; its TLS ends at the agent. The proxy decides nothing
@@ -16,6 +17,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sallyport/internal/admission"
 	"sallyport/internal/authapi"
@@ -54,8 +57,10 @@ type Config struct {
 	// HeadersFrom are the peers, balancers at layer 4, whose connections begin with a PROXY header, which says where the
 	// client is; may be empty. Nobody else may send one.
 	HeadersFrom []netip.Prefix
-	Logger      *slog.Logger
-	Now         func() time.Time
+	// MySQLVersion is what clients of MySQL are told that is at their port; empty means mysqlwire.AssumedVersion.
+	MySQLVersion string
+	Logger       *slog.Logger
+	Now          func() time.Time
 }
 
 // LocalAgent is an agent in the same process.
@@ -69,7 +74,7 @@ type LocalAgent interface {
 	CancelFound(request cancelkey.ID)
 }
 
-// Proxy serves one port. Safe for concurrent use.
+// Proxy serves its ports. Safe for concurrent use.
 type Proxy struct {
 	cfg     Config
 	hub     tunnel.Hub
@@ -106,8 +111,8 @@ const (
 )
 
 // Serve accepts connections until the context ends, then lets HTTP calls finish for a moment. Sessions of
-// databases go on until drain ends; Serve returns when nothing is left.
-func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
+// databases go on until drain ends; Serve returns when nothing is left. The listener for clients of MySQL may be nil.
+func (p *Proxy) Serve(ctx, drain context.Context, listener, mysql net.Listener) error {
 	p.web, p.tunnel = mux.NewListener(listener.Addr()), mux.NewListener(listener.Addr())
 	webServer := &http.Server{
 		Handler: p.webHandler(drain), ConnContext: admission.ConnContext,
@@ -122,9 +127,12 @@ func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
 	var servers sync.WaitGroup
 	servers.Go(func() { _ = webServer.Serve(p.web) })       // ends with the listener
 	servers.Go(func() { _ = tunnelServer.Serve(p.tunnel) }) // ends with the listener
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
-	defer stop()
-	err := p.accept(ctx, drain, listener)
+	accepting, acceptCtx := errgroup.WithContext(ctx)       // when one port fails, all are closed
+	accepting.Go(func() error { return p.accept(acceptCtx, drain, listener, p.route) })
+	if mysql != nil {
+		accepting.Go(func() error { return p.accept(acceptCtx, drain, mysql, p.routeMySQL) })
+	}
+	err := accepting.Wait()
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	_ = webServer.Shutdown(shutdown)
@@ -137,7 +145,11 @@ func (p *Proxy) Serve(ctx, drain context.Context, listener net.Listener) error {
 	return err
 }
 
-func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error {
+// router finds out what a connection wants. It owns the connection unless it returns an error.
+type router func(ctx context.Context, conn net.Conn, visitor *admission.Visitor) error
+
+func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener, route router) error {
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	for {
 		conn, err := listener.Accept()
 		if ctx.Err() != nil {
@@ -157,13 +169,13 @@ func (p *Proxy) accept(ctx, drain context.Context, listener net.Listener) error 
 			}
 			return fmt.Errorf("accepting connections: %w", err)
 		}
-		p.conns.Go(func() { p.handle(drain, conn) })
+		p.conns.Go(func() { p.handle(drain, conn, route) })
 	}
 }
 
 // handle finds out whose a connection is and what it wants, and gives it to whom it concerns. What a balancer passes
 // on counts as its client's from the first: all strangers that wait would be its own otherwise.
-func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
+func (p *Proxy) handle(ctx context.Context, conn net.Conn, route router) {
 	p.attend(ctx, conn, func() error {
 		conn, err := p.fromBalancer(conn)
 		if err != nil {
@@ -174,10 +186,7 @@ func (p *Proxy) handle(ctx context.Context, conn net.Conn) {
 			return err
 		}
 		defer visitor.Release()
-		if isBalancersOwn(conn) {
-			return p.serveOwn(conn, visitor)
-		}
-		return p.route(ctx, conn, visitor)
+		return route(ctx, conn, visitor)
 	})
 }
 
@@ -195,6 +204,9 @@ func (p *Proxy) attend(ctx context.Context, conn net.Conn, route func() error) {
 
 // route reads the first byte and goes on by kind. It owns the connection unless it returns an error.
 func (p *Proxy) route(ctx context.Context, conn net.Conn, visitor *admission.Visitor) error {
+	if isBalancersOwn(conn) {
+		return p.serveOwn(conn, visitor)
+	}
 	var first [1]byte
 	if _, err := conn.Read(first[:]); err != nil {
 		return fmt.Errorf("reading first byte: %w", err)

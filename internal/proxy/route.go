@@ -28,7 +28,7 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 	}
 	unread := mux.Unread(conn, hello.Raw)
 	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.cfg.Cluster); ok {
-		return p.toAgent(ctx, conn, hello.Raw, id, visitor)
+		return p.toAgent(ctx, conn, hello.Raw, id, "", visitor)
 	}
 	switch {
 	case protocol != "":
@@ -48,9 +48,10 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 	return nil
 }
 
-// toAgent gives a client to an agent that serves the database, and copies until the session ends.
-func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id string, visitor *admission.Visitor) error {
-	d := tunnel.Dispatch{ClientAddress: conn.RemoteAddr().String(), ListenerAddress: conn.LocalAddr().String()}
+// toAgent gives a client to an agent that serves the database, and copies until the session ends. Greeting is what a
+// client of MySQL was greeted with; empty for others.
+func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id, greeting string, visitor *admission.Visitor) error {
+	d := tunnel.Dispatch{ClientAddress: conn.RemoteAddr().String(), ListenerAddress: conn.LocalAddr().String(), MySQLGreeting: greeting}
 	_, _ = rand.Read(d.Connection[:]) // never fails (crypto/rand)
 	hosts := p.agentsOf(id)
 	if len(hosts) == 0 {

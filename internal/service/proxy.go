@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,36 +15,54 @@ import (
 	"sallyport/internal/web"
 )
 
-// startProxy binds the proxy's port and serves it.
-func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) error {
+// startProxy binds the proxy's ports and serves them.
+func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) (err error) {
 	listener, err := listen(d.cfg.Proxy.ListenAddr, "proxy_service.web_listen_addr")
 	if err != nil {
 		return err
 	}
-	public := d.publicAddr(listener)
+	var mysql net.Listener
+	defer func() {
+		if err == nil {
+			return
+		}
+		if err = errors.Join(err, listener.Close()); mysql != nil {
+			err = errors.Join(err, mysql.Close())
+		}
+	}()
+	public, mysqlPublic := d.publicAddr(listener), ""
+	if d.cfg.Proxy.MySQL.ListenAddr != "" {
+		if mysql, err = listen(d.cfg.Proxy.MySQL.ListenAddr, "proxy_service.mysql_listen_addr"); err != nil {
+			return err
+		}
+		mysqlPublic = d.mysqlAddr(public, mysql)
+	}
 	certs, err := d.webCertificates(public)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	logger := d.logger.With("component", "proxy")
-	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, Version: version.Version, Strangers: d.cfg.StrangerCalls, Now: d.now, Logger: logger})
+	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, MySQLAddr: mysqlPublic, Version: version.Version, Strangers: d.cfg.StrangerCalls, Now: d.now, Logger: logger})
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
 	cfg := proxy.Config{
 		HostID: d.hostID, Cluster: d.member.Trust().Cluster, Auth: d.client, HostCert: d.member.Certificate,
 		WebCert: certs.get, Trust: d.member.Trust, Cache: d.cache, PassToAuth: d.passToAuth, Pages: pages, Logger: logger, Now: d.now,
 		Limits: admission.Defaults(d.cfg.MaxConnections), EndToEndOnly: d.cfg.Proxy.EndToEndOnly, Balancers: d.cfg.Proxy.Balancers,
-		HeadersFrom: d.cfg.Proxy.HeadersFrom,
+		HeadersFrom: d.cfg.Proxy.HeadersFrom, MySQLVersion: d.cfg.Proxy.MySQL.Version,
 	}
 	if d.agent != nil {
 		cfg.Local = d.agent
 	}
 	d.proxy, d.webCerts = proxy.New(cfg), certs
-	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener) })
+	group.Go(func() error { return d.proxy.Serve(ctx, drain, listener, mysql) })
 	group.Go(func() error { d.announceProxy(ctx, public); return nil })
 	group.Go(func() error { certs.run(ctx, d.cfg.Proxy.KeyPairsReload, d.reload); return nil })
 	logger.Info("proxy is listening", "address", listener.Addr().String(), "public_address", public)
+	if mysql != nil {
+		logger.Info("proxy is listening for clients of MySQL", "address", mysql.Addr().String(), "public_address", mysqlPublic)
+	}
 	return nil
 }
 

@@ -45,6 +45,16 @@ func (d *daemon) publicAddr(listener net.Listener) string {
 	return net.JoinHostPort(host, port)
 }
 
+// mysqlAddr returns the address by which people know the proxy's port for clients of MySQL.
+func (d *daemon) mysqlAddr(public string, listener net.Listener) string {
+	if address := d.cfg.Proxy.MySQL.PublicAddr; address != "" {
+		return address
+	}
+	host, _, _ := net.SplitHostPort(public)
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return net.JoinHostPort(host, port)
+}
+
 // webNames returns the hosts by which people know the proxy, the first of them in links.
 func (d *daemon) webNames(public string) ([]string, error) {
 	var hosts []string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -217,8 +218,17 @@ func TestDispatchIsAuthenticated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, greeting := range []string{"", "\x0a8.0.0", strings.Repeat("x", 255)} {
+		testAuthentication(t, ticket, tunnel.Dispatch{Connection: tunnel.ID{7}, ClientAddress: "192.0.2.1:5", ListenerAddress: "[::1]:3080", MySQLGreeting: greeting})
+	}
+	if err := ticket.WriteDispatch(io.Discard, tunnel.Dispatch{MySQLGreeting: strings.Repeat("x", 256)}); err == nil {
+		t.Error("a greeting that does not fit was sent")
+	}
+}
+
+func testAuthentication(t *testing.T, ticket tunnel.Ticket, want tunnel.Dispatch) {
+	t.Helper()
 	var message bytes.Buffer
-	want := tunnel.Dispatch{Connection: tunnel.ID{7}, ClientAddress: "192.0.2.1:5", ListenerAddress: "[::1]:3080"}
 	if err := ticket.WriteDispatch(&message, want); err != nil {
 		t.Fatal(err)
 	}
@@ -241,8 +251,11 @@ func FuzzReadDispatch(f *testing.F) {
 		f.Fatal(err)
 	}
 	var message bytes.Buffer
-	_ = ticket.WriteDispatch(&message, tunnel.Dispatch{ClientAddress: "a", ListenerAddress: "b"})
-	f.Add(message.Bytes())
+	for _, greeting := range []string{"", "c"} {
+		message.Reset()
+		_ = ticket.WriteDispatch(&message, tunnel.Dispatch{ClientAddress: "a", ListenerAddress: "b", MySQLGreeting: greeting})
+		f.Add(bytes.Clone(message.Bytes()))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := ticket.ReadDispatch(bytes.NewReader(data))
 		if err != nil {

@@ -32,7 +32,7 @@ const (
 	macSize     = sha256.Size
 	prefaceSize = len(Magic) + idSize + macSize
 	maxPayload  = 1024
-	maxAddress  = 255
+	maxField    = 255
 )
 
 // Verdict is the agent's answer to a dispatch.
@@ -101,16 +101,24 @@ type Dispatch struct {
 	Connection      ID
 	ClientAddress   string // "host:port" of the client as the proxy saw it
 	ListenerAddress string // "host:port" that the client came to
+	// MySQLGreeting is the payload of the greeting that the proxy has sent the client, which has asked for TLS then; empty for
+	// clients of other protocols, and for those that the agent is to greet.
+	MySQLGreeting string
 }
 
 // WriteDispatch sends a dispatch header under the ticket.
 func (t Ticket) WriteDispatch(w io.Writer, d Dispatch) error {
-	if len(d.ClientAddress) > maxAddress || len(d.ListenerAddress) > maxAddress {
-		return errors.New("address is too long")
-	}
 	payload := append([]byte(nil), d.Connection[:]...)
-	payload = append(append(payload, byte(len(d.ClientAddress))), d.ClientAddress...)
-	payload = append(append(payload, byte(len(d.ListenerAddress))), d.ListenerAddress...)
+	fields := []string{d.ClientAddress, d.ListenerAddress}
+	if d.MySQLGreeting != "" {
+		fields = append(fields, d.MySQLGreeting)
+	}
+	for _, field := range fields {
+		if len(field) > maxField {
+			return errors.New("address or greeting is too long")
+		}
+		payload = append(append(payload, byte(len(field))), field...)
+	}
 	message := binary.BigEndian.AppendUint16(nil, uint16(len(payload)))
 	message = append(append(message, payload...), t.mac("dispatch", payload)...)
 	if _, err := w.Write(message); err != nil {
@@ -146,14 +154,17 @@ func parseDispatch(payload []byte) (Dispatch, error) {
 		return d, errors.New("dispatch is too short")
 	}
 	rest := payload[copy(d.Connection[:], payload):]
-	for _, field := range []*string{&d.ClientAddress, &d.ListenerAddress} {
+	for _, field := range []*string{&d.ClientAddress, &d.ListenerAddress, &d.MySQLGreeting} {
+		if len(rest) == 0 && field == &d.MySQLGreeting {
+			return d, nil
+		}
 		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
 			return d, errors.New("dispatch is cut short")
 		}
 		n := int(rest[0])
 		*field, rest = string(rest[1:1+n]), rest[1+n:]
 	}
-	if len(rest) > 0 {
+	if len(rest) > 0 || d.MySQLGreeting == "" {
 		return d, errors.New("dispatch has bytes to spare")
 	}
 	return d, nil

@@ -27,10 +27,11 @@ import (
 //go:embed templates/*.html static/*
 var files embed.FS
 
-// Config is what the pages are made of. All fields must be set.
+// Config is what the pages are made of. All fields must be set unless stated.
 type Config struct {
 	Auth       *authapi.Client // as the proxy
 	PublicAddr string          // host:port
+	MySQLAddr  string          // host:port for clients of MySQL that do TLS themselves; empty without
 	Version    string
 	// Strangers is how often one address may ask what anyone may know. How often it may try to get in is for auth to say.
 	Strangers quota.Rate
@@ -124,6 +125,10 @@ func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
 		h.jsonError(w, err)
 		return
 	}
+	db := map[string]any{"postgres_public_addr": h.cfg.PublicAddr}
+	if h.cfg.MySQLAddr != "" {
+		db["mysql_listen_addr"], db["mysql_public_addr"] = h.cfg.MySQLAddr, h.cfg.MySQLAddr
+	}
 	answer := map[string]any{
 		"auth": map[string]any{
 			"type": "local", "second_factor": info.GetSecondFactor(), "preferred_local_mfa": info.GetSecondFactor(),
@@ -131,7 +136,7 @@ func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
 		},
 		"proxy": map[string]any{
 			"ssh":                 map[string]any{"public_addr": h.cfg.PublicAddr, "web_listen_addr": h.cfg.PublicAddr, "ssh_tunnel_public_addr": h.cfg.PublicAddr},
-			"db":                  map[string]any{"postgres_public_addr": h.cfg.PublicAddr},
+			"db":                  db,
 			"tls_routing_enabled": true,
 		},
 		"server_version":     info.GetServerVersion(),

@@ -43,8 +43,8 @@ type Config struct {
 
 const defaultMaxKept = 128 << 20
 
-// Engine serves clients of MySQL and MariaDB. It implements engine.Engine, engine.Canceller, engine.Checker and engine.Scout
-// and is safe for concurrent use.
+// Engine serves clients of MySQL and MariaDB. It implements engine.Engine, engine.Canceller, engine.Checker, engine.Scout and
+// engine.Greeted and is safe for concurrent use.
 type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
@@ -68,9 +68,14 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return err
 	}
-	defer e.threads.remove(thread)
 	d := &dialogue{conn: client}
-	hello, err := e.meet(ctx, d, s, thread.shown)
+	return e.serve(ctx, d, s, thread, func() (hello, error) { return e.greet(d, s, thread.shown) })
+}
+
+// serve meets a client, logs it in and serves it to its end.
+func (e *Engine) serve(ctx context.Context, d *dialogue, s *session.Session, thread *thread, greet func() (hello, error)) error {
+	defer e.threads.remove(thread)
+	hello, err := meet(ctx, d, greet)
 	if err != nil {
 		return e.turnAway(ctx, d, s, hello.want, err)
 	}
@@ -89,13 +94,13 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	return e.relay(ctx, d, s, &hello, b, thread)
 }
 
-// meet greets the client and reads what it wants. What comes with an error is filled in as far as possible.
-func (e *Engine) meet(ctx context.Context, d *dialogue, s *session.Session, shown uint32) (hello, error) {
+// meet reads what the client wants. What comes with an error is filled in as far as possible.
+func meet(ctx context.Context, d *dialogue, greet func() (hello, error)) (hello, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startupTimeout,
 		fault.New(fault.ConnectionProblem, "the client did not say what it wants within %s", startupTimeout))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })
-	h, err := e.greet(d, s, shown)
+	h, err := greet()
 	if !stop() {
 		return h, context.Cause(ctx)
 	}

@@ -27,26 +27,26 @@ type hello struct {
 	maxPacket  uint32
 	collation  byte
 	attributes []mysqlwire.Attribute
+	greeted    bool // by a proxy, which did not know the database
 }
 
 // greet greets a client and reads its answer. Who it is its certificate has told already: the account is checked
 // against the rules, and whatever password it sends is ignored.
 func (e *Engine) greet(d *dialogue, s *session.Session, shown uint32) (hello, error) {
 	server := e.servers.of(s.Database())
-	nonce, err := newNonce()
+	nonce, err := mysqlwire.NewNonce(rand.Reader)
 	if err != nil {
 		return hello{}, err
 	}
-	g := mysqlwire.Greeting{
-		Version: server.version, Connection: shown, Flags: server.flags&passedFor(s) | handshake,
-		Collation: server.collation, Status: statusAutocommit, Nonce: nonce, Method: mysqlwire.CachingSHA2,
-	}
-	if isMariaDB(server.version) {
-		g.Method = mysqlwire.NativePassword
-	}
+	g := mysqlwire.GreetingOf(server.version, server.flags&passedFor(s)|mysqlwire.Handshake, server.collation, shown, nonce)
 	if err := d.send(g.Append(nil)); err != nil {
 		return hello{}, &departure{err}
 	}
+	return d.hear(s, g)
+}
+
+// hear reads the answer to a greeting.
+func (d *dialogue) hear(s *session.Session, g *mysqlwire.Greeting) (hello, error) {
 	payload, err := d.receive(maxResponse, maxHandshake)
 	if err != nil {
 		return hello{}, err
@@ -64,23 +64,7 @@ func (e *Engine) greet(d *dialogue, s *session.Session, shown uint32) (hello, er
 	if err := checkNames(h.want); err != nil {
 		return h, err
 	}
-	return h, d.finish(&g, p)
-}
-
-const statusAutocommit = 1 << 1
-
-// newNonce returns what clients scramble passwords with: no zeros, and no dollar sign, as servers do.
-func newNonce() ([]byte, error) {
-	nonce := make([]byte, mysqlwire.NonceSize)
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, err
-	}
-	for i := range nonce {
-		if nonce[i] &= 0x7f; nonce[i] == 0 || nonce[i] == '$' {
-			nonce[i]++
-		}
-	}
-	return nonce, nil
+	return h, d.finish(g, p)
 }
 
 // newHello fills in from the certificate what the client left out.

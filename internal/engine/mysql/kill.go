@@ -152,7 +152,7 @@ func (r *relay) killElsewhere(q request, event audit.SessionEvent, shown uint32,
 	if err := r.recordResult(&q, &audit.DatabaseResult{Status: audit.Status{Success: true}}); err != nil {
 		return err
 	}
-	return r.respond(mysqlwire.AppendOK(nil, statusAutocommit))
+	return r.respond(mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit))
 }
 
 // kill ends what the session does, over a connection of its own to the database.

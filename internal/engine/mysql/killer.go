@@ -150,7 +150,7 @@ func (e *Engine) serveKiller(ctx context.Context, d *dialogue, s *session.Sessio
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := d.send(mysqlwire.AppendOK(nil, statusAutocommit)); err != nil {
+	if err := d.send(mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)); err != nil {
 		return &departure{err}
 	}
 	for {
@@ -209,6 +209,6 @@ func (e *Engine) answerToKill(ctx context.Context, s *session.Session, shown uin
 	case err != nil:
 		return errorOfKill(err).Append(nil)
 	default:
-		return mysqlwire.AppendOK(nil, statusAutocommit)
+		return mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)
 	}
 }

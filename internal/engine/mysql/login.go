@@ -59,14 +59,21 @@ func (e *Engine) logInWithin(ctx context.Context, up *session.Upstream, db *reso
 	e.servers.note(db, g)
 	// LongPassword means nothing but that no flags of MariaDB follow.
 	if missing := h.flags &^ (g.Flags | mysqlwire.LongPassword); missing != 0 {
-		return nil, fault.Wrap(fault.ConnectionProblem, fmt.Errorf("flags %#x are missing", uint64(missing)),
-			"the database server is another one than at the last login; connect again")
+		return nil, fault.Wrap(fault.ConnectionProblem, fmt.Errorf("flags %#x are missing", uint64(missing)), "%s", unable(h))
 	}
 	l := &login{backend: backend{conn: conn, connection: g.Connection, version: g.Version}, up: up, sequence: 2}
 	if err := l.run(g, p); err != nil {
 		return nil, err
 	}
 	return &l.backend, nil
+}
+
+// unable says what to do when the database cannot do what was agreed on with the client.
+func unable(h *hello) string {
+	if h.greeted {
+		return "the database lacks abilities that the proxy has promised to the client; use tsh proxy db --tunnel, where clients are greeted as the database does"
+	}
+	return "the database server is another one than at the last login; connect again"
 }
 
 // readGreeting reads the first packet of the database, and nothing behind it. It comes from anybody, as it comes before

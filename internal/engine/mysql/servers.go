@@ -3,8 +3,6 @@ package mysql
 import (
 	"context"
 	"net"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,11 +26,8 @@ type servers struct {
 	byAddr map[string]known // guarded by mu
 }
 
-// common is what is assumed of a database that has not greeted yet: what every server has since 5.5.
-var common = known{version: "8.0.0-Sallyport", collation: 45, flags: mysqlwire.LongPassword | mysqlwire.FoundRows | mysqlwire.LongFlag |
-	mysqlwire.ConnectWithDB | mysqlwire.NoSchema | mysqlwire.ODBC | mysqlwire.IgnoreSpace | mysqlwire.Protocol41 | mysqlwire.Interactive |
-	mysqlwire.IgnoreSIGPIPE | mysqlwire.Transactions | mysqlwire.Reserved | mysqlwire.SecureConnection | mysqlwire.MultiStatements |
-	mysqlwire.MultiResults | mysqlwire.PSMultiResults}
+// common is what is assumed of a database that has not greeted yet.
+var common = known{version: mysqlwire.AssumedVersion, flags: mysqlwire.AssumedFlags, collation: mysqlwire.AssumedCollation}
 
 // of returns what clients of the database are told. A version that an administrator has set wins.
 func (s *servers) of(db *resource.Database) known {
@@ -51,14 +46,10 @@ func (s *servers) of(db *resource.Database) known {
 	return k
 }
 
-var plainVersion = regexp.MustCompile(`^[0-9][-0-9A-Za-z.+~_]*$`)
-
-const maxVersion = 64
-
 // note remembers a greeting.
 func (s *servers) note(db *resource.Database, g *mysqlwire.Greeting) {
 	k := known{version: g.Version, flags: g.Flags, collation: g.Collation}
-	if !plainVersion.MatchString(k.version) || len(k.version) > maxVersion {
+	if !mysqlwire.IsVersion(k.version) {
 		k.version = common.version
 	}
 	s.mu.Lock()
@@ -68,9 +59,6 @@ func (s *servers) note(db *resource.Database, g *mysqlwire.Greeting) {
 	}
 	s.byAddr[db.Spec.URI] = k
 }
-
-// isMariaDB reports whether a version is one of MariaDB's.
-func isMariaDB(version string) bool { return strings.Contains(version, "MariaDB") }
 
 // passed are the flags that are agreed on with the client and the database alike. What they change in the protocol
 // the relay understands. Not among them are compression, which would hide commands, and attributes of queries.
@@ -86,9 +74,6 @@ func passedFor(s *session.Session) mysqlwire.Flags {
 	}
 	return passed
 }
-
-// handshake are the flags of the handshake with a client, whatever the database can.
-const handshake = mysqlwire.Protocol41 | mysqlwire.SecureConnection | mysqlwire.PluginAuth | mysqlwire.LongAuthData | mysqlwire.ConnectWithDB | mysqlwire.ConnectAttrs
 
 // lookTimeout is how long a database has to greet somebody who only looks.
 const lookTimeout = 7 * time.Second

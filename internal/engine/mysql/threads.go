@@ -7,6 +7,7 @@ import (
 
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
+	"sallyport/internal/mysqlwire"
 	"sallyport/internal/session"
 )
 
@@ -31,12 +32,12 @@ type threads struct {
 }
 
 const (
-	firstShown = 1 << 30 // far from the numbers that servers give, which count from 1
+	firstShown = mysqlwire.FirstShown
 	shownMask  = firstShown - 1
 	shownTries = 20
 )
 
-// isShown reports whether a number may be one that some agent gave out.
+// isShown reports whether a number may be one that some agent or proxy gave out.
 func isShown(number uint64) bool { return number >= firstShown && number < 2*firstShown }
 
 // add gives a new session its number.
@@ -59,6 +60,21 @@ func (t *threads) add(s *session.Session) (*thread, error) {
 		}
 	}
 	return nil, fault.New(fault.LimitExceeded, "the agent has too many sessions; try again later")
+}
+
+// claim is add for a client that was greeted with a number already.
+func (t *threads) claim(shown uint32, s *session.Session) (*thread, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byShown == nil {
+		t.byShown = make(map[uint32]*thread)
+	}
+	if !isShown(uint64(shown)) || t.byShown[shown] != nil {
+		return nil, fault.New(fault.LimitExceeded, "the number of the connection cannot be used; connect again")
+	}
+	n := &thread{shown: shown, whose: whoseIs(s), session: s, owner: t}
+	t.byShown[shown] = n
+	return n, nil
 }
 
 // remove forgets a session, and returns when no kill uses it any more.

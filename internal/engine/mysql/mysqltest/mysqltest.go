@@ -4,8 +4,6 @@ package mysqltest
 
 import (
 	"crypto/tls"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -112,7 +110,7 @@ func (s *Server) serve(raw net.Conn) {
 	if err != nil {
 		return
 	}
-	if _, err := mysqlwire.ParseResponse(request, g.Flags); !errors.Is(err, mysqlwire.ErrTLSRequest) {
+	if _, err := mysqlwire.ParseTLSRequest(request); err != nil {
 		return
 	}
 	conn := tls.Server(raw, s.config)
@@ -120,9 +118,6 @@ func (s *Server) serve(raw net.Conn) {
 	if err != nil {
 		return
 	}
-	// The flag for TLS is in both packets.
-	response = slices.Clone(response)
-	binary.LittleEndian.PutUint32(response, binary.LittleEndian.Uint32(response)&^uint32(mysqlwire.TLS))
 	account, err := mysqlwire.ParseResponse(response, g.Flags)
 	if err != nil {
 		return

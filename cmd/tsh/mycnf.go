@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sallyport/internal/client"
+	"sallyport/internal/fault"
+)
+
+// optionFile returns the path of the option file of MySQL's clients.
+func optionFile() (string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fault.Wrap(fault.BadParameter, err, "there is no home directory, in which clients of MySQL look for .my.cnf; set HOME")
+	}
+	return filepath.Join(home, ".my.cnf"), nil
+}
+
+// groupSuffix is what clients are given to read the section of a database besides their own.
+func groupSuffix(p *client.Profile, service string) string { return "_" + sectionName(p, service) }
+
+// writeOptionSection writes a database into the option file, as [client_<cluster>-<database>]; other sections stay as they
+// are. A client that does not know one of the options refuses to run: it must neither leave out the name of the database
+// nor connect without verifying it.
+func writeOptionSection(p *client.Profile, service string, e endpoint) error {
+	options := [][2]string{
+		{"host", e.host}, {"port", e.port}, {"user", e.user}, {"database", e.database}, {"tls-sni-servername", e.host},
+		{"ssl-mode", "VERIFY_IDENTITY"}, {"ssl-ca", e.ca}, {"ssl-cert", e.cert}, {"ssl-key", e.key},
+	}
+	var lines []string
+	for _, option := range options {
+		if strings.ContainsAny(option[1], "\r\n") {
+			return fault.New(fault.BadParameter, "a database user or name with a line break cannot be kept in ~/.my.cnf")
+		}
+		if option[1] != "" {
+			lines = append(lines, option[0]+"="+optionValue(option[1]))
+		}
+	}
+	return changeOptionFile(p, service, lines)
+}
+
+// optionValue returns a value as option files have it (MySQL manual, "Using Option Files"): a backslash begins an escape
+// sequence, and quotes keep spaces at the ends and number signs.
+func optionValue(value string) string {
+	escaped := strings.ReplaceAll(value, `\`, `\\`)
+	if strings.ContainsAny(value, "#;'\" \t") {
+		return `"` + escaped + `"`
+	}
+	return escaped
+}
+
+func changeOptionFile(p *client.Profile, service string, lines []string) error {
+	path, err := optionFile()
+	if err != nil {
+		return err
+	}
+	return changeSection(path, "client"+groupSuffix(p, service), lines)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sallyport/internal/authapi"
+	"sallyport/internal/client"
+	"sallyport/internal/detour"
+	"sallyport/internal/fault"
+	"sallyport/internal/mtls"
+)
+
+const (
+	pingTime  = 10 * time.Second
+	maxAnswer = 64 << 10 // bytes
+)
+
+// mysqlAddress asks the proxy where clients of MySQL connect that do TLS themselves; "" means nowhere.
+func (a *account) mysqlAddress(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	transport := authapi.NewTransport(client.NewDialer(detour.Never, a.insecure).To(a.proxy), mtls.ToWeb(client.ProxyHost(a.proxy), a.insecure, mtls.ProtocolHTTP2, mtls.ProtocolHTTP))
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.proxy+"/webapi/ping", nil)
+	if err != nil {
+		return "", fault.Wrap(fault.BadParameter, err, "%q is not the address of a proxy", a.proxy)
+	}
+	response, err := named{transport}.RoundTrip(request)
+	switch {
+	case untrusted(err):
+		return "", fault.Wrap(fault.ConnectionProblem, err, "the web certificate of %s is not trusted by this machine, so that the proxy cannot be asked for its port for clients of MySQL; for tests use --insecure", a.proxy)
+	case err != nil:
+		return "", fault.Wrap(fault.ConnectionProblem, err, "the proxy at %s does not tell its port for clients of MySQL; check the address", a.proxy)
+	}
+	defer response.Body.Close()
+	var about struct {
+		Proxy struct {
+			DB struct {
+				MySQL string `json:"mysql_public_addr"`
+			} `json:"db"`
+		} `json:"proxy"`
+	}
+	if response.StatusCode == http.StatusTooManyRequests {
+		return "", fault.New(fault.LimitExceeded, "too many requests from your address; wait a few seconds and try again")
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&about); err != nil || response.StatusCode != http.StatusOK {
+		return "", fault.Wrap(fault.ConnectionProblem, err, "the proxy at %s answers with %s; check the address", a.proxy, response.Status)
+	}
+	return about.Proxy.DB.MySQL, nil
+}
+
+// mysqlEndpoint returns what a client of MySQL needs that does TLS itself; false if the proxy has no port for such clients.
+func (a *account) mysqlEndpoint(ctx context.Context, login *client.Credentials) (endpoint, bool, error) {
+	address, err := a.mysqlAddress(ctx)
+	if err != nil || address == "" {
+		return endpoint{}, false, err
+	}
+	e, err := endpointAt(a, login, address)
+	return e, err == nil, err
+}
+
+// noMySQLPort refuses what needs that port.
+func (a *account) noMySQLPort(service string) error {
+	return fault.New(fault.BadParameter, "this proxy has no port for clients of mysql that show the certificate themselves (proxy_service.mysql_listen_addr); let tsh do it with %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s", a.tsh, service)
+}
+
+// oracleVersion is how Oracle's client introduces itself, which has counted with the server since 8.0.
+var oracleVersion = regexp.MustCompile(`\bVer ([0-9]+)\.([0-9]+)\.[^ ,]* for `)
+
+// namesDatabases reports whether a client of MySQL can name the database in TLS, by what it prints as its version. That of
+// MariaDB cannot, and Oracle's has the option since 8.1.
+func namesDatabases(version string) bool {
+	parts := oracleVersion.FindStringSubmatch(version)
+	if parts == nil || strings.Contains(version, "MariaDB") {
+		return false
+	}
+	major, _ := strconv.Atoi(parts[1])
+	minor, _ := strconv.Atoi(parts[2])
+	return major > 8 || major == 8 && minor >= 1
+}
+
+// mysqlCommand returns the command by which the installed client connects with the files of a login.
+func (a *account) mysqlCommand(e endpoint, service string) (string, error) {
+	version, _ := exec.Command("mysql", "--version").Output() // without it, the same advice helps
+	if !namesDatabases(string(version)) {
+		return "", fault.New(fault.BadParameter, "the client of MySQL on this machine cannot name the database in TLS, which takes mysql 8.1 of Oracle or newer; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for other clients", a.tsh, service)
+	}
+	if found, err := net.LookupHost(e.host); err != nil || !slices.Contains(found, e.hostAddr) {
+		return "", fault.New(fault.BadParameter, "mysql finds the proxy by the database's own name, and here %s does not lead to %s; add it to the name server or to /etc/hosts, or use %[3]s db connect %[4]s or %[3]s proxy db --tunnel %[4]s", e.host, e.hostAddr, a.tsh, service)
+	}
+	arguments := []string{"--host=" + e.host, "--port=" + e.port, "--protocol=TCP", "--ssl-mode=VERIFY_IDENTITY", "--tls-sni-servername=" + e.host,
+		"--ssl-ca=" + e.ca, "--ssl-cert=" + e.cert, "--ssl-key=" + e.key}
+	if e.user != "" {
+		arguments = append(arguments, "--user="+e.user)
+	}
+	if e.database != "" {
+		arguments = append(arguments, "--database="+e.database)
+	}
+	client := program{names: []string{"mysql"}}
+	return client.quoted(arguments), nil
+}

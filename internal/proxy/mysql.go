@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"sallyport/internal/admission"
+	"sallyport/internal/mtls"
+	"sallyport/internal/mux"
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/proxyheader"
+	"sallyport/internal/route"
+)
+
+const (
+	maxMySQLResponse = 80 << 10 // bytes of a client's answer that is read only to be refused
+	answerNumber     = 1        // of the packet behind a greeting
+
+	mysqlHandshakeError = 1043 // ER_HANDSHAKE_ERROR
+	mysqlNeedsTLS       = 3159 // ER_SECURE_TRANSPORT_REQUIRED
+
+	insteadOfNative = "use tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client"
+)
+
+// routeMySQL greets a client, which waits for that, takes its request for TLS, and goes on by the name in its
+// ClientHello. Only when that says which database it is, an agent goes on, with what was said so far. It owns the
+// connection unless it returns an error.
+func (p *Proxy) routeMySQL(ctx context.Context, conn net.Conn, visitor *admission.Visitor) error {
+	greeting, err := p.greetMySQL(conn)
+	if err != nil {
+		return err
+	}
+	if isBalancersOwn(conn) {
+		return errors.New("a balancer's own connection, for which the greeting does")
+	}
+	if err := p.awaitTLSRequest(conn); err != nil {
+		return err
+	}
+	// Whatever comes now is TLS: nothing was read beyond the request.
+	hello, err := mux.ReadHello(conn, nil)
+	if err != nil {
+		return err
+	}
+	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.cfg.Cluster); ok {
+		return p.toAgent(ctx, conn, hello.Raw, id, greeting, visitor)
+	}
+	return p.refuseNameless(ctx, mux.Unread(conn, hello.Raw))
+}
+
+// greetMySQL sends a greeting that every database can stand by, and returns its payload.
+func (p *Proxy) greetMySQL(conn net.Conn) (string, error) {
+	var number [4]byte
+	_, _ = rand.Read(number[:]) // never fails (crypto/rand)
+	nonce, err := mysqlwire.NewNonce(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	version := p.cfg.MySQLVersion
+	if version == "" {
+		version = mysqlwire.AssumedVersion
+	}
+	shown := mysqlwire.FirstShown | binary.LittleEndian.Uint32(number[:])%mysqlwire.FirstShown
+	payload := mysqlwire.GreetingOf(version, mysqlwire.AssumedFlags|mysqlwire.Handshake|mysqlwire.TLS, mysqlwire.AssumedCollation, shown, nonce).Append(nil)
+	if _, err := conn.Write(mysqlwire.AppendPacket(nil, 0, payload)); err != nil {
+		return "", fmt.Errorf("greeting: %w", err)
+	}
+	return string(payload), nil
+}
+
+// awaitTLSRequest reads a client's request for TLS, and nothing behind it. One that goes on without TLS is told why it
+// cannot.
+func (p *Proxy) awaitTLSRequest(conn net.Conn) error {
+	var header [mysqlwire.HeaderSize]byte
+	if _, err := io.ReadFull(conn, header[:]); err != nil {
+		return fmt.Errorf("reading request for TLS: %w", err)
+	}
+	if proxyheader.Begins(header[0], io.MultiReader(bytes.NewReader(header[1:]), conn)) {
+		return p.refuseHeader(conn)
+	}
+	size, number := mysqlwire.Size(header[:])
+	if number != answerNumber || size > maxMySQLResponse {
+		return fmt.Errorf("packet %d of %d bytes in place of a request for TLS", number, size)
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(conn, payload); err != nil {
+		return fmt.Errorf("reading request for TLS: %w", err)
+	}
+	_, err := mysqlwire.ParseTLSRequest(payload)
+	if errors.Is(err, mysqlwire.ErrNoTLS) {
+		text := "this port needs TLS, with the database's host as tsh db config prints it and the certificate that tsh db login stored; or " + insteadOfNative
+		_, writeErr := conn.Write(mysqlwire.ErrorPacket(number+1, mysqlNeedsTLS, "HY000", text))
+		return errors.Join(err, writeErr)
+	}
+	return err
+}
+
+// refuseNameless ends TLS of a client that does not say which database it wants, only to tell it what to do instead.
+func (p *Proxy) refuseNameless(ctx context.Context, conn *mux.Conn) error {
+	refused := errors.New("a client of MySQL that names no database in TLS")
+	client := tls.Server(conn, mtls.Web(p.cfg.WebCert))
+	if err := client.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("%w: handshake: %w", refused, err)
+	}
+	// Clients read the answer to their first message only.
+	_, number, err := mysqlwire.ReadPacket(client, maxMySQLResponse)
+	if err != nil {
+		return fmt.Errorf("%w: %w", refused, err)
+	}
+	text := "the client does not name a database of this cluster in TLS (SNI), so that the proxy cannot find it; " + insteadOfNative
+	_, err = client.Write(mysqlwire.ErrorPacket(number+1, mysqlHandshakeError, "08S01", text))
+	return errors.Join(refused, err, client.CloseWrite())
+}
