@@ -36,11 +36,14 @@ const (
 	cluster = "test.local"
 	proxyID = "33333333-3333-4333-8333-333333333333"
 	service = "orders"
+
+	mysqlVersion = "8.0.36-test"
 )
 
 // front is a proxy that serves a port, with a clock that tests move. All its agents serve the database orders.
 type front struct {
 	addr  string
+	mysql string // where clients of MySQL come
 	clock *storetest.Clock
 	hosts *ca.Authority
 	trust *mtls.Trust
@@ -75,18 +78,22 @@ func startBeside(t *testing.T, agent proxy.LocalAgent, hosts ...string) *front {
 		Pages:      http.NotFoundHandler(),
 		PassToAuth: func(_ context.Context, conn *mux.Conn, _ *admission.Visitor) { _ = conn.Close() },
 		Limits:     admission.Defaults(1000),
-		Local:      agent,
+		Local:      agent, MySQLVersion: mysqlVersion,
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.addr = listener.Addr().String()
+	greeter, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.addr, f.mysql = listener.Addr().String(), greeter.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = registered.Run(ctx) })
 	parts.Go(func() {
-		if err := p.Serve(ctx, ctx, listener, nil); err != nil {
+		if err := p.Serve(ctx, ctx, listener, greeter); err != nil {
 			t.Error(err)
 		}
 	})
@@ -159,7 +166,8 @@ func (s served) WatchResources(ctx context.Context, _ *sallyportv1.WatchResource
 // agent is the far side of a control connection. It tells clients its host id.
 type agent struct {
 	host    string
-	asked   atomic.Int64  // clients that came
+	asked   atomic.Int64 // clients that came
+	taken   chan tunnel.Dispatch
 	stopped chan struct{} // while it is open, nobody is answered
 	heard   chan *sallyportv1.ControlResponse
 	stream  *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse]
@@ -169,7 +177,7 @@ type agent struct {
 // agent connects an agent until the test ends or it leaves.
 func (f *front) agent(t *testing.T, host string) *agent {
 	t.Helper()
-	a := &agent{host: host, stopped: make(chan struct{}), heard: make(chan *sallyportv1.ControlResponse, 100)}
+	a := &agent{host: host, stopped: make(chan struct{}), taken: make(chan tunnel.Dispatch, 100), heard: make(chan *sallyportv1.ControlResponse, 100)}
 	cert := f.certificate(t, host, "Db")
 	dial := func(ctx context.Context) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", f.addr) }
 	secured := func(ctx context.Context, cfg *tls.Config) (*tls.Conn, error) {
@@ -196,7 +204,11 @@ func (f *front) agent(t *testing.T, host string) *agent {
 			<-a.stopped
 			return tunnel.Accepted
 		},
-		Serve: func(_ context.Context, conn net.Conn, _ tunnel.Dispatch) {
+		Serve: func(_ context.Context, conn net.Conn, d tunnel.Dispatch) {
+			select {
+			case a.taken <- d:
+			default: // nobody looks at so many
+			}
 			_, _ = io.WriteString(conn, host)
 			_ = conn.Close()
 		},
@@ -266,11 +278,16 @@ func (f *front) visit(t *testing.T) string {
 // clientHello returns what a client sends first that names the database.
 func clientHello(t *testing.T) []byte {
 	t.Helper()
+	return clientHelloFor(t, route.ServerName(service, cluster))
+}
+
+func clientHelloFor(t *testing.T, name string) []byte {
+	t.Helper()
 	near, far := net.Pipe()
 	defer far.Close()
 	var shaking sync.WaitGroup
 	shaking.Go(func() {
-		_ = tls.Client(near, &tls.Config{ServerName: route.ServerName(service, cluster), InsecureSkipVerify: true}).HandshakeContext(t.Context())
+		_ = tls.Client(near, &tls.Config{ServerName: name, InsecureSkipVerify: true}).HandshakeContext(t.Context())
 	})
 	hello, err := mux.ReadHello(far, nil)
 	_ = near.Close()

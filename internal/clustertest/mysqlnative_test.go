@@ -1,0 +1,381 @@
+package clustertest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"sallyport/internal/ca"
+	"sallyport/internal/client"
+	"sallyport/internal/clustertest"
+	"sallyport/internal/config"
+	"sallyport/internal/mariaserver"
+	"sallyport/internal/mtls"
+	"sallyport/internal/mysqlwire"
+	"sallyport/internal/resource"
+	"sallyport/internal/route"
+)
+
+// withMySQL gives the proxy a port for clients of MySQL, and returns it.
+func withMySQL(t *testing.T, to *string) func(cfg *config.Config) {
+	*to = clustertest.FreeAddr(t)
+	return func(cfg *config.Config) { cfg.Proxy.MySQL.ListenAddr = *to }
+}
+
+// native is what a client of MySQL needs that does TLS itself.
+func native(login *client.Credentials, service string) *tls.Config {
+	return &tls.Config{ServerName: route.ServerName(service, clustertest.ClusterName), RootCAs: login.Trust.Pool(ca.HostCA), Certificates: []tls.Certificate{*login.Certificate()}}
+}
+
+func openNative(t *testing.T, address, account string, secured *tls.Config) *sql.DB {
+	t.Helper()
+	cfg := mysql.NewConfig()
+	cfg.Net, cfg.Addr, cfg.User, cfg.DBName, cfg.Logger, cfg.TLS = "tcp", address, account, "shop", &mysql.NopLogger{}, secured
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// nativeScene is a cluster with a MariaDB, and alice, who may use its account "app".
+type nativeScene struct {
+	*clustertest.Cluster
+	mysql  string // address of the proxy's port
+	server *mariaserver.Server
+	login  *client.Credentials
+}
+
+// newNativeScene has the database served by an agent of its own, or within the proxy's process.
+func newNativeScene(t *testing.T, apart bool) *nativeScene {
+	t.Helper()
+	s := &nativeScene{}
+	withPort := withMySQL(t, &s.mysql)
+	s.Cluster = clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
+		withPort(cfg)
+		if !apart {
+			cfg.Databases.Enabled = true
+			cfg.Databases.Selectors = []resource.ResourceSelector{{Labels: resource.Labels{"*": {"*"}}}}
+		}
+	}})
+	var db *resource.Database
+	s.server, db = startMariaDB(t, s.Cluster)
+	s.Apply(t, strings.Replace(dbRole, "db_users: ['*']", "db_users: [app]", 1))
+	if apart {
+		s.StartAgent(t, nil, db)
+	} else {
+		s.Apply(t, fmt.Sprintf("kind: db\nversion: v3\nmetadata: {name: shop, labels: {env: dev}}\nspec:\n  protocol: mysql\n  uri: %s\n  tls:\n    ca_cert: %q\n", s.server.Addr, db.Spec.TLS.CACert))
+	}
+	alice := s.User(t, "alice", "db")
+	clustertest.Eventually(t, "alice gets a login", func() (err error) {
+		s.login, err = databaseLogin(t, s.Cluster, alice, "shop", "app", "shop")
+		return err
+	})
+	return s
+}
+
+func (s *nativeScene) open(t *testing.T, account string) *sql.DB {
+	t.Helper()
+	return openNative(t, s.mysql, account, native(s.login, "shop"))
+}
+
+func TestNativeTLSOfMySQLIsEndToEnd(t *testing.T) {
+	t.Parallel()
+	for name, apart := range map[string]bool{"an agent of its own": true, "one process": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newNativeScene(t, apart)
+			var seen *x509.Certificate
+			secured := native(s.login, "shop")
+			secured.VerifyConnection = func(state tls.ConnectionState) error {
+				seen = state.PeerCertificates[0]
+				return nil
+			}
+			db := openNative(t, s.mysql, "app", secured)
+			db.SetMaxOpenConns(1)
+			var account string
+			clustertest.Eventually(t, "alice connects", func() error { return db.QueryRow("select current_user()").Scan(&account) })
+			if account != "app@%" {
+				t.Errorf("the database sees %s", account)
+			}
+			if len(seen.DNSNames) != 1 || seen.DNSNames[0] != secured.ServerName {
+				t.Errorf("the certificate that she sees names %q, which is not the database only", seen.DNSNames)
+			}
+			var sum int
+			if err := db.QueryRow("select ? + 1", 41).Scan(&sum); err != nil || sum != 42 {
+				t.Errorf("got %d, %v", sum, err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			clustertest.Eventually(t, "all is in the log", func() error {
+				for _, want := range [][]string{
+					{"db.session.start", `"code":"TDB00I"`, `"db_protocol":"mysql"`, `"db_user":"app"`, `"db_name":"shop"`, `"addr.remote":"127.0.0.1:`},
+					{"db.session.query", "select ? + 1", `"db_query_parameters":["41"]`},
+					{"db.session.end", `"user":"alice"`},
+				} {
+					if len(s.Events(t, want[:1], want[1:]...)) == 0 {
+						return fmt.Errorf("no %q", want)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestNativeClientsOfMySQLAreRefusedInTheirProtocol by the agent, as far as they trust it, or else by the proxy.
+func TestNativeClientsOfMySQLAreRefusedInTheirProtocol(t *testing.T) {
+	t.Parallel()
+	s := newNativeScene(t, true)
+	clustertest.Eventually(t, "alice connects", func() error { return s.open(t, "app").Ping() })
+	orders := clustertest.Database(t, "orders", "127.0.0.1:1", map[string]string{"env": "dev"})
+	s.StartAgent(t, nil, orders)
+	bob := s.User(t, "bob", "db")
+	var other *client.Credentials
+	clustertest.Eventually(t, "bob gets a login", func() (err error) {
+		other, err = databaseLogin(t, s.Cluster, bob, "orders", "app", "shop")
+		return err
+	})
+	told := func(secured *tls.Config, account string) (number uint16, text string) {
+		err := openNative(t, s.mysql, account, secured).Ping()
+		if refusal, ok := errors.AsType[*mysql.MySQLError](err); ok {
+			return refusal.Number, refusal.Message
+		}
+		return 0, fmt.Sprint(err)
+	}
+	stranger := native(s.login, "shop")
+	stranger.Certificates = nil
+	nameless := &tls.Config{InsecureSkipVerify: true, Certificates: native(s.login, "shop").Certificates}
+	for rule, one := range map[string]struct {
+		secured *tls.Config
+		account string
+		number  uint16
+		text    string
+	}{
+		"an account that the rules refuse":         {native(s.login, "shop"), "root", 1045, "access to db denied"},
+		"a certificate of another database":        {native(other, "shop"), "app", 1045, `your certificate is for database "orders", not for "shop"`},
+		"a database that speaks PostgreSQL":        {native(other, "orders"), "app", 1105, `database "orders" speaks postgres and the client MySQL; use tsh db connect orders`},
+		"no name in TLS":                           {nameless, "app", 1043, "does not name a database of this cluster"},
+		"no TLS":                                   {nil, "app", 3159, "this port needs TLS"},
+		"no certificate":                           {stranger, "app", 0, ""},
+		"the name of a database that is not there": {native(s.login, "nothing"), "app", 0, ""},
+	} {
+		number, text := told(one.secured, one.account)
+		if number != one.number || !strings.Contains(text, one.text) {
+			t.Errorf("%s: %d %s", rule, number, text)
+		}
+	}
+	if said := s.server.Statements(t); strings.Contains(said, "Connect\troot@127.0.0.1") {
+		t.Error("the database was asked for root")
+	}
+	clustertest.Eventually(t, "the refusals are in the log", func() error {
+		for _, texts := range [][]string{{`"db_user":"root"`, `"db_service":"shop"`}, {`"user":"bob"`, `"db_service":"shop"`}, {`"user":"bob"`, `"db_service":"orders"`}} {
+			if len(s.Events(t, []string{"db.session.start"}, append(texts, `"code":"TDB00W"`)...)) == 0 {
+				return fmt.Errorf("no refusal with %q", texts)
+			}
+		}
+		return nil
+	})
+}
+
+// TestClientsOfMariaDBAreToldWhatToDoInstead, since that of Debian names nothing in TLS.
+func TestClientsOfMariaDBAreToldWhatToDoInstead(t *testing.T) {
+	t.Parallel()
+	var address string
+	clustertest.Start(t, clustertest.Options{Change: withMySQL(t, &address)})
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for option, want := range map[string]string{
+		"--ssl":      "ERROR 1043 (08S01): the client does not name a database of this cluster in TLS (SNI), so that the proxy cannot find it; use tsh db connect NAME, or tsh proxy db --tunnel NAME",
+		"--skip-ssl": "ERROR 3159 (HY000): this port needs TLS",
+	} {
+		out, err := exec.Command("mariadb", "--no-defaults", "--protocol=tcp", "--host="+host, "--port="+port, "--user=app", option, "-e", "select 1").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %s, %v", option, out, err)
+		}
+	}
+}
+
+// TestNativeClientsOfMySQLCanKill by the number with which the proxy has greeted them.
+func TestNativeClientsOfMySQLCanKill(t *testing.T) {
+	t.Parallel()
+	s := newNativeScene(t, true)
+	cfg := mysql.NewConfig()
+	cfg.Net, cfg.Addr, cfg.User, cfg.DBName, cfg.Logger, cfg.TLS = "tcp", s.mysql, "app", "shop", &mysql.NopLogger{}, native(s.login, "shop")
+	greeted := &greetedNumber{}
+	cfg.DialFunc = greeted.dial
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	t.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(1)
+	clustertest.Eventually(t, "alice connects", func() error { return db.Ping() })
+	ended := make(chan error, 1)
+	go func() {
+		_, err := db.ExecContext(context.WithoutCancel(t.Context()), "select sleep(60) /* long */")
+		ended <- err
+	}()
+	clustertest.Eventually(t, "the statement runs", func() error {
+		if s.server.Exec(t, "select count(*) from information_schema.processlist where info like 'select sleep(60)%'") != "1" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	if _, err := s.open(t, "app").Exec(fmt.Sprint("KILL QUERY ", greeted.number(t))); err != nil {
+		t.Fatal(err)
+	}
+	<-ended // within the time of the test, not of the statement
+	clustertest.Eventually(t, "the statement has ended", func() error {
+		if s.server.Exec(t, "select count(*) from information_schema.processlist where info like 'select sleep(60)%'") != "0" {
+			return errors.New("it runs")
+		}
+		return nil
+	})
+}
+
+// TestMySQLBehindABalancerAtLayerFour has the client's address come with a header, and believes that of nobody else.
+func TestMySQLBehindABalancerAtLayerFour(t *testing.T) {
+	t.Parallel()
+	var address string
+	withPort := withMySQL(t, &address)
+	c := clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
+		withPort(cfg)
+		withHeaders(cfg)
+	}})
+	_, db := startMariaDB(t, c)
+	c.Apply(t, dbRole)
+	c.StartAgent(t, nil, db)
+	alice := c.User(t, "alice", "db")
+	var login *client.Credentials
+	clustertest.Eventually(t, "alice gets a login", func() (err error) {
+		login, err = databaseLogin(t, c, alice, "shop", "app", "shop")
+		return err
+	})
+	b := startForwarder(t, "127.0.0.1:0", address, truthful(2))
+	through := openNative(t, b.address, "app", native(login, "shop"))
+	clustertest.Eventually(t, "alice connects", through.Ping)
+	clustertest.Eventually(t, "the start is in the log", func() error {
+		if starts := c.Events(t, []string{"db.session.start"}, `"code":"TDB00I"`); len(starts) == 0 || strings.Contains(starts[0], `"addr.remote":"`+balancerSource) {
+			return fmt.Errorf("the log has %s", starts)
+		}
+		return nil
+	})
+	for rule, first := range map[string]string{"a named peer without one": "", "a named peer with a bad one": "PROXY TCP4 0.0.0.0 0.0.0.0 1 1\r\n"} {
+		conn := dialFrom(t, address, balancerSource)
+		request := (&mysqlwire.HandshakeResponse{Flags: mysqlwire.Protocol41 | mysqlwire.TLS}).AppendTLSRequest([]byte(first))
+		if _, err := conn.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%s: %d bytes were answered", rule, n)
+		}
+	}
+	health := dialFrom(t, address, balancerSource)
+	if _, err := health.Write([]byte(local[0])); err != nil {
+		t.Fatal(err)
+	}
+	_ = health.SetReadDeadline(time.Now().Add(15 * time.Second))
+	if payload, err := io.ReadAll(health); err != nil || !strings.Contains(string(payload), "8.0.0-Sallyport") {
+		t.Errorf("the balancer's own check reads %q, %v", payload, err)
+	}
+}
+
+// TestThePortForClientsOfMySQLIsAnnounced where programs ask what cluster this is.
+func TestThePortForClientsOfMySQLIsAnnounced(t *testing.T) {
+	t.Parallel()
+	var address, other string
+	with := clustertest.Start(t, clustertest.Options{Change: withMySQL(t, &address)})
+	withPort := withMySQL(t, &other)
+	named := with.StartProxy(t, func(cfg *config.Config) {
+		withPort(cfg)
+		cfg.Proxy.MySQL.PublicAddr = "mysql.example.com:3306"
+	})
+	without := with.StartProxy(t)
+	for proxy, want := range map[string]string{with.Proxy: address, named: "mysql.example.com:3306", without: ""} {
+		clustertest.Eventually(t, "the proxy answers", func() error {
+			transport := &http.Transport{TLSClientConfig: mtls.ToWeb("localhost", true, mtls.ProtocolHTTP), DisableKeepAlives: true}
+			response, err := (&http.Client{Transport: transport}).Get("https://" + proxy + "/webapi/ping")
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			var about struct {
+				Proxy struct {
+					DB map[string]string `json:"db"`
+				} `json:"proxy"`
+			}
+			if err := json.NewDecoder(response.Body).Decode(&about); err != nil {
+				return err
+			}
+			if got := about.Proxy.DB["mysql_public_addr"]; got != want {
+				t.Errorf("%q is announced, want %q", got, want)
+			}
+			return nil
+		})
+	}
+}
+
+// greetedNumber reads along what the newest connection was greeted with.
+type greetedNumber struct {
+	mu   sync.Mutex
+	read []byte // guarded by mu
+}
+
+func (g *greetedNumber) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.read = nil
+	return &readAlong{conn, g}, err
+}
+
+func (g *greetedNumber) number(t *testing.T) uint32 {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	payload, _, err := mysqlwire.ReadPacket(bytes.NewReader(g.read), 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	greeting, err := mysqlwire.ParseGreeting(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return greeting.Connection
+}
+
+type readAlong struct {
+	net.Conn
+	to *greetedNumber
+}
+
+func (r *readAlong) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.to.mu.Lock()
+	defer r.to.mu.Unlock()
+	r.to.read = append(r.to.read, p[:n]...)
+	return n, err
+}
