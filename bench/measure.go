@@ -26,7 +26,7 @@ func (w *world) ways() []way {
 type test struct {
 	name, unit string
 	measure    func(ctx context.Context, way way) (float64, error)
-	instead    *way // is measured in place of those through a cluster, for comparison; usually nil
+	instead    []way // are measured in place of those through a cluster, for comparison; usually none
 }
 
 func measure(ctx context.Context, w *world, s settings, started time.Duration) error {
@@ -55,8 +55,8 @@ func measure(ctx context.Context, w *world, s settings, started time.Duration) e
 
 // row measures the ways in turn, and prints their medians.
 func (t *test) row(ctx context.Context, ways []way, rounds int) error {
-	if t.instead != nil {
-		ways = []way{ways[0], *t.instead}
+	if len(t.instead) > 0 {
+		ways = append([]way{ways[0]}, t.instead...)
 	}
 	results := make([][]float64, len(ways))
 	for range rounds {
@@ -73,7 +73,7 @@ func (t *test) row(ctx context.Context, ways []way, rounds int) error {
 	for _, values := range results[1:] {
 		fmt.Printf(" %s | %.2f |", programs.Number(median(values)), median(values)/base)
 	}
-	if t.instead != nil {
+	if len(t.instead) == 1 {
 		fmt.Print(" | |")
 	}
 	fmt.Println()

@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"sallyport/bench/programs"
+	"sallyport/internal/ca"
 )
 
 // mySQL is a MariaDB, sysbench and MariaDB's client.
@@ -49,19 +53,63 @@ func (m mySQL) stop() {
 	_ = exec.Command(filepath.Join(m.w.Root, "scripts/mariadb"), "stop", m.w.Path("mariadb")).Run()
 }
 
-// direct and local return ports: the programs are told the rest by the way's name.
-func (m mySQL) direct() string            { return m.w.port }
-func (m mySQL) local(d deployment) string { return d.local }
+// direct and local return a port and, for clients that do TLS themselves, the directory with their certificates.
+func (m mySQL) direct() string             { return m.w.port + " " + m.w.Path("direct") }
+func (m mySQL) local(d deployment) string  { return d.mysql + " " + m.w.Path(d.name+"-client") }
+func (m mySQL) tunnel(d deployment) string { return d.local }
 
-// prepare fills the database, and puts certificates where sysbench looks for them: under fixed names in its working
-// directory.
-func (m mySQL) prepare(ctx context.Context, _ settings) error {
-	for from, to := range map[string]string{"direct.crt": "client-cert.pem", "direct.key": "client-key.pem", "db-ca.pem": "cacert.pem"} {
-		content, err := os.ReadFile(m.w.Path(from))
+// certificates puts a client's certificate where sysbench looks for it: under fixed names in its working directory.
+func (m mySQL) certificates(way, cert, key, authority string) error {
+	_, dir, _ := strings.Cut(way, " ")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for from, to := range map[string]string{cert: "client-cert.pem", key: "client-key.pem", authority: "cacert.pem"} {
+		content, err := os.ReadFile(from)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(m.w.Path(to), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, to), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// login stores a certificate for a cluster's database.
+func (m mySQL) login(ctx context.Context, d deployment) error {
+	as := []string{"--insecure", "-i", m.w.Path(d.name + ".pem"), "--proxy", "localhost:" + d.proxy}
+	if _, err := m.w.Tool(ctx, "tsh", append(as, "db", "login", "--db-user="+m.account(), "--db-name="+m.name(), "bench")...); err != nil {
+		return err
+	}
+	out, err := m.w.Tool(ctx, "tsh", append(as, "db", "config", "--format=json", "bench")...)
+	if err != nil {
+		return err
+	}
+	var files struct{ Cert, Key string }
+	if err := json.Unmarshal(out, &files); err != nil {
+		return err
+	}
+	// sysbench cannot name the database in TLS, which ends at the proxy then, with its web certificate.
+	web := m.w.Path(d.name + "-web.pem")
+	conn, err := tls.Dial("tcp", "localhost:"+d.proxy, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := os.WriteFile(web, ca.EncodeCertificate(conn.ConnectionState().PeerCertificates[0].Raw), 0o600); err != nil {
+		return err
+	}
+	return m.certificates(m.local(d), files.Cert, files.Key, web)
+}
+
+// prepare stores the clients' certificates, and fills the database.
+func (m mySQL) prepare(ctx context.Context, _ settings) error {
+	if err := m.certificates(m.direct(), m.w.Path("direct.crt"), m.w.Path("direct.key"), m.w.Path("db-ca.pem")); err != nil {
+		return err
+	}
+	for _, d := range []deployment{m.w.spread, m.w.single} {
+		if err := m.login(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -91,12 +139,13 @@ func (m mySQL) startBare(ctx context.Context) error {
 }
 
 func (m mySQL) sysbench(ctx context.Context, way way, args ...string) ([]byte, error) {
-	all := []string{"--mysql-host=127.0.0.1", "--mysql-port=" + way.dsn, "--mysql-user=bench", "--mysql-db=bench"}
-	if way.dsn == m.w.port {
+	port, dir, secure := strings.Cut(way.dsn, " ")
+	all := []string{"--mysql-host=127.0.0.1", "--mysql-port=" + port, "--mysql-user=bench", "--mysql-db=bench"}
+	if secure {
 		all = append(all, "--mysql-ssl=on")
 	}
 	cmd := exec.CommandContext(ctx, "sysbench", append(all, args...)...)
-	cmd.Dir = m.w.Dir
+	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("sysbench: %w: %s", err, out)
@@ -109,7 +158,9 @@ func (m mySQL) tests(s settings) []test {
 		{name: "sysbench oltp_point_select, 1 thread", unit: "statements/s", measure: m.points(s, 1)},
 		{name: "sysbench oltp_point_select, 8 threads", unit: "statements/s", measure: m.points(s, 8)},
 		{name: "the same, as texts", unit: "statements/s", measure: m.points(s, 8, "--db-ps-mode=disable")},
-		{name: "8 threads, through two relays that only copy", unit: "statements/s", measure: m.points(s, 8), instead: &way{"two relays that only copy", m.bare}},
+		{name: "8 threads, through tsh's local proxy", unit: "statements/s", measure: m.points(s, 8), instead: []way{
+			{"one process", m.tunnel(m.w.single)}, {"proxy and agent apart", m.tunnel(m.w.spread)}}},
+		{name: "8 threads, through two relays that only copy", unit: "statements/s", measure: m.points(s, 8), instead: []way{{"two relays that only copy", m.bare}}},
 		{name: "MySQL 100 MB result", unit: "MB/s", measure: m.large},
 	}
 }
@@ -133,12 +184,10 @@ func (m mySQL) points(s settings, threads int, extra ...string) func(context.Con
 
 // large returns the rate of one large result, in 10^6 bytes per second.
 func (m mySQL) large(ctx context.Context, way way) (float64, error) {
-	args := []string{"--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port=" + way.dsn, "--user=bench", "--quick", "--batch", "--raw", "-Ne", "select * from large", "bench"}
-	if way.dsn == m.w.port {
-		args = append([]string{args[0], "--ssl-cert=client-cert.pem", "--ssl-key=client-key.pem", "--ssl-ca=cacert.pem"}, args[1:]...)
-	}
-	cmd := exec.CommandContext(ctx, "mariadb", args...)
-	cmd.Dir = m.w.Dir
+	port, dir, _ := strings.Cut(way.dsn, " ")
+	cmd := exec.CommandContext(ctx, "mariadb", "--no-defaults", "--ssl-cert=client-cert.pem", "--ssl-key=client-key.pem", "--ssl-ca=cacert.pem",
+		"--protocol=tcp", "--host=127.0.0.1", "--port="+port, "--user=bench", "--quick", "--batch", "--raw", "-Ne", "select * from large", "bench")
+	cmd.Dir = dir
 	began := time.Now()
 	if err := cmd.Run(); err != nil { // its output goes nowhere
 		return 0, fmt.Errorf("reading a large result: %w", err)

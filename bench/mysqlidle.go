@@ -12,8 +12,8 @@ import (
 
 const maxAnswer = 64 << 10
 
-// idle opens sessions whose one statement was answered.
-func (m mySQL) idle(ctx context.Context, way way, sessions int) (stop func(), err error) {
+// idle opens sessions whose one statement was answered, through the local proxy of the processes apart.
+func (m mySQL) idle(ctx context.Context, _ way, sessions int) (stop func(), err error) {
 	var held []net.Conn
 	stop = func() {
 		for _, conn := range held {
@@ -21,7 +21,7 @@ func (m mySQL) idle(ctx context.Context, way way, sessions int) (stop func(), er
 		}
 	}
 	for range sessions {
-		conn, err := (&net.Dialer{Timeout: programs.Patience}).DialContext(ctx, "tcp", "127.0.0.1:"+way.dsn)
+		conn, err := (&net.Dialer{Timeout: programs.Patience}).DialContext(ctx, "tcp", "127.0.0.1:"+m.tunnel(m.w.spread))
 		if err != nil {
 			return stop, err
 		}

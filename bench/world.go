@@ -34,6 +34,7 @@ type deployment struct {
 	proxy  string // port
 	diag   string // port
 	local  string // port of the local proxy
+	mysql  string // port of the proxy for clients of MySQL that do TLS themselves
 	config string
 	agent  *exec.Cmd // the process that serves the database
 	front  *exec.Cmd // the process of the proxy
@@ -72,14 +73,14 @@ type database interface {
 	version() string // for the heading
 	start(ctx context.Context) error
 	stop()
-	direct() string // what its client is told to connect past the cluster
-	local(d deployment) string
+	direct() string            // what its client is told to connect past the cluster
+	local(d deployment) string // through the cluster
 	prepare(ctx context.Context, s settings) error
 	tests(s settings) []test
 }
 
 func newDeployment(name string) deployment {
-	return deployment{name: name, auth: freePort(), proxy: freePort(), diag: freePort(), local: freePort()}
+	return deployment{name: name, auth: freePort(), proxy: freePort(), diag: freePort(), local: freePort(), mysql: freePort()}
 }
 
 // close stops everything and removes the files.
@@ -130,6 +131,7 @@ proxy_service:
   enabled: yes
   web_listen_addr: 127.0.0.1:%[4]s
   public_addr: localhost:%[4]s
+  mysql_listen_addr: 127.0.0.1:%[6]s
 `
 
 const databaseConfig = `db_service:
@@ -156,7 +158,7 @@ spec: {roles: [bench]}
 
 func (w *world) startCluster(ctx context.Context, d *deployment, withDatabase bool) error {
 	d.config = w.Path(d.name + ".yaml")
-	text := fmt.Sprintf(clusterConfig, w.Dir, d.name, d.auth, d.proxy, d.diag)
+	text := fmt.Sprintf(clusterConfig, w.Dir, d.name, d.auth, d.proxy, d.diag, d.mysql)
 	if withDatabase {
 		text += fmt.Sprintf(databaseConfig, w.db.protocol(), w.port, w.Path("db-ca.pem"))
 	}

@@ -67,7 +67,7 @@ func (p *Proxy) routeDetour(ctx context.Context, conn *detour.Conn, visitor *adm
 	}
 	switch first[0] {
 	case recordHandshake:
-		return p.routeTLS(ctx, conn, first[:], visitor, "")
+		return p.routeTLS(ctx, conn, first[:], visitor, prelude{})
 	case tunnel.Magic[0]:
 		if err := p.hub.Park(conn, first[:]); err != nil {
 			return err

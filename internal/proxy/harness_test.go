@@ -77,8 +77,8 @@ func startBeside(t *testing.T, agent proxy.LocalAgent, hosts ...string) *front {
 		Trust:      func() *mtls.Trust { return f.trust },
 		Pages:      http.NotFoundHandler(),
 		PassToAuth: func(_ context.Context, conn *mux.Conn, _ *admission.Visitor) { _ = conn.Close() },
-		Limits:     admission.Defaults(1000),
-		Local:      agent, MySQLVersion: mysqlVersion,
+		Limits:     admission.Defaults(1000), MySQLVersion: mysqlVersion,
+		Local: agent,
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

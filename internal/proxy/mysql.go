@@ -12,11 +12,10 @@ import (
 	"net"
 
 	"sallyport/internal/admission"
-	"sallyport/internal/mtls"
-	"sallyport/internal/mux"
+	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/proxyheader"
-	"sallyport/internal/route"
+	"sallyport/internal/resource"
 )
 
 const (
@@ -29,9 +28,8 @@ const (
 	insteadOfNative = "use tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client"
 )
 
-// routeMySQL greets a client, which waits for that, takes its request for TLS, and goes on by the name in its
-// ClientHello. Only when that says which database it is, an agent goes on, with what was said so far. It owns the
-// connection unless it returns an error.
+// routeMySQL greets a client, which waits for that, takes its request for TLS, and goes on as with others. The agent is told
+// the greeting. It owns the connection unless it returns an error.
 func (p *Proxy) routeMySQL(ctx context.Context, conn net.Conn, visitor *admission.Visitor) error {
 	greeting, err := p.greetMySQL(conn)
 	if err != nil {
@@ -44,14 +42,7 @@ func (p *Proxy) routeMySQL(ctx context.Context, conn net.Conn, visitor *admissio
 		return err
 	}
 	// Whatever comes now is TLS: nothing was read beyond the request.
-	hello, err := mux.ReadHello(conn, nil)
-	if err != nil {
-		return err
-	}
-	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.cfg.Cluster); ok {
-		return p.toAgent(ctx, conn, hello.Raw, id, greeting, visitor)
-	}
-	return p.refuseNameless(ctx, mux.Unread(conn, hello.Raw))
+	return p.routeTLS(ctx, conn, nil, visitor, prelude{resource.ProtocolMySQL, greeting})
 }
 
 // greetMySQL sends a greeting that every database can stand by, and returns its payload.
@@ -101,19 +92,17 @@ func (p *Proxy) awaitTLSRequest(conn net.Conn) error {
 	return err
 }
 
-// refuseNameless ends TLS of a client that does not say which database it wants, only to tell it what to do instead.
-func (p *Proxy) refuseNameless(ctx context.Context, conn *mux.Conn) error {
-	refused := errors.New("a client of MySQL that names no database in TLS")
-	client := tls.Server(conn, mtls.Web(p.cfg.WebCert))
-	if err := client.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("%w: handshake: %w", refused, err)
+// refuseMySQL tells a client inside TLS why its connection ends: in place of a greeting, or of an answer to what it says
+// after one.
+func refuseMySQL(client *tls.Conn, greeted bool, cause error) error {
+	var number byte
+	if greeted {
+		_, last, err := mysqlwire.ReadPacket(client, maxMySQLResponse)
+		if err != nil {
+			return err
+		}
+		number = last + 1
 	}
-	// Clients read the answer to their first message only.
-	_, number, err := mysqlwire.ReadPacket(client, maxMySQLResponse)
-	if err != nil {
-		return fmt.Errorf("%w: %w", refused, err)
-	}
-	text := "the client does not name a database of this cluster in TLS (SNI), so that the proxy cannot find it; " + insteadOfNative
-	_, err = client.Write(mysqlwire.ErrorPacket(number+1, mysqlHandshakeError, "08S01", text))
-	return errors.Join(refused, err, client.CloseWrite())
+	_, err := client.Write(mysqlwire.ErrorPacket(number, mysqlHandshakeError, "08S01", fault.Message(cause)))
+	return errors.Join(err, client.CloseWrite())
 }

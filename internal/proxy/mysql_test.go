@@ -175,7 +175,7 @@ func wantError(t *testing.T, from io.Reader, number byte, text string) {
 	}
 }
 
-// TestClientsOfMySQLThatNameNoDatabase do TLS with the proxy itself, which only tells them what to do.
+// TestClientsOfMySQLThatNameNoDatabase do TLS with the proxy itself, which tells those without a certificate what to do.
 func TestClientsOfMySQLThatNameNoDatabase(t *testing.T) {
 	t.Parallel()
 	f := start(t, one)
@@ -188,7 +188,7 @@ func TestClientsOfMySQLThatNameNoDatabase(t *testing.T) {
 		if _, err := secured.Write(inClear("app", 2)); err != nil {
 			t.Fatalf("%q: %v", name, err)
 		}
-		wantError(t, secured, 3, "does not name a database")
+		wantError(t, secured, 3, "no certificate for a database was shown")
 	}
 	if n := a.asked.Load(); n != 0 {
 		t.Errorf("the agent was asked %d times", n)

@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/admission"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/pgwire"
+	"sallyport/internal/resource"
 )
 
 // routePostgres answers the clear text before TLS: no more than one request for TLS and one for GSSAPI
@@ -30,7 +31,7 @@ func (p *Proxy) routePostgres(ctx context.Context, conn net.Conn, read []byte, v
 				return err
 			}
 			// Whatever comes now is TLS: nothing was read beyond the request.
-			return p.routeTLS(ctx, conn, nil, visitor, "postgres")
+			return p.routeTLS(ctx, conn, nil, visitor, prelude{protocol: resource.ProtocolPostgres})
 		case code == pgwire.CodeGSSENCRequest && size == pgwire.HeaderSize && !askedGSS:
 			askedGSS = true
 			if _, err := conn.Write([]byte{'N'}); err != nil {

@@ -213,7 +213,7 @@ func (p *Proxy) route(ctx context.Context, conn net.Conn, visitor *admission.Vis
 	}
 	switch {
 	case first[0] == recordHandshake:
-		return p.routeTLS(ctx, conn, first[:], visitor, "")
+		return p.routeTLS(ctx, conn, first[:], visitor, prelude{})
 	case first[0] == 0:
 		return p.routePostgres(ctx, conn, first[:], visitor)
 	case first[0] == tunnel.Magic[0]:

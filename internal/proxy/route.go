@@ -19,27 +19,40 @@ import (
 	"sallyport/internal/tunnel"
 )
 
-// routeTLS reads the ClientHello and goes on by server name and protocol. Protocol is that of the
-// database whose clear-text negotiation led here, or empty.
-func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visitor *admission.Visitor, protocol string) error {
+// prelude is what was said in clear before TLS. Its zero value says nothing, as with clients that begin with TLS.
+type prelude struct {
+	protocol string // of the database, as it is negotiated in clear; see resource
+	greeting string // payload of the greeting that a client of MySQL was sent
+}
+
+// fits reports whether a client may come with a certificate for a database of the protocol.
+func (s prelude) fits(protocol, negotiated string) bool {
+	if s.protocol != "" && s.protocol != protocol {
+		return false
+	}
+	return route.Speaks(negotiated, protocol)
+}
+
+// routeTLS reads the ClientHello and goes on by server name, protocol, and what was said before.
+func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visitor *admission.Visitor, said prelude) error {
 	hello, err := mux.ReadHello(conn, read)
 	if err != nil {
 		return err
 	}
 	unread := mux.Unread(conn, hello.Raw)
 	if id, ok := route.ParseServerName(route.Fold(hello.ServerName), p.cfg.Cluster); ok {
-		return p.toAgent(ctx, conn, hello.Raw, id, "", visitor)
+		return p.toAgent(ctx, conn, hello.Raw, id, said.greeting, visitor)
 	}
 	switch {
-	case protocol != "":
-		return p.terminate(ctx, unread, hello.Protocols, visitor)
+	case said.protocol != "":
+		return p.terminate(ctx, unread, hello.Protocols, said, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolAuth):
 		_ = conn.SetDeadline(time.Time{})
 		p.cfg.PassToAuth(ctx, unread, visitor)
 	case slices.Contains(hello.Protocols, mtls.ProtocolTunnel):
 		p.serveTLS(p.tunnel, mtls.Newest(mtls.At(p.cfg.Now, mtls.Server(p.cfg.HostCert, p.cfg.Trust, true, mtls.ProtocolHTTP2))), unread, visitor, callTimeout)
 	case slices.ContainsFunc(hello.Protocols, route.IsProtocol):
-		return p.terminate(ctx, unread, hello.Protocols, visitor)
+		return p.terminate(ctx, unread, hello.Protocols, said, visitor)
 	case isDetour(conn):
 		return errors.New("a detour leads to the cluster, and to no pages or further detours")
 	default:

@@ -17,16 +17,18 @@ import (
 	"sallyport/internal/mtls"
 	"sallyport/internal/mux"
 	"sallyport/internal/pgwire"
+	"sallyport/internal/resource"
 	"sallyport/internal/route"
 	"sallyport/internal/splice"
 )
 
 // terminate serves a client that cannot name the database in its ClientHello: TLS ends here, for a
 // certificate that was made for that. The proxy asks for a certificate for this one connection and goes
-// the usual way to the agent with it.
-func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, visitor *admission.Visitor) error {
+// the usual way to the agent with it. A client whose protocol is known may come without a certificate, to read in that
+// protocol that it needs one.
+func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, said prelude, visitor *admission.Visitor) error {
 	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !route.IsProtocol(name) })
-	outer := tls.Server(conn, mtls.At(p.cfg.Now, mtls.Server(p.cfg.WebCert, p.cfg.Trust, true, protocols...)))
+	outer := tls.Server(conn, mtls.At(p.cfg.Now, mtls.Server(p.cfg.WebCert, p.cfg.Trust, said.protocol == "", protocols...)))
 	if err := outer.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
@@ -35,12 +37,9 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	if err != nil {
 		return err
 	}
-	if spoken := state.NegotiatedProtocol; user.Route != nil && !route.Speaks(spoken, user.Route.Protocol) {
-		return fmt.Errorf("the client speaks %s and its certificate is for a database that speaks %s", spoken, user.Route.Protocol)
-	}
-	inner, err := p.innerSession(ctx, conn, user, state.PeerCertificates[0].Raw, visitor)
+	inner, err := p.innerSession(ctx, conn, user, &state, said, visitor)
 	if err != nil {
-		return errors.Join(err, refuseClient(outer, user, err))
+		return errors.Join(err, refuseClient(outer, said, user, err))
 	}
 	_ = conn.SetDeadline(time.Time{})
 	defer outer.Close()
@@ -48,33 +47,43 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	return splice.Relay(outer, inner)
 }
 
-// innerSession opens the end-to-end path for a user whose own TLS ends here.
-func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identity.Identity, raw []byte, visitor *admission.Visitor) (*tls.Conn, error) {
+// innerSession opens the end-to-end path for a user whose own TLS ends here. The user is nil without a certificate.
+func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identity.Identity, state *tls.ConnectionState, said prelude, visitor *admission.Visitor) (*tls.Conn, error) {
 	switch {
-	case user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
-		return nil, fault.New(fault.AccessDenied, "the certificate is not one for a database; use the files that tsh db login stored")
+	case user == nil || user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
+		return nil, fault.New(fault.AccessDenied, "no certificate for a database was shown; use the files that tsh db login stored, or tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client")
+	case !said.fits(user.Route.Protocol, state.NegotiatedProtocol):
+		return nil, fault.New(fault.BadParameter, "the certificate is for database %q, which speaks %s and not what this client speaks; connect with tsh db connect %[1]s",
+			user.Route.Service, user.Route.Protocol)
 	case p.cfg.EndToEndOnly:
 		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database's host as tsh db env prints it")
 	}
-	cert, err := p.sessionCertificate(ctx, raw)
+	cert, err := p.sessionCertificate(ctx, state.PeerCertificates[0].Raw)
 	if err != nil {
 		return nil, err
 	}
 	visitor.Known()
-	return p.dialAgent(ctx, client, user.Route.Service, cert, visitor)
+	return p.dialAgent(ctx, client, user.Route.Service, said, cert, visitor)
 }
 
-// refuseClient tells a client why its connection ends, in its protocol, as far as that is known here.
-func refuseClient(client *tls.Conn, user *identity.Identity, cause error) error {
-	if user.Route == nil || user.Route.Protocol != "postgres" {
-		return nil
+// refuseClient tells a client why its connection ends, in its protocol, as far as that is known here. Clients read the
+// answer to their first message only.
+func refuseClient(client *tls.Conn, said prelude, user *identity.Identity, cause error) error {
+	protocol := said.protocol
+	if protocol == "" && user != nil && user.Route != nil {
+		protocol = user.Route.Protocol
 	}
-	// libpq reads the answer to its first message only.
-	if _, err := client.Read(make([]byte, pgwire.MaxFirst)); err != nil {
-		return err
+	switch protocol {
+	case resource.ProtocolPostgres:
+		if _, err := client.Read(make([]byte, pgwire.MaxFirst)); err != nil {
+			return err
+		}
+		_, err := client.Write(pgwire.Fatal("28000", fault.Message(cause)))
+		return errors.Join(err, client.CloseWrite())
+	case resource.ProtocolMySQL:
+		return refuseMySQL(client, said.greeting != "", cause)
 	}
-	_, err := client.Write(pgwire.Fatal("28000", fault.Message(cause)))
-	return errors.Join(err, client.CloseWrite())
+	return nil
 }
 
 func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certificate, error) {
@@ -92,12 +101,12 @@ func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certi
 }
 
 // dialAgent opens the end-to-end path to an agent, from this proxy's own other side.
-func (p *Proxy) dialAgent(ctx context.Context, client net.Conn, service string, cert *tls.Certificate, visitor *admission.Visitor) (*tls.Conn, error) {
+func (p *Proxy) dialAgent(ctx context.Context, client net.Conn, service string, said prelude, cert *tls.Certificate, visitor *admission.Visitor) (*tls.Conn, error) {
 	name := route.ServerName(service, p.cfg.Cluster)
 	near, far := net.Pipe()
 	conn := tls.Client(near, mtls.Named(name, p.cfg.Trust().Pool(ca.HostCA), cert))
 	p.conns.Go(func() {
-		if err := p.routeTLS(ctx, &addressed{Conn: far, client: client}, nil, visitor, ""); err != nil {
+		if err := p.routeTLS(ctx, &addressed{Conn: far, client: client}, nil, visitor, said); err != nil {
 			p.cfg.Logger.Debug("connection refused", "client", client.RemoteAddr().String(), "error", err)
 			_ = far.Close()
 		}
