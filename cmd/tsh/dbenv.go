@@ -33,6 +33,7 @@ func nativeOnly(service, protocol string) error {
 // server name, by which the proxy finds the agent; HostAddr is where the connection goes, so that no DNS
 // entry is needed.
 type endpoint struct {
+	proxy                string // its host
 	host, hostAddr, port string
 	ca, cert, key        string
 	user, database       string
@@ -54,7 +55,7 @@ func endpointAt(who *account, login *client.Credentials, proxy string) (endpoint
 	if err != nil {
 		return endpoint{}, err
 	}
-	e := endpoint{host: route.ServerName(r.Service, login.Identity.Cluster), hostAddr: address, port: port,
+	e := endpoint{proxy: host, host: route.ServerName(r.Service, login.Identity.Cluster), hostAddr: address, port: port,
 		ca: who.profile.CAPath(), user: r.User, database: r.Database}
 	e.cert, e.key = who.profile.DatabasePaths(r.Service)
 	return e, nil

@@ -115,8 +115,8 @@ func ownClient(who *account, r client.Route, native bool) string {
 	if !native {
 		return fmt.Sprintf("or let your own client connect to a local proxy:\n\n  %s proxy db --tunnel %s", who.tsh, r.Service)
 	}
-	if r.Protocol == resource.ProtocolMySQL { // few of whose clients have a command that would do
-		return fmt.Sprintf("or see what your own client needs, which has to name the host in TLS (SNI), with:\n\n  %s db config %s", who.tsh, r.Service)
+	if r.Protocol == resource.ProtocolMySQL { // many of whose clients are drivers
+		return fmt.Sprintf("or see what your own client needs with:\n\n  %s db config %s", who.tsh, r.Service)
 	}
 	return fmt.Sprintf("or see the command for your own client with:\n\n  %s db config --format=cmd %s", who.tsh, r.Service)
 }

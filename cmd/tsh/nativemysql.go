@@ -77,11 +77,10 @@ func (a *account) noMySQLPort(service string) error {
 // oracleVersion is how Oracle's client introduces itself, which has counted with the server since 8.0.
 var oracleVersion = regexp.MustCompile(`\bVer ([0-9]+)\.([0-9]+)\.[^ ,]* for `)
 
-// namesDatabases reports whether a client of MySQL can name the database in TLS, by what it prints as its version. That of
-// MariaDB cannot, and Oracle's has the option since 8.1.
+// namesDatabases reports whether Oracle's client can name the database in TLS, by what it prints as its version: since 8.1.
 func namesDatabases(version string) bool {
 	parts := oracleVersion.FindStringSubmatch(version)
-	if parts == nil || strings.Contains(version, "MariaDB") {
+	if parts == nil {
 		return false
 	}
 	major, _ := strconv.Atoi(parts[1])
@@ -91,7 +90,10 @@ func namesDatabases(version string) bool {
 
 // mysqlCommand returns the command by which the installed client connects with the files of a login.
 func (a *account) mysqlCommand(e endpoint, service string) (string, error) {
-	version, _ := exec.Command("mysql", "--version").Output() // without it, the same advice helps
+	version, err := exec.Command("mysql", "--version").Output()
+	if err != nil || strings.Contains(string(version), "MariaDB") {
+		return a.mariadbCommand(e), nil
+	}
 	if !namesDatabases(string(version)) {
 		return "", fault.New(fault.BadParameter, "the client of MySQL on this machine cannot name the database in TLS, which takes mysql 8.1 of Oracle or newer; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for other clients", a.tsh, service)
 	}
@@ -100,12 +102,28 @@ func (a *account) mysqlCommand(e endpoint, service string) (string, error) {
 	}
 	arguments := []string{"--host=" + e.host, "--port=" + e.port, "--protocol=TCP", "--ssl-mode=VERIFY_IDENTITY", "--tls-sni-servername=" + e.host,
 		"--ssl-ca=" + e.ca, "--ssl-cert=" + e.cert, "--ssl-key=" + e.key}
+	client := program{names: []string{"mysql"}}
+	return client.quoted(append(arguments, e.mysqlAccount()...)), nil
+}
+
+// mariadbCommand is for MariaDB's client, which names no database in TLS: the proxy ends its TLS, with its web certificate,
+// and finds the database by the client's.
+func (a *account) mariadbCommand(e endpoint) string {
+	arguments := []string{"--host=" + e.proxy, "--port=" + e.port, "--protocol=TCP", "--ssl-cert=" + e.cert, "--ssl-key=" + e.key}
+	if !a.insecure {
+		arguments = append(arguments, "--ssl-verify-server-cert")
+	}
+	client := program{names: []string{"mariadb", "mysql"}}
+	return client.quoted(append(arguments, e.mysqlAccount()...))
+}
+
+// mysqlAccount returns the options for what the login says.
+func (e *endpoint) mysqlAccount() (options []string) {
 	if e.user != "" {
-		arguments = append(arguments, "--user="+e.user)
+		options = append(options, "--user="+e.user)
 	}
 	if e.database != "" {
-		arguments = append(arguments, "--database="+e.database)
+		options = append(options, "--database="+e.database)
 	}
-	client := program{names: []string{"mysql"}}
-	return client.quoted(arguments), nil
+	return options
 }

@@ -30,13 +30,13 @@ func TestPlacesThatCannotBeReadAreTold(t *testing.T) {
 	logins := "the logins in " + file + "/home cannot be read: not a directory; set TELEPORT_HOME to a folder of your own"
 	t.Setenv("TELEPORT_HOME", file+"/home")
 	for line, want := range map[string]string{
-		"status":                                  logins,
-		"logout":                                  logins,
-		"db ls":                                   logins,
-		"db connect orders":                       logins,
-		"login --proxy=localhost:1 --user=a":      logins,
-		"-i / --proxy=localhost:1 db ls":          "identity file / cannot be read: is a directory",
-		"play " + file + "/x":                     file + "/x cannot be read: not a directory",
+		"status":                             logins,
+		"logout":                             logins,
+		"db ls":                              logins,
+		"db connect orders":                  logins,
+		"login --proxy=localhost:1 --user=a": logins,
+		"-i / --proxy=localhost:1 db ls":     "identity file / cannot be read: is a directory",
+		"play " + file + "/x":                file + "/x cannot be read: not a directory",
 		"play " + filepath.Dir(file) + "/no.json": "there is no file " + filepath.Dir(file) + "/no.json; give the sid of a session, or a file that tsh play --format=json has written",
 	} {
 		if code, out, told := call(strings.Fields(line)...); code != 1 || told != "ERROR: "+want+"\n\n" || out != "" {
