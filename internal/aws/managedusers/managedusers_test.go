@@ -313,6 +313,44 @@ func TestWhatOthersHaveSetIsSetAnew(t *testing.T) {
 	})
 }
 
+// meanwhile does something, once, while the agent looks whether a change was carried out.
+type meanwhile struct {
+	*bench
+	changed time.Time
+	do      func()
+}
+
+func (c *meanwhile) Do(r *http.Request) (*http.Response, error) {
+	what := r.Header.Get("X-Amz-Target")
+	if strings.HasSuffix(what, ".PutSecretValue") {
+		c.changed = time.Now()
+	}
+	res, err := c.Cloud.Do(r)
+	if strings.HasSuffix(what, ".DescribeSecret") && !c.changed.IsZero() && time.Since(c.changed) > 15*time.Second && c.do != nil {
+		c.do()
+		c.do = nil
+	}
+	return res, err
+}
+
+// TestARefusalBesideOtherWork has a database refuse the password while the agent is about to find that all is well.
+func TestARefusalBesideOtherWork(t *testing.T) {
+	run(t, func(b *bench) {
+		client := &meanwhile{bench: b}
+		a := b.start(client)
+		b.watch(10 * time.Minute)
+		refused := make(chan struct{})
+		client.do = func() {
+			b.Update(func() { b.bob.Access = redisusers.Access{Type: redisusers.Password, Passwords: []string{oldOne}} })
+			a.Refused(a.databases["cache"], "bob")
+			close(refused)
+		}
+		<-refused
+		time.Sleep(2 * time.Minute)
+		b.watch(10 * time.Minute)
+	})
+}
+
 func TestUsersThatAreNotManagedAnyMore(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(b *bench)
