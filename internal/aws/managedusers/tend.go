@@ -45,6 +45,9 @@ func (k *Keeper) tend(ctx context.Context, p *place, id string) {
 	if u = p.users[id]; u == nil || errors.Is(err, context.Canceled) {
 		return
 	}
+	if u.again != one.again { // a database refused its password meanwhile
+		one.suspect, wait = true, 0
+	}
 	u.progress, u.due = one.progress, k.cfg.Now().Add(wait)
 	k.tell(p, u, err)
 }
