@@ -85,7 +85,7 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return d.sayNo(ctx, err)
 	}
-	s.SetBackend(b.connection)
+	s.SetBackend(uint64(b.connection))
 	return e.relay(ctx, d, s, &hello, b, thread)
 }
 
