@@ -50,7 +50,7 @@ type DatabaseSessionEnd struct {
 	BytesReceived int64  // from the client
 	Statements    int64
 	PostgresPID   uint32
-	ConnectionID  uint32 // the database's own number of the connection, in other protocols
+	ConnectionID  uint64 // the database's own number of the connection, in other protocols
 }
 
 // Type implements Event.

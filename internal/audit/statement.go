@@ -113,7 +113,7 @@ type DatabaseResult struct {
 	CopyDirection string // CopyIn, CopyOut or empty
 	CopyBytes     int64
 	PostgresPID   uint32 // printed with the session's first result
-	ConnectionID  uint32 // the same in other protocols
+	ConnectionID  uint64 // the same in other protocols
 	Database      string // as in the statement's event
 
 	// Following are the outcomes of further statements, in the order in which they were answered. They went as well as

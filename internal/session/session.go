@@ -80,7 +80,7 @@ type Session struct {
 	statements   atomic.Int64
 	sent         atomic.Int64 // to the client, bytes
 	received     atomic.Int64 // from the client, bytes
-	backendPID   atomic.Uint32
+	backend      atomic.Uint64
 	lastActivity atomic.Int64 // Unix nanoseconds
 	working      atomic.Bool
 }
@@ -163,7 +163,7 @@ func (s *Session) Count(sent, received int) {
 }
 
 // SetBackend notes the database's own number of the connection.
-func (s *Session) SetBackend(pid uint32) { s.backendPID.Store(pid) }
+func (s *Session) SetBackend(number uint64) { s.backend.Store(number) }
 
 // Record keeps an event of the session, before what it tells of is forwarded, and returns its index. When
 // it cannot be kept the session ends, and the caller must not go on.
@@ -237,9 +237,9 @@ func (s *Session) Close(reason string, cause error) error {
 		BytesSent: s.sent.Load(), BytesReceived: s.received.Load(), Statements: s.statements.Load(),
 	}
 	if s.cfg.Database.Spec.Protocol == resource.ProtocolPostgres {
-		event.PostgresPID = s.backendPID.Load()
+		event.PostgresPID = uint32(s.backend.Load())
 	} else {
-		event.ConnectionID = s.backendPID.Load()
+		event.ConnectionID = s.backend.Load()
 	}
 	if cause != nil {
 		event.Error = cause.Error()

@@ -89,7 +89,7 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	if err != nil {
 		return e.sayNo(ctx, client, first, err)
 	}
-	s.SetBackend(l.connection)
+	s.SetBackend(uint64(l.connection))
 	r := newRelay(ctx, e, client, l.conn, s, in)
 	r.untold.Store(l.connection)
 	return r.run()

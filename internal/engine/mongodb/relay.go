@@ -226,7 +226,7 @@ func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
 	}
 	result.Statement, result.Database = q.event, q.name
 	result.Duration = r.engine.cfg.Now().Sub(q.began)
-	result.ConnectionID = r.untold.Swap(0)
+	result.ConnectionID = uint64(r.untold.Swap(0))
 	// A result is kept even when the session is over, so the context that ends with it is not asked.
 	_, err := r.session.Record(context.WithoutCancel(r.ctx), result)
 	return err

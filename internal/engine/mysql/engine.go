@@ -90,7 +90,7 @@ func (e *Engine) serve(ctx context.Context, d *dialogue, s *session.Session, thr
 	if err != nil {
 		return d.sayNo(ctx, err)
 	}
-	s.SetBackend(b.connection)
+	s.SetBackend(uint64(b.connection))
 	return e.relay(ctx, d, s, &hello, b, thread)
 }
 

@@ -212,7 +212,7 @@ func (r *relay) recordUnanswered() (any bool) {
 func (r *relay) recordResult(q *request, result *audit.DatabaseResult) error {
 	result.Statement = q.event
 	result.Duration = r.engine.cfg.Now().Sub(q.began)
-	result.ConnectionID, r.first = r.first, 0
+	result.ConnectionID, r.first = uint64(r.first), 0
 	// A result is kept even when the session is over, so the context that ends with it is not asked.
 	_, err := r.session.Record(r.lasting, result)
 	return err

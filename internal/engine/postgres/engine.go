@@ -143,7 +143,7 @@ func sayNo(ctx context.Context, client net.Conn, cause error) error {
 
 // relay welcomes the client and serves it to its end.
 func (e *Engine) relay(ctx context.Context, client net.Conn, s *session.Session, start *startup, b *backend) error {
-	s.SetBackend(b.key.processID)
+	s.SetBackend(uint64(b.key.processID))
 	welcome, err := negotiate(start)
 	if err != nil {
 		return err

@@ -67,7 +67,8 @@ func (r *relay) command(size int) error {
 	q := request{role: c.role, notable: c.admin || c == &unknown}
 	switch c.role {
 	case multi:
-		r.fromClient.multi, r.fromClient.dirty = true, false
+		// One within another is an error, and leaves the first as it is.
+		r.fromClient.multi, r.fromClient.dirty = true, r.fromClient.multi && r.fromClient.dirty
 	case discard:
 		r.fromClient.multi, r.fromClient.pinned = false, nil
 	case hello:
@@ -171,6 +172,8 @@ func (r *relay) refusal(c *command, args [][]byte) *refusal {
 		if r.session.AllowCommand(c.name) != nil {
 			return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
 		}
+	case c.role == hello && r.fromClient.multi:
+		return refuse(codeError, "%s is not passed on within MULTI, because it would change the protocol in the middle of a reply", shownName(args))
 	case c.role == login || c.role == hello:
 		given := credentialsOf(c, args)
 		if given.given && given.user != r.account {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sallyport/internal/engine/enginetest"
@@ -38,30 +39,34 @@ func FuzzSession(f *testing.F) {
 	add("*3\n$4\nEVAL\n$8\nreturn 1\n$1\n0\nEVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0\nEVALSHA 0 0\n", ":1\n", ":1\n")
 	add("MONITOR\nCLIENT REPLY OFF\nNOSUCH\nQUIT\nGET late\n", "+OK\n")
 	add("*2\n$3\nGET\n$1\nk\n*1\n:1\n", "$1\nv\n")
-	engine := newEngine()
 	f.Fuzz(func(t *testing.T, fromClient, fromServer []byte) {
-		s, journal, up := enginetest.OpenSession(t, "redis", "", `{allow: {db_labels: {'*': '*'}, db_users: [app]}}`)
-		fromClient = append(slices.Clip(fromClient), "QUIT\r\n"...)
-		c := &fuzzed{answers: bytes.Split(fromServer, said), ended: make(chan struct{}), left: make(chan struct{})}
-		client, clientEnd := net.Pipe()
-		server, serverEnd := net.Pipe()
-		sides := make(chan struct{}, 3)
-		go func() { c.serve(serverEnd); sides <- struct{}{} }()
-		go func() { _, _ = io.Copy(&c.heard, clientEnd); sides <- struct{}{} }()
-		go func() { c.say(clientEnd, fromClient); sides <- struct{}{} }()
-		err := engine.Relay(t.Context(), client, server, s, up, ownPassword)
-		close(c.ended)
-		for _, conn := range []net.Conn{client, server, clientEnd, serverEnd} {
-			_ = conn.Close()
-		}
-		for range cap(sides) {
-			<-sides
-		}
-		if err := errors.Join(err, s.Close("ended", err)); err != nil && err.Error() == "" {
-			t.Error("an error without a text")
-		}
-		c.check(t, journal)
+		synctest.Test(t, func(t *testing.T) { converse(t, fromClient, fromServer) })
 	})
+}
+
+// converse has the two sides say what they say, in a time that passes only when nobody has anything to do.
+func converse(t *testing.T, fromClient, fromServer []byte) {
+	s, journal, up := enginetest.OpenSession(t, "redis", "", `{allow: {db_labels: {'*': '*'}, db_users: [app]}}`)
+	fromClient = append(slices.Clip(fromClient), "QUIT\r\n"...)
+	c := &fuzzed{answers: bytes.Split(fromServer, said), ended: make(chan struct{}), left: make(chan struct{})}
+	client, clientEnd := net.Pipe()
+	server, serverEnd := net.Pipe()
+	sides := make(chan struct{}, 3)
+	go func() { c.serve(serverEnd); sides <- struct{}{} }()
+	go func() { _, _ = io.Copy(&c.heard, clientEnd); sides <- struct{}{} }()
+	go func() { c.say(clientEnd, fromClient); sides <- struct{}{} }()
+	err := newEngine().Relay(t.Context(), client, server, s, up, ownPassword)
+	close(c.ended)
+	for _, conn := range []net.Conn{client, server, clientEnd, serverEnd} {
+		_ = conn.Close()
+	}
+	for range cap(sides) {
+		<-sides
+	}
+	if err := errors.Join(err, s.Close("ended", err)); err != nil && err.Error() == "" {
+		t.Error("an error without a text")
+	}
+	c.check(t, journal)
 }
 
 // fuzzed is a conversation.
@@ -98,8 +103,8 @@ func (c *fuzzed) say(conn net.Conn, data []byte) {
 }
 
 // lull is how long the server waits: for a command, which may never come when half an answer is under way, and for somebody
-// to read what it answers.
-const lull = 20 * time.Millisecond
+// to read what it answers. It is longer than everything that a relay waits for.
+const lull = time.Minute
 
 // serve answers each command, and hangs up behind QUIT and when it has nothing more to say.
 func (c *fuzzed) serve(conn net.Conn) {

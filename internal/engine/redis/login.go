@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"time"
 
 	"sallyport/internal/audit"
@@ -27,6 +28,8 @@ type backend struct {
 	conn net.Conn
 	in   *inbox.Inbox // what was read from it
 	up   *session.Upstream
+
+	number uint64 // the database's own of the connection, once it is logged in; 0 if it does not tell
 }
 
 // connect opens TLS on the way to the database. Nothing is said before.
@@ -47,7 +50,7 @@ func connect(ctx context.Context, e *Engine, up *session.Upstream) (*backend, er
 	return &backend{conn: conn, in: inbox.New(&e.buffers), up: up}, nil
 }
 
-// ask sends commands and reads as many replies.
+// ask sends commands and reads as many replies. With an error it returns those that came.
 func (b *backend) ask(ctx context.Context, commands ...[]string) ([]resp.Value, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
 		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
@@ -55,15 +58,15 @@ func (b *backend) ask(ctx context.Context, commands ...[]string) ([]resp.Value, 
 	stop := context.AfterFunc(ctx, func() { _ = b.conn.SetDeadline(time.Unix(1, 0)) })
 	values, err := b.exchange(commands)
 	if !stop() {
-		return nil, context.Cause(ctx)
+		return values, context.Cause(ctx)
 	}
 	if err = b.up.Explain(err); err == nil {
 		return values, nil
 	}
 	if _, known := errors.AsType[*fault.Error](err); known {
-		return nil, err
+		return values, err
 	}
-	return nil, fault.Wrap(fault.ConnectionProblem, err,
+	return values, fault.Wrap(fault.ConnectionProblem, err,
 		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
 }
 
@@ -79,7 +82,7 @@ func (b *backend) exchange(commands [][]string) (values []resp.Value, err error)
 		data := b.in.Buf[b.in.Scanned:b.in.End]
 		v, size, err := resp.Decode(data)
 		if err != nil {
-			return nil, desynchronised("in answer to the login: %v", err)
+			return values, desynchronised("in answer to the login: %v", err)
 		}
 		if size > 0 {
 			values = append(values, v)
@@ -88,10 +91,10 @@ func (b *backend) exchange(commands [][]string) (values []resp.Value, err error)
 			continue
 		}
 		if len(data) > maxLoginReply {
-			return nil, desynchronised("more than %d bytes in answer to the login", maxLoginReply)
+			return values, desynchronised("more than %d bytes in answer to the login", maxLoginReply)
 		}
 		if _, err := b.in.Fill(b.conn, len(data) > 0); err != nil {
-			return nil, fmt.Errorf("reading the answer to the login: %w", errors.New(err.Error()))
+			return values, fmt.Errorf("reading the answer to the login: %w", errors.New(err.Error()))
 		}
 	}
 	return values, nil
@@ -100,18 +103,22 @@ func (b *backend) exchange(commands [][]string) (values []resp.Value, err error)
 // authenticate logs in with a password, or without: then it does for an account that wants none, or that the
 // certificate has opened already.
 func (b *backend) authenticate(ctx context.Context, account, password string) error {
-	commands := [][]string{{"AUTH", account, password}}
+	commands := [][]string{{"AUTH", account, password}, {"CLIENT", "ID"}}
 	if password == "" {
 		commands = append(commands, []string{"ACL", "WHOAMI"})
 	}
 	values, err := b.ask(ctx, commands...)
-	if err != nil {
+	refused := password != "" && len(values) > 0 && values[0].IsError()
+	if err != nil && !refused { // who refuses need not answer the rest
 		return err
+	}
+	if len(values) > 1 && values[1].Type == resp.Integer {
+		b.number, _ = strconv.ParseUint(values[1].Text, 10, 64)
 	}
 	switch answer := values[0]; {
 	case answer.Type == resp.Simple && answer.Text == "OK":
 		return nil
-	case password == "" && values[1].Type == resp.Bulk && values[1].Text == account:
+	case password == "" && values[2].Type == resp.Bulk && values[2].Text == account:
 		return nil
 	case answer.Type == resp.Error:
 		advice := b.up.Advice(cred.Refusal{Code: resp.Code([]byte(answer.Text)), Message: answer.Text})

@@ -45,7 +45,7 @@ func (r *relay) alreadyOpen(c *command, size int) (done bool, err error) {
 		return false, nil
 	}
 	switch {
-	case r.fromClient.multi:
+	case r.fromClient.multi: // it is AUTH
 		return true, r.refuse(refuse(codeError, "%s is not passed on within MULTI, and the account %s is open already", shownName(args), r.account), size)
 	case c.role == hello:
 		return true, r.helloWithout(args, size)

@@ -13,6 +13,8 @@ const maxRun = 256
 // outcomes records how commands ended, before the client reads it. Those of neighbours that went well become one event:
 // it costs about as much as each would alone, and a pipeline's replies arrive together.
 type outcomes struct {
+	connection uint64 // the database's number of it, until an event has told it
+
 	now    func() time.Time
 	record func(*audit.DatabaseResult) error
 
@@ -27,7 +29,7 @@ func (o *outcomes) went(q *request, rows, bytes int64) error {
 	if !o.open {
 		o.open = true
 		o.event = audit.DatabaseResult{
-			Status: audit.Status{Success: true}, Statement: q.event, Command: q.command, Rows: rows, Bytes: bytes, Duration: took, Following: o.event.Following[:0],
+			ConnectionID: o.connection, Status: audit.Status{Success: true}, Statement: q.event, Command: q.command, Rows: rows, Bytes: bytes, Duration: took, Following: o.event.Following[:0],
 		}
 		return nil
 	}
@@ -44,7 +46,7 @@ func (o *outcomes) failed(q *request, failure string, bytes int64) error {
 		return err
 	}
 	o.event = audit.DatabaseResult{
-		Status: audit.Status{Error: failure}, Statement: q.event, Command: q.command, Bytes: bytes, Duration: o.now().Sub(q.began), Following: o.event.Following[:0],
+		ConnectionID: o.connection, Status: audit.Status{Error: failure}, Statement: q.event, Command: q.command, Bytes: bytes, Duration: o.now().Sub(q.began), Following: o.event.Following[:0],
 	}
 	o.open = true
 	return o.flush()
@@ -53,7 +55,7 @@ func (o *outcomes) failed(q *request, failure string, bytes int64) error {
 // flush records what is noted.
 func (o *outcomes) flush() error {
 	if o.open && o.broken == nil {
-		o.broken = o.record(&o.event)
+		o.broken, o.connection = o.record(&o.event), 0
 	}
 	if o.open = false; cap(o.event.Following) > keptRequests {
 		o.event.Following = nil

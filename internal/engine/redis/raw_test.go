@@ -137,6 +137,16 @@ func TestConversations(t *testing.T) {
 				"CONFIG REWRITE → refused: CONFIG REWRITE concerns the server and not its data, and your roles do not allow it",
 				"EXEC → refused: Transaction discarded because of previous errors.", "EXISTS bad:k → ok")
 		},
+		"a refusal within a transaction is not lost by a second MULTI": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI", "SET twice:k v", "CONFIG REWRITE", "MULTI", "EXEC", "EXISTS twice:k")
+			c.hear(t, "+OK\n+QUEUED\n-NOPERM CONFIG REWRITE concerns the server and not its data, and your roles do not allow it\n-ERR MULTI calls can not be nested\n-EXECABORT Transaction discarded because of previous errors.\n:0\n")
+		},
+		"another version of the protocol within a transaction": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI", "HELLO 3", "EXEC", "PING")
+			c.hear(t, "+OK\n-ERR HELLO is not passed on within MULTI, because it would change the protocol in the middle of a reply\n-EXECABORT Transaction discarded because of previous errors.\n+PONG\n")
+			c.say(t, "RPUSH hello:k message a b", "SUBSCRIBE hello:c")
+			c.hear(t, ":3\n*3\n$9\nsubscribe\n$7\nhello:c\n:1\n")
+		},
 		"a transaction that is discarded": func(t *testing.T, r *real, c *raw) {
 			c.say(t, "MULTI", "SET dis:k v", "DISCARD", "EXEC")
 			c.hear(t, "+OK\n+QUEUED\n+OK\n-ERR EXEC without MULTI\n")
@@ -273,7 +283,7 @@ func TestConversations(t *testing.T) {
 			wantOutcomes(t, r, c, "BLPOP block:k 0 → ok")
 		},
 		"commands that cannot be followed": func(t *testing.T, r *real, c *raw) {
-			for _, command := range []string{"MONITOR", "SYNC", "PSYNC ? -1", "REPLCONF listening-port 1", "CLIENT REPLY OFF", "client reply skip"} {
+			for _, command := range []string{"MONITOR", "SYNC", "PSYNC ? -1", "REPLCONF listening-port 1", "CLIENT REPLY OFF", "client reply skip", "SCRIPT DEBUG YES"} {
 				c.say(t, command)
 				if line := c.line(t); !strings.Contains(line, "is not passed on by this system") {
 					t.Errorf("%s: %s", command, line)
@@ -331,6 +341,7 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 		"Auth default hunter2":                             "Auth default ****",
 		"cOnFiG sEt RequirePass hunter2":                   "cOnFiG sEt RequirePass ****",
 		"SENTINEL SET mymaster quorum 2 auth-pass hunter2": "SENTINEL SET mymaster quorum 2 auth-pass ****",
+		"SENTINEL CONFIG SET sentinel-pass hunter2":        "SENTINEL CONFIG SET sentinel-pass ****",
 		"ECHO ****": `ECHO "****"`,
 	} {
 		t.Run(command, func(t *testing.T) {

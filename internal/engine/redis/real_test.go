@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis"
+	"sallyport/internal/engine/redis/redistest"
+	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/identity"
 	"sallyport/internal/redisserver"
 )
@@ -131,6 +134,53 @@ func TestClientsWork(t *testing.T) {
 		t.Errorf("redis-cli printed %q", out)
 	}
 	m.Wait(t, `"GET" "k"`)
+}
+
+// TestConnectionNumber has the server's own number of the connection, by which its commands tell of it, in the first result and the
+// end; and an account that may not ask for it is let in nevertheless.
+func TestConnectionNumber(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{Users: []string{"mute on nopass ~* +@all -client"}})
+	for account, told := range map[string]bool{"default": true, "mute": false} {
+		r := behind(t, s, account)
+		c := r.raw(t)
+		c.say(t, "CLIENT ID", "PING")
+		want, _ := strconv.ParseInt(strings.TrimPrefix(c.line(t), ":"), 10, 64)
+		if want > 0 != told {
+			t.Errorf("%s has the number %d", account, want)
+		}
+		c.hear(t, "+PONG\n")
+		v := closed(t, r, c)
+		results, end := v.Journal.Results(), v.Journal.Events("db.session.end")
+		if len(results) != 2 || len(end) != 1 {
+			t.Fatalf("recorded %v, %v", results, end)
+		}
+		if first, last := results[0].Number("db_connection_id"), end[0].Number("db_connection_id"); first != want || last != want {
+			t.Errorf("%s: recorded %d and %d, want %d", account, first, last, want)
+		}
+	}
+}
+
+// Who refuses a password need not answer what follows it, and the client reads why.
+func TestServerThatHangsUpBehindARefusal(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, func(args []string) []byte {
+		if args[0] == "AUTH" && args[2] != "" {
+			return resp.AppendError(nil, "WRONGPASS", "once and no more")
+		}
+		return nil
+	})
+	r := &real{agent: enginetest.Start(t, enginetest.Config{
+		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
+		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
+			return &cred.Credential{User: account, Password: "secret"}, nil
+		}),
+	})}
+	c := r.raw(t)
+	c.say(t, "PING")
+	if line := c.line(t); line != "-WRONGPASS once and no more" {
+		t.Errorf("heard %s", line)
+	}
 }
 
 func TestPasswordOfTheClient(t *testing.T) {

@@ -56,7 +56,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 	r.renewal.done = make(chan struct{}, 1)
 	r.proto.Store(2)
 	r.server = &node{relay: r, backend: b}
-	r.fromServer.outcomes = outcomes{now: v.engine.cfg.Now, record: func(event *audit.DatabaseResult) error {
+	r.fromServer.outcomes = outcomes{connection: b.number, now: v.engine.cfg.Now, record: func(event *audit.DatabaseResult) error {
 		// A result is kept even when the session is over, so the context that ends with it is not asked.
 		_, err := v.session.Record(context.WithoutCancel(ctx), event)
 		return err

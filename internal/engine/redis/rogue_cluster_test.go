@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis/redistest"
+	"sallyport/internal/engine/redis/resp"
 )
 
 // rogueCluster are two nodes, the first of which is the seed, that say what they are told to beside the login.
@@ -27,6 +28,9 @@ func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args
 	var authorities []byte
 	for i := range c.nodes {
 		c.nodes[i] = redistest.Start(t, func(args []string) []byte {
+			if args[0] == "CLIENT" {
+				return resp.AppendInteger(nil, 7)
+			}
 			c.mu.Lock()
 			c.got[i] = append(c.got[i], strings.Join(args, " "))
 			c.mu.Unlock()

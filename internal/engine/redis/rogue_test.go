@@ -29,6 +29,8 @@ func behindRogue(t *testing.T, answer redistest.Answer, change ...func(*enginete
 			return resp.AppendSimple(nil, "OK")
 		case "ACL":
 			return resp.AppendBulk(nil, "default")
+		case "CLIENT":
+			return resp.AppendInteger(nil, 7)
 		default:
 			return answer(args)
 		}

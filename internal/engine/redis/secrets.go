@@ -57,7 +57,7 @@ func secretsOf(args [][]byte) (s secrets) {
 		s.ofDryRun(args)
 	case len(name) == 7 && is(name, "migrate"):
 		s.ofMigrate(args)
-	case len(name) == 8 && is(name, "sentinel") && is(args[1], "set"):
+	case len(name) == 8 && is(name, "sentinel") && (is(args[1], "set") || is(args[1], "config")):
 		s.ofSentinel(args)
 	}
 	return s
@@ -131,7 +131,7 @@ func (s *secrets) ofMigrate(args [][]byte) {
 
 func (s *secrets) ofSentinel(args [][]byte) {
 	for i := 3; i+1 < len(args); i += 2 {
-		if is(args[i], "auth-pass") {
+		if is(args[i], "auth-pass") || is(args[i], "sentinel-pass") {
 			s.add(i + 1)
 		}
 	}

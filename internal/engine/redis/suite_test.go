@@ -70,6 +70,9 @@ func (s *suiteServer) answer(args []string) []byte {
 	case "ECHO":
 		s.Arrived(args[1])
 	}
+	if args[0] == "CLIENT" {
+		return []byte(":7\r\n")
+	}
 	return resp.AppendSimple(nil, "OK")
 }
 

@@ -20,8 +20,11 @@ func TestTrace(t *testing.T) {
 	var server strings.Builder
 	s := redistest.Start(t, func(args []string) []byte {
 		answer := resp.AppendSimple(nil, "OK")
-		if args[0] == "GET" {
+		switch args[0] {
+		case "GET":
 			answer = resp.AppendBulk(nil, "a value")
+		case "CLIENT":
+			answer = resp.AppendInteger(nil, 1<<32)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -80,6 +80,7 @@ func (v *visit) serve(ctx context.Context) error {
 	if err := v.logIn(ctx, b, c, given); err != nil {
 		return v.turnAway(ctx, err)
 	}
+	v.session.SetBackend(b.number)
 	r := newRelay(ctx, v, b)
 	if place.Cluster {
 		if r.cluster, err = joinCluster(ctx, b, place.Address); err != nil {
