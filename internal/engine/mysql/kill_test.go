@@ -1,9 +1,13 @@
 package mysql_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -220,4 +224,50 @@ func TestKillWithTheLastConnection(t *testing.T) {
 		}
 	}
 	running(t, server, "sleeper", true)
+}
+
+// TestInterruptInTheClient presses Ctrl-C in MariaDB's own client, whose user may have one connection.
+func TestInterruptInTheClient(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	var both agents
+	agent := both.start(t, server, func(cfg *enginetest.Config) {
+		cfg.Crowded = func(n int) error {
+			if n == 0 {
+				return nil
+			}
+			return fault.New(fault.LimitExceeded, "your roles allow 1 database connections at a time")
+		}
+	})
+	host, port, err := net.SplitHostPort(agent.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*enginetest.Patience)
+	defer cancel()
+	// A terminal, in which ^C is a signal.
+	shell := exec.CommandContext(ctx, "script", "--quiet", "--flush", "--return", "--command", "mariadb --no-defaults --skip-ssl --host="+host+" --port="+port+" --user=app", "/dev/null")
+	keys, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var screen bytes.Buffer
+	shell.Stdout, shell.Stderr = &screen, &screen
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	press := func(text string) {
+		if _, err := io.WriteString(keys, text); err != nil {
+			t.Error(err)
+		}
+	}
+	press("select sleep(600) as sleeper;\n")
+	running(t, server, "sleeper", true)
+	press("\x03")
+	running(t, server, "sleeper", false)
+	press("select 40+2;\n\x04")
+	err = shell.Wait()
+	if out := screen.String(); err != nil || !strings.Contains(out, "interrupted") || !strings.Contains(out, "|   42 |") {
+		t.Errorf("%v, the client shows %s", err, out)
+	}
 }
