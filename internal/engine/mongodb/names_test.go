@@ -138,6 +138,7 @@ var commands = map[string]struct {
 	"a database with a dot":       {in("orders.x", e("find", "c")), "malformed"},
 	"a database with a zero":      {in("orders\x00other", e("find", "c")), "malformed"},
 	"an empty database":           {in("", e("find", "c")), "malformed"},
+	"ping in an empty database":   {in("", e("ping", 1)), "malformed"},
 	"two databases":               {d(e("find", "c"), e("$db", "orders"), e("$db", "other")), "malformed"},
 	"a field twice":               {in("orders", e("find", "c"), e("limit", 1), e("limit", 2)), "malformed"},
 	"another user's rights":       {in("orders", e("find", "c"), e("$impersonatedUsers", bson.A{})), "never"},
