@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -300,8 +301,9 @@ func TestManyDatabases(t *testing.T) {
 			now++
 			most = max(most, now)
 			w.mu.Unlock()
+			n, _ := strconv.Atoi(name)
 			select {
-			case <-time.After(5 * time.Second):
+			case <-time.After(4*time.Second + time.Duration(n)*time.Millisecond): // so that they do not end together
 			case <-ctx.Done():
 			}
 			w.mu.Lock()
