@@ -266,9 +266,11 @@ func TestNothingIsToldOfDatabasesThatAreGone(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		w.Serve([]*resource.Database{database("b", nil)}, every)
 		synctest.Wait()
+		w.mu.Lock()
 		if ended != 1 {
 			t.Errorf("%d checks have ended, want that of the database that went", ended)
 		}
+		w.mu.Unlock()
 		time.Sleep(time.Hour)
 		if n := w.checksOf("a"); n != 1 {
 			t.Errorf("%d checks of a database that went during the first", n)
@@ -332,9 +334,11 @@ func TestManyDatabases(t *testing.T) {
 		time.Sleep(time.Minute)
 		done()
 		following.Wait()
+		w.mu.Lock()
 		if most > 128 || most < 100 {
 			t.Errorf("%d checks at a time", most)
 		}
+		w.mu.Unlock()
 		if n := w.Statuses()["postgres"]["unhealthy"]; n != len(dbs) {
 			t.Errorf("%d of %d are unhealthy", n, len(dbs))
 		}
