@@ -109,6 +109,9 @@ func TestHealthOfDatabasesInAWS(t *testing.T) {
 			if health.Status != test.status || health.Protocol != test.protocol || health.Address != test.uri || !strings.Contains(health.TransitionError, test.says) {
 				t.Errorf("got %+v", health)
 			}
+			if logged := strings.Contains(running.log.String(), "health of a database cannot be checked"); logged != (test.status == resource.HealthUnknown) {
+				t.Errorf("it is logged %v that the check could not be made: %s", logged, running.log)
+			}
 			running.stop()
 		})
 	}

@@ -201,7 +201,7 @@ func TestChecksThatCannotBeMadeSayNothing(t *testing.T) {
 		w.is(t, "made once again", "a", "unknown", resource.HealthInternalError)
 		time.Sleep(30 * time.Second)
 		w.is(t, "made twice again", "a", "healthy", reached)
-		w.tells(t, "a fault of the agent is no news of the database")
+		w.tells(t, "a fault of the agent is told once, and that it is over is no news of the database", "a: unknown, was healthy")
 		if n := w.Counts()[health.Count{Protocol: "postgres", Result: "not_made"}]; n < 1 {
 			t.Errorf("%d checks were not made", n)
 		}
