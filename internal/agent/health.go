@@ -120,9 +120,13 @@ func anyOf(ctx context.Context, addresses []string, look func(ctx context.Contex
 	return first
 }
 
-// tellHealth records that a database can no longer be reached, or can again.
+// tellHealth records that a database can no longer be reached, or can again. A fault of ours is for the log only.
 func (a *Agent) tellHealth(t health.Transition) {
 	db, now := t.Database, t.Now
+	if now.Status == resource.HealthUnknown {
+		a.Logger.Warn("health of a database cannot be checked", "db", db.GetName(), "error", t.Err)
+		return
+	}
 	event := &audit.DatabaseHealth{
 		DatabaseMeta: audit.DatabaseMeta{Service: db.GetName(), Protocol: db.Spec.Protocol, URI: db.Spec.URI, Type: db.Type(), Origin: db.Origin()},
 		ServerMeta:   a.serverMeta(),

@@ -18,6 +18,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/mysql"
+	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/redis"
 	"sallyport/internal/knock"
 	"sallyport/internal/realserver"
@@ -26,9 +27,10 @@ import (
 )
 
 const (
-	checkedOften = "kind: health_check_config\nversion: v1\nmetadata: {name: often}\nspec: {match: {db_labels: {'*': '*'}}, interval: 1s, timeout: 1s}\n"
-	cacheInAWS   = "master.orders.abcdef.usw1.cache.amazonaws.com:6379"
-	mysqlInAWS   = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:3306"
+	checkedOften  = "kind: health_check_config\nversion: v1\nmetadata: {name: often}\nspec: {match: {db_labels: {'*': '*'}}, interval: 1s, timeout: 1s}\n"
+	cacheInAWS    = "master.orders.abcdef.usw1.cache.amazonaws.com:6379"
+	postgresInAWS = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
+	mysqlInAWS    = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:3306"
 )
 
 // clumsy is an engine that falls when it is asked.
@@ -69,6 +71,7 @@ func TestHealthOfDatabasesInAWS(t *testing.T) {
 			return &cred.Credential{AuthoritiesFrom: "nowhere"}, nil
 		}, "TLS", "unhealthy", "it is from none of nowhere"},
 		{"no answer to the handshake", cacheInAWS, nil, redis.New(redis.Config{}), trusted, "TLS", "unhealthy", "did not complete the TLS handshake in time"},
+		{"no answer to who asks for TLS", postgresInAWS, nil, postgres.New(postgres.Config{Now: time.Now}), trusted, "TLS", "unhealthy", "did not complete the TLS handshake in time"},
 		{"authorities that cannot be had", cacheInAWS, shown(host), redis.New(redis.Config{}), func(context.Context, *resource.Database) (*cred.Credential, error) {
 			return nil, errors.New("download failed")
 		}, "TLS", "unknown", "the log of the"},
@@ -78,10 +81,8 @@ func TestHealthOfDatabasesInAWS(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			address := startTLS(t, test.server)
-			db := &resource.Database{Spec: resource.DatabaseSpec{URI: test.uri, Protocol: resource.ProtocolRedis}}
-			if test.uri == mysqlInAWS {
-				db.Spec.Protocol = resource.ProtocolMySQL
-			}
+			protocols := map[string]string{cacheInAWS: resource.ProtocolRedis, postgresInAWS: resource.ProtocolPostgres, mysqlInAWS: resource.ProtocolMySQL}
+			db := &resource.Database{Spec: resource.DatabaseSpec{URI: test.uri, Protocol: protocols[test.uri]}}
 			db.SetKind(resource.KindDatabase)
 			db.Metadata.Name = "orders"
 			if err := db.Validate(); err != nil {
@@ -107,6 +108,9 @@ func TestHealthOfDatabasesInAWS(t *testing.T) {
 			})
 			if health.Status != test.status || health.Protocol != test.protocol || health.Address != test.uri || !strings.Contains(health.TransitionError, test.says) {
 				t.Errorf("got %+v", health)
+			}
+			if logged := strings.Contains(running.log.String(), "health of a database cannot be checked"); logged != (test.status == resource.HealthUnknown) {
+				t.Errorf("it is logged %v that the check could not be made: %s", logged, running.log)
 			}
 			running.stop()
 		})

@@ -35,6 +35,14 @@ func TestTheDefaultHealthCheckIsMadeOnce(t *testing.T) {
 	is("in a new cluster", "default")
 	w.mustApply(strings.Replace(healthConfig, "prod}\nspec", "default}\nspec", 1))
 	w.restart()
+	forget := func() {
+		t.Helper()
+		if err := w.cfg.Store.Delete(t.Context(), "/preset/health_check_config/default", 0); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+	}
+	forget() // as in a cluster that had one of the name before
 	got, err := w.admin.Resources.GetResource(t.Context(), &sallyportv1.GetResourceRequest{Kind: resource.KindHealthCheckConfig, Name: "default"})
 	if err != nil || !strings.Contains(string(got.GetResource().GetJson()), `"env":"prod"`) {
 		t.Errorf("changed, after a restart: %s, %v", got.GetResource().GetJson(), err)
@@ -42,10 +50,7 @@ func TestTheDefaultHealthCheckIsMadeOnce(t *testing.T) {
 	w.remove(resource.KindHealthCheckConfig, "default")
 	w.restart()
 	is("deleted, after a restart", "")
-	if err := w.cfg.Store.Delete(t.Context(), "/preset/health_check_config/default", 0); err != nil {
-		t.Fatal(err)
-	}
-	w.restart()
+	forget()
 	is("in a cluster of before there was one", "default")
 	if n := w.events("health_check_config.delete", `"name":"default"`); n != 1 {
 		t.Errorf("%d events of the deletion", n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -200,7 +201,7 @@ func TestChecksThatCannotBeMadeSayNothing(t *testing.T) {
 		w.is(t, "made once again", "a", "unknown", resource.HealthInternalError)
 		time.Sleep(30 * time.Second)
 		w.is(t, "made twice again", "a", "healthy", reached)
-		w.tells(t, "a fault of the agent is no news of the database")
+		w.tells(t, "a fault of the agent is told once, and that it is over is no news of the database", "a: unknown, was healthy")
 		if n := w.Counts()[health.Count{Protocol: "postgres", Result: "not_made"}]; n < 1 {
 			t.Errorf("%d checks were not made", n)
 		}
@@ -265,9 +266,11 @@ func TestNothingIsToldOfDatabasesThatAreGone(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		w.Serve([]*resource.Database{database("b", nil)}, every)
 		synctest.Wait()
+		w.mu.Lock()
 		if ended != 1 {
 			t.Errorf("%d checks have ended, want that of the database that went", ended)
 		}
+		w.mu.Unlock()
 		time.Sleep(time.Hour)
 		if n := w.checksOf("a"); n != 1 {
 			t.Errorf("%d checks of a database that went during the first", n)
@@ -300,8 +303,9 @@ func TestManyDatabases(t *testing.T) {
 			now++
 			most = max(most, now)
 			w.mu.Unlock()
+			n, _ := strconv.Atoi(name)
 			select {
-			case <-time.After(5 * time.Second):
+			case <-time.After(4*time.Second + time.Duration(n)*time.Millisecond): // so that they do not end together
 			case <-ctx.Done():
 			}
 			w.mu.Lock()
@@ -330,9 +334,11 @@ func TestManyDatabases(t *testing.T) {
 		time.Sleep(time.Minute)
 		done()
 		following.Wait()
+		w.mu.Lock()
 		if most > 128 || most < 100 {
 			t.Errorf("%d checks at a time", most)
 		}
+		w.mu.Unlock()
 		if n := w.Statuses()["postgres"]["unhealthy"]; n != len(dbs) {
 			t.Errorf("%d of %d are unhealthy", n, len(dbs))
 		}

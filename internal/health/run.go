@@ -124,7 +124,7 @@ func (k *Keeper) note(c check, r Result) *Transition {
 	if !isNews {
 		return nil
 	}
-	return &Transition{Database: c.db, Was: cmp.Or(was, resource.Healthy), Now: c.state.health}
+	return &Transition{Database: c.db, Was: cmp.Or(was, resource.Healthy), Now: c.state.health, Err: r.Err}
 }
 
 // plan plans the check after one that has ended, a tenth sooner or later than asked for, so that the checks of many databases

@@ -21,11 +21,12 @@ type Result struct {
 // ErrNotMade is in the error of a check that says nothing about the database, because it could not be made.
 var ErrNotMade = errors.New("the check could not be made")
 
-// Transition is a change that people are told of.
+// Transition is a change that people are told of: a database became healthy or unhealthy, or unknown by a fault of ours.
 type Transition struct {
 	Database *resource.Database
 	Was      string // the last status that was known; resource.Healthy before there was one
 	Now      resource.TargetHealth
+	Err      error // of the check; nil when it passed
 }
 
 // state is how one database does.
@@ -67,7 +68,8 @@ func (s *state) note(r Result, spec *resource.HealthCheckSpec, now time.Time) (c
 			s.move(resource.Unhealthy, resource.HealthThresholdReached, r.Err, inARow(s.failed, "failed"), now)
 		}
 	}
-	return s.health != before, s.remember()
+	notMade := s.health.TransitionReason == resource.HealthInternalError && before.TransitionReason != s.health.TransitionReason
+	return s.health != before, s.remember() || notMade
 }
 
 // move goes to a status for a reason. What is so already stays as it is.
