@@ -97,7 +97,8 @@ type teleportSection struct {
 // joinSection is teleport.join_params.
 type joinSection struct {
 	// Method of joining: token, iam or ec2. Default token. Older files spell the key join_method.
-	Method     string `yaml:"method"`
+	Method string `yaml:"method"`
+	// JoinMethod is the older name of method.
 	JoinMethod string `yaml:"join_method"`
 	// TokenName is the secret of the token, or the absolute path of a file that holds it; with other methods the
 	// name of the token.
@@ -111,7 +112,8 @@ type logSection struct {
 	Output string `yaml:"output"`
 	// Severity of what is logged at least: DEBUG, INFO, WARN or ERROR. Default INFO.
 	Severity string `yaml:"severity"`
-	Format   struct {
+	// Format of what is logged.
+	Format struct {
 		// Output: text or json. Default text.
 		Output      string   `yaml:"output"`
 		ExtraFields noEffect `yaml:"extra_fields"`

@@ -33,8 +33,9 @@ type authSection struct {
 	SessionRecordingStartGate string `yaml:"session_recording_start_gate"`
 	// SessionRecordingOutageBudget is for how long sessions go on while events cannot be delivered; never ends
 	// them only when the agent's disk is full. Default 15m.
-	SessionRecordingOutageBudget *duration      `yaml:"session_recording_outage_budget"`
-	ProxyChecksHostKeys          *resource.Bool `yaml:"proxy_checks_host_keys"`
+	SessionRecordingOutageBudget *duration `yaml:"session_recording_outage_budget"`
+	// ProxyChecksHostKeys is kept in the cluster's settings and has no effect.
+	ProxyChecksHostKeys *resource.Bool `yaml:"proxy_checks_host_keys"`
 	// ClientIdleTimeout ends sessions in which nothing happens. Default never.
 	ClientIdleTimeout duration `yaml:"client_idle_timeout"`
 	// ClientIdleTimeoutMessage is what the user of such a session reads. Default: a sentence with the time.
@@ -65,25 +66,30 @@ type authSection struct {
 // authenticationSection is auth_service.authentication.
 type authenticationSection struct {
 	// Type: local. Default local.
-	Type      string         `yaml:"type"`
+	Type string `yaml:"type"`
+	// LocalAuth: no keeps everybody from logging in with a password. Default yes.
 	LocalAuth *resource.Bool `yaml:"local_auth"`
 	// SecondFactor: otp, off, or on, which is the same as otp. Default otp.
-	SecondFactor  string    `yaml:"second_factor"`
-	SecondFactors textList  `yaml:"second_factors"`
-	WebAuthn      *webAuthn `yaml:"webauthn"`
-	U2F           *struct {
+	SecondFactor string `yaml:"second_factor"`
+	// SecondFactors is the newer form of second_factor: otp.
+	SecondFactors textList `yaml:"second_factors"`
+	// WebAuthn and U2F are refused: security keys cannot be asked for yet.
+	WebAuthn *webAuthn `yaml:"webauthn"`
+	U2F      *struct {
 		AppID  string   `yaml:"app_id"`
 		Facets textList `yaml:"facets"`
 	} `yaml:"u2f"`
-	Passwordless      *resource.Bool   `yaml:"passwordless"`
-	Headless          *resource.Bool   `yaml:"headless"`
-	ConnectorName     string           `yaml:"connector_name"`
+	Passwordless  *resource.Bool `yaml:"passwordless"`
+	Headless      *resource.Bool `yaml:"headless"`
+	ConnectorName string         `yaml:"connector_name"`
+	// RequireSessionMFA: no. A second factor at each session cannot be asked for yet, and everything else is refused.
 	RequireSessionMFA resource.MFAMode `yaml:"require_session_mfa"`
 	// LockingMode when the list of locks is out of date: best_effort or strict. Default best_effort.
 	LockingMode string `yaml:"locking_mode"`
 	// DefaultSessionTTL is how long a login lasts. Default 12h.
 	DefaultSessionTTL duration `yaml:"default_session_ttl"`
-	DeviceTrust       *struct {
+	// DeviceTrust: devices cannot be verified yet, and mode can be off or optional only.
+	DeviceTrust *struct {
 		Mode       string        `yaml:"mode"`
 		AutoEnroll resource.Bool `yaml:"auto_enroll"`
 	} `yaml:"device_trust"`

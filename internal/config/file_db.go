@@ -30,24 +30,28 @@ type dbSection struct {
 	// role or user by which it reaches them. Whoever may do that can give itself any permission that a boundary does not
 	// keep from it. Default no.
 	ManageIAMPolicy resource.Bool `yaml:"manage_iam_policy"`
-	// AWS and Azure say which databases in clouds are served.
-	AWS   []awsMatcher   `yaml:"aws"`
+	// AWS says which databases there are found and served by this process alone.
+	AWS []awsMatcher `yaml:"aws"`
+	// Azure: databases there are not looked for yet.
 	Azure []azureMatcher `yaml:"azure"`
 }
 
 // databaseEntry is an entry of db_service.databases.
 type databaseEntry struct {
 	// Name: lower-case letters, digits and hyphens. Required.
-	Name        string `yaml:"name"`
+	Name string `yaml:"name"`
+	// Description is shown in listings.
 	Description string `yaml:"description"`
 	// Protocol, such as postgres. Required.
 	Protocol string `yaml:"protocol"`
 	// URI is host:port, or a URI of the protocol. Required.
-	URI          string            `yaml:"uri"`
+	URI string `yaml:"uri"`
+	// StaticLabels are labels with the values that are written.
 	StaticLabels map[string]string `yaml:"static_labels"`
 	// DynamicLabels have the output of commands as values.
 	DynamicLabels []dynamicLabel `yaml:"dynamic_labels"`
-	TLS           tlsSection     `yaml:"tls"`
+	// TLS says how the database's certificate is verified.
+	TLS tlsSection `yaml:"tls"`
 	// CACertFile is the older place of tls.ca_cert_file.
 	CACertFile string                   `yaml:"ca_cert_file"`
 	MySQL      resource.MySQLOptions    `yaml:"mysql"`

@@ -16,12 +16,14 @@ type discoverySection struct {
 	// DiscoveryGroup is shared by services that look for the same databases.
 	DiscoveryGroup string `yaml:"discovery_group"`
 	// PollInterval between looks. Default 5m.
-	PollInterval *duration      `yaml:"poll_interval"`
-	AWS          []awsMatcher   `yaml:"aws"`
-	Azure        []azureMatcher `yaml:"azure"`
-	GCP          noEffect       `yaml:"gcp"`
-	Kubernetes   noEffect       `yaml:"kubernetes"`
-	AccessGraph  noEffect       `yaml:"access_graph"`
+	PollInterval *duration `yaml:"poll_interval"`
+	// AWS says which databases there belong to the cluster.
+	AWS []awsMatcher `yaml:"aws"`
+	// Azure: databases there are not looked for yet.
+	Azure       []azureMatcher `yaml:"azure"`
+	GCP         noEffect       `yaml:"gcp"`
+	Kubernetes  noEffect       `yaml:"kubernetes"`
+	AccessGraph noEffect       `yaml:"access_graph"`
 }
 
 // awsMatcher is an entry of discovery_service.aws and db_service.aws.
@@ -31,24 +33,30 @@ type awsMatcher struct {
 	// Regions to look in; "*" for all. Required.
 	Regions textList `yaml:"regions"`
 	// Tags that a database must have. Default "*": "*".
-	Tags          resource.Labels `yaml:"tags"`
-	AssumeRoleARN string          `yaml:"assume_role_arn"`
-	ExternalID    string          `yaml:"external_id"`
-	Integration   string          `yaml:"integration"`
-	Install       noEffect        `yaml:"install"`
-	SSM           noEffect        `yaml:"ssm"`
+	Tags resource.Labels `yaml:"tags"`
+	// AssumeRoleARN is a role that is assumed to look, in the account in which the databases are. Default: the process's own
+	// identity looks.
+	AssumeRoleARN string `yaml:"assume_role_arn"`
+	// ExternalID is told when the role is assumed.
+	ExternalID  string   `yaml:"external_id"`
+	Integration string   `yaml:"integration"`
+	Install     noEffect `yaml:"install"`
+	SSM         noEffect `yaml:"ssm"`
 }
 
 // azureMatcher is an entry of discovery_service.azure and db_service.azure.
 type azureMatcher struct {
 	// Types of databases: mysql, postgres, redis or sqlserver. Required.
 	Types textList `yaml:"types"`
-	// Subscriptions, ResourceGroups and Regions to look in. Default "*".
-	Subscriptions  textList        `yaml:"subscriptions"`
-	ResourceGroups textList        `yaml:"resource_groups"`
-	Regions        textList        `yaml:"regions"`
-	Tags           resource.Labels `yaml:"tags"`
-	Install        noEffect        `yaml:"install_params"`
+	// Subscriptions to look in. Default "*".
+	Subscriptions textList `yaml:"subscriptions"`
+	// ResourceGroups to look in. Default "*".
+	ResourceGroups textList `yaml:"resource_groups"`
+	// Regions to look in. Default "*".
+	Regions textList `yaml:"regions"`
+	// Tags that a database must have. Default "*": "*".
+	Tags    resource.Labels `yaml:"tags"`
+	Install noEffect        `yaml:"install_params"`
 }
 
 func awsDatabaseTypes() []string {

@@ -21,7 +21,8 @@ type proxySection struct {
 	// HTTPSKeyPairs are the certificates of the web address. Default: a self-signed one.
 	HTTPSKeyPairs []keyPair `yaml:"https_keypairs"`
 	// HTTPSKeyFile and HTTPSCertFile are the older form for a single certificate.
-	HTTPSKeyFile  string `yaml:"https_key_file"`
+	HTTPSKeyFile string `yaml:"https_key_file"`
+	// HTTPSCertFile: see https_key_file.
 	HTTPSCertFile string `yaml:"https_cert_file"`
 	// HTTPSKeyPairsReload is how often the certificates' files are looked at for changes. Default 1m; 0 or
 	// never: only when the process is told to by SIGHUP.

@@ -140,6 +140,7 @@ func (m *TLSMode) UnmarshalJSON(data []byte) error {
 
 // MySQLOptions are settings of MySQL databases.
 type MySQLOptions struct {
+	// ServerVersion is what clients are greeted with. Default: the database's own, once it was seen.
 	ServerVersion string `json:"server_version,omitempty"`
 }
 

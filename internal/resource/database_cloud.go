@@ -2,10 +2,15 @@ package resource
 
 // AWS says which AWS service the database is and whose credentials reach it.
 type AWS struct {
-	Region             string             `json:"region,omitempty"`
-	AccountID          string             `json:"account_id,omitempty"`
-	AssumeRoleARN      string             `json:"assume_role_arn,omitempty"`
-	ExternalID         string             `json:"external_id,omitempty"`
+	// Region; most addresses of databases say it.
+	Region string `json:"region,omitempty"`
+	// AccountID has 12 digits. Some kinds of database need it.
+	AccountID string `json:"account_id,omitempty"`
+	// AssumeRoleARN is a role that is assumed to describe the database and to log in to it, as in another account.
+	AssumeRoleARN string `json:"assume_role_arn,omitempty"`
+	// ExternalID is told when the role is assumed.
+	ExternalID string `json:"external_id,omitempty"`
+	// SessionTags are given to sessions of the role.
 	SessionTags        map[string]string  `json:"session_tags,omitempty"`
 	RDS                RDS                `json:"rds,omitzero"`
 	RDSProxy           RDSProxy           `json:"rdsproxy,omitzero"`
@@ -17,7 +22,8 @@ type AWS struct {
 	MemoryDB              MemoryDB              `json:"memorydb,omitzero"`
 	OpenSearch            OpenSearch            `json:"opensearch,omitzero"`
 	DocumentDB            DocumentDB            `json:"docdb,omitzero"`
-	SecretStore           SecretStore           `json:"secret_store,omitzero"`
+	// SecretStore is for passwords of managed users, in AWS Secrets Manager.
+	SecretStore SecretStore `json:"secret_store,omitzero"`
 	// IAMPolicyStatus, one of the constants, and IAMPolicyReason are written by an agent that keeps the policy.
 	IAMPolicyStatus int    `json:"iam_policy_status,omitempty"`
 	IAMPolicyReason string `json:"iam_policy_reason,omitempty"` // why it failed, and what to do
@@ -98,8 +104,10 @@ type DocumentDB struct {
 
 // SecretStore says where passwords of managed users are kept.
 type SecretStore struct {
+	// KeyPrefix begins the names of the secrets.
 	KeyPrefix string `json:"key_prefix,omitempty"`
-	KMSKeyID  string `json:"kms_key_id,omitempty"`
+	// KMSKeyID is the key that encrypts them. Default: that of AWS.
+	KMSKeyID string `json:"kms_key_id,omitempty"`
 }
 
 // GCP identifies a database in Google Cloud.

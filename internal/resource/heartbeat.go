@@ -68,8 +68,10 @@ type ResourceSelector struct {
 
 // SelectorAWS is the role an agent assumes for the databases it selected.
 type SelectorAWS struct {
+	// AssumeRoleARN takes the place of the databases' own.
 	AssumeRoleARN string `json:"assume_role_arn,omitempty"`
-	ExternalID    string `json:"external_id,omitempty"`
+	// ExternalID is told when the role is assumed.
+	ExternalID string `json:"external_id,omitempty"`
 }
 
 // Validate implements Resource.
