@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -33,7 +32,7 @@ type sha2Server struct {
 
 const sha2Password = "caching-secret"
 
-var errSHA2 = errors.New("Access denied")
+var errSHA2 = vitess.NewSQLError(vitess.ERAccessDeniedError, vitess.SSAccessDeniedError, "Access denied")
 
 type sha2User string
 
