@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sallyport/internal/realserver"
 )
 
 // demonstration runs a script of the project with the commands under test, and returns what it prints. Its folder is where
@@ -69,7 +71,7 @@ func TestDemoOfAWS(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	for i, c := range []struct {
+	for _, c := range []struct {
 		db       string
 		database string   // as tsh db ls shows it
 		answer   []string // of the query
@@ -88,11 +90,13 @@ func TestDemo(t *testing.T) {
 		t.Run(c.db, func(t *testing.T) {
 			t.Parallel()
 			folder := emptyFolder(t)
-			// Of ports that the system gives to nobody by itself, three that differ between runs of these tests.
-			first := 12000 + 12*(os.Getpid()%600) + 3*i
 			environment := []string{"DB=" + c.db, "SALLYPORT_DEMO=" + folder + "/d"}
-			for i, name := range []string{"SALLYPORT_DEMO_PORT", "SALLYPORT_DEMO_AUTH_PORT", "SALLYPORT_DEMO_DB_PORT"} {
-				environment = append(environment, fmt.Sprintf("%s=%d", name, first+i))
+			for _, name := range []string{"SALLYPORT_DEMO_PORT", "SALLYPORT_DEMO_AUTH_PORT", "SALLYPORT_DEMO_DB_PORT"} {
+				port, err := realserver.FreePort()
+				if err != nil {
+					t.Fatal(err)
+				}
+				environment = append(environment, fmt.Sprintf("%s=%d", name, port))
 			}
 			t.Cleanup(func() { // also when what follows fails
 				cmd := exec.Command("../scripts/demo", "stop")

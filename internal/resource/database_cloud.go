@@ -10,7 +10,7 @@ type AWS struct {
 	AssumeRoleARN string `json:"assume_role_arn,omitempty"`
 	// ExternalID is told when the role is assumed.
 	ExternalID string `json:"external_id,omitempty"`
-	// SessionTags are given to sessions of the role.
+	// SessionTags are given to sessions of roles as which users reach DynamoDB.
 	SessionTags        map[string]string  `json:"session_tags,omitempty"`
 	RDS                RDS                `json:"rds,omitzero"`
 	RDSProxy           RDSProxy           `json:"rdsproxy,omitzero"`

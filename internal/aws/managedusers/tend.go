@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/aws/credentials"
 	"sallyport/internal/aws/redisusers"
 	"sallyport/internal/fault"
+	"sallyport/internal/upkeep"
 )
 
 // tend does the next step for a user, and says when it is time for another.
@@ -100,7 +101,7 @@ func (k *Keeper) step(ctx context.Context, cfg aws.Config, service redisusers.Se
 		return pendingEvery, k.set(ctx, cfg, service, s, u)
 	case rest > 0:
 		u.sent = ""
-		return rest + jitter(time.Minute), nil
+		return rest + upkeep.Jitter(time.Minute), nil
 	}
 	if u.stuck != s.current.id {
 		u.stuck, u.taken = s.current.id, 0
@@ -153,5 +154,5 @@ func (k *Keeper) await(ctx context.Context, cfg aws.Config, service redisusers.S
 		return pendingEvery, nil
 	}
 	s.since = k.cfg.Now()
-	return k.rest(s) + jitter(time.Minute), v.apply(ctx, s.current, s.since)
+	return k.rest(s) + upkeep.Jitter(time.Minute), v.apply(ctx, s.current, s.since)
 }

@@ -3,7 +3,6 @@ package managedusers
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,6 +11,7 @@ import (
 	"sallyport/internal/aws/redisusers"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
+	"sallyport/internal/upkeep"
 )
 
 // work keeps the passwords of one place until the context ends.
@@ -26,7 +26,7 @@ func (k *Keeper) work(ctx context.Context, p *place) {
 			if err != nil {
 				wait = troubleWait
 			}
-			look = k.cfg.Now().Add(jitter(wait))
+			look = k.cfg.Now().Add(upkeep.Jitter(wait))
 		}
 		next := look
 		for _, id := range k.due(p) {
@@ -44,9 +44,6 @@ func (k *Keeper) work(ctx context.Context, p *place) {
 		timer.Stop()
 	}
 }
-
-// jitter spreads what would otherwise come at once.
-func jitter(d time.Duration) time.Duration { return d - time.Duration(rand.Int64N(int64(d)/5+1)) }
 
 func (k *Keeper) hasLooked(p *place) bool {
 	k.mu.Lock()
