@@ -89,7 +89,7 @@ func (r *relay) scanClient() error {
 			underWay = true
 			in.Expect(atLeast)
 			if len(data) >= engine.LargeMessage {
-				if err := r.reserve(max(atLeast, len(data))); err != nil {
+				if err := r.reserve(max(atLeast, len(data)) + r.parser.Held()); err != nil {
 					return err
 				}
 			}

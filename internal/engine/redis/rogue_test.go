@@ -208,6 +208,38 @@ func TestLargeCommandsWaitForRoom(t *testing.T) {
 	other.hear(t, "+OK\n")
 }
 
+// Many small arguments cost more than their bytes, and take that room.
+func TestSmallArgumentsTakeRoom(t *testing.T) {
+	t.Parallel()
+	const arguments = 256 << 10
+	s := redisserver.Start(t, redisserver.Options{})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 12 << 20, LargeWait: time.Millisecond})
+	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
+	begun := r.raw(t)
+	begun.say(t, "PING")
+	begun.hear(t, "+PONG\n")
+	if _, err := fmt.Fprintf(begun, "*%d\r\n$3\r\nDEL\r\n%s", arguments+2, strings.Repeat("$1\r\nx\r\n", arguments)); err != nil {
+		t.Fatal(err)
+	}
+	command := "SET l " + strings.Repeat("x", 2<<20)
+	for deadline := time.Now().Add(enginetest.Patience); ; {
+		other := r.raw(t)
+		other.say(t, command)
+		line := other.line(t)
+		_ = other.Close()
+		if strings.HasPrefix(line, "-ERR the agent is busy with other large commands") {
+			break
+		}
+		if line != "+OK" || time.Now().After(deadline) {
+			t.Fatalf("the other client heard %s", line)
+		}
+	}
+	if _, err := io.WriteString(begun, "$1\r\ny\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	begun.hear(t, ":0\n")
+}
+
 // a client that does not read costs no more than the buffers: what it does not read is left with the database.
 func TestClientThatNeverReads(t *testing.T) {
 	const size, replies = 5 << 20, 20

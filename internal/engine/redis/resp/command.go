@@ -46,6 +46,12 @@ type Parser struct {
 // UnderWay reports whether the beginning of a command was read.
 func (p *Parser) UnderWay() bool { return p.next > 0 }
 
+// Held returns how many bytes of memory the arguments of the command under way take beside its own: many small ones take more.
+func (p *Parser) Held() int {
+	const place, slice = 16, 24
+	return len(p.spans) * (place + slice)
+}
+
 // Parse reads the command at the beginning of data, which holds what it held at the last call and more. It returns
 // the size of the command; 0 when it is not complete, and then how long it is at least. A command without arguments,
 // such as an empty line, is one that the server ignores.
