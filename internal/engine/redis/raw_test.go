@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/access"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/redisserver"
 )
 
@@ -270,6 +271,13 @@ func TestConversations(t *testing.T) {
 			if got := s.Do(t, "GET", "quit:k"); got != "v" {
 				t.Errorf("the key has %q", got)
 			}
+		},
+		"what terminals would obey": func(t *testing.T, r *real, c *raw) {
+			if _, err := c.Write(resp.AppendCommand(nil, "ECHO", "\u202e\u009b\x1b\x7f é")); err != nil {
+				t.Fatal(err)
+			}
+			c.hear(t, "$10\n\u202e\u009b\x1b\x7f é\n")
+			wantOutcomes(t, r, c, `ECHO "\xe2\x80\xae\xc2\x9b\x1b\x7f é" → ok`)
 		},
 		"a blocking command": func(t *testing.T, r *real, c *raw) {
 			c.say(t, "BLPOP block:k 0")

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"unicode"
 	"unicode/utf8"
 
 	"sallyport/internal/audit"
@@ -99,7 +100,7 @@ func appendQuoted(b, arg []byte) []byte {
 		case c >= ' ' && c <= '~':
 			b = append(b, c)
 		default:
-			if r, size := utf8.DecodeRune(arg); c >= utf8.RuneSelf && r != utf8.RuneError {
+			if r, size := utf8.DecodeRune(arg); r != utf8.RuneError && unicode.IsPrint(r) { // nothing that a terminal obeys
 				b = append(b, arg[:size]...)
 				arg = arg[size:]
 				continue
