@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"syscall"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/engine"
@@ -55,16 +57,19 @@ func (r *relay) clientGone(err error) error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
-	owed := false
-	r.mu.Lock()
-	for i := range r.requests {
-		owed = owed || !r.requests[i].hello
-	}
-	r.mu.Unlock()
-	if in := r.fromClient.in; owed || in.Scanned < in.End || !errors.Is(err, io.EOF) {
+	// A driver that closes a connection on which it watches the server may do so while an answer to hello arrives there.
+	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	if in := r.fromClient.in; r.owes() || in.Scanned < in.End || !hungUp {
 		return &departure{err}
 	}
 	return errGoodbye
+}
+
+// owes reports whether the client waits for an answer, other than one to hello.
+func (r *relay) owes() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.requests, func(q request) bool { return !q.hello })
 }
 
 // scanClient looks at what has arrived, and sends on what is complete.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -374,6 +375,29 @@ func TestClientThatLeavesStopsItsCommand(t *testing.T) {
 				t.Errorf("recorded %v", results)
 			}
 		})
+	}
+}
+
+// TestClientsThatResetTheirConnection go without a word: that is in order unless they are owed an answer.
+func TestClientsThatResetTheirConnection(t *testing.T) {
+	t.Parallel()
+	arrived := make(chan struct{})
+	agent, _ := small(t, mongotest.Options{Command: func(*mongotest.Conn, mongotest.Message) bool {
+		close(arrived)
+		return true
+	}})
+	for i, waiting := range []bool{false, true} {
+		c := logIn(t, agent)
+		if waiting {
+			write(t, c, message(t, 70, 0, in("orders", e("find", "c"))))
+			<-arrived
+		}
+		if err := errors.Join(c.conn.(*net.TCPConn).SetLinger(0), c.conn.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := agent.Visit(t, i).Wait(t); errors.Is(err, io.EOF) != waiting {
+			t.Errorf("waiting: %t: the session ended with %v", waiting, err)
+		}
 	}
 }
 

@@ -169,6 +169,9 @@ func (r *relay) helloAnswer(h mongowire.Header, b []byte) (took bool, err error)
 	a.in.Sent()
 	r.answered(!a.more, h.RequestID)
 	if err := r.writeToClient(reply); err != nil {
+		if !r.owes() {
+			return false, errGoodbye
+		}
 		return false, err
 	}
 	return true, r.flushed()
