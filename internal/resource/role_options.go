@@ -166,6 +166,21 @@ func (o *RoleOptions) check(p *problems) {
 	} else {
 		checkOneOf(p, path+"request_access", o.RequestAccess, "", "optional")
 	}
+	o.warn(p)
+	if o.RecordSession == nil {
+		o.RecordSession = &Recording{}
+	}
+	if o.RecordSession.Default == "" {
+		o.RecordSession.Default = BestEffort
+	}
+	setDefault(&o.RecordSession.Desktop, true)
+	checkOneOf(p, path+"record_session.default", o.RecordSession.Default, Strict, BestEffort)
+	checkOneOf(p, path+"record_session.ssh", o.RecordSession.SSH, "", Strict, BestEffort)
+}
+
+// warn tells what has no effect.
+func (o *RoleOptions) warn(p *problems) {
+	const path = "spec.options."
 	for _, one := range []struct {
 		key    string
 		unused bool
@@ -178,13 +193,4 @@ func (o *RoleOptions) check(p *problems) {
 			p.warn(path+one.key, noEffect)
 		}
 	}
-	if o.RecordSession == nil {
-		o.RecordSession = &Recording{}
-	}
-	if o.RecordSession.Default == "" {
-		o.RecordSession.Default = BestEffort
-	}
-	setDefault(&o.RecordSession.Desktop, true)
-	checkOneOf(p, path+"record_session.default", o.RecordSession.Default, Strict, BestEffort)
-	checkOneOf(p, path+"record_session.ssh", o.RecordSession.SSH, "", Strict, BestEffort)
 }
