@@ -164,6 +164,12 @@ func TestNativeClientsOfMySQLAreRefusedInTheirProtocol(t *testing.T) {
 		}
 		return 0, fmt.Sprint(err)
 	}
+	clustertest.Eventually(t, "the agent of orders answers", func() error { // its registration comes before its connections
+		if number, text := told(native(other, "orders"), "app"); number == 0 {
+			return errors.New(text)
+		}
+		return nil
+	})
 	stranger := native(s.login, "shop")
 	stranger.Certificates = nil
 	nameless := &tls.Config{InsecureSkipVerify: true, Certificates: native(s.login, "shop").Certificates}
@@ -298,6 +304,16 @@ func TestMySQLBehindABalancerAtLayerFour(t *testing.T) {
 			t.Errorf("%s: %d bytes were answered", rule, n)
 		}
 	}
+	stranger := dialFrom(t, address, "127.0.0.79")
+	if _, err := io.WriteString(stranger, headerOf(1, "198.51.100.1:7")); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "a stranger's header is told", func() error {
+		if !strings.Contains(c.Log(), "a PROXY header was refused") {
+			return errors.New("it is not")
+		}
+		return nil
+	})
 	health := dialFrom(t, address, balancerSource)
 	if _, err := health.Write([]byte(local[0])); err != nil {
 		t.Fatal(err)
