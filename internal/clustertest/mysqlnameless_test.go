@@ -108,7 +108,7 @@ func TestWhoMayNotNameNoDatabaseOfMySQL(t *testing.T) {
 		secured *tls.Config
 		want    string
 	}{
-		"a database that speaks PostgreSQL": {wrong, `the certificate is for database "orders", which speaks postgres and not what this client speaks`},
+		"a database that speaks PostgreSQL": {wrong, `the certificate is for database "orders", which speaks postgres, and the client speaks mysql; connect with tsh db connect orders`},
 		"a user who is locked":              {right, `lock targeting User:"dave" is in force: gone`},
 	} {
 		clustertest.Eventually(t, rule, func() error {

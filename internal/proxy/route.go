@@ -25,14 +25,6 @@ type prelude struct {
 	greeting string // payload of the greeting that a client of MySQL was sent
 }
 
-// fits reports whether a client may come with a certificate for a database of the protocol.
-func (s prelude) fits(protocol, negotiated string) bool {
-	if s.protocol != "" && s.protocol != protocol {
-		return false
-	}
-	return route.Speaks(negotiated, protocol)
-}
-
 // routeTLS reads the ClientHello and goes on by server name, protocol, and what was said before.
 func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visitor *admission.Visitor, said prelude) error {
 	hello, err := mux.ReadHello(conn, read)

@@ -37,6 +37,9 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	if err != nil {
 		return err
 	}
+	if spoken := state.NegotiatedProtocol; user != nil && user.Route != nil && !route.Speaks(spoken, user.Route.Protocol) {
+		return fmt.Errorf("the client speaks %s and its certificate is for a database that speaks %s", spoken, user.Route.Protocol)
+	}
 	inner, err := p.innerSession(ctx, conn, user, &state, said, visitor)
 	if err != nil {
 		return errors.Join(err, refuseClient(outer, said, user, err))
@@ -52,9 +55,9 @@ func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identit
 	switch {
 	case user == nil || user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
 		return nil, fault.New(fault.AccessDenied, "no certificate for a database was shown; use the files that tsh db login stored, or tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client")
-	case !said.fits(user.Route.Protocol, state.NegotiatedProtocol):
-		return nil, fault.New(fault.BadParameter, "the certificate is for database %q, which speaks %s and not what this client speaks; connect with tsh db connect %[1]s",
-			user.Route.Service, user.Route.Protocol)
+	case said.protocol != "" && said.protocol != user.Route.Protocol:
+		return nil, fault.New(fault.BadParameter, "the certificate is for database %q, which speaks %s, and the client speaks %s; connect with tsh db connect %[1]s",
+			user.Route.Service, user.Route.Protocol, said.protocol)
 	case p.cfg.EndToEndOnly:
 		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database's host as tsh db env prints it")
 	}
