@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,26 @@ func (a *Agent) Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, aut
 		a.refuseConnection(d, err)
 		return
 	}
+	a.welcome(ctx, client, state, id, d)
+}
+
+// ServeTerminated is Serve for a client whose TLS the proxy in this process has ended. Between two parts of one process
+// there is no second TLS: the proxy has just made the key of the session's certificate, and need not prove that. The
+// certificate itself is verified as there.
+func (a *Agent) ServeTerminated(ctx context.Context, client *tls.Conn, session *x509.Certificate, serverName string, d tunnel.Dispatch) {
+	defer client.Close()
+	id, err := a.Trust().Verify([]*x509.Certificate{session}, x509.ExtKeyUsageClientAuth, a.Now())
+	if err != nil {
+		a.refuseConnection(d, err)
+		return
+	}
+	state := client.ConnectionState()
+	state.ServerName, state.PeerCertificates = serverName, []*x509.Certificate{session}
+	a.welcome(ctx, client, state, id, d)
+}
+
+// welcome serves a client that has shown who it is.
+func (a *Agent) welcome(ctx context.Context, client *tls.Conn, state tls.ConnectionState, id *identity.Identity, d tunnel.Dispatch) {
 	v, err := a.newVisit(state, id, d)
 	if err != nil {
 		a.refuseUser(d, id.Name, err)

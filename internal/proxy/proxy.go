@@ -9,6 +9,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,6 +69,9 @@ type LocalAgent interface {
 	// Serve serves a client's connection, which it owns. Authenticated is called when the client's TLS
 	// handshake has succeeded.
 	Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, authenticated func())
+	// ServeTerminated is Serve for a client whose TLS the proxy has ended, and for whom it got the certificate of this one
+	// session, which must be as valid as if it came in TLS. The name is that of the database.
+	ServeTerminated(ctx context.Context, client *tls.Conn, session *x509.Certificate, serverName string, d tunnel.Dispatch)
 	// FindCancel returns what cancels what the session of the key is running, or nil if it is none of this agent's.
 	FindCancel(key cancelkey.Key) func(context.Context)
 	// CancelFound tells the agent that another one knows the key of a request.

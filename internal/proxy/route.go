@@ -53,11 +53,16 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 	return nil
 }
 
+func newDispatch(conn net.Conn, greeting string) tunnel.Dispatch {
+	d := tunnel.Dispatch{ClientAddress: conn.RemoteAddr().String(), ListenerAddress: conn.LocalAddr().String(), MySQLGreeting: greeting}
+	_, _ = rand.Read(d.Connection[:]) // never fails (crypto/rand)
+	return d
+}
+
 // toAgent gives a client to an agent that serves the database, and copies until the session ends. Greeting is what a
 // client of MySQL was greeted with; empty for others.
 func (p *Proxy) toAgent(ctx context.Context, conn net.Conn, hello []byte, id, greeting string, visitor *admission.Visitor) error {
-	d := tunnel.Dispatch{ClientAddress: conn.RemoteAddr().String(), ListenerAddress: conn.LocalAddr().String(), MySQLGreeting: greeting}
-	_, _ = rand.Read(d.Connection[:]) // never fails (crypto/rand)
+	d := newDispatch(conn, greeting)
 	hosts := p.agentsOf(id)
 	if len(hosts) == 0 {
 		return fmt.Errorf("no agent serves the database with id %s", id)

@@ -24,7 +24,7 @@ import (
 
 // terminate serves a client that cannot name the database in its ClientHello: TLS ends here, for a
 // certificate that was made for that. The proxy asks for a certificate for this one connection and goes
-// the usual way to the agent with it. A client whose protocol is known may come without a certificate, to read in that
+// the usual way to the agent with it, unless that is in this process. A client whose protocol is known may come without a certificate, to read in that
 // protocol that it needs one.
 func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, said prelude, visitor *admission.Visitor) error {
 	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !route.IsProtocol(name) })
@@ -40,7 +40,18 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	if spoken := state.NegotiatedProtocol; user != nil && user.Route != nil && !route.Speaks(spoken, user.Route.Protocol) {
 		return fmt.Errorf("the client speaks %s and its certificate is for a database that speaks %s", spoken, user.Route.Protocol)
 	}
-	inner, err := p.innerSession(ctx, conn, user, &state, said, visitor)
+	cert, err := p.admit(ctx, user, &state, said)
+	if err != nil {
+		return errors.Join(err, refuseClient(outer, said, user, err))
+	}
+	visitor.Known()
+	service := user.Route.Service
+	if hosts := p.agentsOf(route.ID(service)); len(hosts) > 0 && p.isLocal(hosts[0]) {
+		_ = conn.SetDeadline(time.Time{})
+		p.cfg.Local.ServeTerminated(ctx, outer, cert.Leaf, route.ServerName(service, p.cfg.Cluster), newDispatch(conn, said.greeting))
+		return nil
+	}
+	inner, err := p.dialAgent(ctx, conn, service, said, cert, visitor)
 	if err != nil {
 		return errors.Join(err, refuseClient(outer, said, user, err))
 	}
@@ -50,8 +61,8 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 	return splice.Relay(outer, inner)
 }
 
-// innerSession opens the end-to-end path for a user whose own TLS ends here. The user is nil without a certificate.
-func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identity.Identity, state *tls.ConnectionState, said prelude, visitor *admission.Visitor) (*tls.Conn, error) {
+// admit returns a certificate for the session of a user whose own TLS ends here. The user is nil without a certificate.
+func (p *Proxy) admit(ctx context.Context, user *identity.Identity, state *tls.ConnectionState, said prelude) (*tls.Certificate, error) {
 	switch {
 	case user == nil || user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
 		return nil, fault.New(fault.AccessDenied, "no certificate for a database was shown; use the files that tsh db login stored, or tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client")
@@ -61,12 +72,7 @@ func (p *Proxy) innerSession(ctx context.Context, client net.Conn, user *identit
 	case p.cfg.EndToEndOnly:
 		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database's host as tsh db env prints it")
 	}
-	cert, err := p.sessionCertificate(ctx, state.PeerCertificates[0].Raw)
-	if err != nil {
-		return nil, err
-	}
-	visitor.Known()
-	return p.dialAgent(ctx, client, user.Route.Service, said, cert, visitor)
+	return p.sessionCertificate(ctx, state.PeerCertificates[0].Raw)
 }
 
 // refuseClient tells a client why its connection ends, in its protocol, as far as that is known here. Clients read the
