@@ -88,7 +88,7 @@ func (r *relay) performNamed(command mysqlwire.Command, name string, argument []
 func (r *relay) push(q request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests.push(q)
+	r.requests.Push(q)
 	r.noteWork()
 }
 

@@ -9,11 +9,11 @@ import (
 func (r *relay) next() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.requests.len() == 0 {
+	if r.requests.Len() == 0 {
 		return false
 	}
 	a := &r.fromServer
-	a.current, r.busy = r.requests.pop(), true
+	a.current, r.busy = r.requests.Pop(), true
 	if a.current.command == mysqlwire.ComStmtFetch {
 		a.state = stateRows
 	}

@@ -49,9 +49,9 @@ type relay struct {
 	toClient sync.Mutex // held while something is written to the client
 
 	mu         sync.Mutex
-	changed    sync.Cond // of what wait waits for
-	requests   queue     // guarded by mu, like all that follows
-	busy       bool      // fromServer.current is being answered
+	changed    sync.Cond             // of what wait waits for
+	requests   engine.Queue[request] // guarded by mu, like all that follows
+	busy       bool                  // fromServer.current is being answered
 	statements map[uint32]*statement
 	preparing  int   // statements whose preparation is not answered
 	held       int   // bytes in statements
@@ -120,7 +120,7 @@ func (r *relay) wait(condition func() bool) error {
 
 // unanswered returns how many commands wait for their answer. It is called under the lock.
 func (r *relay) unanswered() int {
-	n := r.requests.len()
+	n := r.requests.Len()
 	if r.busy {
 		n++
 	}
@@ -195,7 +195,7 @@ func (r *relay) farewellMessage(cause error) []byte {
 // whether the database has anything left to do.
 func (r *relay) recordUnanswered() (any bool) {
 	r.mu.Lock()
-	left := r.requests.takeAll()
+	left := r.requests.TakeAll()
 	if r.busy {
 		left = append([]request{r.fromServer.current}, left...)
 	}

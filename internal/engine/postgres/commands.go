@@ -99,7 +99,7 @@ func (r *relay) pushLocked(q request) bool {
 	if q.touches != 0 {
 		r.touch(&q)
 	}
-	r.requests.push(q)
+	r.requests.Push(q)
 	r.noteWork()
 	return true
 }

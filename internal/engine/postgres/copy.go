@@ -15,12 +15,12 @@ func (r *relay) sync() {
 	defer r.mu.Unlock()
 	r.segment++
 	r.skipping = false
-	if last := r.requests.last(); r.copyingIn && last != nil && last.optional {
+	if last := r.requests.Last(); r.copyingIn && last != nil && last.optional {
 		last.more++
 		return
 	}
 	defer r.noteWork()
-	r.requests.push(request{kind: feSync, optional: r.copyingIn, extended: r.copyingIn && r.fromServer.current.kind == feExecute})
+	r.requests.Push(request{kind: feSync, optional: r.copyingIn, extended: r.copyingIn && r.fromServer.current.kind == feExecute})
 }
 
 // endCopy notes where the client ended a COPY, and how much it has sent: Syncs before that may stay without an
@@ -31,7 +31,7 @@ func (r *relay) endCopy() {
 	copied := r.copied.Swap(0)
 	r.copyingIn = false
 	if r.unanswered() > 0 && !r.skipping {
-		r.requests.push(request{kind: feCopyDone, copied: copied})
+		r.requests.Push(request{kind: feCopyDone, copied: copied})
 		r.fromClient.copyEnded = true
 	}
 	r.noteWork()
@@ -51,7 +51,7 @@ func (r *relay) beginCopyIn() {
 func (r *relay) copiedIn() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	waiting := r.requests.waiting()
+	waiting := r.requests.Waiting()
 	for i := range waiting {
 		if waiting[i].kind == feCopyDone {
 			return waiting[i].copied
@@ -66,8 +66,8 @@ func (r *relay) copiedIn() int64 {
 // endCopyIn removes the Syncs that the database has ignored.
 func (r *relay) endCopyIn() {
 	r.copyingIn = false
-	for q := r.requests.first(); q != nil && (q.kind == feCopyDone || q.kind == feSync && q.optional); q = r.requests.first() {
-		if r.requests.pop().kind == feCopyDone {
+	for q := r.requests.First(); q != nil && (q.kind == feCopyDone || q.kind == feSync && q.optional); q = r.requests.First() {
+		if r.requests.Pop().kind == feCopyDone {
 			return
 		}
 	}
@@ -75,8 +75,8 @@ func (r *relay) endCopyIn() {
 
 // dropCopyEnds removes, when a request is answered, ends of a COPY that it did not begin.
 func (r *relay) dropCopyEnds() {
-	for q := r.requests.first(); q != nil && q.kind == feCopyDone; q = r.requests.first() {
-		r.requests.pop()
+	for q := r.requests.First(); q != nil && q.kind == feCopyDone; q = r.requests.First() {
+		r.requests.Pop()
 	}
 }
 

@@ -90,11 +90,11 @@ func (r *relay) skipAfter(failed *request) (skipped []request, recorded bool) {
 // skipToSync takes out the requests that will have no answer, and returns those that were recorded.
 func (r *relay) skipToSync() (skipped []request) {
 	r.copyingIn = false
-	for q := r.requests.first(); q != nil; q = r.requests.first() {
+	for q := r.requests.First(); q != nil; q = r.requests.First() {
 		if q.kind == feSync {
 			return skipped
 		}
-		dropped := r.requests.pop()
+		dropped := r.requests.Pop()
 		r.undefine(&dropped)
 		if dropped.isRecorded() {
 			skipped = append(skipped, dropped)

@@ -1,6 +1,10 @@
 package postgres
 
-import "time"
+import (
+	"time"
+
+	"sallyport/internal/engine"
+)
 
 // request is a message of the client whose answer is due.
 type request struct {
@@ -28,44 +32,12 @@ func (q *request) runs() bool {
 }
 
 // queue holds the requests in the order in which they are answered.
-type queue struct {
-	items []request
-	head  int
-}
-
-const keptRequests = 64 // room that an idle session may keep
-
-func (q *queue) len() int { return len(q.items) - q.head }
-
-func (q *queue) push(r request) {
-	if q.head > 0 && len(q.items) == cap(q.items) {
-		n := copy(q.items, q.items[q.head:])
-		clear(q.items[n:])
-		q.items, q.head = q.items[:n], 0
-	}
-	q.items = append(q.items, r)
-}
-
-// first returns the request at the head, or nil. It is valid until the next push or pop.
-func (q *queue) first() *request {
-	if q.len() == 0 {
-		return nil
-	}
-	return &q.items[q.head]
-}
-
-// last returns the request at the end, or nil. It is valid until the next push or pop.
-func (q *queue) last() *request {
-	if q.len() == 0 {
-		return nil
-	}
-	return &q.items[len(q.items)-1]
-}
+type queue struct{ engine.Queue[request] }
 
 // makeSyncsOptional makes the Syncs up to the end of a COPY one optional request, and reports whether that end
 // is there.
 func (q *queue) makeSyncsOptional(extended bool) (ended bool) {
-	waiting := q.waiting()
+	waiting := q.Waiting()
 	kept := 0
 	for i := range waiting {
 		if waiting[i].kind == feCopyDone {
@@ -81,8 +53,7 @@ func (q *queue) makeSyncsOptional(extended bool) (ended bool) {
 		waiting[kept] = waiting[i]
 		kept++
 	}
-	clear(waiting[kept:])
-	q.items = q.items[:q.head+kept]
+	q.Truncate(kept)
 	return ended
 }
 
@@ -91,7 +62,7 @@ func (q *queue) makeSyncsOptional(extended bool) (ended bool) {
 // the request before them, or 0 when that has been answered.
 func (q *queue) unclear(current byte) bool {
 	executes, synced, ended := current == feExecute, false, false
-	for _, r := range q.waiting() {
+	for _, r := range q.Waiting() {
 		switch {
 		case r.runs():
 			executes, synced, ended = r.kind == feExecute, false, false
@@ -108,26 +79,10 @@ func (q *queue) unclear(current byte) bool {
 // due returns how many requests are sure to be answered; after guesses about Syncs, only those that run
 // something count.
 func (q *queue) due(guessed bool) (n int) {
-	for _, r := range q.waiting() {
+	for _, r := range q.Waiting() {
 		if r.kind != feCopyDone && !r.optional && (r.kind != feSync || !guessed) {
 			n++
 		}
 	}
 	return n
-}
-
-// waiting returns all requests; valid until the next push or pop.
-func (q *queue) waiting() []request { return q.items[q.head:] }
-
-func (q *queue) pop() request {
-	r := q.items[q.head]
-	q.items[q.head] = request{}
-	q.head++
-	if q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
-		if cap(q.items) > keptRequests {
-			q.items = nil
-		}
-	}
-	return r
 }

@@ -119,7 +119,7 @@ func (r *relay) wait(condition func() bool) error {
 
 // unanswered returns how many messages wait for their answer. It is called under the lock.
 func (r *relay) unanswered() int {
-	n := r.requests.len()
+	n := r.requests.Len()
 	if r.busy {
 		n++
 	}
@@ -199,7 +199,7 @@ func farewellMessage(cause error) []byte {
 // whether the database has anything left to do.
 func (r *relay) recordUnanswered() (any bool) {
 	r.mu.Lock()
-	left := r.requests.waiting()
+	left := r.requests.Waiting()
 	r.requests = queue{}
 	r.mu.Unlock()
 	if current := r.fromServer.current; current.kind != 0 && !current.over {

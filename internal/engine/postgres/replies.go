@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/inbox"
 )
 
@@ -16,14 +17,14 @@ import (
 func (r *relay) next(typ byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for q := r.requests.first(); q != nil; q = r.requests.first() {
+	for q := r.requests.First(); q != nil; q = r.requests.First() {
 		isSync := q.kind == feSync
 		switch {
 		case q.kind == feCopyDone:
-			r.requests.pop()
+			r.requests.Pop()
 			continue
 		case isSync && typ != beReadyForQuery && (q.optional || r.guessed > 0):
-			if !r.requests.pop().optional {
+			if !r.requests.Pop().optional {
 				r.guessed--
 			}
 			continue
@@ -37,7 +38,7 @@ func (r *relay) next(typ byte) bool {
 		case !isSync:
 			r.guessed = 0
 		}
-		r.fromServer.current = r.requests.pop()
+		r.fromServer.current = r.requests.Pop()
 		r.busy = true
 		return true
 	}
@@ -162,7 +163,7 @@ func (r *relay) recycle(p *portal) {
 		return
 	}
 	r.held -= p.size()
-	if cap(p.values)+cap(p.converted) <= inbox.Small && cap(p.parameters) <= keptRequests {
+	if cap(p.values)+cap(p.converted) <= inbox.Small && cap(p.parameters) <= engine.KeptRequests {
 		r.spare = p
 	}
 }

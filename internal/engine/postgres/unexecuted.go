@@ -1,6 +1,9 @@
 package postgres
 
-import "sallyport/internal/audit"
+import (
+	"sallyport/internal/audit"
+	"sallyport/internal/engine"
+)
 
 // unexecuted is a text that is about to be sent and that no message of the same write executes, as far as is
 // known yet. SQL can run it all the same: EXECUTE a prepared statement, FETCH from a portal; and already when a
@@ -15,7 +18,7 @@ func (r *relay) recordUnexecuted() error {
 	c := &r.fromClient
 	defer func() {
 		clear(c.unexecuted)
-		if c.unexecuted = c.unexecuted[:0]; cap(c.unexecuted) > keptRequests {
+		if c.unexecuted = c.unexecuted[:0]; cap(c.unexecuted) > engine.KeptRequests {
 			c.unexecuted = nil
 		}
 	}()

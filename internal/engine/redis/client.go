@@ -62,7 +62,7 @@ func (r *relay) finishClient(err error) error {
 		return sendErr
 	}
 	if errors.Is(err, errGoodbye) {
-		_ = r.wait(func() bool { return r.requests.len() == 0 })
+		_ = r.wait(func() bool { return r.requests.Len() == 0 })
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (r *relay) settled() error {
 	if err := r.sendToServer(); err != nil {
 		return err
 	}
-	return r.wait(func() bool { return r.requests.len() == 0 && !r.unsent })
+	return r.wait(func() bool { return r.requests.Len() == 0 && !r.unsent })
 }
 
 // reply answers a command here, after those before it.

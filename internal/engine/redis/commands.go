@@ -143,7 +143,7 @@ func (r *relay) message(size int) []byte {
 // awaitRoom waits while too many commands are on their way.
 func (r *relay) awaitRoom() error {
 	r.mu.Lock()
-	full := r.requests.len()+len(r.fromClient.joined.requests) >= maxUnanswered || r.held > maxHeld
+	full := r.requests.Len()+len(r.fromClient.joined.requests) >= maxUnanswered || r.held > maxHeld
 	r.mu.Unlock()
 	if !full {
 		return nil
@@ -151,7 +151,7 @@ func (r *relay) awaitRoom() error {
 	if err := r.sendToServer(); err != nil {
 		return err
 	}
-	return r.wait(func() bool { return r.requests.len() < maxUnanswered && r.held <= maxHeld })
+	return r.wait(func() bool { return r.requests.Len() < maxUnanswered && r.held <= maxHeld })
 }
 
 // unknown stands for commands that are not in the table.

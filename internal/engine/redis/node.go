@@ -135,7 +135,7 @@ func (n *node) begin(typ byte) error {
 		n.scanner.Element = n.executed
 	}
 	n.mu.Lock()
-	head := n.requests.first()
+	head := n.requests.First()
 	n.swallow = n.owns > 0 && head != nil && head.own && head.to == n && !n.mayBeUnasked(typ)
 	n.keeps = n.swallow && head.whole
 	n.mu.Unlock()
@@ -231,7 +231,7 @@ func (n *node) answered(reply *resp.Reply, size int64) error {
 		return err
 	}
 	n.mu.Lock()
-	if head := n.requests.first(); head == nil || head.own {
+	if head := n.requests.First(); head == nil || head.own {
 		n.mu.Unlock()
 		return desynchronised("a reply of type %q to nothing: %q", reply.Type, reply.Text)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 )
 
@@ -57,7 +58,7 @@ func (o *outcomes) flush() error {
 	if o.open && o.broken == nil {
 		o.broken, o.connection = o.record(&o.event), 0
 	}
-	if o.open = false; cap(o.event.Following) > keptRequests {
+	if o.open = false; cap(o.event.Following) > engine.KeptRequests {
 		o.event.Following = nil
 	}
 	return o.broken

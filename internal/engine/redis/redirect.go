@@ -36,7 +36,7 @@ func (n *node) follow(reply *resp.Reply, size int) (bool, error) {
 // followed, as one to a node that waits for the outcome itself.
 func (n *node) mayFollow(to redirection) (other *node, message []byte, err error) {
 	may := func() *request {
-		q := n.requests.first()
+		q := n.requests.First()
 		if q == nil || q.own || q.sent == nil || q.redirected >= maxRedirections || n.fromServer.inMulti {
 			return nil
 		}
@@ -65,7 +65,7 @@ func (n *node) sendAgain(to redirection, other *node, message []byte) error {
 	n.mu.Lock()
 	answered := n.answers + 1
 	if to.ask {
-		n.requests.pushFront(request{own: true, to: other, answer: make(chan string, 1)})
+		n.requests.PushFront(request{own: true, to: other, answer: make(chan string, 1)})
 		n.owns++
 		answered++
 		message = append(resp.AppendCommand(nil, "ASKING"), message...)

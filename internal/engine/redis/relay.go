@@ -41,7 +41,7 @@ type relay struct {
 	mu       sync.Mutex
 	nodes    []*node   // guarded by mu
 	changed  sync.Cond // of what wait waits for
-	requests queue
+	requests engine.Queue[request]
 	answers  int64 // requests that were answered
 	held     int   // bytes of those that are not
 	owns     int   // requests that are not the client's
@@ -114,24 +114,24 @@ func (r *relay) interrupt() {
 func (r *relay) push(requests ...request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	idle := r.requests.len() == r.owns
+	idle := r.requests.Len() == r.owns
 	for i := range requests {
 		q := &requests[i]
-		r.requests.push(*q)
+		r.requests.Push(*q)
 		r.held += len(q.sent)
 		if q.own {
 			r.owns++
 		}
 	}
-	if idle && r.requests.len() > r.owns { // what we ask for ourselves is no activity
+	if idle && r.requests.Len() > r.owns { // what we ask for ourselves is no activity
 		r.session.Working(true)
 	}
 }
 
 // pop notes that the first request is answered, and returns it. It is called under the lock.
 func (r *relay) pop() request {
-	q := *r.requests.first()
-	r.requests.pop()
+	q := *r.requests.First()
+	r.requests.Pop()
 	r.answers++
 	r.held -= len(q.sent)
 	if q.own {
@@ -139,7 +139,7 @@ func (r *relay) pop() request {
 	} else {
 		r.unsent = true
 	}
-	if !q.own && r.requests.len() == r.owns {
+	if !q.own && r.requests.Len() == r.owns {
 		r.session.Working(false)
 	}
 	r.changed.Broadcast()
@@ -168,8 +168,8 @@ func (r *relay) saidGoodbye() bool {
 // whether the database has anything left to do.
 func (r *relay) recordUnanswered() (any bool) {
 	r.mu.Lock()
-	left := r.requests.waiting()
-	r.requests = queue{}
+	left := r.requests.Waiting()
+	r.requests = engine.Queue[request]{}
 	r.mu.Unlock()
 	_ = r.fromServer.outcomes.flush()
 	const unknown = "the session ended before the database answered"

@@ -107,7 +107,7 @@ func (r *relay) renew() error {
 		return nil
 	}
 	r.mu.Lock()
-	password, idle := r.renewal.password, r.requests.len() == 0
+	password, idle := r.renewal.password, r.requests.Len() == 0
 	possible := r.takesAuth() && (r.cluster == nil || idle)
 	if possible {
 		r.renewal.password = ""
@@ -138,7 +138,7 @@ func (r *relay) takesAuth() bool {
 			return false
 		}
 	}
-	for _, q := range r.requests.waiting() {
+	for _, q := range r.requests.Waiting() {
 		if q.role == subscribe || q.role == hello {
 			return false
 		}

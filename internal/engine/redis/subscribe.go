@@ -69,7 +69,7 @@ func isMessage(head []byte) bool {
 // confirmed attributes a confirmation. It may come unasked: a shard channel moves away with its slot.
 func (n *node) confirmed(names byte, reply *resp.Reply, isPush bool) (bool, error) {
 	n.mu.Lock()
-	q := n.requests.first()
+	q := n.requests.First()
 	asked := q != nil && q.role == subscribe && q.names == names
 	if !asked {
 		n.mu.Unlock()

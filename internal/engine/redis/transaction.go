@@ -3,6 +3,7 @@ package redis
 import (
 	"time"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
@@ -78,7 +79,7 @@ func (r *relay) settleQueued(outcome string) error {
 		}
 	}
 	a.inMulti, a.settled = false, 0
-	if a.queued = a.queued[:0]; cap(a.queued) > keptRequests {
+	if a.queued = a.queued[:0]; cap(a.queued) > engine.KeptRequests {
 		a.queued = nil
 	}
 	return nil
