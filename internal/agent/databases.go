@@ -161,13 +161,18 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 	accepted := make(map[string]*resource.Database)
 	known := make(map[string]string)
 	failed := false
+	var away error // of the auth server, which is not asked again for each of many databases
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		db := wanted[name]
 		health := a.health.Health(name)
 		form, err := formOf(db, health)
 		changed := d.lastKnown(name) != form
 		if err == nil && (all || changed) {
-			err = a.putServer(ctx, db, health)
+			if err = away; err == nil {
+				if err = a.putServer(ctx, db, health); err != nil && !rejected(err) {
+					away = err
+				}
+			}
 		}
 		if changed {
 			for _, warning := range resource.Warnings(db) {

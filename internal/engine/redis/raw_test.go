@@ -45,6 +45,7 @@ func (c *raw) say(t testing.TB, commands ...string) {
 		words := strings.Fields(command)
 		fmt.Fprintf(&b, "*%d\r\n", len(words))
 		for _, word := range words {
+			word = strings.ReplaceAll(word, `""`, "") // an empty one
 			fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(word), word)
 		}
 	}
@@ -345,12 +346,22 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 		"CONFIG SET maxmemory 0 requirepass hunter2 hz 10 masterauth hunter2": "CONFIG SET maxmemory 0 requirepass **** hz 10 masterauth ****",
 		"ACL SETUSER eve on >hunter2 #hunter2 <hunter2 !hunter2 ~* +@all":     "ACL SETUSER eve on >**** #**** <**** !**** ~* +@all",
 		"MIGRATE 127.0.0.1 1 auth 0 100 COPY AUTH hunter2":                    "MIGRATE 127.0.0.1 1 auth 0 100 COPY AUTH ****",
-		"MIGRATE 127.0.0.1 1 \"\" 0 100 AUTH2 eve hunter2 KEYS auth x":        `MIGRATE 127.0.0.1 1 "\"\"" 0 100 AUTH2 eve **** KEYS auth x`,
+		"MIGRATE 127.0.0.1 1 \"\" 0 100 AUTH2 eve hunter2 KEYS auth x":        `MIGRATE 127.0.0.1 1 "" 0 100 AUTH2 eve **** KEYS auth x`,
 		"Auth default hunter2":                             "Auth default ****",
 		"cOnFiG sEt RequirePass hunter2":                   "cOnFiG sEt RequirePass ****",
 		"SENTINEL SET mymaster quorum 2 auth-pass hunter2": "SENTINEL SET mymaster quorum 2 auth-pass ****",
 		"SENTINEL CONFIG SET sentinel-pass hunter2":        "SENTINEL CONFIG SET sentinel-pass ****",
-		"ECHO ****": `ECHO "****"`,
+		"CONFIG SET hz requirepass hunter2":                "CONFIG SET hz requirepass ****",
+		"CONFIG requirepass hunter2":                       "CONFIG requirepass ****",
+		"ACL SETUSER >hunter2":                             "ACL SETUSER >****",
+		"ACL SETUSER u (>hunter2)":                         "ACL SETUSER u ****",
+		"ACL DRYRUN AUTH default hunter2":                  "ACL DRYRUN AUTH default ****",
+		"MIGRATE 127.0.0.1 1 k 0 AUTH hunter2":             "MIGRATE 127.0.0.1 1 k 0 AUTH ****",
+		"MIGRATE 127.0.0.1 1 AUTH hunter2":                 "MIGRATE 127.0.0.1 1 AUTH ****",
+		"MIGRATE 127.0.0.1 1 k 0 10 KEYS AUTH hunter2":     "MIGRATE 127.0.0.1 1 k 0 10 KEYS AUTH ****",
+		"SENTINEL SET m x auth-pass hunter2":               "SENTINEL SET m x auth-pass ****",
+		"COMMAND GETKEYS AUTH default hunter2":             "COMMAND GETKEYS AUTH default ****",
+		"ECHO ****":                                        `ECHO "****"`,
 	} {
 		t.Run(command, func(t *testing.T) {
 			r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Roles = []string{everything} })

@@ -3,6 +3,8 @@ package redis
 import (
 	"bytes"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -49,16 +51,19 @@ func secretsOf(args [][]byte) (s secrets) {
 		}
 	case len(name) == 5 && is(name, "hello"):
 		s.ofHello(args)
-	case len(name) == 6 && is(name, "config") && is(args[1], "set"):
-		s.ofConfig(args)
+	case len(name) == 6 && is(name, "config"):
+		s.behind(args, passwordSettings...)
 	case len(name) == 3 && is(name, "acl") && is(args[1], "setuser"):
 		s.ofRules(args)
-	case len(name) == 3 && is(name, "acl") && is(args[1], "dryrun") && len(args) > 3:
-		s.ofDryRun(args)
+	case len(name) == 3 && is(name, "acl") && is(args[1], "dryrun"):
+		s.ofCommandAt(args, 2) // the user may be forgotten
+		s.ofCommandAt(args, 3)
+	case len(name) == 7 && is(name, "command"):
+		s.ofCommandAt(args, 2)
 	case len(name) == 7 && is(name, "migrate"):
 		s.ofMigrate(args)
-	case len(name) == 8 && is(name, "sentinel") && (is(args[1], "set") || is(args[1], "config")):
-		s.ofSentinel(args)
+	case len(name) == 8 && is(name, "sentinel"):
+		s.behind(args, "auth-pass", "sentinel-pass")
 	}
 	return s
 }
@@ -83,56 +88,64 @@ func (s *secrets) ofHello(args [][]byte) {
 // passwordSettings hold secrets, in Redis or Valkey.
 var passwordSettings = []string{"requirepass", "masterauth", "primaryauth", "tls-key-file-pass", "tls-client-key-file-pass"}
 
-func (s *secrets) ofConfig(args [][]byte) {
-	for i := 2; i+1 < len(args); i += 2 {
-		for _, setting := range passwordSettings {
-			if is(args[i], setting) {
-				s.add(i + 1)
-			}
+// behind finds what stands behind settings that hold secrets, wherever those are: a word may be forgotten before them.
+func (s *secrets) behind(args [][]byte, settings ...string) {
+	for i := 1; i+1 < len(args); i++ {
+		if slices.ContainsFunc(settings, func(setting string) bool { return is(args[i], setting) }) {
+			s.add(i + 1)
 		}
 	}
 }
 
 // isPasswordRule reports whether a rule adds or removes a password, or its hash.
-func isPasswordRule(rule []byte) bool { return bytes.IndexByte([]byte("><#!"), rule[0]) >= 0 }
+func isPasswordRule(rule []byte) bool { return strings.IndexByte(passwordRules, rule[0]) >= 0 }
 
+const passwordRules = "><#!" // what such a rule begins with
+
+// ofRules finds passwords among rules, within the brackets of a selector too, where they are none that the server takes. The
+// user's name may be forgotten.
 func (s *secrets) ofRules(args [][]byte) {
-	for i := 3; i < len(args); i++ {
-		if len(args[i]) > 0 && isPasswordRule(args[i]) {
+	for i := 2; i < len(args); i++ {
+		if len(args[i]) > 0 && (isPasswordRule(args[i]) || args[i][0] == '(' && bytes.ContainsAny(args[i], passwordRules)) {
 			s.add(i)
 		}
 	}
 }
 
-// ofDryRun finds the secrets of the command that is tried: ACL DRYRUN user command.
-func (s *secrets) ofDryRun(args [][]byte) {
-	const command = 3
-	tried := secretsOf(args[command:])
-	for _, place := range tried.places {
-		s.add(command + place)
+// ofCommandAt finds the secrets of a command that is named in the arguments of another.
+func (s *secrets) ofCommandAt(args [][]byte, start int) {
+	if len(args) <= start {
+		return
 	}
-	if tried.from > 0 {
-		s.from = command + tried.from
+	named := secretsOf(args[start:])
+	for _, place := range named.places {
+		s.add(start + place)
+	}
+	if from := start + named.from; named.from > 0 && (s.from == 0 || from < s.from) {
+		s.from = from
 	}
 }
 
+// ofMigrate finds the passwords of MIGRATE, behind logical database and timeout if those are there, and until the keys that
+// follow an empty one (redis.io, "MIGRATE").
 func (s *secrets) ofMigrate(args [][]byte) {
-	for i := 6; i < len(args); i++ {
+	start := 6
+	if len(args) < start || !isNumber(args[4]) || !isNumber(args[5]) {
+		start = 1
+	}
+	for i := start; i < len(args); i++ {
 		switch {
 		case is(args[i], "auth"):
 			s.add(i + 1)
 		case is(args[i], "auth2"):
 			s.add(i + 2)
-		case is(args[i], "keys"):
+		case is(args[i], "keys") && start > 1 && len(args[3]) == 0:
 			return
 		}
 	}
 }
 
-func (s *secrets) ofSentinel(args [][]byte) {
-	for i := 3; i+1 < len(args); i += 2 {
-		if is(args[i], "auth-pass") || is(args[i], "sentinel-pass") {
-			s.add(i + 1)
-		}
-	}
+func isNumber(arg []byte) bool {
+	_, err := strconv.ParseUint(string(arg), 10, 64)
+	return err == nil
 }
