@@ -169,7 +169,7 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		changed := d.lastKnown(name) != form
 		if err == nil && (all || changed) {
 			if err = away; err == nil {
-				if err = a.putServer(ctx, db, health); err != nil && !rejected(err) {
+				if err = a.putServer(ctx, db, health); fault.Is(err, fault.ConnectionProblem) {
 					away = err
 				}
 			}

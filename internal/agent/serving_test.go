@@ -99,6 +99,28 @@ func TestDatabaseStaysInServiceUnlessItsRegistrationIsRefused(t *testing.T) {
 	}
 }
 
+// TestAuthThatIsAwayIsAskedOnce in each round, so that an agent of many databases is not busy with asking for hours.
+func TestAuthThatIsAwayIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		a.start(t, nil, database(t, "first", nil), database(t, "second", nil), database(t, "third", nil))
+		time.Sleep(time.Second)
+		asked := make(map[string]int)
+		a.set(func() {
+			a.put = func(_ context.Context, r resource.Resource) error {
+				a.set(func() { asked[r.GetKind()+" "+r.GetName()]++ })
+				return fault.New(fault.ConnectionProblem, "away")
+			}
+		})
+		time.Sleep(5 * time.Minute) // the next heartbeat
+		a.set(func() {
+			if n := asked[resource.KindDatabaseServer+" first"]; n == 0 || asked[resource.KindDatabaseServer+" second"] > 0 || asked[resource.KindDatabaseServer+" third"] > 0 {
+				t.Errorf("asked %v", asked)
+			}
+		})
+	})
+}
+
 // TestGoodbyeIsTheLastWord stops an agent while a registration is under way: what arrives after the goodbye
 // would stand for minutes.
 func TestGoodbyeIsTheLastWord(t *testing.T) {
