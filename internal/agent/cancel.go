@@ -8,16 +8,14 @@ import (
 	"sallyport/internal/engine"
 )
 
-// FindCancel implements proxy.LocalAgent.
+// FindCancel implements proxy.LocalAgent. The engine of the key's protocol is asked, and no other: strangers show keys of PostgreSQL
+// that consist of anything, such as what agents ask for kills in MySQL with.
 func (a *Agent) FindCancel(key cancelkey.Key) func(context.Context) {
-	for _, protocol := range a.Engines {
-		if canceller, ok := protocol.Engine.(engine.Canceller); ok {
-			if cancel := canceller.FindCancel(key); cancel != nil {
-				return cancel
-			}
-		}
+	canceller, ok := a.Engines[key.Protocol].Engine.(engine.Canceller)
+	if !ok {
+		return nil
 	}
-	return nil
+	return canceller.FindCancel(key)
 }
 
 // CancelFound implements proxy.LocalAgent.
@@ -35,13 +33,14 @@ func (a *Agent) ForwardCancel(key cancelkey.Key) {
 	defer a.mu.Unlock()
 	for _, c := range a.controls {
 		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
-			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:]}}})
+			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:], Protocol: key.Protocol}}})
 	}
 }
 
 // cancelFor does what a proxy asks for when the key is of a session here, and says so at once: nobody has guessed then.
 func (a *Agent) cancelFor(ctx context.Context, c *control, asked *sallyportv1.CancelKey) {
-	key := cancelkey.Key{ProcessID: asked.GetProcessId(), Secret: asked.GetSecret(), ClientAddress: asked.GetClientAddress()}
+	key := cancelkey.Key{
+		Protocol: asked.GetProtocol(), ProcessID: asked.GetProcessId(), Secret: asked.GetSecret(), ClientAddress: asked.GetClientAddress()}
 	copy(key.Request[:], asked.GetRequest()) // the same may come by way of several proxies
 	cancel := a.FindCancel(key)
 	if cancel == nil {

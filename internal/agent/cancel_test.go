@@ -126,14 +126,14 @@ func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	request := cancelkey.NewID()
 	ask := func(pid uint32) {
 		p.say <- &sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_Cancel{Cancel: &sallyportv1.CancelKey{
-			ProcessId: pid, ClientAddress: "192.0.2.1:1000", Request: request[:]}}}
+			ProcessId: pid, ClientAddress: "192.0.2.1:1000", Request: request[:], Protocol: "postgres"}}}
 	}
 	ask(6) // which nobody knows: nothing is said
 	ask(7)
 	if msg := p.hear(t); !bytes.Equal(msg.GetCancelFound().GetRequest(), request[:]) {
 		t.Errorf("the agent says %v", msg)
 	}
-	if key := <-e.cancelled; key.ClientAddress != "192.0.2.1:1000" || key.Request != request { // which tells the same by way of another proxy
+	if key := <-e.cancelled; key.ClientAddress != "192.0.2.1:1000" || key.Protocol != "postgres" || key.Request != request { // which tells the same by way of another proxy
 		t.Errorf("cancelled by %+v", key)
 	}
 	p.say <- &sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_CancelFound{CancelFound: &sallyportv1.CancelFound{Request: request[:3]}}}
@@ -141,9 +141,41 @@ func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	if got := <-e.found; got != request {
 		t.Errorf("the engine heard that %x was found", got)
 	}
-	r.ForwardCancel(cancelkey.Key{ProcessID: 9, Secret: []byte("key!"), ClientAddress: "192.0.2.2:1", Request: request})
+	r.ForwardCancel(cancelkey.Key{Protocol: "mysql", ProcessID: 9, Secret: []byte("key!"), ClientAddress: "192.0.2.2:1", Request: request})
 	key := p.hear(t).GetCancel()
-	if key.GetProcessId() != 9 || string(key.GetSecret()) != "key!" || key.GetClientAddress() != "192.0.2.2:1" || !bytes.Equal(key.GetRequest(), request[:]) {
+	if key.GetProtocol() != "mysql" || key.GetProcessId() != 9 || string(key.GetSecret()) != "key!" || key.GetClientAddress() != "192.0.2.2:1" || !bytes.Equal(key.GetRequest(), request[:]) {
 		t.Errorf("passed on as %v", key)
+	}
+}
+
+// TestCancelKeysAreOfOneProtocol shows every engine's key as one of each protocol: strangers show keys of PostgreSQL, of which every
+// byte is theirs.
+func TestCancelKeysAreOfOneProtocol(t *testing.T) {
+	t.Parallel()
+	engines := map[string]canceller{}
+	a := newAuthority(t).start(t, func(cfg *agent.Config) {
+		cfg.Engines = map[string]agent.Protocol{}
+		for _, protocol := range []string{"postgres", "mysql"} {
+			engines[protocol] = canceller{cancelled: make(chan cancelkey.Key, 1)}
+			cfg.Engines[protocol] = agent.Protocol{Engine: engines[protocol]}
+		}
+	})
+	for _, protocol := range []string{"postgres", "mysql", "redis", ""} {
+		cancel := a.FindCancel(cancelkey.Key{Protocol: protocol, ProcessID: 7})
+		_, known := engines[protocol]
+		if found := cancel != nil; found != known {
+			t.Errorf("a key of protocol %q is found: %t", protocol, found)
+		}
+		if cancel != nil {
+			cancel(t.Context())
+		}
+		for name, e := range engines {
+			if n := len(e.cancelled); n > 0 != (name == protocol) {
+				t.Errorf("a key of protocol %q cancelled %d sessions of %s", protocol, n, name)
+			}
+			for len(e.cancelled) > 0 {
+				<-e.cancelled
+			}
+		}
 	}
 }

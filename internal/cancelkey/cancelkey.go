@@ -6,6 +6,9 @@ import "crypto/rand"
 
 // Key names a session: the number by which the client knows it, and a secret that only the client has.
 type Key struct {
+	// Protocol is that of the session, as resource.ProtocolPostgres. Whoever takes the request from a client states it,
+	// for the client does not: no other protocol's sessions are found by the key.
+	Protocol      string
 	ProcessID     uint32
 	Secret        []byte
 	ClientAddress string // host:port of whoever asks, for the limit on guessing

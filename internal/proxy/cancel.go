@@ -85,11 +85,12 @@ func (p *Proxy) cancelFound(request cancelkey.ID, by string) {
 func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.cfg.HostID) }
 
 func keyFromWire(wire *sallyportv1.CancelKey) cancelkey.Key {
-	key := cancelkey.Key{ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
+	key := cancelkey.Key{Protocol: wire.GetProtocol(), ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
 	copy(key.Request[:], wire.GetRequest())
 	return key
 }
 
 func keyToWire(key cancelkey.Key) *sallyportv1.CancelKey {
-	return &sallyportv1.CancelKey{ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:]}
+	return &sallyportv1.CancelKey{
+		ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:], Protocol: key.Protocol}
 }

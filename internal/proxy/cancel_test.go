@@ -41,13 +41,19 @@ func (a *agent) next(t *testing.T) *sallyportv1.ControlResponse {
 	}
 }
 
-// wantCancel fails unless the agent is asked for the session next, and returns the request.
+// wantCancel fails unless the agent is asked next for the session of PostgreSQL, for all that strangers show is, and returns the
+// request.
 func (a *agent) wantCancel(t *testing.T, pid uint32) []byte {
+	t.Helper()
+	return a.wantCancelOf(t, "postgres", pid)
+}
+
+func (a *agent) wantCancelOf(t *testing.T, protocol string, pid uint32) []byte {
 	t.Helper()
 	msg := a.next(t)
 	key := msg.GetCancel()
-	if key.GetProcessId() != pid || string(key.GetSecret()) != "key!" || len(key.GetRequest()) != 16 {
-		t.Fatalf("agent %s heard %v, want a cancel request for %d", a.host, msg, pid)
+	if key.GetProtocol() != protocol || key.GetProcessId() != pid || string(key.GetSecret()) != "key!" || len(key.GetRequest()) != 16 {
+		t.Fatalf("agent %s heard %v, want a cancel request of %s for %d", a.host, msg, protocol, pid)
 	}
 	return key.GetRequest()
 }
@@ -108,14 +114,14 @@ func TestAgentsAskForCancelKeysOfOthers(t *testing.T) {
 		t.Helper()
 		request := bytes.Repeat([]byte{byte(pid)}, 16)
 		err := a.stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
-			ProcessId: pid, Secret: []byte("key!"), ClientAddress: "192.0.2.1:1000", Request: request}}})
+			ProcessId: pid, Secret: []byte("key!"), ClientAddress: "192.0.2.1:1000", Request: request, Protocol: "mysql"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return request
 	}
 	request := ask(1)
-	if got := b.wantCancel(t, 1); !bytes.Equal(got, request) {
+	if got := b.wantCancelOf(t, "mysql", 1); !bytes.Equal(got, request) {
 		t.Errorf("the request was called %x on the way, not %x", got, request)
 	}
 	b.found(t, request)
@@ -124,7 +130,7 @@ func TestAgentsAskForCancelKeysOfOthers(t *testing.T) {
 	b.found(t, bytes.Repeat([]byte{0xff}, 16))
 	for pid := uint32(2); pid <= 4; pid++ {
 		ask(pid)
-		b.wantCancel(t, pid)
+		b.wantCancelOf(t, "mysql", pid)
 	}
 	f.clock.Advance(longer)
 	ask(5)

@@ -79,17 +79,34 @@ func (p *Proxy) awaitTLSRequest(conn net.Conn) error {
 	if number != answerNumber || size > maxMySQLResponse {
 		return fmt.Errorf("packet %d of %d bytes in place of a request for TLS", number, size)
 	}
-	payload := make([]byte, size)
-	if _, err := io.ReadFull(conn, payload); err != nil {
+	payload, err := readMySQLResponse(conn, size)
+	if err != nil {
 		return fmt.Errorf("reading request for TLS: %w", err)
 	}
-	_, err := mysqlwire.ParseTLSRequest(payload)
+	_, err = mysqlwire.ParseTLSRequest(payload)
 	if errors.Is(err, mysqlwire.ErrNoTLS) {
 		text := "this port needs TLS, with the database's host as tsh db config prints it and the certificate that tsh db login stored; or " + insteadOfNative
 		_, writeErr := conn.Write(mysqlwire.ErrorPacket(number+1, mysqlNeedsTLS, "HY000", text))
 		return errors.Join(err, writeErr)
 	}
 	return err
+}
+
+// readMySQLResponse reads a client's answer of so many bytes and returns its beginning, which tells a request for TLS from others. The
+// rest is not kept, nor is room made for it: the size is what a stranger says.
+func readMySQLResponse(from io.Reader, size int) (beginning []byte, err error) {
+	beginning = make([]byte, min(size, mysqlwire.TLSRequestSize+1))
+	if _, err := io.ReadFull(from, beginning); err != nil {
+		return nil, err
+	}
+	small := make([]byte, 512)
+	for left := size - len(beginning); left > 0; {
+		n, err := from.Read(small[:min(left, len(small))])
+		if left -= n; err != nil && left > 0 {
+			return nil, err
+		}
+	}
+	return beginning, nil
 }
 
 // refuseMySQL tells a client inside TLS why its connection ends: in place of a greeting, or of an answer to what it says

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/mysqlwire"
+	"sallyport/internal/proxy"
 	"sallyport/internal/route"
 )
 
@@ -156,6 +157,43 @@ func TestClientsOfMySQLThatArePassedOnToNobody(t *testing.T) {
 	}
 	if n := a.asked.Load(); n != 0 {
 		t.Errorf("the agent was asked %d times", n)
+	}
+}
+
+// measured notes into how large a buffer it is read.
+type measured struct {
+	io.Reader
+	largest int
+}
+
+func (m *measured) Read(p []byte) (int, error) {
+	m.largest = max(m.largest, len(p))
+	return m.Reader.Read(p)
+}
+
+// TestStrangersOfMySQLReserveNothing has answers of many sizes read, of which a stranger says four bytes only to begin with.
+func TestStrangersOfMySQLReserveNothing(t *testing.T) {
+	t.Parallel()
+	const behind = "behind"
+	for _, size := range []int{0, 4, 32, 33, 34, 600, 80 << 10} {
+		answer := strings.Repeat("x", size)
+		from := &measured{Reader: strings.NewReader(answer + behind)}
+		got, err := proxy.ReadMySQLResponse(from, size)
+		if err != nil || string(got) != answer[:min(size, 33)] {
+			t.Errorf("%d bytes: got %d, %v", size, len(got), err)
+		}
+		if from.largest > 1<<10 || cap(got) > 1<<10 {
+			t.Errorf("%d bytes: room was made for %d and %d", size, from.largest, cap(got))
+		}
+		if rest, _ := io.ReadAll(from); string(rest) != behind {
+			t.Errorf("%d bytes: %q is left to read", size, rest)
+		}
+		if size == 0 {
+			continue
+		}
+		if _, err := proxy.ReadMySQLResponse(strings.NewReader(answer[1:]), size); err == nil {
+			t.Errorf("%d bytes: a byte is missing, and nothing is said", size)
+		}
 	}
 }
 

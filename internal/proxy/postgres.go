@@ -57,6 +57,7 @@ func (p *Proxy) readCancel(conn net.Conn, size int) error {
 	if !ok {
 		return fmt.Errorf("cancel request of %d bytes", size)
 	}
-	p.passCancel(cancelkey.Key{ProcessID: id, Secret: secret, ClientAddress: conn.RemoteAddr().String(), Request: cancelkey.NewID()}, "")
+	p.passCancel(cancelkey.Key{
+		Protocol: resource.ProtocolPostgres, ProcessID: id, Secret: secret, ClientAddress: conn.RemoteAddr().String(), Request: cancelkey.NewID()}, "")
 	return conn.Close()
 }

@@ -396,7 +396,9 @@ type CancelKey struct {
 	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	ClientAddress string                 `protobuf:"bytes,3,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
 	// 16 random bytes from where the request came in first. It goes through several hands and counts once.
-	Request       []byte `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
+	Request []byte `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
+	// Of the session, "postgres" or "mysql". A client that shows a key in clear can ask for sessions of PostgreSQL only.
+	Protocol      string `protobuf:"bytes,5,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -457,6 +459,13 @@ func (x *CancelKey) GetRequest() []byte {
 		return x.Request
 	}
 	return nil
+}
+
+func (x *CancelKey) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
 }
 
 type CancelFound struct {
@@ -525,13 +534,14 @@ const file_sallyport_v1_tunnel_proto_rawDesc = "" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\"4\n" +
 	"\rAuthenticated\x12#\n" +
 	"\rconnection_id\x18\x01 \x01(\fR\fconnectionId\"\v\n" +
-	"\tHeartbeat\"\x83\x01\n" +
+	"\tHeartbeat\"\x9f\x01\n" +
 	"\tCancelKey\x12\x1d\n" +
 	"\n" +
 	"process_id\x18\x01 \x01(\rR\tprocessId\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\fR\x06secret\x12%\n" +
 	"\x0eclient_address\x18\x03 \x01(\tR\rclientAddress\x12\x18\n" +
-	"\arequest\x18\x04 \x01(\fR\arequest\"'\n" +
+	"\arequest\x18\x04 \x01(\fR\arequest\x12\x1a\n" +
+	"\bprotocol\x18\x05 \x01(\tR\bprotocol\"'\n" +
 	"\vCancelFound\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\fR\arequest2[\n" +
 	"\rTunnelService\x12J\n" +

@@ -120,7 +120,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 	c := &r.fromClient
 	total, parts, err := extent(arrived)
 	if err != nil {
-		return 0, r.recordMalformed(arrived, err)
+		return 0, r.recordMalformed(misnumbered(arrived), err)
 	}
 	if total > maxMessage {
 		return 0, r.beginOversize()
@@ -197,6 +197,13 @@ func isMalformed(err error) bool {
 	_, isEnding := errors.AsType[*ending](err)
 	_, isFault := errors.AsType[*fault.Error](err)
 	return !isEnding && !isFault
+}
+
+// misnumbered returns what is recorded of a packet with a wrong number: its header, and the byte that would say the command. It may as
+// well be a part of a login, with a password in clear, and so may what is behind it.
+func misnumbered(arrived []byte) []byte {
+	size, _ := mysqlwire.Size(arrived)
+	return arrived[:min(len(arrived), mysqlwire.HeaderSize+min(size, 1))]
 }
 
 func (r *relay) recordMalformed(packet []byte, cause error) error {

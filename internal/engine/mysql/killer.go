@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
+	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
 
@@ -103,7 +104,8 @@ func (n *thread) killFor(ctx context.Context, how killing, address string) error
 // agent knows it, or the user's address has asked for too many that nobody knows. An error is of this agent's own
 // attempt: others tell that they try.
 func (e *Engine) killFor(ctx context.Context, s *session.Session, shown uint32, how killing) (found bool, err error) {
-	key := cancelkey.Key{ProcessID: shown, Secret: whoseIs(s).secret(how), ClientAddress: s.ClientAddr(), Request: cancelkey.NewID()}
+	key := cancelkey.Key{
+		Protocol: resource.ProtocolMySQL, ProcessID: shown, Secret: whoseIs(s).secret(how), ClientAddress: s.ClientAddr(), Request: cancelkey.NewID()}
 	known := e.killers.await(key.Request)
 	defer e.killers.forget(key.Request)
 	if !e.killers.limit.Ask(key) {

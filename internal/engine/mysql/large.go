@@ -80,7 +80,7 @@ func (r *relay) skipOversize() (wait bool, err error) {
 	default:
 		size, sequence := mysqlwire.Size(arrived)
 		if int(sequence) != o.packets%256 {
-			return false, r.recordMalformed(arrived, errSequence)
+			return false, r.recordMalformed(misnumbered(arrived), errSequence)
 		}
 		o.left, o.last = size, size < mysqlwire.MaxPayload
 		o.packets++

@@ -10,6 +10,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/pgwire"
+	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
 
@@ -123,7 +124,7 @@ func parseCancel(packet, rest []byte) (startup, error) {
 	if !ok {
 		return startup{}, malformedFirst(packet[:4], "cancel request of %d bytes", len(packet))
 	}
-	return startup{cancel: &cancelkey.Key{ProcessID: id, Secret: secret}}, nil
+	return startup{cancel: &cancelkey.Key{Protocol: resource.ProtocolPostgres, ProcessID: id, Secret: secret}}, nil
 }
 
 func parsePairs(rest []byte) ([]setting, error) {

@@ -1,0 +1,4 @@
+package proxy
+
+// ReadMySQLResponse is exported for tests.
+var ReadMySQLResponse = readMySQLResponse
