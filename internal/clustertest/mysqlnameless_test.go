@@ -125,7 +125,7 @@ func TestEndToEndOnlyTurnsClientsOfMySQLAway(t *testing.T) {
 	s := newNativeScene(t, true, func(cfg *config.Config) { cfg.Proxy.EndToEndOnly = true })
 	clustertest.Eventually(t, "alice connects end to end", func() error { return s.open(t, "app").Ping() })
 	secured, _ := s.nameless(t, s.User(t, "carol", "db"), "shop")
-	if err := openNative(t, s.mysql, "app", secured).Ping(); !strings.Contains(fmt.Sprint(err), "this cluster takes end-to-end connections only") {
+	if err := openNative(t, s.mysql, "app", secured).Ping(); !strings.Contains(fmt.Sprint(err), "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database in TLS by the host that tsh db config prints") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -40,8 +40,8 @@ type proxySection struct {
 	ProxyProtocol string `yaml:"proxy_protocol"`
 	// TrustProxyProtocol, one or a list: addresses or networks of those balancers.
 	TrustProxyProtocol textList `yaml:"trust_proxy_protocol"`
-	// MySQLListenAddr is where clients of MySQL connect that do TLS themselves and name the database in it. Default none:
-	// they use a local proxy.
+	// MySQLListenAddr is where clients of MySQL connect that do TLS themselves: end to end those that name the
+	// database's host in it; for the others the proxy ends TLS. Default none: they use a local proxy.
 	MySQLListenAddr string `yaml:"mysql_listen_addr"`
 	// MySQLPublicAddr is the name under which such clients reach it. Default: the host of public_addr.
 	MySQLPublicAddr string `yaml:"mysql_public_addr"`

@@ -33,6 +33,8 @@ type Keeper struct {
 	entries map[string]*entry // by name; guarded by mu
 	queue   queue             // of those that wait for a check; guarded by mu
 	running int               // checks; guarded by mu
+	silent  queue             // as queue, of databases whose last check got no answer; guarded by mu
+	waiting int               // checks of those that run; guarded by mu
 	counts  map[Count]int64   // of checks that have ended; guarded by mu
 	news    bool              // a health has changed since notify was closed; guarded by mu
 	told    time.Time         // when notify was closed; guarded by mu
@@ -56,17 +58,21 @@ const (
 
 // entry is one database. Its fields are guarded by the keeper's mu.
 type entry struct {
-	db    *resource.Database
-	form  string                    // of the database, as far as a check depends on it
-	spec  *resource.HealthCheckSpec // nil when no config matches
-	state state
-	due   time.Time
-	place int                // in the queue
-	end   context.CancelFunc // ends the check that is under way; nil without one
+	db     *resource.Database
+	form   string                    // of the database, as far as a check depends on it
+	spec   *resource.HealthCheckSpec // nil when no config matches
+	state  state
+	due    time.Time
+	place  int                // in its queue
+	silent bool               // the last check ended by its timeout
+	end    context.CancelFunc // ends the check that is under way; nil without one
 }
 
 const (
 	workers = 128
+	// silentWorkers are those that databases may have that did not answer: each of their checks takes all of its timeout, and
+	// without a bound they would hold up the checks of all others.
+	silentWorkers = workers / 2
 	// hurry is the longest time between checks while nothing is known, for then there is no status to wait for.
 	hurry = 2 * time.Second
 	// quiet is the shortest time between two notices of changes: when a network fails, thousands of databases change at once.
@@ -146,7 +152,7 @@ func (k *Keeper) stop(e *entry) {
 		e.end = nil
 	}
 	if e.place != nowhere {
-		heap.Remove(&k.queue, e.place)
+		heap.Remove(k.queueOf(e), e.place)
 	}
 }
 
@@ -157,10 +163,18 @@ func (k *Keeper) schedule(e *entry, now time.Time, within time.Duration) {
 	}
 	e.due = now.Add(k.cfg.Jitter(min(within, e.spec.Interval.Std())))
 	if e.place == nowhere {
-		heap.Push(&k.queue, e)
+		heap.Push(k.queueOf(e), e)
 	} else {
-		heap.Fix(&k.queue, e.place)
+		heap.Fix(k.queueOf(e), e.place)
 	}
+}
+
+// queueOf returns the queue that a database waits in. The caller holds mu.
+func (k *Keeper) queueOf(e *entry) *queue {
+	if e.silent {
+		return &k.silent
+	}
+	return &k.queue
 }
 
 // Health returns how a database does that is served.

@@ -373,3 +373,49 @@ func TestErrorsAreFitToBeShown(t *testing.T) {
 		}
 	})
 }
+
+// TestSilentDatabases has many databases that let everything fall: the others are checked as ever.
+func TestSilentDatabases(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		defer w.stop()
+		w.during = func(ctx context.Context, name string) {
+			if name != "good" {
+				<-ctx.Done()
+			}
+		}
+		dbs := []*resource.Database{database("good", nil)}
+		for i := range 5000 {
+			name := fmt.Sprintf("silent-%d", i)
+			w.set(name, errDown)
+			dbs = append(dbs, database(name, nil))
+		}
+		w.Serve(dbs, configs{config(t, "c", nil)})
+		time.Sleep(10 * time.Minute)
+		w.is(t, "beside databases that do not answer", "good", "healthy", reached)
+		began := w.checksOf("good")
+		time.Sleep(time.Hour)
+		if n := w.checksOf("good") - began; n < 110 {
+			t.Errorf("beside databases that do not answer, another is checked %d times in an hour, not every 30 seconds", n)
+		}
+		if before := w.checksOf("silent-7"); before == 0 {
+			t.Error("a database that does not answer is not checked")
+		}
+		w.mu.Lock()
+		w.during = func(context.Context, string) {}
+		w.mu.Unlock()
+		for i := range 5000 {
+			w.set(fmt.Sprintf("silent-%d", i), nil)
+		}
+		time.Sleep(10 * time.Minute)
+		for _, db := range dbs {
+			w.is(t, "once all answer", db.GetName(), "healthy", reached)
+		}
+		before := w.checksOf("silent-7")
+		time.Sleep(5 * time.Minute)
+		if n := w.checksOf("silent-7") - before; n < 8 {
+			t.Errorf("once it answers, a database is checked %d times in 5 minutes", n)
+		}
+	})
+}

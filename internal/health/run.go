@@ -66,6 +66,7 @@ type check struct {
 	ctx     context.Context // ends when the result is of no use any more
 	db      *resource.Database
 	timeout time.Duration
+	silent  bool // it takes one of silentWorkers
 }
 
 const forever = time.Hour
@@ -77,14 +78,20 @@ func (k *Keeper) next(ctx context.Context) (due []check, wait time.Duration) {
 	defer k.mu.Unlock()
 	now := k.cfg.Now()
 	wait = forever
-	for len(k.queue) > 0 && k.running < workers { // otherwise the end of a check wakes us
-		if first := k.queue[0]; first.due.After(now) {
+	for {
+		q := k.first()
+		if q == nil {
+			break
+		}
+		if first := (*q)[0]; first.due.After(now) {
 			wait = first.due.Sub(now)
 			break
 		}
-		k.running++
-		e := heap.Pop(&k.queue).(*entry)
-		c := check{entry: e, db: e.db, timeout: e.spec.Timeout.Std()}
+		e := heap.Pop(q).(*entry)
+		c := check{entry: e, db: e.db, timeout: e.spec.Timeout.Std(), silent: e.silent}
+		if k.running++; c.silent {
+			k.waiting++
+		}
 		c.ctx, e.end = context.WithCancel(ctx)
 		due = append(due, c)
 	}
@@ -100,14 +107,31 @@ func (k *Keeper) next(ctx context.Context) (due []check, wait time.Duration) {
 	return due, wait
 }
 
+// first returns the queue whose first entry is due first, of those for which there are workers; otherwise nil: the end of a
+// check wakes us. The caller holds mu.
+func (k *Keeper) first() (first *queue) {
+	if k.running == workers {
+		return nil
+	}
+	if len(k.queue) > 0 {
+		first = &k.queue
+	}
+	if len(k.silent) > 0 && k.waiting < silentWorkers && (first == nil || k.silent[0].due.Before((*first)[0].due)) {
+		first = &k.silent
+	}
+	return first
+}
+
 // make makes a check.
 func (k *Keeper) make(c check) {
 	ctx, cancel := context.WithTimeout(c.ctx, c.timeout)
 	defer cancel()
-	if tell := k.note(c, k.cfg.Check(ctx, c.db)); tell != nil {
+	result := k.cfg.Check(ctx, c.db)
+	unanswered := result.Err != nil && ctx.Err() != nil
+	if tell := k.note(c, result); tell != nil {
 		k.cfg.Tell(*tell)
 	}
-	k.plan(c)
+	k.plan(c, unanswered)
 }
 
 // note takes the result of a check, unless that was ended from outside, and returns what people are to be told.
@@ -129,11 +153,13 @@ func (k *Keeper) note(c check, r Result) *Transition {
 
 // plan plans the check after one that has ended, a tenth sooner or later than asked for, so that the checks of many databases
 // and agents do not fall together.
-func (k *Keeper) plan(c check) {
+func (k *Keeper) plan(c check, unanswered bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	defer k.awake() // there is room
-	k.running--
+	if k.running--; c.silent {
+		k.waiting--
+	}
 	if c.ctx.Err() != nil {
 		return
 	}
@@ -144,7 +170,8 @@ func (k *Keeper) plan(c check) {
 		every = min(every, hurry)
 	}
 	c.due = k.cfg.Now().Add(every - every/10 + k.cfg.Jitter(every/5))
-	heap.Push(&k.queue, c.entry)
+	c.entry.silent = unanswered
+	heap.Push(k.queueOf(c.entry), c.entry)
 }
 
 func outcome(r Result) string {

@@ -70,7 +70,7 @@ func (p *Proxy) admit(ctx context.Context, user *identity.Identity, state *tls.C
 		return nil, fault.New(fault.BadParameter, "the certificate is for database %q, which speaks %s, and the client speaks %s; connect with tsh db connect %[1]s",
 			user.Route.Service, user.Route.Protocol, said.protocol)
 	case p.cfg.EndToEndOnly:
-		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database's host as tsh db env prints it")
+		return nil, fault.New(fault.AccessDenied, "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database in TLS by the host that tsh db config prints")
 	}
 	return p.sessionCertificate(ctx, state.PeerCertificates[0].Raw)
 }

@@ -40,6 +40,7 @@ const (
 
 	minHealthTime      = time.Second
 	maxHealthInterval  = 10 * time.Minute
+	maxHealthTimeout   = 30 * time.Second
 	maxHealthThreshold = 10
 )
 
@@ -89,8 +90,8 @@ func (c *HealthCheckConfig) check(p *problems) {
 	} else if s.Timeout > s.Interval {
 		p.add("spec.timeout", "must not be longer than the interval, which is %s", d)
 	}
-	if d := s.Timeout.Std(); d < minHealthTime {
-		p.add("spec.timeout", "must be at least %s, not %s", minHealthTime, d)
+	if d := s.Timeout.Std(); d < minHealthTime || d > maxHealthTimeout {
+		p.add("spec.timeout", "must be between %s and %s, not %s", minHealthTime, maxHealthTimeout, d)
 	}
 	checkThreshold(p, "spec.healthy_threshold", s.HealthyThreshold)
 	checkThreshold(p, "spec.unhealthy_threshold", s.UnhealthyThreshold)

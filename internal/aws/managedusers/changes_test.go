@@ -78,6 +78,32 @@ func TestVersionsThatWereMovedBack(t *testing.T) {
 	}
 }
 
+// TestTagFromTheFuture has the tag of the secret say that the passwords were set when they cannot have been.
+func TestTagFromTheFuture(t *testing.T) {
+	for _, ahead := range []time.Duration{2 * time.Hour, 365 * 24 * time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			run(t, func(b *bench) {
+				b.start(nil)
+				b.start(nil)
+				b.watch(time.Hour)
+				b.Update(func() {
+					tags := b.secrets.Get(west, bobsSecret).Tags
+					applied, _, _ := strings.Cut(tags["teleport.dev/applied"], " ")
+					tags["teleport.dev/applied"] = fmt.Sprintf("%s %d", applied, time.Now().Add(ahead).Unix())
+				})
+				if n := b.watch(2 * time.Hour); n < 5 {
+					t.Errorf("%d passwords in the two hours afterwards", n)
+				}
+				for i, a := range b.agents {
+					if n := strings.Count(a.log.String(), "from the future"); n != 1 {
+						t.Errorf("agent %d logged it %d times: %s", i, n, a.log)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestWhatOthersHaveSetIsSetAnew(t *testing.T) {
 	run(t, func(b *bench) {
 		a := b.start(nil)

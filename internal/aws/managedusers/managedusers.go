@@ -95,10 +95,11 @@ type user struct {
 
 // progress is how far this agent has come with a user.
 type progress struct {
-	sent    string // version of the secret whose passwords this agent has set, and has not seen carried out yet
-	suspect bool   // a database did not take its password
-	stuck   string // the current version for which this agent found the next one's id taken,
-	taken   int    // and how often
+	sent    string    // version of the secret whose passwords this agent has set, and has not seen carried out yet
+	suspect bool      // a database did not take its password
+	stuck   string    // the current version for which this agent found the next one's id taken,
+	taken   int       // and how often
+	future  time.Time // of the tag's, for which it was logged that it is still to come
 }
 
 // New returns a keeper that knows no databases yet.

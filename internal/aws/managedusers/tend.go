@@ -90,6 +90,7 @@ func (k *Keeper) step(ctx context.Context, cfg aws.Config, service redisusers.Se
 	if err := v.settle(ctx, s); err != nil {
 		return 0, err
 	}
+	k.warnOfFuture(service, s, u)
 	age, rest := k.cfg.Now().Sub(s.current.created), k.rest(s)
 	switch {
 	case s.applied != s.current.id && u.sent == s.current.id:
@@ -125,7 +126,16 @@ func (k *Keeper) step(ctx context.Context, cfg aws.Config, service redisusers.Se
 // rest is how long the current version serves before the next change.
 func (k *Keeper) rest(s state) time.Duration {
 	now := k.cfg.Now()
-	return max(rotateAfter-now.Sub(s.current.created), settles-now.Sub(s.since))
+	return max(rotateAfter-now.Sub(s.current.created), settles-now.Sub(s.settled(now)))
+}
+
+// warnOfFuture logs that the tag of a secret is from the future, once. It changes u.
+func (k *Keeper) warnOfFuture(service redisusers.Service, s state, u *user) {
+	if !s.fromFuture(k.cfg.Now()) || u.future.Equal(s.since) {
+		return
+	}
+	u.future = s.since
+	k.cfg.Logger.Warn("tag of managed user's secret is from the future, and its time is not believed; check the clocks of the agents", "user", u.ID, "service", service, "tag", tagApplied, "time", s.since)
 }
 
 // set gives the user the passwords of the secret.

@@ -63,6 +63,21 @@ type state struct {
 	key               string
 }
 
+// clockSkew is how far the clocks of agents may be apart.
+const clockSkew = time.Minute
+
+// fromFuture reports whether the tag has a time that cannot be: an agent's clock was ahead, or somebody else wrote it.
+func (s *state) fromFuture(now time.Time) bool { return s.since.Sub(now) > clockSkew }
+
+// settled returns when the passwords were seen to be set. In place of a time that cannot be it is that of the version, by
+// the clock of AWS: otherwise nothing would be changed until then.
+func (s *state) settled(now time.Time) time.Time {
+	if s.fromFuture(now) {
+		return s.current.created
+	}
+	return s.since
+}
+
 var errNoSecret = errors.New("there is no secret")
 
 // vault returns the secret of a user, which there may not be yet.
@@ -148,7 +163,7 @@ func (v *vault) usable(ctx context.Context, now time.Time) (string, error) {
 	}
 	applied := s.applied == s.current.id
 	switch {
-	case applied && (s.previous.id == "" || now.Sub(s.since) > propagates):
+	case applied && (s.previous.id == "" || now.Sub(s.settled(now)) > propagates):
 		return s.current.password, nil
 	case s.previous.id != "" && (applied || s.applied == s.previous.id):
 		return s.previous.password, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sallyport/internal/cred"
@@ -33,10 +34,19 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 		as += fmt.Sprintf(" to database %q", p.DatabaseName())
 	}
 	p.Tell(cred.Passing(session.StepLogin, "%s", as))
-	p.Tell(cred.Passing(session.StepServer, "version %.100q", b.version))
+	p.Tell(cred.Passing(session.StepServer, "version %.100q", versionOf(b.version)))
 	_ = b.conn.SetWriteDeadline(time.Now().Add(goodbyeTime))
 	_, _ = b.conn.Write([]byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)}) // the database will notice anyhow
 	return nil
+}
+
+// versionOf returns the version of a server as it would tell in SQL. MariaDB puts "5.5.5-" before its own in the greeting, so
+// that old replicas take it for MySQL ("Connection: Initial Handshake Packet" of its documentation).
+func versionOf(greeted string) string {
+	if own, ok := strings.CutPrefix(greeted, "5.5.5-"); ok && own != "" && own[0] >= '0' && own[0] <= '9' {
+		return own
+	}
+	return greeted
 }
 
 // tellFailed tells of an error of the login in the step that it belongs to, unless that is told already.
@@ -65,7 +75,7 @@ func (e *Engine) tryTLS(ctx context.Context, p *session.Probe, up *session.Upstr
 		_, err = up.Conn.Write(mysqlwire.AppendPacket(nil, 1, answerTo(g, up, &hello{}).AppendTLSRequest(nil)))
 	}
 	if err != nil {
-		err = explainLogin(up, err)
+		err = explainLogin(up, p.DatabaseName(), err)
 		p.Tell(cred.Failure(session.StepTLS, err))
 		return err
 	}

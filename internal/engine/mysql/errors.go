@@ -16,6 +16,7 @@ type number struct {
 
 // Numbers of errors ("Server Error Message Reference" of the MySQL manual).
 var (
+	errNoGrant        = number{1044, "42000"}
 	errAccessDenied   = number{1045, "28000"}
 	errUnknownCommand = number{1047, "08S01"}
 	errShutdown       = number{1053, "08S01"}

@@ -39,7 +39,7 @@ func (e *Engine) logIn(ctx context.Context, up *session.Upstream, db *resource.D
 	if !stop() {
 		return nil, context.Cause(ctx)
 	}
-	return b, explainLogin(up, err)
+	return b, explainLogin(up, h.want.Name, err)
 }
 
 func (e *Engine) logInWithin(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (*backend, error) {
@@ -145,11 +145,14 @@ func answerTo(g *mysqlwire.Greeting, up *session.Upstream, h *hello) *mysqlwire.
 }
 
 // explainLogin puts what the network or the database's TLS said into words.
-func explainLogin(up *session.Upstream, err error) error {
+func explainLogin(up *session.Upstream, name string, err error) error {
 	err = up.Explain(err)
 	_, known := errors.AsType[*fault.Error](err)
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
 		refused.advice = up.Advice(cred.Refusal{Code: refused.State, Number: refused.Code, Message: refused.Message, Method: refused.method})
+		if refused.advice == "" && up.Password == "" { // the certificate is all that it is shown
+			refused.advice = adviceFor(refused.Code, up.User, name)
+		}
 		return err
 	}
 	if err == nil || known {

@@ -52,7 +52,9 @@ func TestMethodsOfAuthenticationOfMariaDB(t *testing.T) {
 		"a wrong password for client_ed25519": {"ed", "wrong", false, "Access denied for user 'ed'"},
 		"no certificate":                      {"twofold", "secret", false, "Access denied for user 'twofold'"},
 		"no password for client_ed25519":      {"ed", "", true, "asks account \\\"ed\\\" for a proof by \\\"client_ed25519\\\" instead of the client certificate"},
-		"an account that does not exist":      {"nobody", "", true, "Access denied for user 'nobody'"},
+		"an account that does not exist":      {"nobody", "", true, "; make the account with CREATE USER 'nobody'@'%' REQUIRE SUBJECT '/CN=nobody'"},
+		"an account with a password":          {"native", "", true, "; make the account with CREATE USER 'native'@'%' REQUIRE SUBJECT '/CN=native'"},
+		"a quote in the account":              {"o'neill", "", true, "CREATE USER 'o''neill'@'%' REQUIRE SUBJECT '/CN=o''neill'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,6 +81,16 @@ func TestMethodsOfAuthenticationOfMariaDB(t *testing.T) {
 				t.Errorf("the error tells the password: %v", err)
 			}
 		})
+	}
+}
+
+func TestAccountsThatMayNotUseTheDatabaseReadWhatToDo(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	server.Exec(t, "create user stranger require subject '/CN=stranger'")
+	_, err := dial(t, front(t, server).Addr(), "stranger", "orders")
+	if want := "; let the account into the database with GRANT SELECT ON `orders`.* TO 'stranger'@'%', or name another one"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("got %v, want %s", err, want)
 	}
 }
 

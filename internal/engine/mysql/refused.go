@@ -33,6 +33,24 @@ func (r *refusedLogin) shown() mysqlwire.ServerError {
 	return e
 }
 
+// adviceFor says what to do about a database that does not take an account by its certificate, or does not let it into the
+// logical database of that name; "" where that is not known.
+func adviceFor(code uint16, account, name string) string {
+	quoted := literal(account)
+	switch {
+	case code == errAccessDenied.code:
+		return fmt.Sprintf("make the account with CREATE USER %s@'%%' REQUIRE SUBJECT %s", quoted, literal("/CN="+account))
+	case code == errNoGrant.code && name != "":
+		return fmt.Sprintf("let the account into the database with GRANT SELECT ON `%s`.* TO %s@'%%', or name another one", strings.ReplaceAll(name, "`", "``"), quoted)
+	}
+	return ""
+}
+
+// literal returns a text as SQL has it.
+func literal(text string) string {
+	return "'" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(text) + "'"
+}
+
 // maxShown is how much of a message clients show: their library has 512 bytes for it, with a zero at the end
 // (MYSQL_ERRMSG_SIZE).
 const maxShown = 511
