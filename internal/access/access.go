@@ -108,6 +108,9 @@ func compileRole(role *resource.Role, user predicate.Values, traits map[string][
 	}
 	out.allow, out.allowError = compileConditions(&role.Spec.Allow, user, traits, allOf)
 	out.deny, out.denyError = compileConditions(&role.Spec.Deny, user, traits, anyOf)
+	if out.denyError == nil {
+		out.denyError = checkDenied(out.deny.commands)
+	}
 	return out
 }
 

@@ -1,6 +1,11 @@
 package access
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"sallyport/internal/resource"
+)
 
 // Commands is a list of commands as roles have it.
 type Commands []string
@@ -18,6 +23,17 @@ func DeniedCommands(c Caller) Commands {
 		denied = append(denied, role.deny.commands...)
 	}
 	return denied
+}
+
+// checkDenied refuses names that no command has, of a trait or of a role from before these were refused: it is not known what their
+// writer wants to be denied.
+func checkDenied(commands []string) error {
+	for _, name := range commands {
+		if err := resource.CheckCommandName(name); err != nil {
+			return fmt.Errorf("db_commands: %w", err)
+		}
+	}
+	return nil
 }
 
 // matchCommand reports whether a list has a command: by its name, by the first word of that, or by "*". Letters are

@@ -27,9 +27,10 @@ func TestDeniedCommands(t *testing.T) {
 		"by a trait":                 {[]string{denies(`"{{internal.db_users}}"`)}, "alice_ro", true},
 		"another command":            {[]string{denies("get, set")}, "getdel", false},
 		"of several roles":           {[]string{denies("get"), denies("set")}, "set", true},
+		"by a trait that is no name": {[]string{denies(`"{{external.odd}}"`)}, "get", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := access.Caller{User: "alice", Traits: map[string][]string{"db_users": {"alice_ro"}}}
+			c := access.Caller{User: "alice", Traits: map[string][]string{"db_users": {"alice_ro"}, "odd": {"config|set"}}}
 			for _, spec := range tc.roles {
 				c.Roles = append(c.Roles, role(t, "r", spec))
 			}

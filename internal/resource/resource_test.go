@@ -149,6 +149,17 @@ func TestValidateRefuses(t *testing.T) {
 	}
 	for name, tc := range map[string]struct{ text, want string }{
 		"regular expressions in db_users":         {role + `{allow: {db_users: ['^a$']}}`, "spec.allow.db_users[0]"},
+		"commands in the form of Redis's ACL":     {role + `{deny: {db_commands: ['config|set']}}`, `"config|set" is no name of a command; write its words with single spaces between them`},
+		"a rule of Redis's ACL that takes":        {role + `{deny: {db_commands: [get, '-flushall']}}`, "spec.deny.db_commands[1]"},
+		"a rule of Redis's ACL that gives":        {role + `{allow: {db_commands: ['+flushall']}}`, "spec.allow.db_commands[0]"},
+		"a category of Redis's ACL":               {role + `{deny: {db_commands: ['@dangerous']}}`, "spec.deny.db_commands[0]"},
+		"a command with two spaces":               {role + `{deny: {db_commands: ['config  set']}}`, "spec.deny.db_commands[0]"},
+		"a command with a space at its end":       {role + `{deny: {db_commands: ['flushall ']}}`, "spec.deny.db_commands[0]"},
+		"a command with a space at its beginning": {role + `{deny: {db_commands: [' flushall']}}`, "spec.deny.db_commands[0]"},
+		"a command with a tab":                    {role + `{deny: {db_commands: ["config\tset"]}}`, "spec.deny.db_commands[0]"},
+		"a command of three words":                {role + `{deny: {db_commands: ['config set hz']}}`, "spec.deny.db_commands[0]"},
+		"a command that is too long":              {role + `{deny: {db_commands: ['` + strings.Repeat("x", 65) + `']}}`, "spec.deny.db_commands[0]"},
+		"a command in letters of no command":      {role + `{deny: {db_commands: ['ﬂushall']}}`, "spec.deny.db_commands[0]"},
 		"a star among database roles":             {role + `{allow: {db_roles: ['*']}}`, "spec.allow.db_roles[0]"},
 		"a star permission to allow":              {role + `{allow: {db_permissions: [{match: {a: b}, permissions: ['*']}]}}`, "spec.allow.db_permissions[0].permissions[0]"},
 		"the label * with a value":                {role + `{allow: {db_labels: {'*': prod}}}`, `spec.allow.db_labels["*"]`},

@@ -81,7 +81,7 @@ func (c *RoleConditions) check(p *problems, path string, deny bool) {
 	checkExactNames(p, path+".db_users", c.DatabaseUsers)
 	checkExactNames(p, path+".db_names", c.DatabaseNames)
 	checkExactNames(p, path+".db_roles", c.DatabaseRoles)
-	checkExactNames(p, path+".db_commands", c.DatabaseCommands)
+	checkCommandNames(p, path+".db_commands", c.DatabaseCommands)
 	if i := slices.Index(c.DatabaseRoles, "*"); i >= 0 && !deny {
 		p.add(yamlnode.IndexPath(path+".db_roles", i), `"*" is not allowed here; name the roles`)
 	}

@@ -8,6 +8,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 )
 
 // command records what has just been read, and leaves it to be sent on; or answers it here.
@@ -200,11 +201,13 @@ func (r *relay) denies(c *command, args [][]byte) bool {
 	return denied.Has(c.name)
 }
 
-// nameOf returns the name of a command as rules have it.
+// nameOf returns the name of a command that is not known, as rules have it: the first two words, since nobody knows whether the
+// second is part of the name. Rules that have the first word alone hold for it too.
 func nameOf(args [][]byte) string {
-	name := strings.ToLower(string(args[0][:min(len(args[0]), maxName)]))
-	if len(args) > 1 && hasSubcommands[name] {
-		name += " " + strings.ToLower(string(args[1][:min(len(args[1]), maxName)]))
+	const enough = resource.MaxCommandWord + 1 // of longer words, so that they are no word of a rule
+	name := strings.ToLower(string(args[0][:min(len(args[0]), enough)]))
+	if len(args) > 1 {
+		name += " " + strings.ToLower(string(args[1][:min(len(args[1]), enough)]))
 	}
 	return name
 }

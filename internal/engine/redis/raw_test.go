@@ -400,17 +400,21 @@ func TestRolesAllowAdministrativeCommands(t *testing.T) {
 		command string
 		refused bool
 	}{
-		"by its name":                   {[]string{role("config get")}, "CONFIG GET maxmemory", false},
-		"by its first word":             {[]string{role("CONFIG")}, "config get maxmemory", false},
-		"by the star":                   {[]string{role("'*'")}, "SLOWLOG LEN", false},
-		"another one":                   {[]string{role("config get")}, "CONFIG REWRITE", true},
-		"a word that looks like it":     {[]string{role("conf")}, "CONFIG GET maxmemory", true},
-		"none":                          {[]string{role("")}, "CLIENT LIST", true},
-		"denied by another role":        {[]string{role("'*'"), `{deny: {db_commands: [config]}}`}, "CONFIG GET maxmemory", true},
-		"for another account":           {[]string{role(""), `{allow: {db_labels: {'*': '*'}, db_users: [other], db_commands: ['*']}}`}, "DBSIZE", false},
-		"for another account, an admin": {[]string{role(""), `{allow: {db_labels: {'*': '*'}, db_users: [other], db_commands: ['*']}}`}, "CLIENT LIST", true},
-		"a command that is not known":   {[]string{role("json.get")}, "JSON.GET k", false},
-		"never what cannot be followed": {[]string{role("'*'")}, "MONITOR", true},
+		"by its name":                      {[]string{role("config get")}, "CONFIG GET maxmemory", false},
+		"by its first word":                {[]string{role("CONFIG")}, "config get maxmemory", false},
+		"by the star":                      {[]string{role("'*'")}, "SLOWLOG LEN", false},
+		"another one":                      {[]string{role("config get")}, "CONFIG REWRITE", true},
+		"a word that looks like it":        {[]string{role("conf")}, "CONFIG GET maxmemory", true},
+		"none":                             {[]string{role("")}, "CLIENT LIST", true},
+		"denied by another role":           {[]string{role("'*'"), `{deny: {db_commands: [config]}}`}, "CONFIG GET maxmemory", true},
+		"for another account":              {[]string{role(""), `{allow: {db_labels: {'*': '*'}, db_users: [other], db_commands: ['*']}}`}, "DBSIZE", false},
+		"for another account, an admin":    {[]string{role(""), `{allow: {db_labels: {'*': '*'}, db_users: [other], db_commands: ['*']}}`}, "CLIENT LIST", true},
+		"a command that is not known":      {[]string{role("json.get")}, "JSON.GET k", false},
+		"two words of what is not known":   {[]string{role("ft.config get")}, "FT.CONFIG GET a", false},
+		"other words of what is not known": {[]string{role("ft.config get")}, "FT.CONFIG SET a", true},
+		"what begins with a long name":     {[]string{role(strings.Repeat("x", 64))}, strings.Repeat("x", 65), true},
+		"a long name":                      {[]string{role(strings.Repeat("x", 64))}, strings.Repeat("x", 64), false},
+		"never what cannot be followed":    {[]string{role("'*'")}, "MONITOR", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -440,13 +444,14 @@ func TestRolesDenyCommands(t *testing.T) {
 		"by its first word":                {"[object]", "OBJECT FREQ c\nOBJECT HELP", "-NOPERM OBJECT FREQ is denied by your roles\n-NOPERM OBJECT HELP is denied by your roles\n", nil},
 		"by the star": {"['*']", "PING\nHELLO 3\nMULTI\nRESET\nAUTH default x\nNOSUCH", "-NOPERM PING is denied by your roles\n-NOPERM HELLO is denied by your roles\n" +
 			"-NOPERM MULTI is denied by your roles\n-NOPERM RESET is denied by your roles\n-NOPERM AUTH is denied by your roles\n-NOPERM NOSUCH is denied by your roles\n", nil},
-		"what concerns the server":  {"[config set]", "CONFIG SET hz 10\nCONFIG GET nosuch", "-NOPERM CONFIG SET is denied by your roles\n*0\n", nil},
-		"what is not known":         {"[json.get]", "JSON.GET d", "-NOPERM JSON.GET is denied by your roles\n", nil},
-		"a name that begins alike":  {"[get]", "GETDEL e\nGET e", "$-1\n-NOPERM GET is denied by your roles\n", []string{`"GETDEL" "e"`}},
-		"within a transaction":      {"[del]", "MULTI\nSET f v\nDEL f\nEXEC\nEXISTS f", "+OK\n+QUEUED\n-NOPERM DEL is denied by your roles\n-EXECABORT Transaction discarded because of previous errors.\n:0\n", []string{`"MULTI"`, `"DISCARD"`, `"EXISTS" "f"`}},
-		"the ways to run scripts":   {"[eval, evalsha, fcall, script, function]", "EVAL return 0\nEVALSHA x 0\nFCALL x 0\nSCRIPT LOAD x\nFUNCTION LOAD x", "-NOPERM EVAL is denied by your roles\n-NOPERM EVALSHA is denied by your roles\n-NOPERM FCALL is denied by your roles\n-NOPERM SCRIPT LOAD is denied by your roles\n-NOPERM FUNCTION LOAD is denied by your roles\n", nil},
-		"subscriptions":             {"[subscribe]", "SUBSCRIBE g\nPING", "-NOPERM SUBSCRIBE is denied by your roles\n+PONG\n", []string{`"PING"`}},
-		"what nobody may do anyway": {"[monitor]", "MONITOR", "-NOPERM MONITOR is denied by your roles\n", nil},
+		"what concerns the server":       {"[config set]", "CONFIG SET hz 10\nCONFIG GET nosuch", "-NOPERM CONFIG SET is denied by your roles\n*0\n", nil},
+		"what is not known":              {"[json.get]", "JSON.GET d", "-NOPERM JSON.GET is denied by your roles\n", nil},
+		"two words of what is not known": {"[ft.config set]", "FT.CONFIG SET a\nft.config set b\nNOSUCH a", "-NOPERM FT.CONFIG is denied by your roles\n-NOPERM FT.CONFIG is denied by your roles\n-ERR unknown command 'NOSUCH', with args beginning with: 'a' \n", nil},
+		"a name that begins alike":       {"[get]", "GETDEL e\nGET e", "$-1\n-NOPERM GET is denied by your roles\n", []string{`"GETDEL" "e"`}},
+		"within a transaction":           {"[del]", "MULTI\nSET f v\nDEL f\nEXEC\nEXISTS f", "+OK\n+QUEUED\n-NOPERM DEL is denied by your roles\n-EXECABORT Transaction discarded because of previous errors.\n:0\n", []string{`"MULTI"`, `"DISCARD"`, `"EXISTS" "f"`}},
+		"the ways to run scripts":        {"[eval, evalsha, fcall, script, function]", "EVAL return 0\nEVALSHA x 0\nFCALL x 0\nSCRIPT LOAD x\nFUNCTION LOAD x", "-NOPERM EVAL is denied by your roles\n-NOPERM EVALSHA is denied by your roles\n-NOPERM FCALL is denied by your roles\n-NOPERM SCRIPT LOAD is denied by your roles\n-NOPERM FUNCTION LOAD is denied by your roles\n", nil},
+		"subscriptions":                  {"[subscribe]", "SUBSCRIBE g\nPING", "-NOPERM SUBSCRIBE is denied by your roles\n+PONG\n", []string{`"PING"`}},
+		"what nobody may do anyway":      {"[monitor]", "MONITOR", "-NOPERM MONITOR is denied by your roles\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			deny := `{deny: {db_commands: ` + c.denied + `}}`
