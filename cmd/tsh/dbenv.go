@@ -91,6 +91,7 @@ func dbEnvCommand(g *global) *cobra.Command {
 			switch r := login.Identity.Route; {
 			case r.Protocol == resource.ProtocolMySQL:
 				vars["MYSQL_GROUP_SUFFIX"] = groupSuffix(who.profile, r.Service)
+				who.warnOfMariaDB(cmd.ErrOrStderr(), r.Service)
 			case speaksPostgres(r.Protocol):
 				vars = e.postgresVariables()
 			default:

@@ -126,7 +126,11 @@ func (f *listFlags) table(rows []listed) terminal.Table {
 		name, connect := f.shownName(db.Database.Database), ""
 		if db.login != nil {
 			name = "> " + name + loginText(db.login)
-			connect = db.who.tsh + " db connect " + db.GetName()
+			connect = db.who.tsh + " db connect "
+			if db.Spec.Protocol == resource.ProtocolMySQL && db.login.Identity.Route.User == "" {
+				connect += "--db-user=<user> "
+			}
+			connect += db.GetName()
 		}
 		row := []string{name, db.Metadata.Description}
 		if f.verbose {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -88,13 +89,33 @@ func namesDatabases(version string) bool {
 	return major > 8 || major == 8 && minor >= 1
 }
 
+// oracleClient returns what Oracle's client prints as its version, or false if mysql is missing or MariaDB's.
+func oracleClient() (version string, installed bool) {
+	out, err := exec.Command("mysql", "--version").Output()
+	return string(out), err == nil && !strings.Contains(string(out), "MariaDB")
+}
+
+// warnOfMariaDB says that the installed programs do not run with the section that tsh db login writes.
+func (a *account) warnOfMariaDB(out io.Writer, service string) {
+	if _, installed := oracleClient(); installed {
+		return
+	}
+	client := program{names: []string{"mariadb", "mysql"}}
+	if _, err := client.find(); err == nil {
+		fmt.Fprintf(out, "WARNING: mariadb and other programs of MariaDB, as they are installed here, refuse to run with this variable (unknown variable 'tls-sni-servername=…'); for them use %[1]s db connect %[2]s or %[1]s db config --format=cmd %[2]s\n", a.tsh, service)
+	}
+}
+
 // mysqlCommand returns the command by which the installed client connects with the files of a login.
 func (a *account) mysqlCommand(e endpoint, service string) (string, error) {
-	version, err := exec.Command("mysql", "--version").Output()
-	if err != nil || strings.Contains(string(version), "MariaDB") {
+	if e.user == "" { // the client would come under the name of the system's user
+		return "", fault.New(fault.BadParameter, "the login of %[2]s names no account, which the command needs; store one with %[1]s db login --db-user=<user> %[2]s", a.tsh, service)
+	}
+	version, installed := oracleClient()
+	if !installed {
 		return a.mariadbCommand(e), nil
 	}
-	if !namesDatabases(string(version)) {
+	if !namesDatabases(version) {
 		return "", fault.New(fault.BadParameter, "the client of MySQL on this machine cannot name the database in TLS, which takes mysql 8.1 of Oracle or newer; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for other clients", a.tsh, service)
 	}
 	if found, err := net.LookupHost(e.host); err != nil || !slices.Contains(found, e.hostAddr) {

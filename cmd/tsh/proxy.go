@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
+	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 	"sallyport/internal/route"
@@ -148,7 +149,7 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 		err = served(db)
 	}
 	if err == nil {
-		err = nativeOnly(db.GetName(), db.Spec.Protocol)
+		err = localOnly(ctx, who, db)
 	}
 	if err != nil {
 		return nil, err
@@ -168,6 +169,17 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 	r.ProxyTerminated = true
 	_, err = storeLogin(ctx, who, api, r)
 	return db, err
+}
+
+// localOnly refuses databases whose clients cannot use a local proxy with files alone. A client of MySQL that can do TLS itself does
+// not need one where the proxy has a port for it.
+func localOnly(ctx context.Context, who *account, db *client.Database) error {
+	if db.Spec.Protocol == resource.ProtocolMySQL {
+		if address, err := who.mysqlAddress(ctx); err == nil && address != "" {
+			return fault.New(fault.BadParameter, "a local proxy for mysql is always a tunnel: use %[1]s proxy db --tunnel %[2]s; or connect a client that does TLS itself without one, as %[1]s db config %[2]s shows after %[1]s db login %[2]s", who.tsh, db.GetName())
+		}
+	}
+	return nativeOnly(db.GetName(), db.Spec.Protocol)
 }
 
 // namesAccount reports whether the certificate of a login has to say the account, because clients of the protocol do not.
