@@ -157,8 +157,10 @@ func TestResetTakesANewPassword(t *testing.T) {
 	m := s.Monitor(t)
 	c := r.raw(t)
 	for n := int64(1); n <= 3; n++ {
-		c.say(t, "PING")
-		c.hear(t, "+PONG\n")
+		turn := fmt.Sprint("turn:", n)
+		c.say(t, "ECHO "+turn)
+		c.hear(t, "$6\n"+turn+"\n")
+		m.Wait(t, turn)
 		if got := made.Load(); got != n {
 			t.Errorf("%d passwords were made for %d logins", got, n)
 		}
