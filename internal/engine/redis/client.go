@@ -190,7 +190,7 @@ func (r *relay) settled() error {
 }
 
 // reply answers a command here, after those before it.
-func (r *relay) reply(message []byte) error {
+func (r *relay) reply(message ...[]byte) error {
 	if err := r.settled(); err != nil {
 		return err
 	}
@@ -199,10 +199,12 @@ func (r *relay) reply(message []byte) error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
-	if _, err := r.client.Write(message); err != nil {
-		return errors.Join(err, io.EOF)
+	for _, piece := range message {
+		if _, err := r.client.Write(piece); err != nil {
+			return errors.Join(err, io.EOF)
+		}
+		r.session.Count(len(piece), 0)
 	}
-	r.session.Count(len(message), 0)
 	return nil
 }
 

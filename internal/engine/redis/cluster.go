@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 	"sallyport/internal/session"
@@ -24,6 +25,8 @@ const (
 // order, and only a command that is redirected is sent again.
 type cluster struct {
 	seed string // address of the node that was reached first
+
+	share engine.Share // of the budget for large commands, for replies that are kept
 
 	mu    sync.Mutex // held while a node is dialled
 	slots slotMap    // guarded by mu

@@ -11,70 +11,70 @@ import (
 	"sallyport/internal/fault"
 )
 
-// maxWhole is how many bytes a reply may have that is put together of those of several nodes.
-const maxWhole = 4 << 20
-
-// nodeReply is the reply of one node.
-type nodeReply struct {
-	resp.Value
-	raw []byte // as it came
-}
-
-// combination makes one reply of those of all nodes, and says how many elements it has. It reports false for replies that do
-// not go together.
-type combination func(replies []nodeReply) (reply []byte, rows int64, ok bool)
+// combination makes one reply, in pieces, of those of all nodes, and says how many elements it has. It reports false for replies
+// that do not go together.
+type combination func(replies []*wholeReply) (reply [][]byte, rows int64, ok bool)
 
 // agreed is the reply that all give alike.
-func agreed(replies []nodeReply) ([]byte, int64, bool) {
+func agreed(replies []*wholeReply) ([][]byte, int64, bool) {
+	first := replies[0].pieces
 	for _, t := range replies[1:] {
-		if !bytes.Equal(t.raw, replies[0].raw) {
+		if !slices.EqualFunc(t.pieces, first, bytes.Equal) {
 			return nil, 0, false
 		}
 	}
-	return replies[0].raw, 1, true
+	return first, 1, true
 }
 
 // sum adds numbers.
-func sum(replies []nodeReply) ([]byte, int64, bool) {
+func sum(replies []*wholeReply) ([][]byte, int64, bool) {
 	var total int64
 	for _, t := range replies {
-		n, err := strconv.ParseInt(t.Text, 10, 64)
-		if t.Type != resp.Integer || err != nil {
+		n, err := strconv.ParseInt(t.text, 10, 64)
+		if t.kind != resp.Integer || err != nil {
 			return nil, 0, false
 		}
 		total += n
 	}
-	return resp.AppendInteger(nil, total), 1, true
+	return [][]byte{resp.AppendInteger(nil, total)}, 1, true
 }
 
-// joined puts the elements of arrays one behind the other.
-func joined(replies []nodeReply) ([]byte, int64, bool) {
-	var elements []byte
-	count := 0
+// joined puts the elements of arrays one behind the other, as they came.
+func joined(replies []*wholeReply) ([][]byte, int64, bool) {
+	pieces := [][]byte{nil}
+	var count int64
 	for _, t := range replies {
-		if t.Type != resp.Array || t.Null {
+		if t.kind != resp.Array || t.null {
 			return nil, 0, false
 		}
-		count += len(t.Elements)
-		elements = append(elements, t.raw[bytes.IndexByte(t.raw, '\n')+1:]...)
+		count += t.count
+		first := t.pieces[0]
+		pieces = append(append(pieces, first[bytes.IndexByte(first, '\n')+1:]), t.pieces[1:]...)
 	}
-	return append(resp.AppendArray(nil, count), elements...), int64(count), true
+	pieces[0] = resp.AppendArray(nil, int(count))
+	return pieces, count, true
 }
 
 // least has, for each element of arrays of numbers, the least.
-func least(replies []nodeReply) ([]byte, int64, bool) {
-	numbers := make([]int64, len(replies[0].Elements))
+func least(replies []*wholeReply) ([][]byte, int64, bool) {
+	var numbers []int64
 	for i, t := range replies {
-		if t.Type != resp.Array || len(t.Elements) != len(numbers) {
+		if t.kind != resp.Array || i > 0 && t.count != int64(len(numbers)) {
 			return nil, 0, false
 		}
-		for j := range t.Elements {
-			n, err := strconv.ParseInt(t.Elements[j].Text, 10, 64)
-			if err != nil {
+		value, _, err := resp.Decode(bytes.Join(t.pieces, nil))
+		if err != nil {
+			return nil, 0, false
+		}
+		for j := range value.Elements {
+			n, err := strconv.ParseInt(value.Elements[j].Text, 10, 64)
+			switch {
+			case err != nil:
 				return nil, 0, false
-			}
-			if i == 0 || n < numbers[j] {
-				numbers[j] = n
+			case i == 0:
+				numbers = append(numbers, n)
+			default:
+				numbers[j] = min(numbers[j], n)
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func least(replies []nodeReply) ([]byte, int64, bool) {
 	for _, n := range numbers {
 		reply = resp.AppendInteger(reply, n)
 	}
-	return reply, int64(len(numbers)), true
+	return [][]byte{reply}, int64(len(numbers)), true
 }
 
 // onEveryNode has all primaries execute the command that has just been read. In the record it is one statement, and its outcome is
@@ -109,35 +109,42 @@ func (r *relay) onEveryNode(c *command, size int) error {
 	if err != nil {
 		return err
 	}
-	return r.reply(answer)
+	err = r.reply(answer...)
+	if err == nil { // otherwise some node may still be asking for room
+		r.engine.large.Release(&r.cluster.share)
+	}
+	return err
 }
 
 // executedByAll returns what the client is to be told, and notes it in the result.
-func (r *relay) executedByAll(c *command, size int, message []byte, result *audit.DatabaseResult) ([]byte, error) {
+func (r *relay) executedByAll(c *command, size int, message []byte, result *audit.DatabaseResult) ([][]byte, error) {
 	if err := r.settled(); err != nil {
 		return nil, err
 	}
 	r.drop(size)
 	r.session.Working(true)
 	defer r.session.Working(false)
-	replies, no, err := r.tellPrimaries(message)
+	replies, no, err := r.tellPrimaries(message, c.cluster.large)
 	if err != nil {
 		return nil, err
 	}
 	if no == nil {
 		answer, rows, ok := c.cluster.every(replies)
 		if ok {
-			result.Rows, result.Bytes = rows, int64(len(answer))
+			for _, piece := range answer {
+				result.Bytes += int64(len(piece))
+			}
+			result.Rows = rows
 			return answer, nil
 		}
 		no = refuse(codeError, "the nodes of the cluster have executed the command and do not answer alike")
 	}
 	result.Error = no.Error()
-	return no.reply(), nil
+	return [][]byte{no.reply()}, nil
 }
 
-// tellPrimaries sends a command to all primaries, one after the other, until one does not execute it.
-func (r *relay) tellPrimaries(message []byte) (replies []nodeReply, no *refusal, err error) {
+// tellPrimaries sends a command to all primaries, one after the other, until one does not execute it. Its replies are small, or large.
+func (r *relay) tellPrimaries(message []byte, large bool) (replies []*wholeReply, no *refusal, err error) {
 	f := &r.fromClient
 	current := f.current
 	defer func() { f.current = current }()
@@ -145,7 +152,7 @@ func (r *relay) tellPrimaries(message []byte) (replies []nodeReply, no *refusal,
 	if no != nil || err != nil {
 		return nil, no, err
 	}
-	total := 0
+	total, room := int64(0), 0
 	for i, address := range addresses {
 		n, err := r.at(address)
 		if fault.Is(err, fault.ConnectionProblem) && r.ctx.Err() == nil {
@@ -155,18 +162,22 @@ func (r *relay) tellPrimaries(message []byte) (replies []nodeReply, no *refusal,
 			return nil, nil, err
 		}
 		f.current = n
-		t, err := r.askWhole(message)
+		most := maxSmall
+		if large {
+			most = maxWhole - int(total)
+		}
+		t, err := r.askWhole(message, most, room)
 		if err != nil {
 			return nil, nil, err
 		}
-		total += len(t.raw)
-		switch {
-		case t.IsError():
-			code := resp.Code([]byte(t.Text))
-			return nil, refuse(code, "%s: said by the node at %s; %d of %d nodes of the cluster have executed the command", t.Text[min(len(code)+1, len(t.Text)):], address, i, len(addresses)), nil
-		case t.raw == nil, total > maxWhole:
-			return nil, refuse(codeError, "the answers of the nodes of the cluster have more than %d bytes together; ask for less", maxWhole), nil
+		if t.isError() {
+			code := resp.Code([]byte(t.text))
+			return nil, refuse(code, "%s: said by the node at %s; %d of %d nodes of the cluster have executed the command", t.text[min(len(code)+1, len(t.text)):], address, i, len(addresses)), nil
 		}
+		if no := t.refusal(large); no != nil {
+			return nil, no, nil
+		}
+		total, room = total+t.size, t.room()
 		replies = append(replies, t)
 	}
 	return replies, nil, nil
@@ -175,14 +186,21 @@ func (r *relay) tellPrimaries(message []byte) (replies []nodeReply, no *refusal,
 // primaries asks where the slots of the cluster are now, and returns the addresses of the nodes that have any.
 func (r *relay) primaries() (addresses []string, no *refusal, err error) {
 	r.fromClient.current = r.server
-	answer, err := r.askWhole(resp.AppendCommand(nil, "CLUSTER", "SLOTS"))
+	answer, err := r.askWhole(resp.AppendCommand(nil, "CLUSTER", "SLOTS"), maxLoginReply, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	if answer.IsError() {
-		return nil, refuse(codeError, "the command is for all nodes of the cluster, and which these are is not known, because CLUSTER SLOTS was answered with: %s", answer.Text), nil
+	if answer.isError() {
+		return nil, refuse(codeError, "the command is for all nodes of the cluster, and which these are is not known, because CLUSTER SLOTS was answered with: %s", answer.text), nil
 	}
-	slots := parseSlots(&answer.Value, r.server.address)
+	if no := answer.refusal(false); no != nil {
+		return nil, no, nil
+	}
+	value, no, err := answer.decode(r)
+	if no != nil || err != nil {
+		return nil, no, err
+	}
+	slots := parseSlots(&value, r.server.address)
 	for _, s := range slots.ranges {
 		if !slices.Contains(addresses, s.address) {
 			addresses = append(addresses, s.address)
@@ -195,17 +213,4 @@ func (r *relay) primaries() (addresses []string, no *refusal, err error) {
 	defer r.cluster.mu.Unlock()
 	r.cluster.slots = slots
 	return addresses, nil, nil
-}
-
-// askWhole sends a command of ours, and returns its reply, which has no raw form if it is longer than maxWhole.
-func (r *relay) askWhole(message []byte) (t nodeReply, err error) {
-	answer, err := r.askRaw(request{whole: true}, message)
-	if err != nil || answer == "" {
-		return t, err
-	}
-	t.raw = []byte(answer)
-	if t.Value, _, err = resp.Decode(t.raw); err != nil {
-		err = desynchronised("%v", err)
-	}
-	return t, err
 }

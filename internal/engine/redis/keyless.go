@@ -1,10 +1,11 @@
 package redis
 
-// clusterRule says what becomes of a command without keys where the database is a cluster. Only one of the fields is set; the zero
+// clusterRule says what becomes of a command without keys where the database is a cluster. Only one of the fields is set, beside large; the zero
 // value sends it to the node that was last used, because each node gives the same answer.
 type clusterRule struct {
 	home  bool        // it is about the connection, or a server: always the node that was reached first
 	every combination // all primaries execute it, and this makes one reply of theirs
+	large bool        // which need not be small
 	no    string      // it is refused, and this says of it why
 }
 
@@ -42,7 +43,7 @@ var clusterRules = map[string]clusterRule{
 	"function dump": {home: true}, "function list": {home: true}, // all have the same, if nobody has told one node only
 	"function kill": {no: actsOnOne}, "function stats": {no: tellsOfOne},
 	"info":    {home: true},
-	"keys":    {every: joined},
+	"keys":    {every: joined, large: true},
 	"latency": {}, "latency help": {},
 	"lolwut": {},
 	"memory": {}, "memory help": {},

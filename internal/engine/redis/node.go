@@ -19,11 +19,10 @@ type node struct {
 	address string // in a cluster
 
 	scanner    resp.Scanner
-	swallow    bool   // what is being read is in answer to us
-	keeps      bool   // and all of it is wanted
-	kept       []byte // of that
-	bytes      int64  // of the reply under way
-	speaking   bool   // toClient is held
+	swallow    bool        // what is being read is in answer to us
+	whole      *wholeReply // where all of it is kept, if that is wanted
+	bytes      int64       // of the reply under way
+	speaking   bool        // toClient is held
 	subscribed subscriptions
 	listening  atomic.Bool // subscribed to anything, as all may read
 	waits      bool        // for another node, to which it has redirected a command; guarded by mu
@@ -107,8 +106,10 @@ func (n *node) scan() error {
 		}
 		in.Scanned += size
 		n.bytes += int64(size)
-		if n.keeps && len(n.kept)+size <= maxWhole {
-			n.kept = append(n.kept, in.Buf[in.Scanned-size:in.Scanned]...)
+		if n.whole != nil {
+			if err := n.whole.keep(n.relay, in.Buf[in.Scanned-size:in.Scanned]); err != nil {
+				return err
+			}
 		}
 		if n.swallow {
 			in.Start = in.Scanned
@@ -137,7 +138,9 @@ func (n *node) begin(typ byte) error {
 	n.mu.Lock()
 	head := n.requests.First()
 	n.swallow = n.owns > 0 && head != nil && head.own && head.to == n && !n.mayBeUnasked(typ)
-	n.keeps = n.swallow && head.whole
+	if n.whole = nil; n.swallow {
+		n.whole = head.whole
+	}
 	n.mu.Unlock()
 	if n.swallow {
 		return n.send()
@@ -157,20 +160,18 @@ func (n *node) complete(reply *resp.Reply) error {
 		return n.answered(reply, size)
 	}
 	n.swallow = false
-	return n.own(reply, size)
+	return n.own(reply)
 }
 
-// own hands a reply to whoever waits for it here: as a line, or all of it if that is wanted, and nothing if that is too long.
-func (n *node) own(reply *resp.Reply, size int64) error {
+// own hands a reply to whoever waits for it here, as a line.
+func (n *node) own(reply *resp.Reply) error {
 	n.mu.Lock()
 	q := n.pop()
 	n.mu.Unlock()
 	answer := fmt.Sprintf("%c%s", reply.Type, reply.Text)
-	if q.whole {
-		if answer = string(n.kept); int64(len(answer)) < size {
-			answer = ""
-		}
-		n.keeps, n.kept = false, nil
+	if n.whole != nil {
+		n.whole.complete(reply)
+		n.whole = nil
 	}
 	switch {
 	case q.role == discard:

@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis"
 	"sallyport/internal/engine/redis/redistest"
+	"sallyport/internal/redisserver"
 )
 
 // ready returns a client that is logged in, behind which a server answers.
@@ -151,5 +152,23 @@ func TestCounts(t *testing.T) {
 				t.Errorf("recorded %v", last.Fields)
 			}
 		})
+	}
+}
+
+// TestCountsInTransactions checks what EXEC tells of each command.
+func TestCountsInTransactions(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	r := behind(t, s, "default")
+	c := r.raw(t)
+	c.say(t, "RPUSH counts:l a b c", "MULTI", "LRANGE counts:l 0 -1", "GET counts:none", "INCR counts:l", "LLEN counts:l", "EXEC")
+	c.hear(t, ":3\n+OK\n+QUEUED\n+QUEUED\n+QUEUED\n+QUEUED\n*4\n*3\n$1\na\n$1\nb\n$1\nc\n$-1\n"+
+		"-WRONGTYPE Operation against a key holding the wrong kind of value\n:3\n")
+	var got []string
+	for _, e := range closed(t, r, c).Journal.Results() {
+		got = append(got, fmt.Sprintf("%t %d %d", e.Flag("success"), e.Number("affected_records"), e.Number("bytes")))
+	}
+	if want := []string{"true 1 4", "true 1 5", "true 3 25", "true 0 5", "false 0 68", "true 1 4", "true 4 106"}; !slices.Equal(got, want) {
+		t.Errorf("recorded %q, want %q", got, want)
 	}
 }

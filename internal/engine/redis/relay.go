@@ -73,6 +73,9 @@ func (r *relay) run() error {
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient)
 	r.readers.Wait()
 	r.release()
+	if r.cluster != nil {
+		r.engine.large.Release(&r.cluster.share)
+	}
 	if r.recordUnanswered() {
 		r.session.Abort() // the database is not to begin what waits behind
 		if errors.Is(cause, errLeft) {

@@ -68,6 +68,13 @@ func (c *rogueCluster) said(node int) []string {
 	return slices.Clone(c.got[node])
 }
 
+// halves is an answer to CLUSTER SLOTS: each node has one half.
+func (c *rogueCluster) halves() string {
+	host, first, _ := strings.Cut(c.nodes[0].Addr, ":")
+	_, second, _ := strings.Cut(c.nodes[1].Addr, ":")
+	return fmt.Sprintf("*2\n*3\n:0\n:8191\n*2\n$%[1]d\n%[2]s\n:%[3]s\n*3\n:8192\n:16383\n*2\n$%[1]d\n%[2]s\n:%[4]s\n", len(host), host, first, second)
+}
+
 // moved has the key "b", of slot 3300, be at the second node.
 func moved(c *rogueCluster, node int, args []string) string {
 	if node == 0 && args[0] == "GET" {
@@ -195,9 +202,7 @@ func TestAnswersOfAllNodes(t *testing.T) {
 	}
 	_, raw := startRogueCluster(t, func(c *rogueCluster, node int, args []string) string {
 		if args[0] == "CLUSTER" {
-			host, first, _ := strings.Cut(c.nodes[0].Addr, ":")
-			_, second, _ := strings.Cut(c.nodes[1].Addr, ":")
-			return fmt.Sprintf("*2\n*3\n:0\n:8191\n*2\n$%[1]d\n%[2]s\n:%[3]s\n*3\n:8192\n:16383\n*2\n$%[1]d\n%[2]s\n:%[4]s\n", len(host), host, first, second)
+			return c.halves()
 		}
 		return said[strings.Join(args, " ")][node]
 	})

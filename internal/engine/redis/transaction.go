@@ -45,7 +45,7 @@ func (r *relay) queue(q *request) error {
 }
 
 // executed notes the outcome of one command of a transaction, from its place in the reply to EXEC.
-func (r *relay) executed(place int64, failure []byte) {
+func (r *relay) executed(place int64, reply *resp.Reply, size int64) {
 	a := &r.fromServer
 	if place != int64(a.settled) || a.settled >= len(a.queued) {
 		return
@@ -53,7 +53,7 @@ func (r *relay) executed(place int64, failure []byte) {
 	q := a.queued[a.settled]
 	a.settled++
 	// What cannot be recorded ends the session by itself.
-	_ = r.recordOutcome(q.request(), string(failure), 0, 0)
+	_ = r.recordOutcome(q.request(), failureOf(reply), rowsOf(reply), size)
 }
 
 // endMulti gives what is left of a transaction its outcome.

@@ -22,15 +22,18 @@ type Reply struct {
 
 // Scanner finds the ends of replies in a stream, without keeping them. The zero value is ready.
 type Scanner struct {
-	// Element is called with the beginning of each element of a reply, but not of a push: its place, and its text if
-	// it is an error. It may be nil.
-	Element func(place int64, failure []byte)
+	// Element is called at the end of each element of a reply, but not of a push: its place, what is known of it as of a reply, with a
+	// text only if it is an error, and how many bytes it has. It may be nil.
+	Element func(place int64, element *Reply, size int64)
 
 	reply   Reply
 	began   bool
 	need    int64 // elements that are to come, of whatever depth
 	inner   int64 // those of them that belong to the element under way
 	place   int64 // of the next element
+	part    Reply // the element under way
+	parting bool  // there is one, for Element
+	size    int64 // of it, so far
 	skip    int64 // bytes of a string that are to come, CR LF included
 	heading bool  // they belong to the first element
 	failing bool  // they belong to an error that is the whole reply
@@ -54,6 +57,12 @@ func (s *Scanner) Scan(data []byte) (n int, reply *Reply, err error) {
 			return n, nil, err
 		}
 		n += step
+		if s.parting {
+			if s.size += int64(step); s.skip == 0 && s.inner == 0 {
+				s.parting = false
+				s.Element(s.place-1, &s.part, s.size)
+			}
+		}
 		if s.skip == 0 && s.need == 0 {
 			s.began = false
 			s.reply.Text, s.reply.Head = s.text, s.head
@@ -115,6 +124,7 @@ func (s *Scanner) item(data []byte) (size int, err error) {
 		if n < 0 {
 			s.heading, s.failing = false, false
 			s.reply.Null = s.reply.Null || s.place == 0
+			s.part.Null = s.part.Null || s.inner == 0
 		} else {
 			s.skip = n + 2
 		}
@@ -131,7 +141,7 @@ func (s *Scanner) begin(typ byte, need int64) {
 	s.began, s.need, s.inner, s.place = true, need, 0, 0
 	s.reply = Reply{Type: typ, Null: typ == Null}
 	s.text, s.head = s.text[:0], s.head[:0]
-	s.heading = false
+	s.heading, s.parting = false, false
 }
 
 // element notes that one has begun. Text is that of a line.
@@ -162,7 +172,7 @@ func (s *Scanner) element(typ byte, text []byte) {
 		default:
 			text = nil
 		}
-		s.Element(s.place, text)
+		s.part, s.parting, s.size = Reply{Type: typ, Null: typ == Null, Text: text}, true, 0
 	}
 	s.place++
 }
@@ -190,6 +200,7 @@ func (s *Scanner) aggregate(typ byte, n int64) error {
 	s.need += elements
 	if s.inner += elements; outer {
 		s.inner = elements
+		s.part.Count, s.part.Null = count, n < 0
 	}
 	return nil
 }

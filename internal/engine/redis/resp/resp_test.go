@@ -139,9 +139,9 @@ func TestCommandsInPieces(t *testing.T) {
 func scan(data []byte, piece int) (replies []string, err error) {
 	var s resp.Scanner
 	var failures []string
-	s.Element = func(place int64, failure []byte) {
-		if failure != nil {
-			failures = append(failures, fmt.Sprintf(" [%d]%s", place, failure))
+	s.Element = func(place int64, element *resp.Reply, size int64) {
+		if element.Text != nil {
+			failures = append(failures, fmt.Sprintf(" [%d]%s", place, element.Text))
 		}
 	}
 	start := 0
@@ -196,6 +196,43 @@ func TestReplies(t *testing.T) {
 				got, err := scan([]byte(c.data), piece)
 				if err != nil || strings.Join(got, "\n") != c.want {
 					t.Fatalf("in pieces of %d: got %s, %v", piece, strings.Join(got, "\n"), err)
+				}
+			}
+		})
+	}
+}
+
+// What is told of each element of a reply, in whatever pieces that arrives.
+func TestElements(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ data, want string }{
+		"lines":             {"*3\r\n+OK\r\n:1\r\n-ERR a\r\n", `0: + 0 false "" 5, 1: : 0 false "" 4, 2: - 0 false "ERR a" 8`},
+		"strings":           {"*3\r\n$3\r\nabc\r\n$-1\r\n$0\r\n\r\n", `0: $ 0 false "" 9, 1: $ 0 true "" 5, 2: $ 0 false "" 6`},
+		"arrays":            {"*3\r\n*2\r\n:1\r\n$1\r\na\r\n*0\r\n*-1\r\n", `0: * 2 false "" 15, 1: * 0 false "" 4, 2: * 0 true "" 5`},
+		"arrays in arrays":  {"*2\r\n*2\r\n*1\r\n$-1\r\n*1\r\n*-1\r\n:1\r\n", `0: * 2 false "" 22, 1: : 0 false "" 4`},
+		"maps and sets":     {"*2\r\n%2\r\n+a\r\n:1\r\n+b\r\n_\r\n~1\r\n:1\r\n", `0: % 2 false "" 19, 1: ~ 1 false "" 8`},
+		"null of version 3": {"*1\r\n_\r\n", `0: _ 0 true "" 3`},
+		"long errors":       {"*1\r\n!6\r\nERR no\r\n", `0: ! 0 false "an error" 12`},
+		"none of a push":    {">2\r\n+a\r\n+b\r\n", ""},
+		"none of a string":  {"$2\r\nab\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for piece := 1; piece <= len(c.data); piece++ {
+				var got []string
+				s := resp.Scanner{Element: func(place int64, e *resp.Reply, size int64) {
+					got = append(got, fmt.Sprintf("%d: %c %d %t %q %d", place, e.Type, e.Count, e.Null, e.Text, size))
+				}}
+				for start, end := 0, 0; end < len(c.data); {
+					end = min(end+piece, len(c.data))
+					n, _, err := s.Scan([]byte(c.data[start:end]))
+					if err != nil {
+						t.Fatal(err)
+					}
+					start += n
+				}
+				if strings.Join(got, ", ") != c.want {
+					t.Fatalf("in pieces of %d: got %s", piece, strings.Join(got, ", "))
 				}
 			}
 		})
