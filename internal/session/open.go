@@ -96,6 +96,11 @@ func (s *Session) decide(want Want) error {
 	if s.cfg.Refusal != nil {
 		return s.cfg.Refusal
 	}
+	return s.permit(want)
+}
+
+// permit asks the rules.
+func (s *Session) permit(want Want) error {
 	if want.User == "" {
 		return fault.New(fault.BadParameter, "user name must not be empty; name a database user with --db-user")
 	}

@@ -127,9 +127,9 @@ func (s *Session) ClientAddr() string { return s.cfg.ClientAddr }
 // Options returns what the user's roles say about sessions.
 func (s *Session) Options() access.SessionOptions { return s.cfg.Options }
 
-// Crowded reports whether the visit is refused only because the user has so many others. It may still end what those are
-// doing, and for that it is not opened.
-func (s *Session) Crowded() bool { return s.cfg.Crowded }
+// OnlyCrowded reports whether the visit is refused only because the user has so many others: the rules, which are asked, allow it. It may
+// still end what those are doing, and for that it is not opened.
+func (s *Session) OnlyCrowded(want Want) bool { return s.cfg.Crowded && s.permit(want) == nil }
 
 // Active notes that the client did something, for the idle limit.
 func (s *Session) Active() { s.lastActivity.Store(s.cfg.Now().UnixNano()) }

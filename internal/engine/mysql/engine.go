@@ -59,7 +59,7 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), killers: killers{limit: cancelkey.NewLimit(cfg.Now)}}
+	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), killers: killers{limit: cancelkey.NewLimit(cfg.Now), patience: killerTime}}
 }
 
 // Serve implements engine.Engine.
@@ -79,7 +79,8 @@ func (e *Engine) serve(ctx context.Context, d *dialogue, s *session.Session, thr
 	if err != nil {
 		return e.turnAway(ctx, d, s, hello.want, err)
 	}
-	if s.Crowded() && e.threads.busy(whoseIs(s)) {
+	if s.OnlyCrowded(hello.want) && e.threads.busy(whoseIs(s)) && e.killers.admit(s.Identity().Name) {
+		defer e.killers.leave(s.Identity().Name)
 		return e.serveKiller(ctx, d, s, hello.want)
 	}
 	up, err := s.Open(ctx, hello.want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/session"
@@ -11,6 +12,9 @@ import (
 
 // FilesIn returns the files of the client that a text asks for.
 func FilesIn(text []byte) []string { return filesIn(text) }
+
+// WaitForKills has those who may only kill be waited for so long.
+func (e *Engine) WaitForKills(patience time.Duration) { e.killers.patience = patience }
 
 // Relay runs the part of a session behind the login.
 func (e *Engine) Relay(ctx context.Context, client, server net.Conn, s *session.Session) error {

@@ -170,14 +170,6 @@ func TestKillWithTheLastConnection(t *testing.T) {
 	t.Parallel()
 	server := real(t)
 	var both agents
-	crowded := func(cfg *enginetest.Config) {
-		cfg.Crowded = func(n int) error {
-			if n == 0 {
-				return nil
-			}
-			return fault.New(fault.LimitExceeded, "your roles allow 1 database connections at a time")
-		}
-	}
 	here := both.start(t, server, crowded)
 	c := sleeper(t, server, here)
 	killer := logIn(t, here, all)
@@ -231,14 +223,7 @@ func TestInterruptInTheClient(t *testing.T) {
 	t.Parallel()
 	server := real(t)
 	var both agents
-	agent := both.start(t, server, func(cfg *enginetest.Config) {
-		cfg.Crowded = func(n int) error {
-			if n == 0 {
-				return nil
-			}
-			return fault.New(fault.LimitExceeded, "your roles allow 1 database connections at a time")
-		}
-	})
+	agent := both.start(t, server, crowded)
 	host, port, err := net.SplitHostPort(agent.Addr())
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,7 @@ package mysql
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -23,10 +21,12 @@ const (
 
 // killers are requests to kill that wait for an agent that knows the session. It is safe for concurrent use.
 type killers struct {
-	limit *cancelkey.Limit
+	limit    *cancelkey.Limit
+	patience time.Duration // with visitors who may only kill
 
 	mu      sync.Mutex
 	waiting map[cancelkey.ID]chan struct{} // closed when one does; guarded by mu
+	visits  map[string]int                 // of users who may only kill, by their names; guarded by mu
 }
 
 func (k *killers) await(request cancelkey.ID) <-chan struct{} {
@@ -141,76 +141,4 @@ func errorOfKill(err error) *mysqlwire.ServerError {
 func isKilled(err error) bool {
 	refused, ok := errors.AsType[*mysqlwire.ServerError](err)
 	return ok && refused.Code == errNoThread.code
-}
-
-// serveKiller serves a connection beyond those that the user's roles allow, while another one of them has a statement
-// running: it may stop that, as clients do when their user presses Ctrl-C, and nothing else. Nothing is dialled for it. What
-// it kills is recorded in the session that is killed.
-func (e *Engine) serveKiller(ctx context.Context, d *dialogue, s *session.Session, want session.Want) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startupTimeout,
-		fault.New(fault.ConnectionProblem, "the client did not say what it wants within %s", startupTimeout))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if err := d.send(mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)); err != nil {
-		return &departure{err}
-	}
-	for {
-		d.sequence = 0
-		payload, err := d.receive(maxFirst, 0)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case isGone(err):
-			return &departure{err}
-		case err == nil && len(payload) > 0 && mysqlwire.Command(payload[0]) == mysqlwire.ComQuit:
-			return nil
-		}
-		shown, how := killOf(payload)
-		if how == 0 {
-			d.sequence = 1
-			if _, err = s.Open(ctx, want); err == nil {
-				err = errOnlyKills
-			}
-			return d.sayNo(ctx, err)
-		}
-		if err := d.send(e.answerToKill(ctx, s, shown, how)); err != nil {
-			return &departure{err}
-		}
-	}
-}
-
-const maxFirst = 16 << 10 // of a command to such a connection
-
-var errOnlyKills = errors.New("a connection that may only kill wanted something else")
-
-// killOf returns which of our numbers a command kills, and how; 0 if it does not.
-func killOf(payload []byte) (shown uint32, how killing) {
-	if len(payload) == 0 {
-		return 0, 0
-	}
-	switch command, body := mysqlwire.Command(payload[0]), payload[1:]; command {
-	case mysqlwire.ComQuery:
-		if k, ok := parseKill(body); ok {
-			return uint32(k.number), k.how
-		}
-	case mysqlwire.ComProcessKill:
-		if len(body) == 4 && isShown(uint64(binary.LittleEndian.Uint32(body))) {
-			return binary.LittleEndian.Uint32(body), killConnection
-		}
-	}
-	return 0, 0
-}
-
-func (e *Engine) answerToKill(ctx context.Context, s *session.Session, shown uint32, how killing) []byte {
-	found, err := e.killFor(ctx, s, shown, how)
-	switch {
-	case !found:
-		unknown := mysqlwire.ServerError{Code: errNoThread.code, State: errNoThread.state, Message: fmt.Sprintf("Unknown thread id: %d", shown)}
-		return unknown.Append(nil)
-	case err != nil:
-		return errorOfKill(err).Append(nil)
-	default:
-		return mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)
-	}
 }
