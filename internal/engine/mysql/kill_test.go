@@ -107,6 +107,37 @@ func TestKillAtAnotherAgent(t *testing.T) {
 	wantTold(t, old.leave(there), fmt.Sprint("TMY11I ", float64(shown), " -> 0"), fmt.Sprint("TMY11I ", float64(shown), " -> ERROR 1094 (HY000): Unknown thread id: ", shown))
 }
 
+// TestKillsByWayOfTwoProxies has two requests of one client come in turn: each is carried out once.
+func TestKillsByWayOfTwoProxies(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	var both agents
+	here := both.start(t, server)
+	c := sleeper(t, server, here)
+	keys := make(chan cancelkey.Key, 2)
+	asks := mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: func(key cancelkey.Key) { keys <- key }})
+	e := both.engines[0]
+	there := front(t, server, func(cfg *enginetest.Config) { cfg.Engine = asks })
+	shown := []cancelkey.Key{}
+	for range 2 {
+		other := logIn(t, there, all)
+		other.write(command(mysqlwire.ComQuery, fmt.Sprintf("KILL QUERY %d", c.hello.Connection)))
+		key := <-keys
+		asks.CancelFound(key.Request)
+		shown = append(shown, key)
+	}
+	for _, key := range append(shown, shown...) {
+		kill := e.FindCancel(key)
+		if kill == nil {
+			t.Fatal("the key is not known")
+		}
+		kill(t.Context())
+	}
+	if killed := here.Visit(t, 0).Journal.Events("db.session.mysql.process_kill"); len(killed) != 2 {
+		t.Errorf("two requests killed %d times: %v", len(killed), killed)
+	}
+}
+
 // TestKillByCommand ends a connection by the number of its greeting at the same agent.
 func TestKillByCommand(t *testing.T) {
 	t.Parallel()

@@ -20,9 +20,9 @@ type thread struct {
 	session *session.Session
 	owner   *threads
 
-	relay   *relay         // nil before the login; guarded by owner.mu, like what follows
-	last    cancelkey.ID   // the newest request to kill
-	running sync.WaitGroup // kills under way; added to under owner.mu
+	relay   *relay           // nil before the login; guarded by owner.mu, like what follows
+	recent  cancelkey.Recent // requests to kill
+	running sync.WaitGroup   // kills under way; added to under owner.mu
 }
 
 // threads are the connections of all sessions of this engine. It is safe for concurrent use.
@@ -130,8 +130,6 @@ func (t *threads) take(key cancelkey.Key) (n *thread, how killing, again bool) {
 	if how = n.whose.opens(key.Secret); how == 0 {
 		return nil, 0, false
 	}
-	again = n.last == key.Request && key.Request != cancelkey.ID{}
-	n.last = key.Request
 	n.running.Add(1)
-	return n, how, again
+	return n, how, n.recent.Seen(key.Request)
 }

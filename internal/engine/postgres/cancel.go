@@ -39,8 +39,8 @@ type cancellable struct {
 	session *session.Session
 	ctx     context.Context // ends with the session
 	end     context.CancelFunc
-	last    cancelkey.ID   // the newest request; guarded by cancels.mu
-	running sync.WaitGroup // cancel requests under way; added to under cancels.mu
+	recent  cancelkey.Recent // requests; guarded by cancels.mu
+	running sync.WaitGroup   // cancel requests under way; added to under cancels.mu
 }
 
 // register gives a session a key.
@@ -79,10 +79,8 @@ func (c *cancels) find(key cancelkey.Key) (entry *cancellable, again bool) {
 	defer c.mu.Unlock()
 	for _, entry := range c.keys[key.ProcessID] {
 		if subtle.ConstantTimeCompare(entry.secret[:], key.Secret) == 1 {
-			again = entry.last == key.Request && key.Request != cancelkey.ID{}
-			entry.last = key.Request
 			entry.running.Add(1)
-			return entry, again
+			return entry, entry.recent.Seen(key.Request)
 		}
 	}
 	return nil, false

@@ -136,14 +136,16 @@ func testCancelServed(t *testing.T, server *pgserver.Server) {
 		t.Error("a source that asks too often is served")
 	}
 	twice := cancelkey.Key{ProcessID: pid, Secret: secret, ClientAddress: "192.0.2.4:1", Request: cancelkey.NewID()}
+	another := twice
+	another.Request = cancelkey.NewID()
 	before := len(agent.Visit(t, 0).Journal.Events("db.session.postgres.cancel"))
-	for range 2 { // one request, by way of two proxies
-		if cancel := e.FindCancel(twice); cancel != nil {
+	for _, key := range []cancelkey.Key{twice, another, twice, another} { // each by way of two proxies
+		if cancel := e.FindCancel(key); cancel != nil {
 			cancel(t.Context())
 		}
 	}
-	if n := len(agent.Visit(t, 0).Journal.Events("db.session.postgres.cancel")) - before; n != 1 {
-		t.Errorf("one request cancelled %d times", n)
+	if n := len(agent.Visit(t, 0).Journal.Events("db.session.postgres.cancel")) - before; n != 2 {
+		t.Errorf("two requests cancelled %d times", n)
 	}
 	visits := 0
 	ask := func(pid uint32, secret []byte) {
