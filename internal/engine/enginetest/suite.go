@@ -95,8 +95,8 @@ const namesRefused = "another logical database is refused"
 
 const (
 	account = "app"
-	name    = "orders"
-	allow   = `{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [orders]}}`
+	name    = "3" // which is one in every protocol: those of Redis are numbers
+	allow   = `{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: ['3']}}`
 )
 
 // stage is what each test stands on.
@@ -254,7 +254,7 @@ func otherName(t *testing.T, s *stage) {
 		return
 	}
 	s.refused(t, s.agent(t, func(c *Config) {
-		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [other]}, deny: {db_names: [orders]}}`}
+		c.Roles = []string{`{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [other]}, deny: {db_names: ['3']}}`}
 	}), account, name, "access to db denied. User does not have permissions. Confirm database user and name.")
 }
 

@@ -24,8 +24,9 @@ type reader struct {
 	listening *node // that subscriptions are on
 	multiHeld bool  // MULTI was answered here and not sent on yet
 
-	multi bool // within MULTI, as far as can be known before it is answered
-	dirty bool // a command of that was refused here, so that none of them may be executed
+	multi   bool // within MULTI, as far as can be known before it is answered
+	selects bool // and SELECT within that
+	dirty   bool // a command of that was refused here, so that none of them may be executed
 
 	denied access.Commands // by roles, as of the last read
 

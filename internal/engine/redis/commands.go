@@ -63,7 +63,10 @@ func (r *relay) command(size int) error {
 	case reset:
 		return r.reset(size)
 	case exec:
-		return r.exec(size)
+		if err := r.exec(size); err != nil {
+			return err
+		}
+		return r.behindMulti()
 	}
 	q := request{role: c.role, notable: c.admin || c == &unknown}
 	switch c.role {
@@ -72,6 +75,8 @@ func (r *relay) command(size int) error {
 		r.fromClient.multi, r.fromClient.dirty = true, r.fromClient.multi && r.fromClient.dirty
 	case discard:
 		r.fromClient.multi, r.fromClient.pinned = false, nil
+	case selects:
+		q.database = databaseOf(args)
 	case hello:
 		if options, ok := parseHello(args); ok && len(options.version) == 1 {
 			q.proto = options.version[0] - '0'
@@ -97,6 +102,10 @@ func (r *relay) command(size int) error {
 	case c.role == quit:
 		r.setGoodbye()
 		return errGoodbye
+	case c.role == selects:
+		return r.behindSelect(q.database)
+	case c.role == discard:
+		return r.behindMulti()
 	case q.proto != 0 && r.cluster != nil:
 		if err := r.settled(); err != nil {
 			return err
@@ -289,6 +298,9 @@ func (r *relay) reset(size int) error {
 	}
 	if answer != "+OK" {
 		return fault.New(fault.ConnectionProblem, "the database did not let the account %q in again after RESET; connect again", r.account)
+	}
+	if err := r.selectAgain(); err != nil {
+		return err
 	}
 	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, secret})
 }

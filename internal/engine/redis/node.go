@@ -252,6 +252,8 @@ func (n *node) answered(reply *resp.Reply, size int64) error {
 		return n.queue(&q)
 	case q.role == multi && failure == "":
 		a.inMulti = true
+	case q.role == selects && failure == "" && q.database != "":
+		n.noteSelected(q.database)
 	case q.role == hello && failure == "" && q.proto != 0:
 		n.proto.Store(int32(q.proto))
 	}

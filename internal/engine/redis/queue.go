@@ -4,20 +4,21 @@ import "time"
 
 // request is a command that was sent on and is not answered yet.
 type request struct {
-	role    role
-	own     bool        // not the client's: its reply is not passed on
-	to      *node       // that is to answer it, if it is ours
-	whole   *wholeReply // ours, and where all of its reply is kept
-	expect  int         // of subscriptions: answers that are to come; -1 if that depends on what is subscribed
-	names   byte        // of subscriptions
-	proto   byte        // of HELLO: the version asked for
-	masked  bool        // it has secrets, which the server may repeat in an error
-	sent    []byte      // in a cluster: what may have to be sent again
-	event   int64       // index of its record
-	command int         // which of the commands in that, counted from 1; 0 if it is alone there
-	notable bool        // it concerns the server
-	began   time.Time   // when it was recorded
-	answer  chan string
+	role     role
+	own      bool        // not the client's: its reply is not passed on
+	to       *node       // that is to answer it, if it is ours
+	whole    *wholeReply // ours, and where all of its reply is kept
+	expect   int         // of subscriptions: answers that are to come; -1 if that depends on what is subscribed
+	names    byte        // of subscriptions
+	proto    byte        // of HELLO: the version asked for
+	masked   bool        // it has secrets, which the server may repeat in an error
+	sent     []byte      // in a cluster: what may have to be sent again
+	event    int64       // index of its record
+	command  int         // which of the commands in that, counted from 1; 0 if it is alone there
+	notable  bool        // it concerns the server
+	began    time.Time   // when it was recorded
+	answer   chan string
+	database string // of SELECT
 
 	redirected int // how often it was sent again
 }

@@ -42,11 +42,12 @@ type relay struct {
 	nodes    []*node   // guarded by mu
 	changed  sync.Cond // of what wait waits for
 	requests engine.Queue[request]
-	answers  int64 // requests that were answered
-	held     int   // bytes of those that are not
-	owns     int   // requests that are not the client's
-	unsent   bool  // replies to others are not with the client yet
-	goodbye  bool  // the client has said it
+	answers  int64  // requests that were answered
+	selected string // the database that the connection is in
+	held     int    // bytes of those that are not
+	owns     int    // requests that are not the client's
+	unsent   bool   // replies to others are not with the client yet
+	goodbye  bool   // the client has said it
 }
 
 func newRelay(ctx context.Context, v *visit, b *backend) *relay {
@@ -55,6 +56,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 	r.changed.L = &r.mu
 	r.renewal.done = make(chan struct{}, 1)
 	r.proto.Store(2)
+	r.selected = v.database
 	r.server = &node{relay: r, backend: b}
 	r.fromServer.outcomes = outcomes{connection: b.number, now: v.engine.cfg.Now, record: func(event *audit.DatabaseResult) error {
 		// A result is kept even when the session is over, so the context that ends with it is not asked.

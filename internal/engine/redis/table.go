@@ -34,6 +34,7 @@ const (
 	eval             // with the text of a script
 	evalSHA          // with the name of a script
 	scriptLoad       // the same with another place for the text
+	selects          // SELECT
 	renewed          // AUTH of our own, to stay logged in
 	unsupported      // what turns the connection into something that cannot be followed
 )
@@ -63,7 +64,7 @@ type keySpec struct {
 
 // roles are those of commands that are more than a request and its reply.
 var roles = map[string]role{
-	"auth": login, "hello": hello, "reset": reset, "quit": quit, "multi": multi, "exec": exec, "discard": discard,
+	"auth": login, "hello": hello, "reset": reset, "quit": quit, "multi": multi, "exec": exec, "discard": discard, "select": selects,
 	"subscribe": subscribe, "psubscribe": subscribe, "ssubscribe": subscribe,
 	"unsubscribe": subscribe, "punsubscribe": subscribe, "sunsubscribe": subscribe,
 	"eval": eval, "eval_ro": eval, "evalsha": evalSHA, "evalsha_ro": evalSHA, "script load": scriptLoad,

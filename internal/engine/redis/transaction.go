@@ -28,6 +28,8 @@ type queued struct {
 	command int
 	began   time.Time
 	masked  bool
+
+	database string // of SELECT
 }
 
 func (q *queued) request() *request {
@@ -40,7 +42,7 @@ func (r *relay) queue(q *request) error {
 	if len(a.queued) >= maxQueued {
 		return fault.New(fault.LimitExceeded, "a transaction has more than %d commands; use several", maxQueued)
 	}
-	a.queued = append(a.queued, queued{q.event, q.command, q.began, q.masked})
+	a.queued = append(a.queued, queued{q.event, q.command, q.began, q.masked, q.database})
 	return nil
 }
 
@@ -52,6 +54,9 @@ func (r *relay) executed(place int64, reply *resp.Reply, size int64) {
 	}
 	q := a.queued[a.settled]
 	a.settled++
+	if q.database != "" && failureOf(reply) == "" {
+		r.noteSelected(q.database)
+	}
 	// What cannot be recorded ends the session by itself.
 	_ = r.recordOutcome(q.request(), failureOf(reply), rowsOf(reply), size)
 }

@@ -33,6 +33,7 @@ type visit struct {
 	in      *inbox.Inbox // what was read from the client
 	parser  resp.Parser
 
+	database string // the number of the logical one that the session is for; empty is 0
 	account  string // in the database
 	password string // that the client has opened it with, to open it again after RESET
 	opened   bool   // it was opened with a credential, so that clients need no password
@@ -67,6 +68,10 @@ func (v *visit) serve(ctx context.Context) error {
 	if err != nil {
 		return v.sayNo(ctx, fault.Wrap(fault.BadParameter, err, "the uri of database %q cannot be used: %s", v.session.Database().GetName(), err))
 	}
+	if err := checkDatabase(want.Name, place.Cluster); err != nil {
+		return v.sayNo(ctx, v.session.Refuse(want, err))
+	}
+	v.database = want.Name
 	want.Seeds = func(context.Context) ([]string, error) { return []string{place.Address}, nil }
 	up, err := v.session.Open(ctx, want)
 	if err != nil {
@@ -78,6 +83,9 @@ func (v *visit) serve(ctx context.Context) error {
 	}
 	defer b.in.Release()
 	if err := v.logIn(ctx, b, c, given); err != nil {
+		return v.turnAway(ctx, err)
+	}
+	if err := v.selectFirst(ctx, b); err != nil {
 		return v.turnAway(ctx, err)
 	}
 	v.session.SetBackend(b.number)
