@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,19 +130,27 @@ func TestWhatOthersHaveSetIsSetAnew(t *testing.T) {
 // meanwhile does something, once, while the agent looks whether a change was carried out.
 type meanwhile struct {
 	*bench
-	changed time.Time
-	do      func()
+	do chan func() // of one
+
+	mu      sync.Mutex
+	changed time.Time // guarded by mu
 }
 
 func (c *meanwhile) Do(r *http.Request) (*http.Response, error) {
 	what := r.Header.Get("X-Amz-Target")
+	c.mu.Lock()
 	if strings.HasSuffix(what, ".PutSecretValue") {
 		c.changed = time.Now()
 	}
+	changed := c.changed
+	c.mu.Unlock()
 	res, err := c.Cloud.Do(r)
-	if strings.HasSuffix(what, ".DescribeSecret") && !c.changed.IsZero() && time.Since(c.changed) > 15*time.Second && c.do != nil {
-		c.do()
-		c.do = nil
+	if strings.HasSuffix(what, ".DescribeSecret") && !changed.IsZero() && time.Since(changed) > 15*time.Second {
+		select {
+		case do := <-c.do:
+			do()
+		default:
+		}
 	}
 	return res, err
 }
@@ -149,11 +158,11 @@ func (c *meanwhile) Do(r *http.Request) (*http.Response, error) {
 // TestARefusalBesideOtherWork has a database refuse the password while the agent is about to find that all is well.
 func TestARefusalBesideOtherWork(t *testing.T) {
 	run(t, func(b *bench) {
-		client := &meanwhile{bench: b}
+		client := &meanwhile{bench: b, do: make(chan func(), 1)}
 		a := b.start(client)
 		b.watch(10 * time.Minute)
 		refused := make(chan struct{})
-		client.do = func() {
+		client.do <- func() {
 			b.Update(func() { b.bob.Access = redisusers.Access{Type: redisusers.Password, Passwords: []string{oldOne}} })
 			a.Refused(a.databases["cache"], "bob")
 			close(refused)
