@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,8 +40,9 @@ type proxied struct {
 
 func behindProxy(t testing.TB, e *mysql.Engine) *proxied {
 	t.Helper()
-	n := uint32(shownByProxy)
-	return &proxied{Engine: e, change: func(*mysqlwire.Greeting) {}, tell: func(b []byte) []byte { return b }, number: func() uint32 { n++; return n - 1 }}
+	var greeted atomic.Uint32
+	return &proxied{Engine: e, change: func(*mysqlwire.Greeting) {}, tell: func(b []byte) []byte { return b },
+		number: func() uint32 { return shownByProxy + greeted.Add(1) - 1 }}
 }
 
 // encrypted has clients do TLS after the greeting, and returns what they trust.

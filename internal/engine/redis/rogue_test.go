@@ -213,7 +213,7 @@ func TestSmallArgumentsTakeRoom(t *testing.T) {
 	t.Parallel()
 	const arguments = 256 << 10
 	s := redisserver.Start(t, redisserver.Options{})
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 12 << 20, LargeWait: time.Millisecond})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 12 << 20, LargeWait: 2 * time.Second})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	begun := r.raw(t)
 	begun.say(t, "PING")
