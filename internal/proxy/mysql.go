@@ -25,7 +25,7 @@ const (
 	mysqlHandshakeError = 1043 // ER_HANDSHAKE_ERROR
 	mysqlNeedsTLS       = 3159 // ER_SECURE_TRANSPORT_REQUIRED
 
-	insteadOfNative = "use tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client"
+	insteadOfNative = "tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client"
 )
 
 // routeMySQL greets a client, which waits for that, takes its request for TLS, and goes on as with others. The agent is told
@@ -85,7 +85,7 @@ func (p *Proxy) awaitTLSRequest(conn net.Conn) error {
 	}
 	_, err = mysqlwire.ParseTLSRequest(payload)
 	if errors.Is(err, mysqlwire.ErrNoTLS) {
-		text := "this port needs TLS, with the database's host as tsh db config prints it and the certificate that tsh db login stored; or " + insteadOfNative
+		text := "this port needs TLS, with the database's host as tsh db config prints it and the certificate that tsh db login stored; or use " + insteadOfNative
 		_, writeErr := conn.Write(mysqlwire.ErrorPacket(number+1, mysqlNeedsTLS, "HY000", text))
 		return errors.Join(err, writeErr)
 	}

@@ -65,7 +65,7 @@ func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string,
 func (p *Proxy) admit(ctx context.Context, user *identity.Identity, state *tls.ConnectionState, said prelude) (*tls.Certificate, error) {
 	switch {
 	case user == nil || user.Kind != identity.User || user.Route == nil || !user.ProxyTerminated:
-		return nil, fault.New(fault.AccessDenied, "no certificate for a database was shown; use the files that tsh db login stored, or tsh db connect NAME, or tsh proxy db --tunnel NAME for your own client")
+		return nil, fault.New(fault.AccessDenied, "no certificate for a database was shown; use the files that tsh db login stored, or %s", insteadOfNative)
 	case said.protocol != "" && said.protocol != user.Route.Protocol:
 		return nil, fault.New(fault.BadParameter, "the certificate is for database %q, which speaks %s, and the client speaks %s; connect with tsh db connect %[1]s",
 			user.Route.Service, user.Route.Protocol, said.protocol)
