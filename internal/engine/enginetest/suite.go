@@ -392,10 +392,13 @@ func (s *stage) busy(t *testing.T, c Client) (result <-chan error, release func(
 func clientVanishes(t *testing.T, s *stage) {
 	a := s.agent(t)
 	c := s.connect(t, a)
-	_, release := s.busy(t, c)
+	answer, release := s.busy(t, c)
 	defer release()
 	if err := c.Abandon(); err != nil {
 		t.Fatal(err)
+	}
+	if err := <-answer; err == nil {
+		t.Error("an answer came to a client that has gone")
 	}
 	v := a.Visit(t, 0)
 	if err := v.Wait(t); err == nil {
