@@ -39,10 +39,10 @@ func (s *story) mariasql(ts *testscript.TestScript, neg bool, args []string) {
 	server := s.mariadbs[args[0]]
 	switch text := strings.Join(args[1:], " "); text {
 	case "stop":
-		server.Stop(s.tb)
+		server.Stop(s.in(ts))
 	case "start":
-		server.Start(s.tb)
+		server.Start(s.in(ts))
 	default:
-		fmt.Fprintln(ts.Stdout(), server.Exec(s.tb, text))
+		fmt.Fprintln(ts.Stdout(), server.Exec(s.in(ts), text))
 	}
 }

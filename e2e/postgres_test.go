@@ -44,11 +44,11 @@ func (s *story) sql(ts *testscript.TestScript, neg bool, args []string) {
 	server := s.servers[args[0]]
 	switch text := strings.Join(args[1:], " "); text {
 	case "stop":
-		server.Stop(s.tb)
+		server.Stop(s.in(ts))
 	case "start":
-		server.Start(s.tb)
+		server.Start(s.in(ts))
 	default:
-		fmt.Fprintln(ts.Stdout(), server.Exec(s.tb, text))
+		fmt.Fprintln(ts.Stdout(), server.Exec(s.in(ts), text))
 	}
 }
 
@@ -62,7 +62,7 @@ func (s *story) logged(ts *testscript.TestScript, neg bool, args []string) {
 	pattern, err := regexp.Compile(args[2])
 	ts.Check(err)
 	server := s.servers[args[0]]
-	for deadline := time.Now().Add(patience); len(pattern.FindAllString(server.Log(s.tb), -1)) < count; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(pattern.FindAllString(server.Log(s.in(ts)), -1)) < count; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("PostgreSQL has not logged %q %d times", args[2], count)
 		}

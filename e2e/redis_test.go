@@ -40,10 +40,10 @@ func (s *story) rdo(ts *testscript.TestScript, neg bool, args []string) {
 	server := s.redises[args[0]]
 	switch {
 	case args[1] == "stop":
-		server.Stop(s.tb)
+		server.Stop(s.in(ts))
 	case args[1] == "start":
-		server.Start(s.tb)
+		server.Start(s.in(ts))
 	default:
-		fmt.Fprintln(ts.Stdout(), server.Do(s.tb, args[1:]...))
+		fmt.Fprintln(ts.Stdout(), server.Do(s.in(ts), args[1:]...))
 	}
 }

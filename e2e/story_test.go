@@ -109,3 +109,14 @@ type story struct {
 	guides    map[string]*guide // that are followed, by file
 	kept      keptSecrets
 }
+
+// scripted is a testing.TB for one step of a script. What is fatal in it ends the script, as only the script itself can.
+type scripted struct {
+	testing.TB
+	script *testscript.TestScript
+}
+
+func (s *story) in(script *testscript.TestScript) testing.TB { return scripted{s.tb, script} }
+
+func (s scripted) Fatal(args ...any)                 { s.Fatalf("%s", fmt.Sprint(args...)) }
+func (s scripted) Fatalf(format string, args ...any) { s.script.Fatalf(format, args...) }

@@ -211,7 +211,7 @@ func (s *Server) Stop(t testing.TB) {
 // Exec runs SQL as root and returns what it prints: values separated by tabs, one row a line.
 func (s *Server) Exec(t testing.TB, sql string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), realserver.StartTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), realserver.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", "--socket="+s.Socket())
 	cmd.Stdin = strings.NewReader(sql)

@@ -213,7 +213,7 @@ func (s *Server) Exec(t testing.TB, sql string) string {
 // ExecIn is Exec in another database than "postgres".
 func (s *Server) ExecIn(t testing.TB, database, sql string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), realserver.StartTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), realserver.Timeout)
 	defer cancel()
 	_, port, _ := net.SplitHostPort(s.Addr)
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",

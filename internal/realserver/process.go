@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// StartTimeout is how long a server may take to start or stop.
-const StartTimeout = 30 * time.Second
+// Timeout is how long a server may take to start, stop or do what a test asks of it. It is long, as it only keeps
+// a broken test from hanging.
+const Timeout = 2 * time.Minute
 
 const poll = 5 * time.Millisecond
 
@@ -69,7 +70,7 @@ func Start(t testing.TB, c Command) *Process {
 		_ = cmd.Wait()
 		close(p.exited)
 	}()
-	deadline := time.Now().Add(StartTimeout)
+	deadline := time.Now().Add(Timeout)
 	for !c.Ready() {
 		if time.Now().After(deadline) {
 			content, _ := os.ReadFile(c.Log)
@@ -91,7 +92,7 @@ func (p *Process) wait(t testing.TB) {
 	t.Helper()
 	select {
 	case <-p.exited:
-	case <-time.After(StartTimeout):
+	case <-time.After(Timeout):
 		t.Errorf("%s does not stop", p.name)
 	}
 }

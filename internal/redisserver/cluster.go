@@ -110,7 +110,7 @@ func (c *Cluster) assign(t testing.TB) {
 			t.Fatalf("CLUSTER ADDSLOTSRANGE: %s", answer)
 		}
 	}
-	deadline := time.Now().Add(realserver.StartTimeout)
+	deadline := time.Now().Add(realserver.Timeout)
 	for _, node := range c.Nodes {
 		known := "cluster_known_nodes:" + strconv.Itoa(len(c.Nodes))
 		for info := ""; !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, known); time.Sleep(10 * time.Millisecond) {

@@ -25,7 +25,7 @@ func newConn(raw net.Conn) *conn { return &conn{raw, bufio.NewReader(raw)} }
 func (c *conn) close() { _ = c.raw.Close() }
 
 func (c *conn) do(args ...string) (string, error) {
-	_ = c.raw.SetDeadline(time.Now().Add(realserver.StartTimeout))
+	_ = c.raw.SetDeadline(time.Now().Add(realserver.Timeout))
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))
 	for _, arg := range args {

@@ -69,7 +69,7 @@ func (m *Monitor) Lines() []string {
 // Wait waits until a line contains the text.
 func (m *Monitor) Wait(t testing.TB, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(realserver.StartTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(realserver.Timeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if slices.ContainsFunc(m.Lines(), func(line string) bool { return strings.Contains(line, text) }) {
 			return
 		}
