@@ -223,9 +223,16 @@ func nameOf(args [][]byte) string {
 
 // shownName returns the name of a command for people: of one with a subcommand both words.
 func shownName(args [][]byte) string {
-	name := string(appendArgument(nil, args[0][:min(len(args[0]), maxName)]))
+	secrets := secretsOf(args)
+	word := func(i int) string {
+		if secrets.has(i) {
+			return string(plainName(args[i]))
+		}
+		return string(appendArgument(nil, args[i][:min(len(args[i]), maxName)]))
+	}
+	name := word(0)
 	if len(args) > 1 && hasSubcommands[strings.ToLower(name)] {
-		name += " " + string(appendArgument(nil, args[1][:min(len(args[1]), maxName)]))
+		name += " " + word(1)
 	}
 	return strings.ToUpper(name)
 }

@@ -361,12 +361,30 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 		"MIGRATE 127.0.0.1 1 k 0 10 KEYS AUTH hunter2":     "MIGRATE 127.0.0.1 1 k 0 10 KEYS AUTH ****",
 		"SENTINEL SET m x auth-pass hunter2":               "SENTINEL SET m x auth-pass ****",
 		"COMMAND GETKEYS AUTH default hunter2":             "COMMAND GETKEYS AUTH default ****",
+		`"AUTH alice hunter2"`:                             "AUTH****",
+		`"CONFIG SET requirepass hunter2"`:                 "CONFIG****",
+		`"AUTH " hunter2`:                                  "AUTH**** ****",
+		`"ACL SETUSER bob on >hunter2"`:                    "ACL****",
+		`CONFIG "SET requirepass hunter2"`:                 "CONFIG ****",
+		"CONFIG SET requirepass=hunter2":                   "CONFIG SET ****",
+		"ACL SETUSR bob >hunter2":                          "ACL SETUSR bob >****",
+		"ACL >hunter2":                                     "ACL >****",
+		"ACL LOAD SETUSER bob >hunter2":                    "ACL LOAD SETUSER bob >****",
+		"ACL SETUSER bob on > hunter2":                     "ACL SETUSER bob on >**** ****",
+		"CLIENT AUTH hunter2":                              "CLIENT AUTH ****",
+		"DEBUG CONFIG requirepass hunter2":                 "DEBUG CONFIG requirepass ****",
+		"MODULE LOADEX /x CONFIG p hunter2":                "MODULE LOADEX /x CONFIG **** ****",
+		`'"AUTH default hunter2'`:                          "****",
 		"ECHO ****":                                        `ECHO "****"`,
 	} {
 		t.Run(command, func(t *testing.T) {
 			r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Roles = []string{everything} })
 			c := r.raw(t)
-			c.say(t, "PING", command, "PING")
+			if strings.Contains(command, `"`) {
+				fmt.Fprintf(c, "PING\r\n%s\r\nPING\r\n", command)
+			} else {
+				c.say(t, "PING", command, "PING")
+			}
 			for answers := 0; answers < 2; {
 				if line := c.line(t); line == "+PONG" {
 					answers++

@@ -11,13 +11,14 @@ import (
 // secrets are the places of a command's arguments that are not recorded: at most a few, or all from one on.
 type secrets struct {
 	places []int
-	from   int // 0 for none
+	from   int  // 0 for none
+	whole  bool // the name is a secret too
 }
 
 func (s *secrets) any() bool { return s.from > 0 || len(s.places) > 0 }
 
 func (s *secrets) has(place int) bool {
-	if s.from > 0 && place >= s.from {
+	if s.from > 0 && place >= s.from || s.whole {
 		return true
 	}
 	for _, secret := range s.places {
@@ -28,20 +29,44 @@ func (s *secrets) has(place int) bool {
 	return false
 }
 
-// shown returns what is recorded before the mask: of a rule of ACL SETUSER what it does.
-func (s *secrets) shown(arg []byte) []byte {
-	if s.from == 0 && len(arg) > 0 && isPasswordRule(arg) {
+// shown returns what is recorded before the mask: of a rule of ACL SETUSER what it does, and of a whole command in place of
+// a name the name.
+func (s *secrets) shown(place int, arg []byte) []byte {
+	switch {
+	case place == 0:
+		return plainName(arg)
+	case s.from == 0 && len(arg) > 0 && isPasswordRule(arg):
 		return arg[:1]
 	}
 	return nil
 }
+
+// plainName returns the letters, digits and signs with which an argument begins that names of commands are made of.
+func plainName(arg []byte) []byte {
+	for i, c := range arg {
+		if !inNames[c] {
+			return arg[:i]
+		}
+	}
+	return arg
+}
+
+var inNames = func() (table [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_" {
+		table[c] = true
+	}
+	return table
+}()
 
 func (s *secrets) add(place int) { s.places = append(s.places, place) }
 
 // secretsOf finds the passwords among the arguments of a command. What does not have the form that the server wants
 // is not recorded from where a password may be.
 func secretsOf(args [][]byte) (s secrets) {
-	if len(args) < 2 {
+	if isWhole(args[0]) {
+		s.from, s.whole = 1, true
+	}
+	if s.whole || len(args) < 2 {
 		return s
 	}
 	switch name := args[0]; {
@@ -53,11 +78,15 @@ func secretsOf(args [][]byte) (s secrets) {
 		s.ofHello(args)
 	case len(name) == 6 && is(name, "config"):
 		s.behind(args, passwordSettings...)
-	case len(name) == 3 && is(name, "acl") && is(args[1], "setuser"):
-		s.ofRules(args)
 	case len(name) == 3 && is(name, "acl") && is(args[1], "dryrun"):
 		s.ofCommandAt(args, 2) // the user may be forgotten
 		s.ofCommandAt(args, 3)
+	case len(name) == 3 && is(name, "acl"): // a wrong subcommand too
+		s.ofRules(args)
+	case len(name) == 5 && is(name, "debug"), len(name) == 6 && is(name, "client"):
+		s.ofCommandAt(args, 1)
+	case len(name) == 6 && is(name, "module"):
+		s.ofModule(args)
 	case len(name) == 7 && is(name, "command"):
 		s.ofCommandAt(args, 2)
 	case len(name) == 7 && is(name, "migrate"):
@@ -66,6 +95,11 @@ func secretsOf(args [][]byte) (s secrets) {
 		s.behind(args, "auth-pass", "sentinel-pass")
 	}
 	return s
+}
+
+// isWhole reports whether what stands in place of a command's name is more than a name, with a secret in it perhaps.
+func isWhole(name []byte) bool {
+	return len(plainName(name)) < len(name) && withSecrets.Match(name)
 }
 
 // withSecrets are the commands that secretsOf looks into.
@@ -88,12 +122,27 @@ func (s *secrets) ofHello(args [][]byte) {
 // passwordSettings hold secrets, in Redis or Valkey.
 var passwordSettings = []string{"requirepass", "masterauth", "primaryauth", "tls-key-file-pass", "tls-client-key-file-pass"}
 
-// behind finds what stands behind settings that hold secrets, wherever those are: a word may be forgotten before them.
+// behind finds what stands behind settings that hold secrets, wherever those are: a word may be forgotten before them, or
+// the space behind them.
 func (s *secrets) behind(args [][]byte, settings ...string) {
-	for i := 1; i+1 < len(args); i++ {
-		if slices.ContainsFunc(settings, func(setting string) bool { return is(args[i], setting) }) {
-			s.add(i + 1)
+	for i := 1; i < len(args); i++ {
+		for _, setting := range settings {
+			switch {
+			case is(args[i], setting):
+				s.add(i + 1)
+			case len(args[i]) > len(setting) && bytes.Contains(bytes.ToLower(args[i]), []byte(setting)):
+				s.add(i)
+				s.add(i + 1)
+			}
 		}
+	}
+}
+
+// ofModule hides the settings and arguments of a module, which nobody knows (redis.io, "MODULE LOADEX").
+func (s *secrets) ofModule(args [][]byte) {
+	at := slices.IndexFunc(args, func(arg []byte) bool { return is(arg, "config") || is(arg, "args") })
+	if at > 0 && at+1 < len(args) {
+		s.from = at + 1
 	}
 }
 
@@ -105,9 +154,12 @@ const passwordRules = "><#!" // what such a rule begins with
 // ofRules finds passwords among rules, within the brackets of a selector too, where they are none that the server takes. The
 // user's name may be forgotten.
 func (s *secrets) ofRules(args [][]byte) {
-	for i := 2; i < len(args); i++ {
+	for i := 1; i < len(args); i++ {
 		if len(args[i]) > 0 && (isPasswordRule(args[i]) || args[i][0] == '(' && bytes.ContainsAny(args[i], passwordRules)) {
 			s.add(i)
+		}
+		if len(args[i]) == 1 && isPasswordRule(args[i]) { // and a space before the password
+			s.add(i + 1)
 		}
 	}
 }

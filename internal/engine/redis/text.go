@@ -38,7 +38,7 @@ func (r *recorder) query(args [][]byte) *audit.DatabaseQuery {
 		}
 		switch {
 		case secrets.has(i):
-			r.text = append(r.text, secrets.shown(arg)...)
+			r.text = append(r.text, secrets.shown(i, arg)...)
 			r.text = append(r.text, mask...)
 		case len(arg) > longArgument:
 			r.parameters = append(r.parameters, audit.Parameter{Value: arg, Binary: !utf8.Valid(arg)})

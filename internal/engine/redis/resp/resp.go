@@ -54,6 +54,9 @@ func line(data []byte, limit int) (text []byte, size int, err error) {
 	return data[1 : end-1], end + 1, nil
 }
 
+// errNumber does not say what stands in place of the number: in a command it may be part of a password.
+var errNumber = malformed("a number that is not written in decimal digits alone")
+
 // number reads a decimal number in its only spelling: no sign but for a minus, no zeros before it.
 func number(text []byte) (int64, error) {
 	digits := text
@@ -62,12 +65,12 @@ func number(text []byte) (int64, error) {
 		digits = digits[1:]
 	}
 	if len(digits) == 0 || len(digits) > 1 && digits[0] == '0' || negative && digits[0] == '0' {
-		return 0, malformed("the number %q", short(text))
+		return 0, errNumber
 	}
 	var n int64
 	for _, c := range digits {
 		if c < '0' || c > '9' || n > (math.MaxInt64-9)/10 {
-			return 0, malformed("the number %q", short(text))
+			return 0, errNumber
 		}
 		n = 10*n + int64(c-'0')
 	}
