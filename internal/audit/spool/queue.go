@@ -78,7 +78,7 @@ func (q *Queue) Wait(ctx context.Context) error {
 	return nil
 }
 
-// ReadBatch returns the next records, at most maxRecords of them and, unless the first alone is larger,
+// ReadBatch returns the next records that survive the loss of power, at most maxRecords of them and, unless the first alone is larger,
 // at most maxBytes. A batch without records means that there are no more now; it may report damage.
 func (q *Queue) ReadBatch(maxRecords int, maxBytes int64) (Batch, error) {
 	var batch Batch
@@ -182,6 +182,9 @@ func (q *Queue) scan(batch *Batch, maxRecords int, maxBytes int64) (more bool, e
 		return false, err
 	}
 	batch.FirstSeq = q.read.seq
+	if maxRecords = q.limit(maxRecords); maxRecords == 0 {
+		return false, nil
+	}
 	data, err := q.fill(min(maxBytes, end-q.read.offset))
 	if err != nil {
 		return false, err
@@ -208,6 +211,18 @@ func (q *Queue) scan(batch *Batch, maxRecords int, maxBytes int64) (more bool, e
 		q.read.seq++
 	}
 	return true, nil
+}
+
+// limit returns how many records may be delivered now, at most so many. Of this process's own they are those that survive
+// the loss of power: otherwise the log might have events that this host does not know of when it ends their sessions.
+func (q *Queue) limit(atMost int) int {
+	if q.lock != nil {
+		return atMost
+	}
+	q.spool.mu.Lock()
+	defer q.spool.mu.Unlock()
+	durable := max(uint64(q.spool.synced), q.read.seq)
+	return int(min(uint64(atMost), durable-q.read.seq))
 }
 
 // bounds returns where the open segment's records may end, and whether it is still being written.
