@@ -28,7 +28,9 @@ const (
 func mysqlPort(ctx context.Context, a *account) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
-	transport := authapi.NewTransport(client.NewDialer(detour.Never, a.insecure).To(a.proxy), mtls.ToWeb(client.ProxyHost(a.proxy), a.insecure, mtls.ProtocolHTTP2, mtls.ProtocolHTTP))
+	trust := func() *mtls.Trust { return a.credentials.Trust } // by which other commands know the cluster too
+	config := mtls.ToProxy(client.ProxyHost(a.proxy), a.insecure, trust, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
+	transport := authapi.NewTransport(client.NewDialer(detour.Never, a.insecure).To(a.proxy), config)
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.proxy+"/webapi/ping", nil)
 	if err != nil {
