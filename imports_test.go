@@ -26,6 +26,7 @@ var beside = map[string]string{
 	"authapi":        "mux ca mtls",
 	"cache":          "authapi",
 	"cred":           "authapi ca",
+	"health":         "upkeep",
 	"aws":            "aws cred durable upkeep",
 	"engine":         "session engine/testserver",
 	"service":        "config",

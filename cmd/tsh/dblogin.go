@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,13 +45,9 @@ show.`,
 				r = full
 			}
 			r.ProxyTerminated = true
-			login, err := storeLogin(cmd.Context(), who, api, r)
+			native, err := storeLogin(cmd, who, api, r)
 			if err != nil {
 				return err
-			}
-			native := nativeOnly(r.Service, r.Protocol) == nil
-			if r.Protocol == resource.ProtocolMySQL {
-				native = noteMySQL(cmd, who, login)
 			}
 			printLogin(cmd, who, r, native)
 			return nil
@@ -62,36 +57,24 @@ show.`,
 	return cmd
 }
 
-// storeLogin gets a certificate for the database and writes what clients need.
-func storeLogin(ctx context.Context, who *account, api *authapi.Client, r client.Route) (*client.Credentials, error) {
-	login, err := client.DatabaseLogin(ctx, api, r, 0)
+// storeLogin gets a certificate for the database and writes what clients need. It reports whether they can connect with the
+// files.
+func storeLogin(cmd *cobra.Command, who *account, api *authapi.Client, r client.Route) (native bool, err error) {
+	login, err := client.DatabaseLogin(cmd.Context(), api, r, 0)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	if err := who.profile.SaveAuthorities(login); err != nil {
-		return nil, err
+		return false, err
 	}
 	if err := who.profile.SaveDatabase(r.Service, login); err != nil {
-		return nil, err
+		return false, err
 	}
-	return login, writeServiceSection(who.profile, login)
-}
-
-// noteMySQL writes a login into the option file of MySQL's clients and reports whether they can use it. Without a port for
-// them, there is nothing to write and what was written is removed.
-func noteMySQL(cmd *cobra.Command, who *account, login *client.Credentials) bool {
-	service := login.Identity.Route.Service
-	e, ok, err := who.mysqlEndpoint(cmd.Context(), login)
-	switch {
-	case err == nil && ok:
-		err = writeOptionSection(who.profile, service, e)
-	case err == nil:
-		err = changeOptionFile(who.profile, service, nil)
+	program, _ := programOf(r.Protocol)
+	if program.note != nil {
+		return program.note(cmd, who, login)
 	}
-	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: ~/.my.cnf was not written: %s\n", fault.Message(err))
-	}
-	return ok && err == nil
+	return program.takesFiles(), nil
 }
 
 // printLogin says how to connect. Native says that clients can do so with the files.
@@ -115,7 +98,7 @@ func ownClient(who *account, r client.Route, native bool) string {
 	if !native {
 		return fmt.Sprintf("or let your own client connect to a local proxy:\n\n  %s proxy db --tunnel %s", who.tsh, r.Service)
 	}
-	if r.Protocol == resource.ProtocolMySQL { // many of whose clients are drivers
+	if program, _ := programOf(r.Protocol); program.drivers {
 		return fmt.Sprintf("or see what your own client needs with:\n\n  %s db config %s", who.tsh, r.Service)
 	}
 	return fmt.Sprintf("or see the command for your own client with:\n\n  %s db config --format=cmd %s", who.tsh, r.Service)

@@ -127,7 +127,7 @@ func (f *listFlags) table(rows []listed) terminal.Table {
 		if db.login != nil {
 			name = "> " + name + loginText(db.login)
 			connect = db.who.tsh + " db connect "
-			if db.Spec.Protocol == resource.ProtocolMySQL && db.login.Identity.Route.User == "" {
+			if program, _ := programOf(db.Spec.Protocol); program.needsUser && db.login.Identity.Route.User == "" {
 				connect += "--db-user=<user> "
 			}
 			connect += db.GetName()

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
@@ -20,6 +23,23 @@ func optionFile() (string, error) {
 
 // groupSuffix is what clients are given to read the section of a database besides their own.
 func groupSuffix(p *client.Profile, service string) string { return "_" + sectionName(p, service) }
+
+// noteMySQL writes a login into the option file of MySQL's clients and reports whether they can use it. Without a port for
+// them, there is nothing to write and what was written is removed. A login that cannot be noted is good for other clients.
+func noteMySQL(cmd *cobra.Command, who *account, login *client.Credentials) (usable bool, err error) {
+	service := login.Identity.Route.Service
+	e, usable, err := who.endpointAtPort(cmd.Context(), mysqlPort, login)
+	switch {
+	case err == nil && usable:
+		err = writeOptionSection(who.profile, service, e)
+	case err == nil:
+		err = changeOptionFile(who.profile, service, nil)
+	}
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: ~/.my.cnf was not written: %s\n", fault.Message(err))
+	}
+	return usable && err == nil, nil
+}
 
 // writeOptionSection writes a database into the option file, as [client_<cluster>-<database>]; other sections stay as they
 // are. A client that does not know one of the options refuses to run: it must neither leave out the name of the database

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,11 +24,13 @@ const (
 	maxAnswer = 64 << 10 // bytes
 )
 
-// mysqlAddress asks the proxy where clients of MySQL connect that do TLS themselves; "" means nowhere.
-func (a *account) mysqlAddress(ctx context.Context) (string, error) {
+// mysqlPort asks the proxy where clients of MySQL connect that do TLS themselves; "" means nowhere.
+func mysqlPort(ctx context.Context, a *account) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
-	transport := authapi.NewTransport(client.NewDialer(detour.Never, a.insecure).To(a.proxy), mtls.ToWeb(client.ProxyHost(a.proxy), a.insecure, mtls.ProtocolHTTP2, mtls.ProtocolHTTP))
+	trust := func() *mtls.Trust { return a.credentials.Trust } // by which other commands know the cluster too
+	config := mtls.ToProxy(client.ProxyHost(a.proxy), a.insecure, trust, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)
+	transport := authapi.NewTransport(client.NewDialer(detour.Never, a.insecure).To(a.proxy), config)
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.proxy+"/webapi/ping", nil)
 	if err != nil {
@@ -60,21 +60,6 @@ func (a *account) mysqlAddress(ctx context.Context) (string, error) {
 	return about.Proxy.DB.MySQL, nil
 }
 
-// mysqlEndpoint returns what a client of MySQL needs that does TLS itself; false if the proxy has no port for such clients.
-func (a *account) mysqlEndpoint(ctx context.Context, login *client.Credentials) (endpoint, bool, error) {
-	address, err := a.mysqlAddress(ctx)
-	if err != nil || address == "" {
-		return endpoint{}, false, err
-	}
-	e, err := endpointAt(a, login, address)
-	return e, err == nil, err
-}
-
-// noMySQLPort refuses what needs that port.
-func (a *account) noMySQLPort(service string) error {
-	return fault.New(fault.BadParameter, "this proxy has no port for clients of mysql that show the certificate themselves (proxy_service.mysql_listen_addr); let tsh do it with %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s", a.tsh, service)
-}
-
 // oracleVersion is how Oracle's client introduces itself, which has counted with the server since 8.0.
 var oracleVersion = regexp.MustCompile(`\bVer ([0-9]+)\.([0-9]+)\.[^ ,]* for `)
 
@@ -95,19 +80,21 @@ func oracleClient() (version string, installed bool) {
 	return string(out), err == nil && !strings.Contains(string(out), "MariaDB")
 }
 
-// warnOfMariaDB says that the installed programs do not run with the section that tsh db login writes.
-func (a *account) warnOfMariaDB(out io.Writer, service string) {
+// mysqlVariables name the section that tsh db login writes. Programs of MariaDB do not run with that.
+func mysqlVariables(a *account, _ endpoint, service string, warn io.Writer) map[string]string {
+	vars := map[string]string{"MYSQL_GROUP_SUFFIX": groupSuffix(a.profile, service)}
 	if _, installed := oracleClient(); installed {
-		return
+		return vars
 	}
 	client := program{names: []string{"mariadb", "mysql"}}
 	if _, err := client.find(); err == nil {
-		fmt.Fprintf(out, "WARNING: mariadb and other programs of MariaDB, as they are installed here, refuse to run with this variable (unknown variable 'tls-sni-servername=…'); for them use %[1]s db connect %[2]s or %[1]s db config --format=cmd %[2]s\n", a.tsh, service)
+		fmt.Fprintf(warn, "WARNING: mariadb and other programs of MariaDB, as they are installed here, refuse to run with this variable (unknown variable 'tls-sni-servername=…'); for them use %[1]s db connect %[2]s or %[1]s db config --format=cmd %[2]s\n", a.tsh, service)
 	}
+	return vars
 }
 
 // mysqlCommand returns the command by which the installed client connects with the files of a login.
-func (a *account) mysqlCommand(e endpoint, service string) (string, error) {
+func mysqlCommand(a *account, e endpoint, service string) (string, error) {
 	if e.user == "" { // the client would come under the name of the system's user
 		return "", fault.New(fault.BadParameter, "the login of %[2]s names no account, which the command needs; store one with %[1]s db login --db-user=<user> %[2]s", a.tsh, service)
 	}
@@ -118,7 +105,7 @@ func (a *account) mysqlCommand(e endpoint, service string) (string, error) {
 	if !namesDatabases(version) {
 		return "", fault.New(fault.BadParameter, "the client of MySQL on this machine cannot name the database in TLS, which takes mysql 8.1 of Oracle or newer; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for other clients", a.tsh, service)
 	}
-	if found, err := net.LookupHost(e.host); err != nil || !slices.Contains(found, e.hostAddr) {
+	if !e.leads() {
 		return "", fault.New(fault.BadParameter, "mysql finds the proxy by the database's own name, and here %s does not lead to %s; add it to the name server or to /etc/hosts, or use %[3]s db connect %[4]s or %[3]s proxy db --tunnel %[4]s", e.host, e.hostAddr, a.tsh, service)
 	}
 	arguments := []string{"--host=" + e.host, "--port=" + e.port, "--protocol=TCP", "--ssl-mode=VERIFY_IDENTITY", "--tls-sni-servername=" + e.host,

@@ -3,10 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"sallyport/internal/client"
 	"sallyport/internal/durable"
@@ -27,16 +32,17 @@ func serviceFile() (string, error) {
 
 func sectionName(p *client.Profile, service string) string { return p.Cluster + "-" + service }
 
-// writeServiceSection writes a database into the service file, as [<cluster>-<database>]; other sections
-// stay as they are. Other protocols have no such file.
-func writeServiceSection(p *client.Profile, login *client.Credentials) error {
-	if !speaksPostgres(login.Identity.Route.Protocol) {
-		return nil
-	}
-	e, err := endpointOf(&account{credentials: login, proxy: p.WebProxyAddr, profile: p}, login)
+// notePostgres writes a database into libpq's service file.
+func notePostgres(_ *cobra.Command, who *account, login *client.Credentials) (usable bool, err error) {
+	e, err := endpointOf(who, login)
 	if err != nil {
-		return err
+		return false, err
 	}
+	return true, writeServiceSection(who.profile, login.Identity.Route.Service, e)
+}
+
+// writeServiceSection writes a database into the service file, as [<cluster>-<database>]; other sections stay as they are.
+func writeServiceSection(p *client.Profile, service string, e endpoint) error {
 	lines := []string{
 		"host=" + e.host, "hostaddr=" + e.hostAddr, "port=" + e.port, "sslmode=verify-full",
 		"sslrootcert=" + e.ca, "sslcert=" + e.cert, "sslkey=" + e.key, "gssencmode=disable",
@@ -56,7 +62,7 @@ func writeServiceSection(p *client.Profile, login *client.Credentials) error {
 	if err != nil {
 		return err
 	}
-	return changeSection(path, sectionName(p, login.Identity.Route.Service), lines)
+	return changeSection(path, sectionName(p, service), lines)
 }
 
 // removeSections removes a database from the files of all kinds of clients.
@@ -140,4 +146,31 @@ func replaceSection(text, section string, lines []string) string {
 		write()
 	}
 	return out.String()
+}
+
+// url returns the connection URL of libpq.
+func (e endpoint) url() string {
+	query := url.Values{
+		"hostaddr": {e.hostAddr}, "sslmode": {"verify-full"}, "sslrootcert": {e.ca}, "sslcert": {e.cert}, "sslkey": {e.key}, "gssencmode": {"disable"},
+	}
+	u := url.URL{Scheme: "postgres", Host: net.JoinHostPort(e.host, e.port), Path: "/" + e.database, RawQuery: query.Encode()}
+	if e.user != "" {
+		u.User = url.User(e.user)
+	}
+	return u.String()
+}
+
+// postgresVariables are those of libpq.
+func postgresVariables(_ *account, e endpoint, _ string, _ io.Writer) map[string]string {
+	vars := map[string]string{
+		"PGHOST": e.host, "PGHOSTADDR": e.hostAddr, "PGPORT": e.port, "PGSSLMODE": "verify-full",
+		"PGSSLROOTCERT": e.ca, "PGSSLCERT": e.cert, "PGSSLKEY": e.key, "PGGSSENCMODE": "disable",
+	}
+	if e.user != "" {
+		vars["PGUSER"] = e.user
+	}
+	if e.database != "" {
+		vars["PGDATABASE"] = e.database
+	}
+	return vars
 }

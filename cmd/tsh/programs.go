@@ -1,28 +1,49 @@
 package main
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
-// program is the usual client of a protocol.
+// program is the usual client of a protocol, and what else the protocol's clients use of a login.
 type program struct {
 	names   []string // in order of preference
 	install string   // what brings it
 	// arguments are for connecting to a local proxy, without TLS, which the proxy adds. Name is the one that is run.
 	arguments func(name string, address net.Addr, r client.Route) []string
-	// native are for connecting to the cluster's proxy with the files of a database login; nil if that takes a local
-	// proxy.
+	// needsUser says that the client comes as the system's user if it is not told an account.
+	needsUser bool
+
+	// native are for connecting with the files of a database login, to the cluster's proxy or to a local one that wants to see
+	// them; nil if no such arguments serve every installation.
 	native func(e endpoint) []string
 	// byName says that the client finds the proxy by the name of the database, which has to lead there.
 	byName bool
+	// port asks the cluster's proxy for the address at which it takes clients with files, "" for none; nil if that is where it
+	// takes everybody.
+	port func(ctx context.Context, who *account) (string, error)
+	// command is what a person enters to connect to that port.
+	command func(who *account, e endpoint, service string) (string, error)
+
+	// note writes a stored login into the file that the clients read, and reports whether they can connect with it; nil if
+	// they read none.
+	note func(cmd *cobra.Command, who *account, login *client.Credentials) (usable bool, err error)
+	// variables are those of the environment that the clients read, with a warning to the writer if they do not suit what is
+	// installed; nil if they read none.
+	variables func(who *account, e endpoint, service string, warn io.Writer) map[string]string
+	// drivers says that most clients are libraries, which a command is no help for.
+	drivers bool
 }
 
 // programOf returns the usual client of a protocol, and false if there is none.
@@ -33,9 +54,13 @@ func programOf(protocol string) (program, bool) {
 			names: []string{"psql"}, install: "PostgreSQL's client",
 			arguments: func(_ string, address net.Addr, r client.Route) []string { return []string{localURL(address, r)} },
 			native:    func(e endpoint) []string { return []string{e.url()} },
+			note:      notePostgres, variables: postgresVariables,
 		}, true
 	case "mysql":
-		return program{names: []string{"mariadb", "mysql"}, install: "MariaDB's or MySQL's client", arguments: mysqlArguments}, true
+		return program{
+			names: []string{"mariadb", "mysql"}, install: "MariaDB's or MySQL's client", arguments: mysqlArguments, needsUser: true,
+			port: mysqlPort, command: mysqlCommand, note: noteMySQL, variables: mysqlVariables, drivers: true,
+		}, true
 	case "redis":
 		return program{names: []string{"redis-cli"}, install: "Redis's tools", arguments: redisArguments, native: redisNative}, true
 	case "mongodb":
@@ -60,6 +85,9 @@ func (p *program) find() (string, error) {
 	}
 	return "", fault.New(fault.NotFound, "%s was not found; install %s, or use tsh proxy db --tunnel with another one", strings.Join(p.names, " or "), p.install)
 }
+
+// takesFiles reports whether the protocol's clients can connect with the files of a login alone, if the proxy takes them.
+func (p *program) takesFiles() bool { return p.native != nil || p.port != nil }
 
 // line is the command by which a person connects to a local proxy.
 func (p *program) line(address net.Addr, r client.Route) string {

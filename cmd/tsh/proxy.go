@@ -89,7 +89,7 @@ func (f *proxyFlags) runTunnel(cmd *cobra.Command, who *account, args []string) 
 
 // runTLS serves clients that present the certificate of the stored database login.
 func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) error {
-	db, err := f.ensureLogin(cmd.Context(), who, args)
+	db, err := f.ensureLogin(cmd, who, args)
 	if err != nil {
 		return err
 	}
@@ -141,15 +141,15 @@ func (f *proxyFlags) runTLS(cmd *cobra.Command, who *account, args []string) err
 }
 
 // ensureLogin returns the database whose stored login does what the flags say, after storing it if need be.
-func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []string) (*client.Database, error) {
+func (f *proxyFlags) ensureLogin(cmd *cobra.Command, who *account, args []string) (*client.Database, error) {
 	api := who.api()
 	defer api.Close()
-	db, err := f.pick(ctx, who, api, args)
+	db, err := f.pick(cmd.Context(), who, api, args)
 	if err == nil {
 		err = served(db)
 	}
 	if err == nil {
-		err = localOnly(ctx, who, db)
+		err = localOnly(cmd.Context(), who, db)
 	}
 	if err != nil {
 		return nil, err
@@ -167,19 +167,23 @@ func (f *proxyFlags) ensureLogin(ctx context.Context, who *account, args []strin
 		}
 	}
 	r.ProxyTerminated = true
-	_, err = storeLogin(ctx, who, api, r)
+	_, err = storeLogin(cmd, who, api, r)
 	return db, err
 }
 
-// localOnly refuses databases whose clients cannot use a local proxy with files alone. A client of MySQL that can do TLS itself does
-// not need one where the proxy has a port for it.
+// localOnly refuses databases whose clients cannot use a local proxy with files alone. A client that can do TLS itself does not
+// need one where the cluster's proxy has a port for it.
 func localOnly(ctx context.Context, who *account, db *client.Database) error {
-	if db.Spec.Protocol == resource.ProtocolMySQL {
-		if address, err := who.mysqlAddress(ctx); err == nil && address != "" {
-			return fault.New(fault.BadParameter, "a local proxy for mysql is always a tunnel: use %[1]s proxy db --tunnel %[2]s; or connect a client that does TLS itself without one, as %[1]s db config %[2]s shows after %[1]s db login %[2]s", who.tsh, db.GetName())
+	program, _ := programOf(db.Spec.Protocol)
+	if program.native != nil {
+		return nil
+	}
+	if program.port != nil {
+		if address, err := program.port(ctx, who); err == nil && address != "" {
+			return fault.New(fault.BadParameter, "a local proxy for %[1]s is always a tunnel: use %[2]s proxy db --tunnel %[3]s; or connect a client that does TLS itself without one, as %[2]s db config %[3]s shows after %[2]s db login %[3]s", db.Spec.Protocol, who.tsh, db.GetName())
 		}
 	}
-	return nativeOnly(db.GetName(), db.Spec.Protocol)
+	return tunnelOnly(db.GetName(), db.Spec.Protocol)
 }
 
 // namesAccount reports whether the certificate of a login has to say the account, because clients of the protocol do not.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/engine"
@@ -32,17 +33,13 @@ func (a *Agent) ForwardCancel(key cancelkey.Key) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.controls {
-		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
-			ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:], Protocol: key.Protocol}}})
+		c.report(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: authapi.CancelKeyToWire(key)}})
 	}
 }
 
 // cancelFor does what a proxy asks for when the key is of a session here, and says so at once: nobody has guessed then.
 func (a *Agent) cancelFor(ctx context.Context, c *control, asked *sallyportv1.CancelKey) {
-	key := cancelkey.Key{
-		Protocol: asked.GetProtocol(), ProcessID: asked.GetProcessId(), Secret: asked.GetSecret(), ClientAddress: asked.GetClientAddress()}
-	copy(key.Request[:], asked.GetRequest()) // the same may come by way of several proxies
-	cancel := a.FindCancel(key)
+	cancel := a.FindCancel(authapi.CancelKeyFromWire(asked)) // the same may come by way of several proxies
 	if cancel == nil {
 		return
 	}

@@ -39,7 +39,7 @@ func (d *databases) byID(id string) (*resource.Database, bool) {
 func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
-		labels, healths := a.databases.labels.changed(), a.health.Changed()
+		labels, healths := a.databases.labels.news.Changed(), a.health.Changed()
 		var described, permitted, managed, found <-chan struct{}
 		if a.clouds != nil {
 			described = a.clouds.Changed()

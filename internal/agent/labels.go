@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/resource"
 	"sallyport/internal/upkeep"
 )
@@ -29,10 +30,10 @@ type labelRunner struct {
 	logger *slog.Logger
 	now    func() time.Time
 	loop   *upkeep.Loop[*labelCommand]
+	news   bell.Bell // of values
 
 	mu       sync.Mutex
 	commands map[string]*labelCommand // by key; guarded by mu
-	notify   chan struct{}            // closed at the next change of a value; guarded by mu
 }
 
 // labelCommand is one command and its period, whatever databases have it. Its fields are guarded by the
@@ -48,19 +49,12 @@ type labelCommand struct {
 }
 
 func newLabelRunner(logger *slog.Logger, now func() time.Time) *labelRunner {
-	return &labelRunner{logger: logger, now: now, commands: make(map[string]*labelCommand), notify: make(chan struct{}),
+	return &labelRunner{logger: logger, now: now, commands: make(map[string]*labelCommand),
 		loop: upkeep.NewLoop[*labelCommand](maxLabelProcesses)}
 }
 
 func labelKey(label resource.DynamicLabel) string {
 	return time.Duration(label.Period).String() + "\x00" + strings.Join(label.Command, "\x00")
-}
-
-// changed returns a channel that is closed when a value changes.
-func (l *labelRunner) changed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.notify
 }
 
 // watch says which databases' labels are wanted from now on.
@@ -152,8 +146,7 @@ func (l *labelRunner) execute(ctx context.Context, command *labelCommand) {
 		l.logger.Warn("command of a dynamic label failed; its last value stays", "label", command.label, "command", command.argv[0], "error", err)
 	case command.result != value:
 		command.result = value
-		close(l.notify)
-		l.notify = make(chan struct{})
+		l.news.Ring()
 	}
 }
 

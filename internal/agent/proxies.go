@@ -19,7 +19,6 @@ import (
 	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
-	"sallyport/internal/cancelkey"
 	"sallyport/internal/mtls"
 	"sallyport/internal/tunnel"
 )
@@ -260,8 +259,8 @@ func (a *Agent) receive(ctx, parking, drain context.Context, stream *connect.Bid
 		case *sallyportv1.ControlResponse_Cancel:
 			a.cancelFor(ctx, c, m.Cancel)
 		case *sallyportv1.ControlResponse_CancelFound:
-			if id := m.CancelFound.GetRequest(); len(id) == len(cancelkey.ID{}) {
-				a.CancelFound(cancelkey.ID(id))
+			if request, ok := authapi.FoundRequest(m.CancelFound); ok {
+				a.CancelFound(request)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/bell"
 	"sallyport/internal/resource"
 )
 
@@ -28,20 +29,20 @@ type Cache struct {
 	kinds  []string
 	logger *slog.Logger
 	now    func() time.Time
+	news   bell.Bell
 
-	mu      sync.RWMutex
-	items   map[string]map[string]resource.Resource // by kind and wire name; guarded by mu
-	fresh   time.Time                               // when the copy was last known to be current; guarded by mu
-	changed chan struct{}                           // closed at the next change; guarded by mu
-	synced  chan struct{}                           // closed when the first copy is whole
-	once    sync.Once
+	mu     sync.RWMutex
+	items  map[string]map[string]resource.Resource // by kind and wire name; guarded by mu
+	fresh  time.Time                               // when the copy was last known to be current; guarded by mu
+	synced chan struct{}                           // closed when the first copy is whole
+	once   sync.Once
 }
 
 // New returns an empty cache of the kinds.
 func New(api Watcher, kinds []string, now func() time.Time, logger *slog.Logger) *Cache {
 	return &Cache{
 		api: api, kinds: kinds, logger: logger, now: now,
-		items: make(map[string]map[string]resource.Resource), changed: make(chan struct{}), synced: make(chan struct{}),
+		items: make(map[string]map[string]resource.Resource), synced: make(chan struct{}),
 	}
 }
 
@@ -146,8 +147,7 @@ func (c *Cache) replace(whole map[string]map[string]resource.Resource) {
 // notify wakes those who wait for a change. The caller holds mu.
 func (c *Cache) notify() {
 	c.fresh = c.now()
-	close(c.changed)
-	c.changed = make(chan struct{})
+	c.news.Ring()
 }
 
 // WaitSynced waits until the first copy is whole.
@@ -162,9 +162,7 @@ func (c *Cache) WaitSynced(ctx context.Context) error {
 
 // Changed returns a channel that is closed at the next change. Take it before reading.
 func (c *Cache) Changed() <-chan struct{} {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.changed
+	return c.news.Changed()
 }
 
 // Age returns how long ago the copy was last known to be current.

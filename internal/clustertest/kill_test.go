@@ -8,9 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/internal/client"
 	"sallyport/internal/clustertest"
-	"sallyport/internal/mariaserver"
 	"sallyport/internal/mysqlwire"
 )
 
@@ -93,10 +91,10 @@ func (c *mysqlClient) answer() string {
 }
 
 // agentOf returns which agent serves the client of a name.
-func agentOf(t *testing.T, c *clustertest.Cluster, name string) (agent string) {
+func (s *mysqlScene) agentOf(t *testing.T, name string) (agent string) {
 	t.Helper()
 	clustertest.Eventually(t, name+" is in the log", func() error {
-		for _, event := range c.Events(t, []string{"db.session.start"}, `"user_agent":"`+name+`"`) {
+		for _, event := range s.Events(t, []string{"db.session.start"}, `"user_agent":"`+name+`"`) {
 			_, after, _ := strings.Cut(event, `"server_id":"`)
 			agent, _, _ = strings.Cut(after, `"`)
 			return nil
@@ -107,10 +105,10 @@ func agentOf(t *testing.T, c *clustertest.Cluster, name string) (agent string) {
 }
 
 // sleeps waits until a statement sleeps in the database.
-func sleeps(t *testing.T, server *mariaserver.Server) {
+func (s *mysqlScene) sleeps(t *testing.T) {
 	t.Helper()
 	clustertest.Eventually(t, "the statement runs", func() error {
-		if server.Exec(t, "select count(*) from information_schema.processlist where info like '%sleep(600)%' and id <> connection_id()") == "0" {
+		if s.server.Exec(t, "select count(*) from information_schema.processlist where info like '%sleep(600)%' and id <> connection_id()") == "0" {
 			return errors.New("it does not")
 		}
 		return nil
@@ -121,21 +119,8 @@ func sleeps(t *testing.T, server *mariaserver.Server) {
 // clients stop a statement, it is stopped, and nobody else can.
 func TestKillsReachOtherAgents(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, clustertest.Options{})
-	server, db := startMariaDB(t, c)
-	c.Apply(t, dbRole)
-	c.StartAgent(t, nil, db)
-	c.StartAgent(t, nil, db)
-	through := func(user string) string {
-		who := c.User(t, user, "db")
-		var login *client.Credentials
-		clustertest.Eventually(t, user+" gets a login", func() (err error) {
-			login, err = databaseLogin(t, c, who, "shop", "app", "shop")
-			return err
-		})
-		return throughLocalProxy(t, c, login)
-	}
-	alice, mallory := through("alice"), through("mallory")
+	s := newMySQLScene(t, mysqlOptions{agents: 2})
+	alice, mallory := s.throughLocalProxy(t, s.login), s.throughLocalProxy(t, s.loginOf(t, "mallory"))
 	// clientOf returns a client that an agent serves which does or does not serve the other.
 	clientOf := func(address, other string, same bool) (killer *mysqlClient) {
 		n := 0
@@ -146,7 +131,7 @@ func TestKillsReachOtherAgents(t *testing.T) {
 			if killer, err = greetedMySQL(t, address, name); err != nil {
 				return err
 			}
-			if agent := agentOf(t, c, name); (agent == other) != same {
+			if agent := s.agentOf(t, name); (agent == other) != same {
 				_ = killer.Close()
 				return fmt.Errorf("it reached %s", agent)
 			}
@@ -159,10 +144,10 @@ func TestKillsReachOtherAgents(t *testing.T) {
 		sleeper, err = greetedMySQL(t, alice, "sleeper")
 		return err
 	})
-	agent := agentOf(t, c, "sleeper")
+	agent := s.agentOf(t, "sleeper")
 	for _, same := range []bool{true, false} {
 		sleeper.say("select sleep(600)")
-		sleeps(t, server)
+		s.sleeps(t)
 		for _, name := range []string{"mallory", "alice"} {
 			address := map[string]string{"mallory": mallory, "alice": alice}[name]
 			killer := clientOf(address, agent, same)
@@ -189,24 +174,15 @@ func TestKillsReachOtherAgents(t *testing.T) {
 // TestKillIsNoConnectionTooMany stops a statement of a user who may have one connection.
 func TestKillIsNoConnectionTooMany(t *testing.T) {
 	t.Parallel()
-	c := clustertest.Start(t, clustertest.Options{})
-	server, db := startMariaDB(t, c)
-	c.Apply(t, strings.Replace(dbRole, "spec:", "spec:\n  options: {max_connections: 1}", 1))
-	c.StartAgent(t, nil, db)
-	who := c.User(t, "alice", "db")
-	var login *client.Credentials
-	clustertest.Eventually(t, "alice gets a login", func() (err error) {
-		login, err = databaseLogin(t, c, who, "shop", "app", "shop")
-		return err
-	})
-	address := throughLocalProxy(t, c, login)
+	s := newMySQLScene(t, mysqlOptions{agents: 1, role: strings.Replace(appRole, "spec:", "spec:\n  options: {max_connections: 1}", 1)})
+	address := s.throughLocalProxy(t, s.login)
 	var sleeper *mysqlClient
 	clustertest.Eventually(t, "alice connects", func() (err error) {
 		sleeper, err = greetedMySQL(t, address, "sleeper")
 		return err
 	})
 	sleeper.say("select sleep(600)")
-	sleeps(t, server)
+	s.sleeps(t)
 	killer, err := greetedMySQL(t, address, "killer")
 	if err != nil {
 		t.Fatal(err)
@@ -219,12 +195,12 @@ func TestKillIsNoConnectionTooMany(t *testing.T) {
 	}
 	_ = killer.Close()
 	clustertest.Eventually(t, "the kill is in the log", func() error {
-		if len(c.Events(t, []string{"db.session.mysql.process_kill"}, `"addr.remote":"127.0.0.1:`)) != 1 {
+		if len(s.Events(t, []string{"db.session.mysql.process_kill"}, `"addr.remote":"127.0.0.1:`)) != 1 {
 			return errors.New("no such event")
 		}
 		return nil
 	})
-	if n := len(c.Events(t, []string{"session.rejected"})); n > 0 {
+	if n := len(s.Events(t, []string{"session.rejected"})); n > 0 {
 		t.Errorf("%d rejected sessions are in the log", n)
 	}
 	// A second connection for anything else is refused.

@@ -19,7 +19,7 @@ import (
 )
 
 // nameless is a login for clients that cannot name the database in TLS, in the form of the programs that come with MariaDB.
-func (s *nativeScene) nameless(t *testing.T, user *client.Credentials, service string) (secured *tls.Config, options []string) {
+func (s *mysqlScene) nameless(t *testing.T, user *client.Credentials, service string) (secured *tls.Config, options []string) {
 	t.Helper()
 	api := user.API(clustertest.NewDialer(), s.Proxy)
 	defer api.Close()
@@ -32,7 +32,7 @@ func (s *nativeScene) nameless(t *testing.T, user *client.Credentials, service s
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	host, port, err := net.SplitHostPort(s.mysql)
+	host, port, err := net.SplitHostPort(s.port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +50,12 @@ func (s *nativeScene) nameless(t *testing.T, user *client.Credentials, service s
 // TestClientsThatNameNoDatabaseOfMySQL are served with the certificates that are made for that, such as Debian's client.
 func TestClientsThatNameNoDatabaseOfMySQL(t *testing.T) {
 	t.Parallel()
-	for name, apart := range map[string]bool{"an agent of its own": true, "one process": false} {
+	for name, agents := range map[string]int{"an agent of its own": 1, "one process": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newNativeScene(t, apart)
+			s := newMySQLScene(t, mysqlOptions{agents: agents})
 			secured, options := s.nameless(t, s.User(t, "carol", "db"), "shop")
-			db := openNative(t, s.mysql, "app", secured)
+			db := openMySQL(t, s.port, "app", secured)
 			var sum int
 			clustertest.Eventually(t, "the driver connects", func() error { return db.QueryRow("select ? + 1", 41).Scan(&sum) })
 			if sum != 42 {
@@ -94,7 +94,7 @@ spec: {target: {user: dave}, message: gone}
 // TestWhoMayNotNameNoDatabaseOfMySQL reads why.
 func TestWhoMayNotNameNoDatabaseOfMySQL(t *testing.T) {
 	t.Parallel()
-	s := newNativeScene(t, true)
+	s := newMySQLScene(t, mysqlOptions{agents: 1})
 	s.StartAgent(t, nil, clustertest.Database(t, "orders", "127.0.0.1:1", map[string]string{"env": "dev"}))
 	dave := s.User(t, "dave", "db")
 	clustertest.Eventually(t, "both databases are there", func() error {
@@ -112,7 +112,7 @@ func TestWhoMayNotNameNoDatabaseOfMySQL(t *testing.T) {
 		"a user who is locked":              {right, `lock targeting User:"dave" is in force: gone`},
 	} {
 		clustertest.Eventually(t, rule, func() error {
-			if err := openNative(t, s.mysql, "app", one.secured).Ping(); !strings.Contains(fmt.Sprint(err), one.want) {
+			if err := openMySQL(t, s.port, "app", one.secured).Ping(); !strings.Contains(fmt.Sprint(err), one.want) {
 				return err
 			}
 			return nil
@@ -122,10 +122,10 @@ func TestWhoMayNotNameNoDatabaseOfMySQL(t *testing.T) {
 
 func TestEndToEndOnlyTurnsClientsOfMySQLAway(t *testing.T) {
 	t.Parallel()
-	s := newNativeScene(t, true, func(cfg *config.Config) { cfg.Proxy.EndToEndOnly = true })
+	s := newMySQLScene(t, mysqlOptions{agents: 1, change: func(cfg *config.Config) { cfg.Proxy.EndToEndOnly = true }})
 	clustertest.Eventually(t, "alice connects end to end", func() error { return s.open(t, "app").Ping() })
 	secured, _ := s.nameless(t, s.User(t, "carol", "db"), "shop")
-	if err := openNative(t, s.mysql, "app", secured).Ping(); !strings.Contains(fmt.Sprint(err), "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database in TLS by the host that tsh db config prints") {
+	if err := openMySQL(t, s.port, "app", secured).Ping(); !strings.Contains(fmt.Sprint(err), "this cluster takes end-to-end connections only; connect with tsh db connect, or name the database in TLS by the host that tsh db config prints") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,11 +1,9 @@
 package clustertest_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,104 +12,31 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
-	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/config"
-	"sallyport/internal/mariaserver"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mysqlwire"
-	"sallyport/internal/resource"
-	"sallyport/internal/route"
 )
-
-// withMySQL gives the proxy a port for clients of MySQL, and returns it.
-func withMySQL(t *testing.T, to *string) func(cfg *config.Config) {
-	*to = clustertest.FreeAddr(t)
-	return func(cfg *config.Config) { cfg.Proxy.MySQL.ListenAddr = *to }
-}
-
-// native is what a client of MySQL needs that does TLS itself.
-func native(login *client.Credentials, service string) *tls.Config {
-	return &tls.Config{ServerName: route.ServerName(service, clustertest.ClusterName), RootCAs: login.Trust.Pool(ca.HostCA), Certificates: []tls.Certificate{*login.Certificate()}}
-}
-
-func openNative(t *testing.T, address, account string, secured *tls.Config) *sql.DB {
-	t.Helper()
-	cfg := mysql.NewConfig()
-	cfg.Net, cfg.Addr, cfg.User, cfg.DBName, cfg.Logger, cfg.TLS = "tcp", address, account, "shop", &mysql.NopLogger{}, secured
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-// nativeScene is a cluster with a MariaDB, and alice, who may use its account "app".
-type nativeScene struct {
-	*clustertest.Cluster
-	mysql  string // address of the proxy's port
-	server *mariaserver.Server
-	login  *client.Credentials
-}
-
-// newNativeScene has the database served by an agent of its own, or within the proxy's process.
-func newNativeScene(t *testing.T, apart bool, changes ...func(cfg *config.Config)) *nativeScene {
-	t.Helper()
-	s := &nativeScene{}
-	withPort := withMySQL(t, &s.mysql)
-	s.Cluster = clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
-		withPort(cfg)
-		for _, change := range changes {
-			change(cfg)
-		}
-		if !apart {
-			cfg.Databases.Enabled = true
-			cfg.Databases.Selectors = []resource.ResourceSelector{{Labels: resource.Labels{"*": {"*"}}}}
-		}
-	}})
-	var db *resource.Database
-	s.server, db = startMariaDB(t, s.Cluster)
-	s.Apply(t, strings.Replace(dbRole, "db_users: ['*']", "db_users: [app]", 1))
-	if apart {
-		s.StartAgent(t, nil, db)
-	} else {
-		s.Apply(t, fmt.Sprintf("kind: db\nversion: v3\nmetadata: {name: shop, labels: {env: dev}}\nspec:\n  protocol: mysql\n  uri: %s\n  tls:\n    ca_cert: %q\n", s.server.Addr, db.Spec.TLS.CACert))
-	}
-	alice := s.User(t, "alice", "db")
-	clustertest.Eventually(t, "alice gets a login", func() (err error) {
-		s.login, err = databaseLogin(t, s.Cluster, alice, "shop", "app", "shop")
-		return err
-	})
-	return s
-}
-
-func (s *nativeScene) open(t *testing.T, account string) *sql.DB {
-	t.Helper()
-	return openNative(t, s.mysql, account, native(s.login, "shop"))
-}
 
 func TestNativeTLSOfMySQLIsEndToEnd(t *testing.T) {
 	t.Parallel()
-	for name, apart := range map[string]bool{"an agent of its own": true, "one process": false} {
+	for name, agents := range map[string]int{"an agent of its own": 1, "one process": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newNativeScene(t, apart)
+			s := newMySQLScene(t, mysqlOptions{agents: agents})
 			var seen *x509.Certificate
 			secured := native(s.login, "shop")
 			secured.VerifyConnection = func(state tls.ConnectionState) error {
 				seen = state.PeerCertificates[0]
 				return nil
 			}
-			db := openNative(t, s.mysql, "app", secured)
+			db := openMySQL(t, s.port, "app", secured)
 			db.SetMaxOpenConns(1)
 			var account string
 			clustertest.Eventually(t, "alice connects", func() error { return db.QueryRow("select current_user()").Scan(&account) })
@@ -147,7 +72,7 @@ func TestNativeTLSOfMySQLIsEndToEnd(t *testing.T) {
 // TestNativeClientsOfMySQLAreRefusedInTheirProtocol by the agent, as far as they trust it, or else by the proxy.
 func TestNativeClientsOfMySQLAreRefusedInTheirProtocol(t *testing.T) {
 	t.Parallel()
-	s := newNativeScene(t, true)
+	s := newMySQLScene(t, mysqlOptions{agents: 1})
 	clustertest.Eventually(t, "alice connects", func() error { return s.open(t, "app").Ping() })
 	orders := clustertest.Database(t, "orders", "127.0.0.1:1", map[string]string{"env": "dev"})
 	s.StartAgent(t, nil, orders)
@@ -158,7 +83,7 @@ func TestNativeClientsOfMySQLAreRefusedInTheirProtocol(t *testing.T) {
 		return err
 	})
 	told := func(secured *tls.Config, account string) (number uint16, text string) {
-		err := openNative(t, s.mysql, account, secured).Ping()
+		err := openMySQL(t, s.port, account, secured).Ping()
 		if refusal, ok := errors.AsType[*mysql.MySQLError](err); ok {
 			return refusal.Number, refusal.Message
 		}
@@ -230,17 +155,8 @@ func TestClientsOfMariaDBAreToldWhatToDo(t *testing.T) {
 // TestNativeClientsOfMySQLCanKill by the number with which the proxy has greeted them.
 func TestNativeClientsOfMySQLCanKill(t *testing.T) {
 	t.Parallel()
-	s := newNativeScene(t, true)
-	cfg := mysql.NewConfig()
-	cfg.Net, cfg.Addr, cfg.User, cfg.DBName, cfg.Logger, cfg.TLS = "tcp", s.mysql, "app", "shop", &mysql.NopLogger{}, native(s.login, "shop")
-	greeted := &greetedNumber{}
-	cfg.DialFunc = greeted.dial
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { _ = db.Close() })
+	s := newMySQLScene(t, mysqlOptions{agents: 1})
+	db, greeted := s.openGreeted(t)
 	db.SetMaxOpenConns(1)
 	clustertest.Eventually(t, "alice connects", func() error { return db.Ping() })
 	ended := make(chan error, 1)
@@ -269,32 +185,18 @@ func TestNativeClientsOfMySQLCanKill(t *testing.T) {
 // TestMySQLBehindABalancerAtLayerFour has the client's address come with a header, and believes that of nobody else.
 func TestMySQLBehindABalancerAtLayerFour(t *testing.T) {
 	t.Parallel()
-	var address string
-	withPort := withMySQL(t, &address)
-	c := clustertest.Start(t, clustertest.Options{Change: func(cfg *config.Config) {
-		withPort(cfg)
-		withHeaders(cfg)
-	}})
-	_, db := startMariaDB(t, c)
-	c.Apply(t, dbRole)
-	c.StartAgent(t, nil, db)
-	alice := c.User(t, "alice", "db")
-	var login *client.Credentials
-	clustertest.Eventually(t, "alice gets a login", func() (err error) {
-		login, err = databaseLogin(t, c, alice, "shop", "app", "shop")
-		return err
-	})
-	b := startForwarder(t, "127.0.0.1:0", address, truthful(2))
-	through := openNative(t, b.address, "app", native(login, "shop"))
+	s := newMySQLScene(t, mysqlOptions{agents: 1, change: withHeaders})
+	b := startForwarder(t, "127.0.0.1:0", s.port, truthful(2))
+	through := openMySQL(t, b.address, "app", native(s.login, "shop"))
 	clustertest.Eventually(t, "alice connects", through.Ping)
 	clustertest.Eventually(t, "the start is in the log", func() error {
-		if starts := c.Events(t, []string{"db.session.start"}, `"code":"TDB00I"`); len(starts) == 0 || strings.Contains(starts[0], `"addr.remote":"`+balancerSource) {
+		if starts := s.Events(t, []string{"db.session.start"}, `"code":"TDB00I"`); len(starts) == 0 || strings.Contains(starts[0], `"addr.remote":"`+balancerSource) {
 			return fmt.Errorf("the log has %s", starts)
 		}
 		return nil
 	})
 	for rule, first := range map[string]string{"a named peer without one": "", "a named peer with a bad one": "PROXY TCP4 0.0.0.0 0.0.0.0 1 1\r\n"} {
-		conn := dialFrom(t, address, balancerSource)
+		conn := dialFrom(t, s.port, balancerSource)
 		request := (&mysqlwire.HandshakeResponse{Flags: mysqlwire.Protocol41 | mysqlwire.TLS}).AppendTLSRequest([]byte(first))
 		if _, err := conn.Write(request); err != nil {
 			t.Fatal(err)
@@ -304,17 +206,17 @@ func TestMySQLBehindABalancerAtLayerFour(t *testing.T) {
 			t.Errorf("%s: %d bytes were answered", rule, n)
 		}
 	}
-	stranger := dialFrom(t, address, "127.0.0.79")
+	stranger := dialFrom(t, s.port, "127.0.0.79")
 	if _, err := io.WriteString(stranger, headerOf(1, "198.51.100.1:7")); err != nil {
 		t.Fatal(err)
 	}
 	clustertest.Eventually(t, "a stranger's header is told", func() error {
-		if !strings.Contains(c.Log(), "a PROXY header was refused") {
+		if !strings.Contains(s.Log(), "a PROXY header was refused") {
 			return errors.New("it is not")
 		}
 		return nil
 	})
-	health := dialFrom(t, address, balancerSource)
+	health := dialFrom(t, s.port, balancerSource)
 	if _, err := health.Write([]byte(local[0])); err != nil {
 		t.Fatal(err)
 	}
@@ -357,46 +259,4 @@ func TestThePortForClientsOfMySQLIsAnnounced(t *testing.T) {
 			return nil
 		})
 	}
-}
-
-// greetedNumber reads along what the newest connection was greeted with.
-type greetedNumber struct {
-	mu   sync.Mutex
-	read []byte // guarded by mu
-}
-
-func (g *greetedNumber) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.read = nil
-	return &readAlong{conn, g}, err
-}
-
-func (g *greetedNumber) number(t *testing.T) uint32 {
-	t.Helper()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	payload, _, err := mysqlwire.ReadPacket(bytes.NewReader(g.read), 1<<10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	greeting, err := mysqlwire.ParseGreeting(payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return greeting.Connection
-}
-
-type readAlong struct {
-	net.Conn
-	to *greetedNumber
-}
-
-func (r *readAlong) Read(p []byte) (int, error) {
-	n, err := r.Conn.Read(p)
-	r.to.mu.Lock()
-	defer r.to.mu.Unlock()
-	r.to.read = append(r.to.read, p[:n]...)
-	return n, err
 }

@@ -8,8 +8,6 @@ import (
 	"net"
 	"testing"
 
-	"github.com/go-sql-driver/mysql"
-
 	"sallyport/internal/clustertest"
 	"sallyport/internal/pgwire"
 )
@@ -18,17 +16,8 @@ import (
 // which no certificate is needed. All is in one process, so that the proxy hangs up when the request is done.
 func TestStrangersCannotKillSessionsOfMySQL(t *testing.T) {
 	t.Parallel()
-	s := newNativeScene(t, false)
-	cfg := mysql.NewConfig()
-	cfg.Net, cfg.Addr, cfg.User, cfg.DBName, cfg.Logger, cfg.TLS = "tcp", s.mysql, "app", "shop", &mysql.NopLogger{}, native(s.login, "shop")
-	greeted := &greetedNumber{}
-	cfg.DialFunc = greeted.dial
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := sql.OpenDB(connector)
-	t.Cleanup(func() { _ = db.Close() })
+	s := newMySQLScene(t, mysqlOptions{})
+	db, greeted := s.openGreeted(t)
 	var session *sql.Conn
 	clustertest.Eventually(t, "alice connects", func() (err error) {
 		session, err = db.Conn(t.Context())

@@ -91,6 +91,7 @@ func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testi
 	old := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256}
 	for _, door := range []tlsDoor{
 		{"web", s.Proxy, nil, "proxy", []string{mtls.ProtocolHTTP}, nil, get, false},
+		{"web of a host of the cluster", s.Proxy, nil, "proxy", []string{mtls.ProtocolProxy, mtls.ProtocolHTTP}, nil, get, true},
 		{"tunnel", s.Proxy, nil, "proxy", []string{mtls.ProtocolTunnel, mtls.ProtocolHTTP2}, admin.Certificate(), preface, true},
 		{"auth", s.Auth, nil, "auth", []string{mtls.ProtocolHTTP}, admin.Certificate(), get, true},
 		{"auth through the proxy", s.Proxy, nil, "auth", []string{mtls.ProtocolAuth, mtls.ProtocolHTTP}, admin.Certificate(), get, true},
@@ -139,6 +140,7 @@ func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testi
 	}{
 		{"a tunnel without HTTP/2", s.Proxy, "proxy", admin.Certificate(), []string{mtls.ProtocolTunnel}},
 		{"pages in an unknown protocol", s.Proxy, "proxy", nil, []string{"h3"}},
+		{"pages of a host in no protocol", s.Proxy, "proxy", nil, []string{mtls.ProtocolProxy}},
 		{"auth without HTTP", s.Proxy, "auth", admin.Certificate(), []string{mtls.ProtocolAuth}},
 		{"a tunnel at auth", s.Auth, "auth", admin.Certificate(), []string{mtls.ProtocolTunnel}},
 		{"a database at auth", s.Auth, "auth", login.Certificate(), []string{route.Protocol("postgres")}},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
@@ -25,17 +26,17 @@ type LocalConfig struct {
 // Local looks for databases on behalf of one agent, which serves what is found without registering db
 // resources. Safe for concurrent use.
 type Local struct {
-	cfg LocalConfig
+	cfg  LocalConfig
+	news bell.Bell
 
-	mu      sync.Mutex
-	found   map[lookID]map[string]*resource.Database // by URI; guarded by mu
-	named   map[string]*resource.Database            // of those, the ones that have their name; guarded by mu
-	changed chan struct{}                            // closed at the next change; guarded by mu
+	mu    sync.Mutex
+	found map[lookID]map[string]*resource.Database // by URI; guarded by mu
+	named map[string]*resource.Database            // of those, the ones that have their name; guarded by mu
 }
 
 // NewLocal returns a Local that has found nothing yet.
 func NewLocal(cfg LocalConfig) *Local {
-	return &Local{cfg: cfg, found: make(map[lookID]map[string]*resource.Database), changed: make(chan struct{})}
+	return &Local{cfg: cfg, found: make(map[lookID]map[string]*resource.Database)}
 }
 
 // Databases returns what is known to exist, in no order, each with a name of its own. They are the caller's.
@@ -51,9 +52,7 @@ func (l *Local) Databases() []*resource.Database {
 
 // Changed returns a channel that is closed at the next change. Take it before reading.
 func (l *Local) Changed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.changed
+	return l.news.Changed()
 }
 
 // Run looks now and after every interval until the context ends.
@@ -105,8 +104,7 @@ func (l *Local) take(results []result) {
 		return
 	}
 	l.found, l.named = next, l.giveNames(results, next)
-	close(l.changed)
-	l.changed = make(chan struct{})
+	l.news.Ring()
 	l.cfg.Logger.Info("databases in the cloud were looked for", "found", len(l.named))
 }
 

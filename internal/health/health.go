@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/resource"
+	"sallyport/internal/upkeep"
 )
 
 // Config is what a Keeper is made of. All fields must be set.
@@ -27,18 +29,17 @@ type Config struct {
 // Keeper checks databases and keeps their health. Safe for concurrent use.
 type Keeper struct {
 	cfg  Config
-	wake chan struct{} // tells Run that something is due, or to be told
+	loop *upkeep.Loop[check]
+	bell bell.Bell // of changes, at most once a second
 
 	mu      sync.Mutex
 	entries map[string]*entry // by name; guarded by mu
 	queue   queue             // of those that wait for a check; guarded by mu
-	running int               // checks; guarded by mu
 	silent  queue             // as queue, of databases whose last check got no answer; guarded by mu
 	waiting int               // checks of those that run; guarded by mu
 	counts  map[Count]int64   // of checks that have ended; guarded by mu
-	news    bool              // a health has changed since notify was closed; guarded by mu
-	told    time.Time         // when notify was closed; guarded by mu
-	notify  chan struct{}     // guarded by mu
+	news    bool              // a health has changed since the bell rang; guarded by mu
+	told    time.Time         // when the bell rang; guarded by mu
 }
 
 // Count is what checks are counted by.
@@ -81,7 +82,7 @@ const (
 
 // New returns a keeper that checks nothing yet.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1), entries: make(map[string]*entry), counts: make(map[Count]int64), notify: make(chan struct{})}
+	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[check](workers), entries: make(map[string]*entry), counts: make(map[Count]int64)}
 }
 
 // Serve says which databases are served from now on, and by which configs they are checked. The databases are shared and must
@@ -91,7 +92,7 @@ func (k *Keeper) Serve(served []*resource.Database, configs []*resource.HealthCh
 	rules := rulesOf(configs)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer k.awake()
+	defer k.loop.Wake()
 	kept := make(map[string]bool, len(served))
 	for _, db := range served {
 		kept[db.GetName()] = true

@@ -6,18 +6,13 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"sync"
 	"time"
 
 	"sallyport/internal/resource"
 )
 
 // Changed returns a channel that is closed when checks have changed a health, at most once a second.
-func (k *Keeper) Changed() <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.notify
-}
+func (k *Keeper) Changed() <-chan struct{} { return k.bell.Changed() }
 
 // Counts returns how many checks have ended since the start. The caller owns them.
 func (k *Keeper) Counts() map[Count]int64 {
@@ -43,21 +38,8 @@ func (k *Keeper) Statuses() map[string]map[string]int {
 
 // Run makes checks when they are due, until the context ends. It returns when all have ended.
 func (k *Keeper) Run(ctx context.Context) {
-	var checking sync.WaitGroup
-	defer checking.Wait()
-	for ctx.Err() == nil {
-		due, wait := k.next(ctx)
-		for _, c := range due {
-			checking.Go(func() { k.make(c) })
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-k.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
+	next := func(free int) ([]check, time.Duration) { return k.next(ctx, free) }
+	k.loop.Run(ctx, next, func(_ context.Context, c check) { k.make(c) })
 }
 
 // check is one check of an entry.
@@ -71,14 +53,14 @@ type check struct {
 
 const forever = time.Hour
 
-// next returns what is to be checked now, those first that have waited longest, and how long to wait before the next time. It
+// next returns what is to be checked now, as far as workers are free, those first that have waited longest, and how long to wait before the next time. It
 // also tells of changes when that is due.
-func (k *Keeper) next(ctx context.Context) (due []check, wait time.Duration) {
+func (k *Keeper) next(ctx context.Context, free int) (due []check, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.cfg.Now()
 	wait = forever
-	for {
+	for ; free > 0; free-- {
 		q := k.first()
 		if q == nil {
 			break
@@ -89,7 +71,7 @@ func (k *Keeper) next(ctx context.Context) (due []check, wait time.Duration) {
 		}
 		e := heap.Pop(q).(*entry)
 		c := check{entry: e, db: e.db, timeout: e.spec.Timeout.Std(), silent: e.silent}
-		if k.running++; c.silent {
+		if c.silent {
 			k.waiting++
 		}
 		c.ctx, e.end = context.WithCancel(ctx)
@@ -101,18 +83,14 @@ func (k *Keeper) next(ctx context.Context) (due []check, wait time.Duration) {
 		wait = min(wait, quiet-since)
 	default:
 		k.news, k.told = false, now
-		close(k.notify)
-		k.notify = make(chan struct{})
+		k.bell.Ring()
 	}
 	return due, wait
 }
 
 // first returns the queue whose first entry is due first, of those for which there are workers; otherwise nil: the end of a
-// check wakes us. The caller holds mu.
+// check is followed by another look. The caller holds mu.
 func (k *Keeper) first() (first *queue) {
-	if k.running == workers {
-		return nil
-	}
 	if len(k.queue) > 0 {
 		first = &k.queue
 	}
@@ -156,8 +134,7 @@ func (k *Keeper) note(c check, r Result) *Transition {
 func (k *Keeper) plan(c check, unanswered bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer k.awake() // there is room
-	if k.running--; c.silent {
+	if c.silent {
 		k.waiting--
 	}
 	if c.ctx.Err() != nil {
@@ -182,12 +159,5 @@ func outcome(r Result) string {
 		return notMade
 	default:
 		return failed
-	}
-}
-
-func (k *Keeper) awake() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
 	}
 }

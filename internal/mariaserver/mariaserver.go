@@ -9,8 +9,6 @@ package mariaserver
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -20,7 +18,6 @@ import (
 	"strings"
 	"testing"
 
-	"sallyport/internal/ca"
 	"sallyport/internal/realserver"
 )
 
@@ -35,9 +32,8 @@ type Options struct {
 
 // Server is a running MariaDB.
 type Server struct {
-	Addr       string // host:port, the same after a restart
-	DatabaseCA *ca.Authority
-	ClientCA   *ca.Authority
+	Addr string // host:port, the same after a restart
+	realserver.Authorities
 
 	dir     string
 	account *realserver.Account
@@ -89,10 +85,10 @@ func (s *Server) prepare(template string, options *Options) error {
 	if err := realserver.Copy(template, s.path("data")); err != nil {
 		return err
 	}
-	if err := options.Certificates.Write("mariadb", s.write); err != nil {
+	var err error
+	if s.Authorities, err = options.Certificates.Write("mariadb", s.write); err != nil {
 		return err
 	}
-	s.DatabaseCA, s.ClientCA = options.DatabaseCA, options.ClientCA
 	port, err := realserver.FreePort()
 	if err != nil {
 		return err
@@ -162,17 +158,6 @@ func (s *Server) template() (string, error) {
 		return "", err
 	}
 	return path, nil
-}
-
-// ClientCertificate returns a certificate for an account that requires one, of a server that made its certificates
-// itself.
-func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
-	t.Helper()
-	cert, err := realserver.Issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
-	if err != nil {
-		t.Fatalf("signing a client certificate: %v", err)
-	}
-	return cert
 }
 
 // Start starts a stopped server and returns when it accepts connections.

@@ -7,8 +7,6 @@
 package mongoserver
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -18,7 +16,6 @@ import (
 	"strings"
 	"testing"
 
-	"sallyport/internal/ca"
 	"sallyport/internal/realserver"
 )
 
@@ -30,9 +27,8 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	Addr       string // host:port, the same after a restart
-	DatabaseCA *ca.Authority
-	ClientCA   *ca.Authority
+	Addr string // host:port, the same after a restart
+	realserver.Authorities
 
 	dir     string
 	args    []string
@@ -88,10 +84,10 @@ func build() (string, error) {
 
 func (s *Server) prepare(binary string, options *Options) error {
 	write := func(name string, content []byte) error { return os.WriteFile(s.path(name), content, 0o600) }
-	if err := options.Certificates.Write("mongodb", write); err != nil {
+	var err error
+	if s.Authorities, err = options.Certificates.Write("mongodb", write); err != nil {
 		return err
 	}
-	s.DatabaseCA, s.ClientCA = options.DatabaseCA, options.ClientCA
 	accounts := options.Accounts
 	if accounts == nil {
 		accounts = []string{"app"}
@@ -106,16 +102,6 @@ func (s *Server) prepare(binary string, options *Options) error {
 		"-cert=" + s.path(realserver.CertFile), "-key=" + s.path(realserver.KeyFile), "-ca=" + s.path(realserver.TrustFile),
 	}
 	return nil
-}
-
-// ClientCertificate returns a certificate that opens the account, of a server that made its certificates itself.
-func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
-	t.Helper()
-	cert, err := realserver.Issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
-	if err != nil {
-		t.Fatalf("signing a client certificate: %v", err)
-	}
-	return cert
 }
 
 // Start starts a stopped server and returns when it accepts connections.

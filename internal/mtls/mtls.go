@@ -20,6 +20,7 @@ import (
 const (
 	ProtocolAuth   = "teleport-auth@"         // the auth server's API, end to end
 	ProtocolTunnel = "teleport-reversetunnel" // control connection of an agent
+	ProtocolProxy  = "sallyport-proxy"        // pages of the proxy, which shows itself as a host of the cluster
 	ProtocolHTTP2  = "h2"
 	ProtocolHTTP   = "http/1.1"
 )
@@ -186,6 +187,25 @@ func ToWeb(host string, insecure bool, protocols ...string) *tls.Config {
 	return cfg
 }
 
+// ToProxy returns the configuration of a client of a proxy's web address that knows the cluster too. It takes a proxy that
+// shows itself as a host of the cluster, and otherwise the web certificate as ToWeb does: a balancer in front may show that, and
+// proxies of older versions do.
+func ToProxy(host string, insecure bool, trust Source, protocols ...string) *tls.Config {
+	cfg := ToWeb(host, insecure, append([]string{ProtocolProxy}, protocols...)...)
+	cfg.InsecureSkipVerify = true // both are checked here
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		if id, err := trust().Verify(cs.PeerCertificates, x509.ExtKeyUsageServerAuth, now(cfg)); err == nil && id.HasSystemRole("Proxy") || insecure {
+			return nil
+		}
+		opts := x509.VerifyOptions{DNSName: host, Roots: cfg.RootCAs, CurrentTime: now(cfg), Intermediates: intermediates(cs)}
+		if _, err := cs.PeerCertificates[0].Verify(opts); err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: cs.PeerCertificates, Err: err}
+		}
+		return nil
+	}
+	return cfg
+}
+
 // Web returns the configuration of the proxy's web listener, which asks for no client certificate.
 func Web(cert Certificate, protocols ...string) *tls.Config {
 	cfg := base()
@@ -238,15 +258,20 @@ func Upstream(check UpstreamCheck, cert *tls.Certificate) *tls.Config {
 	case check.SkipName:
 		cfg.InsecureSkipVerify = true // the name only; the chain is checked here
 		cfg.VerifyConnection = func(cs tls.ConnectionState) error {
-			opts := x509.VerifyOptions{Roots: check.Roots, Intermediates: x509.NewCertPool()}
-			for _, extra := range cs.PeerCertificates[1:] {
-				opts.Intermediates.AddCert(extra)
-			}
-			_, err := cs.PeerCertificates[0].Verify(opts)
+			_, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: check.Roots, Intermediates: intermediates(cs)})
 			return err
 		}
 	}
 	return cfg
+}
+
+// intermediates are what a peer sends after its own certificate.
+func intermediates(cs tls.ConnectionState) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range cs.PeerCertificates[1:] {
+		pool.AddCert(cert)
+	}
+	return pool
 }
 
 // UpstreamCheck says how a database's certificate is checked.

@@ -181,6 +181,38 @@ func TestClientChecksTheRoleOfTheHost(t *testing.T) {
 	}
 }
 
+func TestProxiesAreKnownAsHostsOfTheClusterOrByTheirNames(t *testing.T) {
+	t.Parallel()
+	p, other := newParties(t, "one.local"), newParties(t, "one.local")
+	web := newParties(t, "web")
+	for rule, c := range map[string]struct {
+		cert     *tls.Certificate
+		insecure bool
+		ok       bool
+	}{
+		"a proxy of the cluster":                   {p.sign(ca.HostCA, p.host("Proxy"), 2*time.Hour, both...), false, true},
+		"another host of the cluster":              {p.sign(ca.HostCA, p.host("Db"), 2*time.Hour, both...), false, false},
+		"a proxy whose certificate has ended":      {p.sign(ca.HostCA, p.host("Proxy"), -30*time.Minute, both...), false, false},
+		"a user who says to be a proxy":            {p.sign(ca.UserCA, p.host("Proxy"), 2*time.Hour, both...), false, false},
+		"a proxy of another cluster":               {other.sign(ca.HostCA, other.host("Proxy"), 2*time.Hour, both...), false, false},
+		"a web certificate of a trusted authority": {web.named("proxy.example.com"), false, true},
+		"one for another name":                     {web.named("other.example.com"), false, false},
+		"one of an unknown authority":              {other.named("proxy.example.com"), false, false},
+		"any, where nothing is verified":           {other.named("other.example.com"), true, true},
+	} {
+		server := mtls.Web(func(string) (*tls.Certificate, error) { return c.cert, nil })
+		client := mtls.ToProxy("proxy.example.com", c.insecure, p.trust)
+		client.RootCAs = web.trust().Pool(ca.HostCA) // as the system has them
+		_, _, err := shake(t, server, client)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", rule, err)
+		}
+		if err != nil && !errors.As(err, new(*tls.CertificateVerificationError)) {
+			t.Errorf("%s: %v is no error of verification", rule, err)
+		}
+	}
+}
+
 func TestPinnedClientTrustsOnlyTheNamedAuthority(t *testing.T) {
 	t.Parallel()
 	p, other := newParties(t, "one.local"), newParties(t, "one.local")

@@ -96,6 +96,7 @@ func TestClientsTakeNoOldTLSAndResumeNothing(t *testing.T) {
 		"that knows a pin":        {mtls.Pinned([]string{ca.Pin(p.authorities[ca.HostCA].Cert)}), cert},
 		"that knows a name":       {mtls.Named("db.example.com", roots, user), named},
 		"of the web":              {mtls.ToWeb("db.example.com", true), named},
+		"of a proxy":              {mtls.ToProxy("db.example.com", true, p.trust), named},
 		"of a database":           {mtls.Upstream(mtls.UpstreamCheck{ServerName: "db.example.com", Roots: roots}, user), named},
 		"of a database, any name": {mtls.Upstream(mtls.UpstreamCheck{ServerName: "x", SkipName: true, Roots: roots}, user), named},
 		"of a database, anything": {mtls.Upstream(mtls.UpstreamCheck{ServerName: "x", AcceptAnything: true}, user), named},

@@ -9,8 +9,6 @@ package pgserver
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"os"
 	"os/exec"
@@ -20,7 +18,6 @@ import (
 	"syscall"
 	"testing"
 
-	"sallyport/internal/ca"
 	"sallyport/internal/realserver"
 )
 
@@ -38,9 +35,8 @@ type Options struct {
 
 // Server is a running PostgreSQL.
 type Server struct {
-	Addr       string // host:port, the same after a restart
-	DatabaseCA *ca.Authority
-	ClientCA   *ca.Authority
+	Addr string // host:port, the same after a restart
+	realserver.Authorities
 
 	dir     string
 	socket  string
@@ -101,10 +97,10 @@ func (s *Server) prepare(template string, options *Options) error {
 	if err := os.Mkdir(s.socket, 0o755); err != nil {
 		return err
 	}
-	if err := options.Certificates.Write("postgres", s.write); err != nil {
+	var err error
+	if s.Authorities, err = options.Certificates.Write("postgres", s.write); err != nil {
 		return err
 	}
-	s.DatabaseCA, s.ClientCA = options.DatabaseCA, options.ClientCA
 	port, err := realserver.FreePort()
 	if err != nil {
 		return err
@@ -144,16 +140,6 @@ func (s *Server) write(name string, content []byte) error {
 		return err
 	}
 	return s.account.Own(path)
-}
-
-// ClientCertificate returns a certificate that opens the account, of a server that made its certificates itself.
-func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
-	t.Helper()
-	cert, err := realserver.Issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
-	if err != nil {
-		t.Fatalf("signing a client certificate: %v", err)
-	}
-	return cert
 }
 
 // Start starts a stopped server and returns when it accepts connections.

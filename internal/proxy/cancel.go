@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/authapi"
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/cancelkey"
 )
@@ -66,7 +67,7 @@ func (p *Proxy) passCancel(key cancelkey.Key, from string) {
 			return
 		}
 	}
-	p.links.tell(&sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_Cancel{Cancel: keyToWire(key)}}, from)
+	p.links.tell(&sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_Cancel{Cancel: authapi.CancelKeyToWire(key)}}, from)
 }
 
 // cancelFound notes that an agent knows the key of a request, and tells those who may have asked for it.
@@ -83,14 +84,3 @@ func (p *Proxy) cancelFound(request cancelkey.ID, by string) {
 
 // Cancel passes on a cancel request that the agent in this process does not know.
 func (p *Proxy) Cancel(key cancelkey.Key) { p.passCancel(key, p.cfg.HostID) }
-
-func keyFromWire(wire *sallyportv1.CancelKey) cancelkey.Key {
-	key := cancelkey.Key{Protocol: wire.GetProtocol(), ProcessID: wire.GetProcessId(), Secret: wire.GetSecret(), ClientAddress: wire.GetClientAddress()}
-	copy(key.Request[:], wire.GetRequest())
-	return key
-}
-
-func keyToWire(key cancelkey.Key) *sallyportv1.CancelKey {
-	return &sallyportv1.CancelKey{
-		ProcessId: key.ProcessID, Secret: key.Secret, ClientAddress: key.ClientAddress, Request: key.Request[:], Protocol: key.Protocol}
-}

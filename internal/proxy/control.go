@@ -14,7 +14,6 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/cache"
-	"sallyport/internal/cancelkey"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
 	"sallyport/internal/tunnel"
@@ -73,10 +72,10 @@ func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest,
 				c.reports.authenticated(tunnel.ID(id))
 			}
 		case *sallyportv1.ControlRequest_Cancel:
-			c.passCancel(keyFromWire(m.Cancel), one.host)
+			c.passCancel(authapi.CancelKeyFromWire(m.Cancel), one.host)
 		case *sallyportv1.ControlRequest_CancelFound:
-			if id := m.CancelFound.GetRequest(); len(id) == len(cancelkey.ID{}) {
-				c.cancelFound(cancelkey.ID(id), one.host)
+			if request, ok := authapi.FoundRequest(m.CancelFound); ok {
+				c.cancelFound(request, one.host)
 			}
 		}
 	}

@@ -47,6 +47,8 @@ func (p *Proxy) routeTLS(ctx context.Context, conn net.Conn, read []byte, visito
 		return p.terminate(ctx, unread, hello.Protocols, said, visitor)
 	case isDetour(conn):
 		return errors.New("a detour leads to the cluster, and to no pages or further detours")
+	case slices.Contains(hello.Protocols, mtls.ProtocolProxy):
+		p.serveTLS(p.web, mtls.Newest(mtls.Web(p.cfg.HostCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP)), unread, visitor, 0)
 	default:
 		p.serveTLS(p.web, mtls.Web(p.cfg.WebCert, mtls.ProtocolHTTP2, mtls.ProtocolHTTP), unread, visitor, 0)
 	}

@@ -3,9 +3,7 @@
 package redisserver
 
 import (
-	"crypto"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"net"
 	"os"
@@ -14,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"sallyport/internal/ca"
 	"sallyport/internal/realserver"
 )
 
@@ -22,9 +19,8 @@ const slots = 16384
 
 // Cluster is a running Redis Cluster without replicas.
 type Cluster struct {
-	Nodes      []*Server // each has its part of the slots, in order
-	DatabaseCA *ca.Authority
-	ClientCA   *ca.Authority
+	Nodes []*Server // each has its part of the slots, in order
+	realserver.Authorities
 }
 
 // StartCluster starts a cluster of so many nodes. Options have no certificate files.
@@ -43,7 +39,7 @@ func StartCluster(t testing.TB, nodes int, options Options) *Cluster {
 		node.DatabaseCA, node.ClientCA = c.DatabaseCA, c.ClientCA
 		s, err := newServer(&node)
 		if err == nil {
-			c.DatabaseCA, c.ClientCA = s.DatabaseCA, s.ClientCA
+			c.Authorities = s.Authorities
 			err = s.becomeNode()
 		}
 		if err != nil {
@@ -66,28 +62,11 @@ func StartCluster(t testing.TB, nodes int, options Options) *Cluster {
 
 // becomeNode gives the server a certificate that is for clients too: nodes connect to each other.
 func (s *Server) becomeNode() error {
-	key, err := ca.GenerateKey()
+	cert, err := realserver.Issue(s.DatabaseCA, "node", []string{"localhost", "127.0.0.1"}, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return err
 	}
-	der, err := s.DatabaseCA.Sign(ca.Request{
-		PublicKey: key.Public(), Subject: pkix.Name{CommonName: "node"}, Hosts: []string{"localhost", "127.0.0.1"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, NotAfter: time.Now().Add(24 * time.Hour),
-	}, time.Now())
-	if err != nil {
-		return err
-	}
-	encoded, err := ca.EncodeKey(crypto.Signer(key))
-	if err != nil {
-		return err
-	}
-	if err := s.write(realserver.KeyFile, encoded); err != nil {
-		return err
-	}
-	if err := s.write(realserver.CertFile, ca.EncodeCertificate(der)); err != nil {
-		return err
-	}
-	return s.write(realserver.TrustFile, append(s.ClientCA.CertPEM(), s.DatabaseCA.CertPEM()...))
+	return realserver.WriteFiles(cert, append(s.ClientCA.CertPEM(), s.DatabaseCA.CertPEM()...), s.write)
 }
 
 // join has all other nodes meet the node.

@@ -7,8 +7,6 @@
 package redisserver
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -17,7 +15,6 @@ import (
 	"strings"
 	"testing"
 
-	"sallyport/internal/ca"
 	"sallyport/internal/realserver"
 )
 
@@ -35,9 +32,8 @@ type Options struct {
 
 // Server is a running Redis.
 type Server struct {
-	Addr       string // host:port, the same after a restart
-	DatabaseCA *ca.Authority
-	ClientCA   *ca.Authority
+	Addr string // host:port, the same after a restart
+	realserver.Authorities
 
 	dir     string
 	process *realserver.Process // nil while it is stopped
@@ -78,10 +74,10 @@ func newServer(options *Options) (*Server, error) {
 }
 
 func (s *Server) prepare(options *Options) error {
-	if err := options.Certificates.Write("redis", s.write); err != nil {
+	var err error
+	if s.Authorities, err = options.Certificates.Write("redis", s.write); err != nil {
 		return err
 	}
-	s.DatabaseCA, s.ClientCA = options.DatabaseCA, options.ClientCA
 	port, err := realserver.FreePort()
 	if err != nil {
 		return err
@@ -107,16 +103,6 @@ func (s *Server) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *Server) write(name string, content []byte) error {
 	return os.WriteFile(s.path(name), content, 0o600)
-}
-
-// ClientCertificate returns a certificate that lets a client connect, of a server that made its certificates itself.
-func (s *Server) ClientCertificate(t testing.TB, account string) *tls.Certificate {
-	t.Helper()
-	cert, err := realserver.Issue(s.ClientCA, account, nil, x509.ExtKeyUsageClientAuth)
-	if err != nil {
-		t.Fatalf("signing a client certificate: %v", err)
-	}
-	return cert
 }
 
 // Start starts a stopped server and returns when it accepts connections.

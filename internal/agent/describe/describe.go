@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 	"sallyport/internal/upkeep"
@@ -32,10 +33,10 @@ type Config struct {
 type Keeper struct {
 	cfg  Config
 	loop *upkeep.Loop[*entry] // of questions
+	news bell.Bell            // of answers
 
 	mu      sync.Mutex
 	entries map[string]*entry // by name; guarded by mu
-	notify  chan struct{}     // closed at the next change of an answer; guarded by mu
 }
 
 // entry is what is known of one database. Guarded by the keeper's mu.
@@ -64,15 +65,11 @@ const (
 
 // New returns a keeper that asks nothing yet.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[*entry](workers), entries: make(map[string]*entry), notify: make(chan struct{})}
+	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[*entry](workers), entries: make(map[string]*entry)}
 }
 
 // Changed returns a channel that is closed when an answer changes.
-func (k *Keeper) Changed() <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.notify
-}
+func (k *Keeper) Changed() <-chan struct{} { return k.news.Changed() }
 
 // Serve says which databases are wanted from now on. It fills in what is known of them, and takes out those that are not
 // to be served yet, or at all.
@@ -161,17 +158,11 @@ func (k *Keeper) next(free int) (due []*entry, wait time.Duration) {
 				sooner(e.waited)
 			} else {
 				e.waited = time.Time{} // told once; the zero time is long ago
-				k.changed()
+				k.news.Ring()
 			}
 		}
 	}
 	return due, until.Sub(now)
-}
-
-// changed tells of a change. The caller holds mu.
-func (k *Keeper) changed() {
-	close(k.notify)
-	k.notify = make(chan struct{})
 }
 
 func (k *Keeper) ask(ctx context.Context, e *entry) {
@@ -188,7 +179,7 @@ func (k *Keeper) ask(ctx context.Context, e *entry) {
 		k.failed(e, err)
 		e.due = now.Add(upkeep.Jitter(e.delay))
 		e.delay = min(2*e.delay, lastRetry)
-		k.changed()
+		k.news.Ring()
 		return
 	}
 	if e.failed != nil {
@@ -196,7 +187,7 @@ func (k *Keeper) ask(ctx context.Context, e *entry) {
 	}
 	e.found, e.refused, e.failed, e.delay = found, nil, nil, firstRetry
 	e.due = now.Add(upkeep.Jitter(refreshEvery))
-	k.changed()
+	k.news.Ring()
 }
 
 // failed notes and logs a failure; the same one only once. The caller holds mu.

@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/aws/expiring"
 	"sallyport/internal/aws/redisusers"
 	"sallyport/internal/aws/target"
+	"sallyport/internal/bell"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
@@ -49,10 +50,10 @@ type Keeper struct {
 	cfg       Config
 	passwords *expiring.Cache[passwordKey, string]
 	wake      chan struct{} // tells Run that there are other places
+	news      bell.Bell     // of what is known
 
 	mu     sync.Mutex
 	places map[placeKey]*place // guarded by mu
-	notify chan struct{}       // closed at the next change of what is known; guarded by mu
 }
 
 // placeKey is whose users a place has: those of a service in a region, as one identity sees them.
@@ -104,22 +105,12 @@ type progress struct {
 
 // New returns a keeper that knows no databases yet.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1), places: make(map[placeKey]*place), notify: make(chan struct{}),
+	return &Keeper{cfg: cfg, wake: make(chan struct{}, 1), places: make(map[placeKey]*place),
 		passwords: expiring.New[passwordKey, string](expiring.Config{Now: cfg.Now})}
 }
 
 // Changed returns a channel that is closed when the users of a database change.
-func (k *Keeper) Changed() <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.notify
-}
-
-// changed tells of a change. The caller holds mu.
-func (k *Keeper) changed() {
-	close(k.notify)
-	k.notify = make(chan struct{})
-}
+func (k *Keeper) Changed() <-chan struct{} { return k.news.Changed() }
 
 // chain returns whose credentials a place is seen with.
 func (p placeKey) chain() credentials.Chain {
@@ -176,7 +167,7 @@ func (k *Keeper) find(ctx context.Context, key placeKey, db, name string) (*user
 	defer cancel()
 	for {
 		k.mu.Lock()
-		p, notify := k.places[key], k.notify
+		p, changed := k.places[key], k.news.Changed()
 		if p == nil {
 			k.mu.Unlock()
 			return nil, resource.SecretStore{}
@@ -194,7 +185,7 @@ func (k *Keeper) find(ctx context.Context, key placeKey, db, name string) (*user
 		}
 		k.mu.Unlock()
 		select {
-		case <-notify:
+		case <-changed:
 		case <-ctx.Done():
 			return nil, resource.SecretStore{}
 		}

@@ -81,7 +81,7 @@ func (k *Keeper) note(p *place, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p.looked = true
-	k.changed()
+	k.news.Ring()
 	text := ""
 	if err != nil && !errors.Is(err, context.Canceled) {
 		err = credentials.Explain(err)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/resource"
 	"sallyport/internal/upkeep"
 )
@@ -13,13 +14,13 @@ import (
 type Keeper struct {
 	cfg  Config
 	loop *upkeep.Loop[string] // of changes, by the id of the holder
+	news bell.Bell            // of statuses
 
 	mu        sync.Mutex
 	databases map[string]*database // by name; guarded by mu
 	groups    map[string]*group    // of databases, by the id of the holder; guarded by mu
 	own       string               // id of the holder that is the agent itself; "" until it is known; guarded by mu
 	began     time.Time            // when Run did; guarded by mu
-	notify    chan struct{}        // closed at the next change of a status; guarded by mu
 }
 
 // database is what is known of one. Guarded by the keeper's mu.
@@ -54,15 +55,11 @@ const (
 
 // New returns a keeper that has asked for nothing yet.
 func New(cfg Config) *Keeper {
-	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[string](workers), databases: make(map[string]*database), groups: make(map[string]*group), notify: make(chan struct{})}
+	return &Keeper{cfg: cfg, loop: upkeep.NewLoop[string](workers), databases: make(map[string]*database), groups: make(map[string]*group)}
 }
 
 // Changed returns a channel that is closed when what Serve fills in changes.
-func (k *Keeper) Changed() <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.notify
-}
+func (k *Keeper) Changed() <-chan struct{} { return k.news.Changed() }
 
 // Serve says which databases are served from now on, and fills in how far their permissions are.
 func (k *Keeper) Serve(served map[string]*resource.Database) {

@@ -178,8 +178,7 @@ func (k *Keeper) note(needs []need, refused outcome, err error) {
 		db.status, db.reason = status, reason
 	}
 	if told {
-		close(k.notify)
-		k.notify = make(chan struct{})
+		k.news.Ring()
 	}
 }
 

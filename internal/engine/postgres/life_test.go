@@ -22,6 +22,7 @@ import (
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/pgserver"
+	"sallyport/internal/realserver"
 	"sallyport/internal/store/storetest"
 )
 
@@ -317,7 +318,7 @@ func TestLoginRefusedByTheServer(t *testing.T) {
 			})
 		}},
 		"a certificate of another authority": {"postgres", "postgres", "08006", "tctl auth sign --format=db", func(c *enginetest.Config) {
-			stranger := &pgserver.Server{ClientCA: other}
+			stranger := realserver.Authorities{ClientCA: other}
 			c.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
 				return &cred.Credential{User: account, Certificate: stranger.ClientCertificate(t, account)}, nil
 			})

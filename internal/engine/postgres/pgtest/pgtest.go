@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/ca"
 	"sallyport/internal/engine/testserver"
 	"sallyport/internal/pgwire"
@@ -51,11 +52,11 @@ type Server struct {
 
 	options Options
 	config  *tls.Config
+	news    bell.Bell // of what is seen and cancelled
 
 	mu      sync.Mutex
 	seen    []string          // guarded by mu
 	cancels int               // guarded by mu
-	changed chan struct{}     // closed and replaced when seen or cancels change; guarded by mu
 	startup map[string]string // of the last login; guarded by mu
 }
 
@@ -75,7 +76,7 @@ func Start(t testing.TB, options Options) *Server {
 		request.Subject.CommonName, request.Hosts = "localhost", nil
 	}
 	s := &Server{
-		Authority: authority, options: options, changed: make(chan struct{}),
+		Authority: authority, options: options,
 		config: &tls.Config{Certificates: []tls.Certificate{*testserver.Issue(t, authority, request)}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12},
 	}
 	s.Server = testserver.Start(t, s.serve)
@@ -105,17 +106,14 @@ func (s *Server) Startup() map[string]string {
 
 // Changed returns a channel that is closed when a statement or a cancel request arrives.
 func (s *Server) Changed() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed
+	return s.news.Changed()
 }
 
 func (s *Server) note(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.news.Ring()
 }
 
 func (s *Server) serve(raw net.Conn) {
