@@ -52,22 +52,25 @@ func (l *links) tell(message *sallyportv1.ControlResponse, except string) {
 	}
 }
 
-// passCancel asks the agents whose session the key is.
-func (p *Proxy) passCancel(key cancelkey.Key, from string) {
+// passCancel asks the agents whose session the key is. If it is one of the agent in this process, it returns what ends its
+// statement, which may take a while, for the caller to do.
+func (p *Proxy) passCancel(key cancelkey.Key, from string) (end func()) {
 	// An agent states the client's address, so that it is counted as a source itself.
 	if from != "" && !p.cancels.Allow(from) || !p.cancels.Ask(key) {
-		return
+		return nil
 	}
 	if p.cfg.Local != nil && from != p.cfg.HostID {
 		if cancel := p.cfg.Local.FindCancel(key); cancel != nil {
 			p.cancelFound(key.Request, p.cfg.HostID)
-			ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
-			defer stop()
-			cancel(ctx)
-			return
+			return func() {
+				ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+				defer stop()
+				cancel(ctx)
+			}
 		}
 	}
 	p.links.tell(&sallyportv1.ControlResponse{Message: &sallyportv1.ControlResponse_Cancel{Cancel: authapi.CancelKeyToWire(key)}}, from)
+	return nil
 }
 
 // cancelFound notes that an agent knows the key of a request, and tells those who may have asked for it.

@@ -2,13 +2,18 @@ package proxy_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"testing"
 	"time"
 
 	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/cancelkey"
 	"sallyport/internal/pgwire"
+	"sallyport/internal/tunnel"
 )
 
 const longer = 3 * time.Second // than agents are given to answer
@@ -137,4 +142,59 @@ func TestAgentsAskForCancelKeysOfOthers(t *testing.T) {
 	f.cancel(t, "127.0.0.9", 6) // from elsewhere
 	a.wantCancel(t, 6)
 	b.wantCancel(t, 6) // and not 5
+}
+
+// busyAgent is an agent in the proxy's process that has a session of its own, with a database that is slow to end a statement.
+type busyAgent struct{ began, free chan struct{} }
+
+const ofBusyAgent = 1 // the number of its session
+
+func (busyAgent) Serve(_ context.Context, conn net.Conn, _ tunnel.Dispatch, _ func()) {
+	_ = conn.Close()
+}
+
+func (busyAgent) ServeTerminated(_ context.Context, conn *tls.Conn, _ *x509.Certificate, _ string, _ tunnel.Dispatch) {
+	_ = conn.Close()
+}
+
+func (a busyAgent) FindCancel(key cancelkey.Key) func(context.Context) {
+	if key.ProcessID != ofBusyAgent {
+		return nil
+	}
+	return func(ctx context.Context) {
+		close(a.began)
+		select {
+		case <-a.free:
+		case <-ctx.Done():
+			close(a.free)
+		}
+	}
+}
+
+func (busyAgent) CancelFound(cancelkey.ID) {}
+
+// TestASlowDatabaseHoldsUpNoOtherRequest of the agent that asked it to end a statement.
+func TestASlowDatabaseHoldsUpNoOtherRequest(t *testing.T) {
+	t.Parallel()
+	local := busyAgent{make(chan struct{}), make(chan struct{})}
+	f := startBeside(t, local, one, other)
+	a, b := f.agent(t, one), f.agent(t, other)
+	ask := func(pid uint32) {
+		err := a.stream.Send(&sallyportv1.ControlRequest{Message: &sallyportv1.ControlRequest_Cancel{Cancel: &sallyportv1.CancelKey{
+			ProcessId: pid, Secret: []byte("key!"), ClientAddress: "192.0.2.1:1000", Request: bytes.Repeat([]byte{byte(pid)}, 16), Protocol: "mysql"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(ofBusyAgent)
+	<-local.began
+	b.next(t) // that it was found
+	ask(2)
+	b.wantCancelOf(t, "mysql", 2)
+	select {
+	case <-local.free:
+		t.Error("the request waited until the one before it was given up")
+	default:
+		close(local.free)
+	}
 }

@@ -72,7 +72,12 @@ func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest,
 				c.reports.authenticated(tunnel.ID(id))
 			}
 		case *sallyportv1.ControlRequest_Cancel:
-			c.passCancel(authapi.CancelKeyFromWire(m.Cancel), one.host)
+			if end := c.passCancel(authapi.CancelKeyFromWire(m.Cancel), one.host); end != nil && c.begin() {
+				go func() { // what the agent says next does not wait for a database
+					defer c.conns.Done()
+					end()
+				}()
+			}
 		case *sallyportv1.ControlRequest_CancelFound:
 			if request, ok := authapi.FoundRequest(m.CancelFound); ok {
 				c.cancelFound(request, one.host)

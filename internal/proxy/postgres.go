@@ -57,7 +57,10 @@ func (p *Proxy) readCancel(conn net.Conn, size int) error {
 	if !ok {
 		return fmt.Errorf("cancel request of %d bytes", size)
 	}
-	p.passCancel(cancelkey.Key{
+	end := p.passCancel(cancelkey.Key{
 		Protocol: resource.ProtocolPostgres, ProcessID: id, Secret: secret, ClientAddress: conn.RemoteAddr().String(), Request: cancelkey.NewID()}, "")
+	if end != nil {
+		end()
+	}
 	return conn.Close()
 }
