@@ -131,7 +131,7 @@ func TestDemo(t *testing.T) {
 func byHand(t *testing.T, out, played string) {
 	t.Helper()
 	_, rest, _ := strings.Cut(out, "in a shell:")
-	for _, command := range []string{"tsh play ", "tctl lock "} {
+	for _, command := range []string{"tsh db connect ", "tsh play ", "tctl lock "} {
 		at := strings.Index(rest, command)
 		if at < 0 {
 			t.Fatalf("no %s in\n%s", command, rest)

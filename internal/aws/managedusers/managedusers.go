@@ -75,6 +75,7 @@ type place struct {
 	users     map[string]*user     // managed ones by id
 	looked    bool                 // at least once
 	trouble   string               // what was logged last, of the look
+	differing bool                 // databases want several stores, which was logged
 	wake      chan struct{}        // tells the worker that there is something to do
 }
 

@@ -51,6 +51,29 @@ func TestTheStoreOfSecrets(t *testing.T) {
 		cloudtest.Allow("kms:*", key, strings.Replace(key, "k1", "k2", 1)))
 }
 
+// TestStoresThatDiffer are told of once, however often the users are looked for.
+func TestStoresThatDiffer(t *testing.T) {
+	run(t, func(b *bench) {
+		in := func(prefix string) func(*resource.AWS) {
+			return func(a *resource.AWS) { a.SecretStore = resource.SecretStore{KeyPrefix: prefix} }
+		}
+		a := b.start(nil, b.database("cache", cacheHost, in("first/")), b.database("other", cacheHost, in("second/")))
+		for range 20 {
+			time.Sleep(time.Minute)
+			a.Serve(a.databases)
+		}
+		a.stop()
+		if n := strings.Count(a.log.String(), "have different secret_store settings"); n != 1 || strings.Contains(a.log.String(), "again") {
+			t.Errorf("told %d times:\n%s", n, a.log)
+		}
+		b.Update(func() {
+			if b.secrets.Get(west, strings.Replace(bobsSecret, "teleport/", "first/", 1)) == nil {
+				t.Error("the secret is not where the first database wants it")
+			}
+		})
+	}, cloudtest.Allow("elasticache:*", "*"), cloudtest.Allow("secretsmanager:*", "*"))
+}
+
 func TestAKeyThatMayNotBeUsed(t *testing.T) {
 	run(t, func(b *bench) {
 		if err := b.keys.Add(&kms.Key{Place: west, ID: "k1"}); err != nil {

@@ -17,6 +17,7 @@ func (k *Keeper) Serve(served map[string]*resource.Database) {
 		gone[key] = true
 	}
 	wanted := make(map[placeKey]map[string]bool)
+	differ := make(map[*place]bool)
 	for name, db := range served {
 		key, t, ok := placeOf(db)
 		if !ok {
@@ -30,7 +31,7 @@ func (k *Keeper) Serve(served map[string]*resource.Database) {
 			k.awake()
 		}
 		if p.store != db.Spec.AWS.SecretStore {
-			k.differing(p, db)
+			differ[p] = k.differs(p, db) || differ[p]
 		}
 		d := p.databases[name]
 		if d == nil {
@@ -51,6 +52,7 @@ func (k *Keeper) Serve(served map[string]*resource.Database) {
 		k.awake()
 	}
 	for key, p := range k.places {
+		p.differing = differ[p]
 		for name := range p.databases {
 			if !wanted[key][name] {
 				delete(p.databases, name)
@@ -59,20 +61,20 @@ func (k *Keeper) Serve(served map[string]*resource.Database) {
 	}
 }
 
-// differing settles in which store the secrets of a place are: that of the database whose name comes first. All agents do
-// alike, so that they meet. The caller holds mu.
-func (k *Keeper) differing(p *place, db *resource.Database) {
+// differs settles in which store the secrets of a place are when a database wants another: that of the database whose name
+// comes first. All agents do alike, so that they meet. It reports whether that is not this one. The caller holds mu.
+func (k *Keeper) differs(p *place, db *resource.Database) bool {
 	const message = "databases with the same users have different secret_store settings; the passwords are kept where the first of them says"
 	for name, other := range p.databases {
 		if name < db.GetName() && other.target.AWS.SecretStore == p.store {
-			if p.trouble != message {
-				p.trouble = message
+			if !p.differing {
 				k.cfg.Logger.Warn(message, "db", db.GetName(), "first", name)
 			}
-			return
+			return true
 		}
 	}
 	p.store = db.Spec.AWS.SecretStore
+	return false
 }
 
 // usersOf returns the names of the managed users of a database. The caller holds the keeper's mu.
