@@ -146,10 +146,11 @@ func runUntilKilled(t *testing.T, c *clustertest.Cluster, alice *client.Credenti
 			time.AfterFunc(time.Duration(life)*3*time.Millisecond, func() { _ = agent.Process.Kill() })
 		}
 		if _, err := conn.Exec(context.Background(), fmt.Sprintf("select 'life %d statement %d'", life, n), pgx.QueryExecModeSimpleProtocol); err != nil {
-			if n < before {
+			if n < before+life {
 				t.Fatalf("statement %d: %v", n, err)
 			}
 			_ = conn.Close(context.Background())
+			_ = agent.Wait() // the next one wants its folder
 			return
 		}
 	}

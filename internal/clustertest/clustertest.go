@@ -34,7 +34,7 @@ const ClusterName = "test.local"
 // StaticToken lets agents into every cluster of this package.
 const StaticToken = "0123456789abcdef0123456789abcdef"
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // NewDialer returns what opens connections to the clusters of this package, whose web certificates nobody trusts.
 func NewDialer() *detour.Dialer { return client.NewDialer(detour.WhenNeeded, true) }

@@ -93,6 +93,7 @@ func TestMongoDBThroughAnAgent(t *testing.T) {
 	go func() { served <- local.Serve(ctx, listener) }()
 	t.Cleanup(func() { stop(); <-served })
 	tunnel := connectMongo(t, options.Client().ApplyURI("mongodb://"+listener.Addr().String()+"/?directConnection=true"))
+	clustertest.Eventually(t, "alice is served by way of the tunnel", func() error { return tunnel.Ping(t.Context(), nil) })
 	var found bson.M
 	if err := tunnel.Database("shop").Collection("items").FindOne(t.Context(), bson.D{{Key: "_id", Value: "native"}}).Decode(&found); err != nil {
 		t.Fatal(err)

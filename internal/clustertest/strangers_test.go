@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -155,19 +157,25 @@ func TestStrangersCannotUseUpTheDoor(t *testing.T) {
 	s := newScene(t, clustertest.Options{})
 	works(t, s.session(t, "orders"))
 	const allowed = 100
-	closed := make(chan struct{}, 2*allowed)
+	var conns []net.Conn
 	for range 2 * allowed {
-		conn := dialFrom(t, s.Proxy, "127.0.0.66")
+		conns = append(conns, dialFrom(t, s.Proxy, "127.0.0.66"))
+	}
+	soon := time.Now().Add(5 * time.Second) // before the proxy gives up on silent ones
+	ends := make(chan bool, 2*allowed)
+	for _, conn := range conns {
+		_ = conn.SetReadDeadline(soon)
 		go func() {
-			_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second)) // before the proxy gives up on silent ones
 			_, err := conn.Read(make([]byte, 1))
-			if netErr, ok := err.(net.Error); !ok || !netErr.Timeout() {
-				closed <- struct{}{}
-			}
+			ends <- !errors.Is(err, os.ErrDeadlineExceeded)
 		}()
 	}
-	for range allowed {
-		<-closed
+	for closed, open := 0, 0; closed < allowed; {
+		if <-ends {
+			closed++
+		} else if open++; open > allowed {
+			t.Fatalf("%d silent connections stay", open)
+		}
 	}
 	works(t, s.session(t, "orders"))
 }

@@ -8,11 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres/pgtest"
 	"sallyport/internal/pgserver"
 )
@@ -34,19 +37,33 @@ func pour(w io.Writer, piece []byte, count *atomic.Int64) error {
 	return nil
 }
 
-// stall waits until the count stands still, and returns what is on the heap then.
+// stall waits until the count stands still because the relay cannot write on, nor whoever pours, and returns what is on the
+// heap then. Tests that call it are not parallel, so that the goroutines are theirs.
 func stall(t *testing.T, count *atomic.Int64) uint64 {
 	t.Helper()
-	for before, since := int64(-1), time.Now(); time.Since(since) < 200*time.Millisecond; {
-		if now := count.Load(); now != before {
+	before, since := int64(0), time.Now()
+	for deadline := since.Add(enginetest.Patience); time.Since(since) < 200*time.Millisecond; time.Sleep(time.Millisecond) {
+		now := count.Load()
+		if now >= poured || time.Now().After(deadline) {
+			t.Fatalf("it does not stall: %d bytes were written", now)
+		}
+		if now == 0 || now != before || !cannotWrite("(*relay).readClient", "(*relay).readServer") || !cannotWrite("postgres_test.pour") {
 			before, since = now, time.Now()
 		}
-		time.Sleep(time.Millisecond)
-	}
-	if n := count.Load(); n == 0 || n >= poured {
-		t.Fatalf("it does not stall: %d bytes were written", n)
 	}
 	return heap()
+}
+
+// cannotWrite reports whether a goroutine in one of the functions waits for room to write.
+func cannotWrite(functions ...string) bool {
+	var stacks bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+	for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
+		if strings.Contains(stack, "(*pollDesc).waitWrite") && slices.ContainsFunc(functions, func(f string) bool { return strings.Contains(stack, f) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func heap() uint64 {

@@ -170,7 +170,7 @@ func (r *relay) saidGoodbye() bool {
 }
 
 // recordUnanswered gives each command that is still running or waiting its outcome: nobody knows it. It reports
-// whether the database has anything left to do.
+// whether the database has anything left to do for the client.
 func (r *relay) recordUnanswered() (any bool) {
 	r.mu.Lock()
 	left := r.requests.Waiting()
@@ -183,8 +183,9 @@ func (r *relay) recordUnanswered() (any bool) {
 		if !left[i].own {
 			_ = r.fromServer.outcomes.failed(&left[i], unknown, 0)
 		}
+		any = any || left[i].role != renewed
 	}
-	return len(left) > 0
+	return any
 }
 
 // farewell tells the client why the session ends, if it does not know that and can still read it.

@@ -10,6 +10,8 @@ import (
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis/redistest"
+	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/redisserver"
 )
 
@@ -283,5 +285,41 @@ func TestRenewalsAreNoActivity(t *testing.T) {
 	waitUntil(t, "three renewals", func() bool { return made.Load() >= at+3 })
 	if now := session.LastActivity(); now != last {
 		t.Errorf("the session was active for %s more", now.Sub(last))
+	}
+}
+
+// TestWhoLeavesWithinARenewal leaves nothing behind: the login is ours.
+func TestWhoLeavesWithinARenewal(t *testing.T) {
+	t.Parallel()
+	arrived, release := make(chan struct{}), make(chan struct{})
+	logins := 0
+	s := redistest.Start(t, func(args []string) []byte {
+		if args[0] == "CLIENT" {
+			return resp.AppendInteger(nil, 7)
+		}
+		if args[0] == "AUTH" {
+			if logins++; logins == 2 {
+				close(arrived)
+				<-release
+			}
+		}
+		return resp.AppendSimple(nil, "OK")
+	})
+	defer close(release)
+	change, _ := renewing(100 * time.Millisecond)
+	cfg := enginetest.Config{
+		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()), Credentials: enginetest.AccountsOnly,
+	}
+	change(&cfg)
+	r := &real{agent: enginetest.Start(t, cfg)}
+	c := r.raw(t)
+	c.say(t, "PING")
+	c.hear(t, "+OK\n")
+	<-arrived
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agent.Visit(t, 0).Wait(t); err != nil {
+		t.Errorf("the session ended with %v", err)
 	}
 }

@@ -182,7 +182,7 @@ func TestLargeValues(t *testing.T) {
 func TestLargeCommandsWaitForRoom(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, redisserver.Options{})
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 3 << 20, LargeWait: time.Millisecond})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 3 << 20, LargeWait: 2 * time.Second})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	value := strings.Repeat("x", 2<<20)
 	begun, other := r.raw(t), r.raw(t)
@@ -192,8 +192,13 @@ func TestLargeCommandsWaitForRoom(t *testing.T) {
 	if _, err := io.WriteString(begun, begin); err != nil {
 		t.Fatal(err)
 	}
-	// What is not complete keeps its room; the other one finds none, as soon as the first has got it.
+	// What is not complete keeps its room; the other one finds none, as soon as the first has got it. The first may have to
+	// wait for the other once.
+	deadline := time.Now().Add(enginetest.Patience)
 	for refused := false; !refused; other = r.raw(t) {
+		if time.Now().After(deadline) {
+			t.Fatal("there is room for both")
+		}
 		other.say(t, "SET l "+value)
 		line := other.line(t)
 		if refused = strings.HasPrefix(line, "-ERR the agent is busy with other large commands"); !refused && line != "+OK" {
