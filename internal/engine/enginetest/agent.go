@@ -3,15 +3,11 @@
 package enginetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"runtime/pprof"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -70,17 +66,6 @@ type Agent struct {
 	route  *identity.Route // of clients to come, in place of their identity's; guarded by mu
 	visits []*Visit        // guarded by mu
 	more   chan struct{}   // closed and replaced when a visit is added; guarded by mu
-}
-
-// Visit is one session of an Agent.
-type Visit struct {
-	Journal Journal
-	Session *session.Session
-
-	id   string
-	end  context.CancelCauseFunc
-	done chan struct{}
-	err  error // once done
 }
 
 // Start starts an agent on a loopback port. When the test is over it waits for the sessions to end.
@@ -237,99 +222,6 @@ func (a *Agent) sessionConfig(v *Visit, client, local net.Addr) session.Config {
 		ClientAddr: client.String(), LocalAddr: local.String(),
 		Credentials: a.cfg.Credentials, Dial: a.cfg.Dial, Now: a.cfg.Now, End: v.end,
 	}
-}
-
-func (v *Visit) serve(ctx context.Context, e engine.Engine, client net.Conn) {
-	defer close(v.done)
-	defer client.Close()
-	v.err = serve(ctx, e, client, v.Session)
-	if err := v.Session.Close("ended", v.err); err != nil {
-		v.err = errors.Join(v.err, err)
-	}
-}
-
-// serve does with panics of the goroutine that it calls the engine in what the agent does.
-func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Session) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("engine panicked: %v", cause)
-		}
-	}()
-	return e.Serve(ctx, client, s)
-}
-
-// Visit returns the n-th session, counted from 0, and waits for it to begin.
-func (a *Agent) Visit(t testing.TB, n int) *Visit {
-	t.Helper()
-	timeout := time.After(Patience)
-	for {
-		a.mu.Lock()
-		visits, more := a.visits, a.more
-		a.mu.Unlock()
-		if n < len(visits) {
-			return visits[n]
-		}
-		select {
-		case <-more:
-		case <-timeout:
-			t.Fatalf("there were %d connections, not %d", len(visits), n+1)
-		}
-	}
-}
-
-// Visits returns the sessions so far.
-func (a *Agent) Visits() []*Visit {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.visits[:len(a.visits):len(a.visits)]
-}
-
-// End ends the session with a cause, as a lock or an expired certificate does.
-func (v *Visit) End(cause error) { v.end(cause) }
-
-// Wait waits until the session has ended, and returns what the engine did. It fails the test if the engine
-// has left a goroutine behind.
-func (v *Visit) Wait(t testing.TB) error {
-	t.Helper()
-	select {
-	case <-v.done:
-	case <-time.After(Patience):
-		t.Fatalf("the session does not end; goroutines:\n%s", v.of(goroutines()))
-	}
-	tidy(t, v)
-	return v.err
-}
-
-// tidy waits until no goroutine of ended sessions is left.
-func tidy(t testing.TB, visits ...*Visit) {
-	t.Helper()
-	deadline := time.Now().Add(Patience)
-	for {
-		stacks := goroutines()
-		visits = slices.DeleteFunc(slices.Clone(visits), func(v *Visit) bool { return v.of(stacks) == "" })
-		if len(visits) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("goroutines are left:\n%s", visits[0].of(stacks))
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// goroutines returns the stacks of all, with their labels.
-func goroutines() string {
-	var profile bytes.Buffer
-	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
-	return profile.String()
-}
-
-// of returns the stacks that belong to the session.
-func (v *Visit) of(stacks string) string {
-	if !strings.Contains(stacks, v.id) {
-		return ""
-	}
-	return strings.Join(slices.DeleteFunc(strings.Split(stacks, "\n\n"), func(stack string) bool { return !strings.Contains(stack, v.id) }), "\n\n")
 }
 
 func (a *Agent) stop(t testing.TB) {

@@ -3,12 +3,10 @@ package redis
 import (
 	"bytes"
 	"strconv"
-	"strings"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
-	"sallyport/internal/resource"
 )
 
 // command records what has just been read, and leaves it to be sent on; or answers it here.
@@ -162,103 +160,6 @@ func (r *relay) awaitRoom() error {
 		return err
 	}
 	return r.wait(func() bool { return r.requests.Len() < maxUnanswered && r.held <= maxHeld })
-}
-
-// unknown stands for commands that are not in the table.
-var unknown command
-
-// refusal returns why a command is not passed on, or nil.
-func (r *relay) refusal(c *command, args [][]byte) *refusal {
-	switch {
-	case r.denies(c, args):
-		return refuse(codeNoPerm, "%s is denied by your roles", shownName(args))
-	case c == nil:
-		if r.session.AllowCommand(nameOf(args)) != nil {
-			return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server, and your roles do not allow it", shownName(args))
-		}
-	case c.role == unsupported:
-		return refuse(codeNoPerm, "%s is not passed on by this system, because what follows it could not be recorded", shownName(args))
-	case c.admin:
-		if r.session.AllowCommand(c.name) != nil {
-			return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
-		}
-	case c.role == hello && r.fromClient.multi:
-		return refuse(codeError, "%s is not passed on within MULTI, because it would change the protocol in the middle of a reply", shownName(args))
-	case c.role == login || c.role == hello:
-		given := credentialsOf(c, args)
-		if given.given && given.user != r.account {
-			return otherAccount(given, r.account, c.role == hello || len(args) == 3)
-		}
-	case c.role == subscribe && r.fromClient.multi:
-		return refuse(codeError, "%s is not passed on within MULTI, because its replies could not be told apart", shownName(args))
-	case c.role == evalSHA && len(args) > 1 && r.fromClient.scripts.text(args[1]) == nil:
-		// In the server's words, at which clients send the text.
-		return refuse(codeNoScript, "No matching script. Please use EVAL.")
-	}
-	return nil
-}
-
-// denies reports whether a role denies a command, whatever it is about.
-func (r *relay) denies(c *command, args [][]byte) bool {
-	denied := r.fromClient.denied
-	if len(denied) == 0 {
-		return false
-	}
-	if c == nil {
-		return denied.Has(nameOf(args))
-	}
-	return denied.Has(c.name)
-}
-
-// nameOf returns the name of a command that is not known, as rules have it: the first two words, since nobody knows whether the
-// second is part of the name. Rules that have the first word alone hold for it too.
-func nameOf(args [][]byte) string {
-	const enough = resource.MaxCommandWord + 1 // of longer words, so that they are no word of a rule
-	name := strings.ToLower(string(args[0][:min(len(args[0]), enough)]))
-	if len(args) > 1 {
-		name += " " + strings.ToLower(string(args[1][:min(len(args[1]), enough)]))
-	}
-	return name
-}
-
-// shownName returns the name of a command for people: of one with a subcommand both words.
-func shownName(args [][]byte) string {
-	secrets := secretsOf(args)
-	word := func(i int) string {
-		if secrets.has(i) {
-			return string(plainName(args[i]))
-		}
-		return string(appendArgument(nil, args[i][:min(len(args[i]), maxName)]))
-	}
-	name := word(0)
-	if len(args) > 1 && hasSubcommands[strings.ToLower(name)] {
-		name += " " + word(1)
-	}
-	return strings.ToUpper(name)
-}
-
-// hasSubcommands are the containers.
-var hasSubcommands = map[string]bool{
-	"acl": true, "client": true, "cluster": true, "command": true, "commandlog": true, "config": true, "debug": true, "function": true,
-	"latency": true, "memory": true, "module": true, "object": true, "pubsub": true, "script": true, "sentinel": true, "slowlog": true,
-	"xgroup": true, "xinfo": true,
-}
-
-// refuse records that a command is not passed on, and says so to the client. The transaction that it was to be part of
-// is not executed.
-func (r *relay) refuse(no *refusal, size int) error {
-	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
-	if _, err := r.recordNow(event); err != nil {
-		return err
-	}
-	if r.fromClient.multi {
-		r.fromClient.dirty = true
-	}
-	if err := r.sendToServer(); err != nil {
-		return err
-	}
-	r.drop(size)
-	return r.reply(no.reply())
 }
 
 // exec ends a transaction. One of which a command was refused here is discarded, as the database does itself.
