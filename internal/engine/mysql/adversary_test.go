@@ -285,6 +285,29 @@ func TestStatementsThatAreGone(t *testing.T) {
 	}
 }
 
+// TestNumbersOfStatementsAreUsedAnew by a server after a reset, whose answer the client does not wait for.
+func TestNumbersOfStatementsAreUsedAnew(t *testing.T) {
+	t.Parallel()
+	id := uint32(0)
+	agent, _ := small(t, mysqltest.Options{Command: func(c *mysqltest.Conn, got mysqlwire.Command, _ []byte) bool {
+		switch got {
+		case mysqlwire.ComStmtPrepare:
+			id++
+			return c.Packets(preparedWith(id, 0)...) == nil
+		case mysqlwire.ComResetConnection:
+			id = 0
+		}
+		return false
+	}})
+	c := logIn(t, agent, all)
+	p := c.prepare("select 'harmless'")
+	c.write(slices.Concat(command(mysqlwire.ComResetConnection, ""), command(mysqlwire.ComStmtPrepare, "drop table secrets"), command(mysqlwire.ComStmtExecute, execution(p.ID, 0))))
+	for range 3 {
+		c.packet()
+	}
+	wantTold(t, c.leave(agent), "TMY00I select 'harmless' -> 0", "SMY00I reset_connection -> 0", "TMY00I drop table secrets -> 0", "TDB02I drop table secrets -> 0")
+}
+
 // TestBulkExecutionsThatNobodyAgreedOn are refused as commands that are not known.
 func TestBulkExecutionsThatNobodyAgreedOn(t *testing.T) {
 	t.Parallel()

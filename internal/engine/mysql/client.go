@@ -22,6 +22,8 @@ type reader struct {
 	parameters []audit.Parameter // room for those of an execution
 	joined     []byte            // the payload of a message in several packets
 
+	settling bool // what the database answers next decides what the commands behind it mean
+
 	asked   bool // for a file, which the database may want next
 	sending bool // a file
 	next    int  // number of the file's next packet; -1 before the first
@@ -214,15 +216,19 @@ func (r *relay) recordMalformed(packet []byte, cause error) error {
 	return malformed("%w", cause)
 }
 
-// awaitRoom waits while too many commands are on their way.
+// awaitRoom waits while too many commands are on their way, or the next one could not be understood yet.
 func (r *relay) awaitRoom() error {
+	room := maxUnanswered
+	if r.fromClient.settling {
+		r.fromClient.settling, room = false, 1
+	}
 	r.mu.Lock()
-	full := r.unanswered() >= maxUnanswered
+	full := r.unanswered() >= room
 	r.mu.Unlock()
 	if !full {
 		return nil
 	}
-	return r.await(func() bool { return r.unanswered() < maxUnanswered })
+	return r.await(func() bool { return r.unanswered() < room })
 }
 
 // await sends on what was recorded, and then waits.

@@ -32,6 +32,7 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 		r.push(request{command: command})
 		return nil
 	case mysqlwire.ComInitDB:
+		r.fromClient.settling = true
 		return r.perform(request{command: command, name: string(body)}, &audit.MySQLSchema{Command: audit.SchemaUse, Name: string(body)})
 	case mysqlwire.ComCreateDB:
 		return r.perform(request{command: command}, &audit.MySQLSchema{Command: audit.SchemaCreate, Name: string(body)})
@@ -48,7 +49,8 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 		return r.performNamed(command, "process_info", nil)
 	case mysqlwire.ComSetOption:
 		return r.setOption(command, body)
-	case mysqlwire.ComResetConnection:
+	case mysqlwire.ComResetConnection: // behind which numbers of statements may be used anew
+		r.fromClient.settling = true
 		return r.performNamed(command, "reset_connection", nil)
 	case mysqlwire.ComShutdown:
 		return r.perform(request{command: command}, &audit.MySQLShutDown{})
@@ -102,6 +104,7 @@ func (r *relay) runText(text []byte) error {
 		q.files = filesIn(text)
 		r.fromClient.asked = len(q.files) > 0
 	}
+	r.fromClient.settling = mayUse(text)
 	r.fromClient.query = audit.DatabaseQuery{Query: text}
 	return r.perform(q, &r.fromClient.query)
 }

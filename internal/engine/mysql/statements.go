@@ -141,6 +141,7 @@ func (r *relay) execute(id uint32, s *statement, body []byte) error {
 			return err
 		}
 	}
+	c.settling = mayUse(s.text)
 	c.query = audit.DatabaseQuery{Query: s.text, Parameters: parameters, StatementID: s.id}
 	return r.perform(request{command: mysqlwire.ComStmtExecute, cursor: x.Cursor}, &c.query)
 }

@@ -196,14 +196,29 @@ func TestCommandsBesideStatements(t *testing.T) {
 	})
 }
 
+// TestUseIsFollowed also by what is sent before the database has answered.
 func TestUseIsFollowed(t *testing.T) {
 	t.Parallel()
 	agent := known(t)
-	c := logIn(t, agent, all)
-	c.ok(mysqlwire.ComQuery, "use mysql")
-	c.ok(mysqlwire.ComQuery, "do 1")
-	events := c.leave(agent).Journal.Events("db.session.query")
-	if events[0].Text("db_name") != "orders" || events[1].Text("db_name") != "mysql" {
-		t.Errorf("the statements were recorded in %q and %q", events[0].Text("db_name"), events[1].Text("db_name"))
+	for name, sent := range map[string][]byte{
+		"a command":       command(mysqlwire.ComInitDB, "mysql"),
+		"a text":          command(mysqlwire.ComQuery, "use mysql"),
+		"text in quotes":  command(mysqlwire.ComQuery, "execute immediate 'Use mysql'"),
+		"behind comments": command(mysqlwire.ComQuery, "/* to */ -- where\nUSE`mysql`"),
+		"in a long text":  command(mysqlwire.ComQuery, strings.Repeat(" ", 70_000)+"use mysql"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := logIn(t, agent, all)
+			c.write(append(sent, command(mysqlwire.ComQuery, "do 1")...))
+			for range 2 {
+				if payload, _ := c.packet(); payload[0] != mysqlwire.HeaderOK {
+					t.Fatalf("answered with %q", payload)
+				}
+			}
+			events := c.leave(agent).Journal.Events("db.session.query")
+			if last := events[len(events)-1]; last.Text("db_query") != "do 1" || last.Text("db_name") != "mysql" {
+				t.Errorf("%s was recorded in %q", last.Text("db_query"), last.Text("db_name"))
+			}
+		})
 	}
 }
