@@ -50,7 +50,7 @@ func TestSlowLabelCommandDoesNotHoldUpTheOthers(t *testing.T) {
 		database(t, "slow", map[string][]string{"a": {"cat", path}}),
 		database(t, "quick", map[string][]string{"a": {"echo", "1"}, "b": {"echo", "2"}, "c": {"echo", "3"}}))
 	// The slow command is given up after ten seconds, which would let the others run one after another.
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(9 * time.Second)
 	eventually(t, "the quick database is registered", func() bool { return a.server("quick") != nil })
 	if time.Now().After(deadline) {
 		t.Fatal("it waited for the slow one")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"sallyport/internal/detour"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
+	"sallyport/internal/realserver"
 )
 
 // front is what answers at an address: a cluster directly, or a balancer in front of one.
@@ -29,7 +31,11 @@ type front struct {
 
 func newFront(t *testing.T) *front {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := realserver.FreePort() // to listen at again
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package mongodb_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mongodb"
 	"sallyport/internal/engine/mongodb/mongotest"
+	"sallyport/internal/realserver"
 )
 
 var _ engine.Checker = (*mongodb.Engine)(nil)
@@ -57,12 +59,11 @@ func TestCheck(t *testing.T) {
 		return m.Name() == "buildInfo"
 	}}
 	other := mongotest.Start(t, mongotest.Options{})
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := realserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := nobody.Addr().String()
-	_ = nobody.Close()
+	closed := fmt.Sprint("127.0.0.1:", nobody)
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/aws/fakeaws"
 )
@@ -73,13 +76,22 @@ func (p *Plane) relayTo(ctx context.Context, endpoints []Endpoint, address strin
 	return nil
 }
 
+// freeAddress returns an address where a server can listen, and which nobody else is given while this process runs: a socket
+// that does not listen stays bound to it, which is in the way of those only that do not set SO_REUSEADDR (socket(7)).
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	kept, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return "", err
 	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
+	at := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if err := errors.Join(unix.SetsockoptInt(kept, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(kept, at)); err != nil {
+		return "", errors.Join(err, unix.Close(kept))
+	}
+	bound, err := unix.Getsockname(kept)
+	if err != nil {
+		return "", errors.Join(err, unix.Close(kept))
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(bound.(*unix.SockaddrInet4).Port)), nil
 }
 
 // ldapMethod has passwords verified by a simple bind, which carries them byte by byte whatever their length. The name
