@@ -21,6 +21,7 @@ type reader struct {
 
 	// In a cluster:
 	pinned    *node // that the transaction, or a watched key, belongs to
+	keyless   bool  // no key has chosen it
 	listening *node // that subscriptions are on
 	multiHeld bool  // MULTI was answered here and not sent on yet
 
@@ -89,8 +90,8 @@ func (r *relay) scanClient() error {
 		if size == 0 {
 			underWay = true
 			in.Expect(atLeast)
-			if len(data) >= engine.LargeMessage {
-				if err := r.reserve(max(atLeast, len(data)) + r.parser.Held()); err != nil {
+			if held := r.parser.Held(); len(data)+held >= engine.LargeMessage {
+				if err := r.reserve(max(atLeast, len(data)) + held); err != nil {
 					return err
 				}
 			}

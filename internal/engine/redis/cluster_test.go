@@ -177,6 +177,9 @@ func TestCluster(t *testing.T) {
 				"-EXECABORT Transaction discarded because of previous errors.\n+PONG\n")
 			raw.say(t, "WATCH "+two, "MULTI", "SET "+two+" z", "EXEC", "GET "+two)
 			raw.hear(t, "+OK\n+OK\n+QUEUED\n*1\n+OK\n$1\nz\n")
+			raw.say(t, "GET "+one, "MULTI", "ECHO x", "GET "+two, "EXEC", "MULTI", "GET "+two, "ECHO x", "EXEC")
+			raw.hear(t, "$1\n1\n+OK\n+QUEUED\n-CROSSSLOT The first command of a transaction chooses the node of the cluster, and had no key: put one with a key before it\n"+
+				"-EXECABORT Transaction discarded because of previous errors.\n+OK\n+QUEUED\n+QUEUED\n*2\n$1\nz\n$1\nx\n")
 		},
 		"RESP3 and RESET on all nodes": func(t *testing.T, r *real) {
 			client := r.client(t, func(o *goredis.Options) { o.Protocol = 3 })

@@ -216,14 +216,31 @@ func TestLargeCommandsWaitForRoom(t *testing.T) {
 // Many small arguments cost more than their bytes, and take that room.
 func TestSmallArgumentsTakeRoom(t *testing.T) {
 	t.Parallel()
-	const arguments = 256 << 10
 	s := redisserver.Start(t, redisserver.Options{})
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 12 << 20, LargeWait: 2 * time.Second})
+	for name, c := range map[string]struct {
+		argument  string
+		arguments int
+		room      int
+	}{
+		"in a large command":      {"$1\r\nx\r\n", 256 << 10, 12 << 20},
+		"in one that looks small": {"$0\r\n\r\n", 160 << 10, 8 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			takesRoom(t, s, c.argument, c.arguments, c.room)
+		})
+	}
+}
+
+// takesRoom begins a command of many arguments, and checks that nobody else finds room until it is complete.
+func takesRoom(t *testing.T, s *redisserver.Server, argument string, arguments, room int) {
+	t.Helper()
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: room, LargeWait: 2 * time.Second})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	begun := r.raw(t)
 	begun.say(t, "PING")
 	begun.hear(t, "+PONG\n")
-	if _, err := fmt.Fprintf(begun, "*%d\r\n$3\r\nDEL\r\n%s", arguments+2, strings.Repeat("$1\r\nx\r\n", arguments)); err != nil {
+	if _, err := fmt.Fprintf(begun, "*%d\r\n$3\r\nDEL\r\n%s", arguments+2, strings.Repeat(argument, arguments)); err != nil {
 		t.Fatal(err)
 	}
 	command := "SET l " + strings.Repeat("x", 2<<20)

@@ -55,11 +55,14 @@ func (r *relay) route(c *command, slot int) (*refusal, error) {
 		target = r.server
 	case f.pinned != nil && slot < 0:
 		target = f.pinned
+	case f.pinned != nil && target != f.pinned && f.keyless:
+		return refuse(codeCrossSlot, "The first command of a transaction chooses the node of the cluster, and had no key: put one with a key before it"), nil
 	case f.pinned != nil && target != f.pinned:
 		return refuse(codeCrossSlot, "Keys of a transaction must belong to the same slot of the cluster: put the same {tag} into them"), nil
 	}
 	switch {
 	case c.name == "watch", f.multi:
+		f.keyless = slot < 0 && (f.pinned == nil || f.keyless)
 		f.pinned = target
 	case c.name == "unwatch":
 		f.pinned = nil
