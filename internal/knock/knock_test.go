@@ -2,12 +2,14 @@ package knock_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 	"testing"
 	"time"
 
 	"sallyport/internal/knock"
+	"sallyport/internal/realserver"
 )
 
 // TestNobodyIsTold knocks many times and then comes for real: that is the first connection the listener hears of.
@@ -48,13 +50,11 @@ func TestNobodyIsTold(t *testing.T) {
 
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := realserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	if err := knock.Knocker(&net.Dialer{})(t.Context(), address); !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := knock.Knocker(&net.Dialer{})(t.Context(), fmt.Sprint("127.0.0.1:", port)); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("at a closed port: %v", err)
 	}
 }
