@@ -163,7 +163,28 @@ require_secure_transport=ON
 ssl-cert=%[1]s.crt
 ssl-key=%[1]s.key
 ssl-ca=%[1]s.cas
-`, f.placed())
+
+MongoDB, in mongod.conf, after cat %[2]s.crt %[2]s.key > %[2]s.pem:
+
+net:
+  tls:
+    mode: requireTLS
+    certificateKeyFile: %[1]s.pem
+    CAFile: %[1]s.cas
+security:
+  authorization: enabled
+setParameter:
+  authenticationMechanisms: SCRAM-SHA-256,MONGODB-X509
+
+Redis or Valkey, in redis.conf, with port 0 so that there is no way without TLS:
+
+port 0
+tls-port 6379
+tls-cert-file %[1]s.crt
+tls-key-file %[1]s.key
+tls-ca-cert-file %[1]s.cas
+tls-auth-clients yes
+`, f.placed(), f.out)
 	return err
 }
 
