@@ -371,6 +371,7 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 		"ACL >hunter2":                                     "ACL >****",
 		"ACL LOAD SETUSER bob >hunter2":                    "ACL LOAD SETUSER bob >****",
 		"ACL SETUSER bob on > hunter2":                     "ACL SETUSER bob on >**** ****",
+		`CLIENT "AUTH hunter2" hunter2`:                    "CLIENT **** ****",
 		"CLIENT AUTH hunter2":                              "CLIENT AUTH ****",
 		"DEBUG CONFIG requirepass hunter2":                 "DEBUG CONFIG requirepass ****",
 		"MODULE LOADEX /x CONFIG p hunter2":                "MODULE LOADEX /x CONFIG **** ****",

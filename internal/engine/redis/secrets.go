@@ -64,9 +64,9 @@ func (s *secrets) add(place int) { s.places = append(s.places, place) }
 // is not recorded from where a password may be.
 func secretsOf(args [][]byte) (s secrets) {
 	if isWhole(args[0]) {
-		s.from, s.whole = 1, true
+		return secrets{from: 1, whole: true}
 	}
-	if s.whole || len(args) < 2 {
+	if len(args) < 2 {
 		return s
 	}
 	switch name := args[0]; {
@@ -170,6 +170,9 @@ func (s *secrets) ofCommandAt(args [][]byte, start int) {
 		return
 	}
 	named := secretsOf(args[start:])
+	if named.whole {
+		s.add(start)
+	}
 	for _, place := range named.places {
 		s.add(start + place)
 	}
