@@ -170,11 +170,7 @@ func TestLostPositionOnlyMeansDeliveringAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(t, filepath.Join(filepath.Dir(segments[0]), "acked"), func(d []byte) []byte { d[8] ^= 1; return d })
-	queues, err := open(t, spool.Config{Dir: dir}).Pending()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range queues {
+	for _, q := range pending(t, open(t, spool.Config{Dir: dir}), 2) {
 		if q.Stream() == filepath.Base(filepath.Dir(segments[0])) {
 			if lines, _ := drain(t, q); len(lines) != 50 {
 				t.Errorf("%d records", len(lines))

@@ -14,9 +14,12 @@ import (
 	"sallyport/internal/audit/spool"
 )
 
-// smallDisk mounts a file system of 256 KiB.
+// smallDisk mounts a file system of 256 KiB. No program is started while the test runs: until it has begun, it would have open
+// what this process has, and deleting that would make no space.
 func smallDisk(t *testing.T) (dir string) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	t.Cleanup(syscall.ForkLock.RUnlock)
 	dir = t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Fatalf("mounting a small file system, which needs root: %v", err)
@@ -91,9 +94,7 @@ func TestDeliveringEmptiesAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := open(t, config)
-	if _, err := next.Pending(); err != nil {
-		t.Fatal(err)
-	}
+	adopted(t, next)
 	ends := make(map[string][]byte)
 	if err := next.Recover(t.Context(), endLost(t, next, ends)); err != nil {
 		t.Fatal(err)
@@ -120,11 +121,7 @@ func TestFullDiskWithAnOldStreamIsEmptiedByDelivering(t *testing.T) {
 	if _, err := s.Append(record(1)); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("%v, want that there is no space", err)
 	}
-	queues, err := s.Pending()
-	if err != nil {
-		t.Fatal(err)
-	}
-	drain(t, queues[1])
+	drain(t, adopted(t, s))
 	eventually(t, "the repair", func() bool { return s.Err() == nil })
 	appendRecord(t, s, record(1))
 }

@@ -132,9 +132,7 @@ func TestRecoverReadsSegmentsOfAnySize(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, spool.Config{Dir: dir})
-	if _, err := s.Pending(); err != nil {
-		t.Fatal(err)
-	}
+	adopted(t, s)
 	var lost []spool.OpenSession
 	if err := s.Recover(t.Context(), func(o spool.OpenSession) error { lost = append(lost, o); return nil }); err != nil {
 		t.Fatal(err)
@@ -150,9 +148,7 @@ func TestRecoverEndsEachLostSessionOnce(t *testing.T) {
 	dir := t.TempDir()
 	visits := dieWithSessions(t, dir)
 	s := open(t, spool.Config{Dir: dir})
-	if _, err := s.Pending(); err != nil {
-		t.Fatal(err)
-	}
+	adopted(t, s)
 	ends := make(map[string][]byte)
 	full := errors.New("the spool is full")
 	calls := 0
@@ -216,9 +212,7 @@ func crashDuringRecovery(t *testing.T, deliveredFirst bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.Pending(); err != nil {
-		t.Fatal(err)
-	}
+	adopted(t, first)
 	crash := errors.New("crash")
 	err = first.Recover(t.Context(), func(open spool.OpenSession) error {
 		if err := endLost(t, first, ends)(open); err != nil {
@@ -236,11 +230,9 @@ func crashDuringRecovery(t *testing.T, deliveredFirst bool) {
 		t.Fatal(err)
 	}
 	second := open(t, spool.Config{Dir: dir})
+	pending(t, second, 2)
 	if deliveredFirst {
 		deliverWithoutRecovery(t, second)
-	}
-	if _, err := second.Pending(); err != nil {
-		t.Fatal(err)
 	}
 	if err := second.Recover(t.Context(), endLost(t, second, ends)); err != nil {
 		t.Fatal(err)
@@ -285,6 +277,7 @@ func TestManyDeadProcessesDoNotFillTheSpoolForGood(t *testing.T) {
 	if _, err := s.Append(record(1)); !errors.Is(err, spool.ErrFull) {
 		t.Fatalf("%v, want that the spool is full", err)
 	}
+	pending(t, s, count)
 	ends := make(map[string][]byte)
 	recoverAll(t, s, ends)
 	for i, v := range visits {

@@ -238,21 +238,23 @@ func TestNextProcessGoesOnWhereTheLastWasAcknowledged(t *testing.T) {
 }
 
 // adopted returns the one queue of a dead process.
-// adopted returns the queue of the dead process. Its lock may live on for a moment in a program that another
-// test is just starting.
 func adopted(t testing.TB, s *spool.Spool) *spool.Queue {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		queues, err := s.Pending()
-		if err == nil && len(queues) == 2 {
-			return queues[1]
+	return pending(t, s, 1)[0]
+}
+
+// pending waits until the spool has adopted the queues of so many dead processes, and returns them. Their locks may live on for
+// a moment in a program that another test is just starting.
+func pending(t testing.TB, s *spool.Spool, dead int) (queues []*spool.Queue) {
+	t.Helper()
+	eventually(t, "the adoption", func() (all bool) {
+		var err error
+		if queues, err = s.Pending(); err != nil {
+			t.Fatal(err)
 		}
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("%d queues, %v", len(queues), err)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return len(queues) == 1+dead
+	})
+	return queues[1:]
 }
 
 func TestDeliveredDirectoryOfADeadProcessIsDeleted(t *testing.T) {
@@ -285,15 +287,8 @@ func TestTwoSpoolsDoNotAdoptTheSameDirectory(t *testing.T) {
 	if err := dead.Close(); err != nil {
 		t.Fatal(err)
 	}
-	total := 0
-	for range 2 {
-		queues, err := open(t, spool.Config{Dir: dir}).Pending()
-		if err != nil {
-			t.Fatal(err)
-		}
-		total += len(queues) - 1
-	}
-	if total != 1 {
-		t.Errorf("adopted %d times", total)
+	adopted(t, open(t, spool.Config{Dir: dir}))
+	if queues, err := open(t, spool.Config{Dir: dir}).Pending(); err != nil || len(queues) != 1 {
+		t.Errorf("%d queues, of which one is adopted already, %v", len(queues), err)
 	}
 }

@@ -148,7 +148,7 @@ func TestDocumentDB(t *testing.T) {
 	})
 	ping := func(account string) error {
 		agent.Expect(account, "shop")
-		client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + agent.Addr() + "/?directConnection=true&retryWrites=false").SetServerSelectionTimeout(2 * time.Second))
+		client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + agent.Addr() + "/?directConnection=true&retryWrites=false").SetServerSelectionTimeout(enginetest.Patience))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,15 +86,12 @@ func lockedIdle(t *testing.T, s *stage) {
 	v := a.Visit(t, 0)
 	v.End(errLocked)
 	// The end takes a moment to arrive, and what comes before it is answered.
-	if !s.Asked {
+	if s.Farewell != "" {
+		v.Reach(t, s.Farewell)
+	} else {
 		_ = v.Wait(t)
 	}
-	ctx := patience(t)
-	err := c.Do(ctx, "another")
-	for s.Asked && err == nil {
-		err = c.Do(ctx, "another")
-	}
-	s.locked(t, v, err)
+	s.locked(t, v, c.Do(patience(t), "another"))
 }
 
 func lockedBusy(t *testing.T, s *stage) {

@@ -25,9 +25,9 @@ type Harness struct {
 	Refusal func(err error) (text string, ok bool)
 	// Routed says that clients name account and logical database in their certificates, not in the protocol.
 	Routed bool
-	// Asked says that clients are told of the end of an idle visit in answer to their next command, for which the engine waits
-	// a moment; others can read it at once.
-	Asked bool
+	// Farewell is the function in which the engine waits a moment for the next command of an idle client, to tell it of the end
+	// in answer to that; empty where the client can read it at once.
+	Farewell string
 	// Command returns the text of a client's Do in the record of a command; nil where the record is that text.
 	Command func(recorded string) string
 	// Bad are first packets that no client sends: garbage and absurd lengths.

@@ -88,6 +88,16 @@ func (v *Visit) Wait(t testing.TB) error {
 	return v.err
 }
 
+// Reach waits until a goroutine of the session is in a function, of which a part of the name is given.
+func (v *Visit) Reach(t testing.TB, function string) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !strings.Contains(v.of(goroutines()), function); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the session does not come to %s; goroutines:\n%s", function, v.of(goroutines()))
+		}
+	}
+}
+
 // tidy waits until no goroutine of ended sessions is left.
 func tidy(t testing.TB, visits ...*Visit) {
 	t.Helper()

@@ -411,6 +411,7 @@ func TestAnsweredOnTheWayOut(t *testing.T) {
 	write(t, c, half[:20])
 	v := agent.Visit(t, 0)
 	v.End(cause)
+	v.Reach(t, "(*relay).farewell")
 	write(t, c, half[20:])
 	if err := failureIn(read(t, c).Body); err == nil || !strings.Contains(err.Error(), "your account was locked") {
 		t.Errorf("the client got %v", err)

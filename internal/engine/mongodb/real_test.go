@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -25,7 +24,7 @@ func front(t testing.TB, change ...func(*enginetest.Config)) *enginetest.Agent {
 // connect returns a client of MongoDB's own driver.
 func connect(t testing.TB, address string, change ...func(*options.ClientOptions)) *mongo.Client {
 	t.Helper()
-	o := options.Client().ApplyURI("mongodb://" + address + "/?directConnection=true").SetServerSelectionTimeout(5 * time.Second).SetAppName("tests")
+	o := options.Client().ApplyURI("mongodb://" + address + "/?directConnection=true").SetServerSelectionTimeout(enginetest.Patience).SetAppName("tests")
 	for _, change := range change {
 		change(o)
 	}

@@ -28,7 +28,7 @@ func TestSuite(t *testing.T) {
 		Protocol: "mongodb",
 		New:      func() engine.Engine { return newEngine() },
 		Routed:   true,
-		Asked:    true,
+		Farewell: "(*relay).farewell",
 		Start: func(t *testing.T) enginetest.Server {
 			s := &suiteServer{t: t}
 			s.Server = mongotest.Start(t, mongotest.Options{Authenticate: s.authenticate, Command: s.command})
