@@ -59,7 +59,7 @@ func (r *relay) clientGone(err error) error {
 	// A driver that closes a connection on which it watches the server may do so while an answer to hello arrives there.
 	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 	if in := r.fromClient.in; r.owes() || in.Scanned < in.End || !hungUp {
-		return &departure{err}
+		return engine.LeftMidway(err)
 	}
 	return errGoodbye
 }

@@ -238,7 +238,7 @@ func (r *relay) sendToClient() error {
 func (r *relay) writeToClient(b []byte) error {
 	if _, err := r.client.Write(b); err != nil {
 		r.fromServer.failed = true
-		return &departure{err}
+		return engine.LeftMidway(err)
 	}
 	r.session.Count(len(b), 0)
 	return nil

@@ -49,7 +49,7 @@ func (r *relay) readClient() error {
 			}
 		}
 		if err != nil {
-			return &departure{err}
+			return engine.LeftSilently(err)
 		}
 	}
 }

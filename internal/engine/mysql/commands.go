@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 )
@@ -208,7 +209,7 @@ func (r *relay) respond(payload []byte) error {
 	r.toClient.Lock()
 	defer r.toClient.Unlock()
 	if _, err := r.client.Write(message); err != nil {
-		return &departure{err}
+		return engine.LeftSilently(err)
 	}
 	r.session.Count(len(message), 0)
 	return errAnswered

@@ -173,7 +173,7 @@ func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 	return cause
 }
 
-// relay welcomes the client and serves it to its end.
+// relay welcomes the client in the database's own words, and serves it to its end.
 func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend, t *thread) error {
 	r := newRelay(ctx, e, d.conn, s, h.flags, b)
 	r.again = func(ctx context.Context) (*backend, error) {
@@ -188,7 +188,7 @@ func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *
 		return again, err
 	}
 	t.set(r)
-	if err := r.welcome(d.sequence, b.ready); err != nil {
+	if err := engine.Welcome(ctx, d.conn, s, mysqlwire.AppendPacket(nil, d.sequence, b.ready)); err != nil {
 		return err
 	}
 	return r.run()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/session"
@@ -67,7 +68,7 @@ var errOnlyKills = errors.New("a connection that may only kill wanted something 
 func (e *Engine) killOnce(ctx context.Context, d *dialogue, s *session.Session) (killed bool, err error) {
 	defer context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })()
 	if err := d.send(mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)); err != nil {
-		return false, &departure{err}
+		return false, engine.LeftSilently(err)
 	}
 	payload, err := d.hurry(ctx, e.killers.patience)
 	if err != nil {
@@ -80,7 +81,7 @@ func (e *Engine) killOnce(ctx context.Context, d *dialogue, s *session.Session) 
 	found, err := e.killFor(ctx, s, shown, how)
 	killed = found && err == nil
 	if err := d.send(answerToKill(shown, found, err)); err != nil {
-		return killed, &departure{err}
+		return killed, engine.LeftSilently(err)
 	}
 	if _, err = d.hurry(ctx, e.killers.patience); err == nil {
 		err = errOnlyKills
@@ -104,7 +105,7 @@ func (d *dialogue) hurry(ctx context.Context, patience time.Duration) ([]byte, e
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fault.New(fault.ConnectionProblem, "the client, which may only kill, did not do so within %s", patience)
 	case isGone(err):
-		return nil, &departure{err}
+		return nil, engine.LeftSilently(err)
 	case err != nil:
 		return nil, errOnlyKills
 	case len(payload) > 0 && mysqlwire.Command(payload[0]) == mysqlwire.ComQuit:

@@ -70,21 +70,6 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	return r
 }
 
-// welcome tells the client that it is logged in, in the database's own words.
-func (r *relay) welcome(sequence byte, ready []byte) error {
-	stop := context.AfterFunc(r.ctx, func() { _ = r.client.SetWriteDeadline(time.Unix(1, 0)) })
-	message := mysqlwire.AppendPacket(nil, sequence, ready)
-	_, err := r.client.Write(message)
-	if !stop() {
-		return context.Cause(r.ctx)
-	}
-	if err != nil {
-		return &departure{err}
-	}
-	r.session.Count(len(message), 0)
-	return nil
-}
-
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
 func (r *relay) run() error {
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient, r.readServer)
@@ -180,7 +165,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 // answer to its next command.
 func (r *relay) farewellMessage(cause error) []byte {
 	_, told := errors.AsType[*mysqlwire.ServerError](cause)
-	_, left := errors.AsType[*departure](cause)
+	_, left := errors.AsType[*engine.Departure](cause)
 	if told || left || errors.Is(cause, errGoodbye) {
 		return nil
 	}

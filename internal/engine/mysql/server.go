@@ -161,7 +161,7 @@ func (r *relay) sendToClient() error {
 		if r.saidGoodbye() && r.ctx.Err() == nil {
 			return nil // it does not want the rest, but the statement goes on
 		}
-		return &departure{err}
+		return engine.LeftSilently(err)
 	}
 	r.session.Count(len(pending), 0)
 	return nil

@@ -67,7 +67,7 @@ func (r *relay) finishClient(err error) error {
 }
 
 func (r *relay) clientGone(err error) error {
-	gone := &departure{err}
+	gone := engine.LeftSilently(err)
 	if r.ctx.Err() != nil || !errors.Is(err, io.EOF) {
 		return gone
 	}
