@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/internal/audit"
@@ -46,7 +47,8 @@ type relay struct {
 	fromClient reader // of the goroutine that reads from the client
 	fromServer answers
 
-	toClient sync.Mutex // held while something is written to the client
+	toClient    sync.Mutex  // held while something is written to the client
+	saidGoodbye atomic.Bool // by the client: what breaks off from then on is no failure
 
 	mu         sync.Mutex
 	changed    sync.Cond             // of what wait waits for
@@ -57,7 +59,6 @@ type relay struct {
 	held       int   // bytes in statements
 	copied     int64 // bytes of the file that the client sent last
 	file       bool  // the client is to send a file, and has not sent the end of it
-	goodbye    bool  // the client has said it
 	working    bool  // the database owes an answer
 }
 
@@ -134,19 +135,6 @@ func (r *relay) depart() error {
 	return errGoodbye
 }
 
-// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
-func (r *relay) setGoodbye() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.goodbye = true
-}
-
-func (r *relay) saidGoodbye() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.goodbye
-}
-
 // farewell tells the client why the session ends, if it can still read that, and the database that it is over, if
 // its connection was not broken off.
 func (r *relay) farewell(cause error, abandoned bool) {
@@ -155,7 +143,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 		_ = r.client.SetWriteDeadline(deadline)
 		_, _ = r.client.Write(message)
 	}
-	if r.fromClient.atBoundary() && !r.saidGoodbye() && !abandoned {
+	if r.fromClient.atBoundary() && !r.saidGoodbye.Load() && !abandoned {
 		_ = r.server.SetWriteDeadline(deadline)
 		_, _ = r.server.Write([]byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)})
 	}

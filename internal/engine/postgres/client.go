@@ -158,7 +158,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	}
 	if typ == feTerminate {
 		r.fromClient.inbox.Scanned += total
-		r.setGoodbye()
+		r.saidGoodbye.Store(true)
 		return 0, errGoodbye
 	}
 	return total, nil

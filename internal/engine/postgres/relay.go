@@ -41,6 +41,8 @@ type relay struct {
 	fromServer answers
 	key        *cancellable // by which the running statement can be cancelled; nil if it cannot
 
+	saidGoodbye atomic.Bool // by the client: what breaks off from then on is no failure
+
 	mu         sync.Mutex
 	changed    sync.Cond // of what wait waits for
 	requests   queue     // guarded by mu, like all that follows
@@ -54,7 +56,6 @@ type relay struct {
 	skipping   bool    // the database ignores everything up to the next Sync
 	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
 	guessed    int     // answers to Syncs that may have been those of later ones
-	goodbye    bool    // the client has said it
 	working    bool    // the database owes an answer, and does not wait for data of a COPY
 
 	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
@@ -132,19 +133,6 @@ func (r *relay) depart(cause error) error {
 	return cause
 }
 
-// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
-func (r *relay) setGoodbye() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.goodbye = true
-}
-
-func (r *relay) saidGoodbye() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.goodbye
-}
-
 // stopDatabase stops what is running, and keeps what waits behind it from ever beginning: a database that cannot
 // send the answer to the one does not begin the other. So the connection goes first.
 func (r *relay) stopDatabase() {
@@ -162,7 +150,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 		_ = r.client.SetWriteDeadline(deadline)
 		_, _ = r.client.Write(message)
 	}
-	if r.fromClient.atBoundary() && !r.saidGoodbye() && !abandoned {
+	if r.fromClient.atBoundary() && !r.saidGoodbye.Load() && !abandoned {
 		_ = r.server.SetWriteDeadline(deadline)
 		_, _ = r.server.Write([]byte{feTerminate, 0, 0, 0, lengthSize})
 	}
