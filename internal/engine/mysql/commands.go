@@ -60,7 +60,7 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 	case mysqlwire.ComRefresh:
 		return r.refresh(command, body)
 	case mysqlwire.ComProcessKill:
-		return r.processKill(command, body)
+		return r.processKill(body)
 	case mysqlwire.ComChangeUser:
 		return r.refuseCommand(command, "change_user", accountIn(body), "changing the account within a connection is not possible through this system; connect again with the other account")
 	default:
@@ -97,8 +97,8 @@ func (r *relay) push(q request) {
 
 // runText is a statement, or several, as text.
 func (r *relay) runText(text []byte) error {
-	if k, ok := parseKill(text); ok {
-		return r.runKill(text, &k)
+	if k, ok := parseKillStatement(text); ok {
+		return r.performKill(&k)
 	}
 	q := request{command: mysqlwire.ComQuery}
 	if r.flags&mysqlwire.LocalFiles != 0 {
