@@ -43,7 +43,7 @@ func (r *relay) answer(size int, a asked, reply []byte) error {
 		return nil
 	}
 	if _, err := r.client.Write(reply); err != nil {
-		return &departure{err}
+		return engine.LeftMidway(err)
 	}
 	r.session.Count(len(reply), 0)
 	return nil

@@ -59,7 +59,7 @@ func (r *relay) clientGone(err error) error {
 	// A driver that closes a connection on which it watches the server may do so while an answer to hello arrives there.
 	hungUp := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 	if in := r.fromClient.in; r.owes() || in.Scanned < in.End || !hungUp {
-		return &departure{err}
+		return engine.LeftMidway(err)
 	}
 	return errGoodbye
 }
@@ -68,7 +68,7 @@ func (r *relay) clientGone(err error) error {
 func (r *relay) owes() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.requests, func(q request) bool { return !q.hello })
+	return slices.ContainsFunc(r.requests.Waiting(), func(q request) bool { return !q.hello })
 }
 
 // scanClient looks at what has arrived, and sends on what is complete.
@@ -215,7 +215,7 @@ func (r *relay) legacyQuery(a asked, frame []byte) error {
 // awaitRoom waits while too many commands are on their way.
 func (r *relay) awaitRoom() error {
 	r.mu.Lock()
-	full := len(r.requests) >= maxUnanswered
+	full := r.requests.Len() >= maxUnanswered
 	r.mu.Unlock()
 	if !full {
 		return nil
@@ -223,7 +223,7 @@ func (r *relay) awaitRoom() error {
 	if err := r.sendToServer(); err != nil {
 		return err
 	}
-	return r.wait(func() bool { return len(r.requests) < maxUnanswered })
+	return r.wait(func() bool { return r.requests.Len() < maxUnanswered })
 }
 
 // sendToServer sends on what was recorded.

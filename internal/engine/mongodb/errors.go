@@ -3,7 +3,6 @@ package mongodb
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/mongowire"
@@ -47,14 +46,6 @@ func malformed(format string, args ...any) error {
 func desynchronised(format string, args ...any) error {
 	return &coded{fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...), "the database sent a message that does not belong here; the session ends, connect again"), codeHostUnreachable}
 }
-
-// departure is a client that went while it was owed an answer. For errors.Is it is io.EOF.
-type departure struct{ cause error }
-
-func (d *departure) Error() string {
-	return "the client left in the middle of something: " + d.cause.Error()
-}
-func (d *departure) Unwrap() error { return io.EOF }
 
 func codeOf(err error) int32 {
 	if c, ok := errors.AsType[*coded](err); ok {

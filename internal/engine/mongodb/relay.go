@@ -54,10 +54,10 @@ type relay struct {
 	untold     atomic.Uint32 // the database's number of the connection, until the first result tells it
 
 	mu        sync.Mutex
-	changed   sync.Cond // of what wait waits for
-	requests  []request // guarded by mu, like all that follows
-	unflushed bool      // an answer is read and not yet with the client
-	unwanted  []int32   // numbers of commands to which the client wants no answer, the last ones
+	changed   sync.Cond             // of what wait waits for
+	requests  engine.Queue[request] // guarded by mu, like all that follows
+	unflushed bool                  // an answer is read and not yet with the client
+	unwanted  []int32               // numbers of commands to which the client wants no answer, the last ones
 	working   bool
 }
 
@@ -105,7 +105,7 @@ func (r *relay) wait(condition func() bool) error {
 func (r *relay) push(q request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.requests = append(r.requests, q)
+	r.requests.Push(q)
 	r.noteWork()
 }
 
@@ -114,10 +114,10 @@ func (r *relay) push(q request) {
 func (r *relay) queue(q request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.requests) == 0 && !r.unflushed {
+	if r.requests.Len() == 0 && !r.unflushed {
 		return false
 	}
-	r.requests = append(r.requests, q)
+	r.requests.Push(q)
 	return true
 }
 
@@ -125,14 +125,18 @@ func (r *relay) queue(q request) bool {
 func (r *relay) nextReply() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unflushed = len(r.requests) > 0 && r.requests[0].reply != nil
+	r.unflushed = r.replyIsNext()
 	r.changed.Broadcast()
 	if !r.unflushed {
 		return nil
 	}
-	reply := r.requests[0].reply
-	r.requests = append(r.requests[:0], r.requests[1:]...)
-	return reply
+	return r.requests.Pop().reply
+}
+
+// replyIsNext reports whether it is the turn of an answer of ours. It is called under the lock.
+func (r *relay) replyIsNext() bool {
+	next := r.requests.First()
+	return next != nil && next.reply != nil
 }
 
 // refrain notes a command that is not to be answered.
@@ -150,8 +154,8 @@ func (r *relay) refrain(id int32) {
 func (r *relay) isUnwanted(to int32) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.Index(r.unwanted, to)
-	if i < 0 || len(r.requests) > 0 && r.requests[0].id == to {
+	i, next := slices.Index(r.unwanted, to), r.requests.First()
+	if i < 0 || next != nil && next.id == to {
 		return false
 	}
 	r.unwanted = slices.Delete(r.unwanted, i, i+1)
@@ -162,10 +166,11 @@ func (r *relay) isUnwanted(to int32) bool {
 func (r *relay) owed() (request, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.requests) == 0 || r.requests[0].reply != nil {
+	next := r.requests.First()
+	if next == nil || next.reply != nil {
 		return request{}, false
 	}
-	return r.requests[0], true
+	return *next, true
 }
 
 // answered notes that the first request has its answer, or one of several, whose number the next answer names.
@@ -174,12 +179,10 @@ func (r *relay) answered(last bool, id int32) {
 	defer r.mu.Unlock()
 	r.unflushed = true
 	if !last {
-		r.requests[0].id = id
+		r.requests.First().id = id
 		return
 	}
-	if r.requests = append(r.requests[:0], r.requests[1:]...); cap(r.requests) > 64 && len(r.requests) == 0 {
-		r.requests = nil
-	}
+	r.requests.Pop()
 	r.noteWork()
 }
 
@@ -196,9 +199,9 @@ func (r *relay) flushed() error {
 // noteWork tells the session whether the database has something to do. A hello that waits for news is nothing. It is
 // called under the lock.
 func (r *relay) noteWork() {
-	working := false
-	for i := range r.requests {
-		working = working || !r.requests[i].hello && r.requests[i].reply == nil
+	working, waiting := false, r.requests.Waiting()
+	for i := range waiting {
+		working = working || !waiting[i].hello && waiting[i].reply == nil
 	}
 	if working != r.working {
 		r.working = working
@@ -210,8 +213,7 @@ func (r *relay) noteWork() {
 // answer.
 func (r *relay) recordUnanswered() []request {
 	r.mu.Lock()
-	left := r.requests
-	r.requests = nil
+	left := r.requests.TakeAll()
 	r.mu.Unlock()
 	for i := range left {
 		_ = r.recordResult(&left[i], &audit.DatabaseResult{Status: audit.Status{Error: "the session ended before the database answered"}})

@@ -180,7 +180,7 @@ func (r *relay) helloAnswer(h mongowire.Header, b []byte) (took bool, err error)
 // giveReplies sends on what came before an answer of ours, and that answer, when its turn has come.
 func (r *relay) giveReplies() error {
 	r.mu.Lock()
-	due := len(r.requests) > 0 && r.requests[0].reply != nil
+	due := r.replyIsNext()
 	r.mu.Unlock()
 	if !due {
 		return nil
@@ -238,7 +238,7 @@ func (r *relay) sendToClient() error {
 func (r *relay) writeToClient(b []byte) error {
 	if _, err := r.client.Write(b); err != nil {
 		r.fromServer.failed = true
-		return &departure{err}
+		return engine.LeftMidway(err)
 	}
 	r.session.Count(len(b), 0)
 	return nil

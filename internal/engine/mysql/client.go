@@ -49,7 +49,7 @@ func (r *relay) readClient() error {
 			}
 		}
 		if err != nil {
-			return &departure{err}
+			return engine.LeftSilently(err)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 			return total, nil
 		case errors.Is(err, errGoodbye):
 			c.inbox.Scanned += total
-			r.setGoodbye()
+			r.saidGoodbye.Store(true)
 		case r.ctx.Err() == nil && isMalformed(err):
 			return 0, r.recordMalformed(arrived[:total], err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 )
@@ -59,7 +60,7 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 	case mysqlwire.ComRefresh:
 		return r.refresh(command, body)
 	case mysqlwire.ComProcessKill:
-		return r.processKill(command, body)
+		return r.processKill(body)
 	case mysqlwire.ComChangeUser:
 		return r.refuseCommand(command, "change_user", accountIn(body), "changing the account within a connection is not possible through this system; connect again with the other account")
 	default:
@@ -96,8 +97,8 @@ func (r *relay) push(q request) {
 
 // runText is a statement, or several, as text.
 func (r *relay) runText(text []byte) error {
-	if k, ok := parseKill(text); ok {
-		return r.runKill(text, &k)
+	if k, ok := parseKillStatement(text); ok {
+		return r.performKill(&k)
 	}
 	q := request{command: mysqlwire.ComQuery}
 	if r.flags&mysqlwire.LocalFiles != 0 {
@@ -208,7 +209,7 @@ func (r *relay) respond(payload []byte) error {
 	r.toClient.Lock()
 	defer r.toClient.Unlock()
 	if _, err := r.client.Write(message); err != nil {
-		return &departure{err}
+		return engine.LeftSilently(err)
 	}
 	r.session.Count(len(message), 0)
 	return errAnswered

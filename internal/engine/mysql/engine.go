@@ -2,7 +2,7 @@
 // authorised, records each command before it is passed on, and its result before the client reads it.
 //
 // The relay sends on the very bytes that it has read and recorded, and what it does not understand it does not send on.
-// The one exception are numbers of connections in commands that kill: see kill.go.
+// The one exception are numbers of connections in commands that kill: see killcommand.go.
 package mysql
 
 import (
@@ -51,7 +51,9 @@ type Engine struct {
 	large   *engine.Budget
 	servers servers
 	threads threads
-	killers killers
+
+	killRequests killRequests
+	onlyKillers  onlyKillers
 }
 
 // New returns an engine without sessions.
@@ -59,7 +61,10 @@ func New(cfg Config) *Engine {
 	if cfg.MaxKept == 0 {
 		cfg.MaxKept = defaultMaxKept
 	}
-	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), killers: killers{limit: cancelkey.NewLimit(cfg.Now), patience: killerTime}}
+	return &Engine{
+		cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait),
+		killRequests: killRequests{limit: cancelkey.NewLimit(cfg.Now)}, onlyKillers: onlyKillers{patience: onlyKillTime},
+	}
 }
 
 // Serve implements engine.Engine.
@@ -79,9 +84,9 @@ func (e *Engine) serve(ctx context.Context, d *dialogue, s *session.Session, thr
 	if err != nil {
 		return e.turnAway(ctx, d, s, hello.want, err)
 	}
-	if s.OnlyCrowded(hello.want) && e.threads.busy(whoseIs(s)) && e.killers.admit(s.Identity().Name) {
-		defer e.killers.leave(s.Identity().Name)
-		return e.serveKiller(ctx, d, s, hello.want)
+	if s.OnlyCrowded(hello.want) && e.threads.busy(ownerOf(s)) && e.onlyKillers.admit(s.Identity().Name) {
+		defer e.onlyKillers.leave(s.Identity().Name)
+		return e.serveOnlyKiller(ctx, d, s, hello.want)
 	}
 	up, err := s.Open(ctx, hello.want)
 	if err != nil {
@@ -173,7 +178,7 @@ func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 	return cause
 }
 
-// relay welcomes the client and serves it to its end.
+// relay welcomes the client in the database's own words, and serves it to its end.
 func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *hello, b *backend, t *thread) error {
 	r := newRelay(ctx, e, d.conn, s, h.flags, b)
 	r.again = func(ctx context.Context) (*backend, error) {
@@ -188,7 +193,7 @@ func (e *Engine) relay(ctx context.Context, d *dialogue, s *session.Session, h *
 		return again, err
 	}
 	t.set(r)
-	if err := r.welcome(d.sequence, b.ready); err != nil {
+	if err := engine.Welcome(ctx, d.conn, s, mysqlwire.AppendPacket(nil, d.sequence, b.ready)); err != nil {
 		return err
 	}
 	return r.run()

@@ -3,7 +3,6 @@ package mysql
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"sallyport/internal/fault"
 )
@@ -59,12 +58,6 @@ func (m *malformedPacket) Unwrap() error { return m.error }
 func desynchronised(format string, args ...any) error {
 	return &ending{fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...), "the database sent a packet that does not belong here; the session ends, connect again"), errMalformed}
 }
-
-// departure is a client that went without the protocol's goodbye. For errors.Is it is io.EOF.
-type departure struct{ cause error }
-
-func (d *departure) Error() string { return "the client left without a goodbye: " + d.cause.Error() }
-func (d *departure) Unwrap() error { return io.EOF }
 
 // codeOf returns the number for an error.
 func codeOf(err error) (code uint16, state string) {

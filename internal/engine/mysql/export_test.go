@@ -14,7 +14,7 @@ import (
 func FilesIn(text []byte) []string { return filesIn(text) }
 
 // WaitForKills has those who may only kill be waited for so long.
-func (e *Engine) WaitForKills(patience time.Duration) { e.killers.patience = patience }
+func (e *Engine) WaitForKills(patience time.Duration) { e.onlyKillers.patience = patience }
 
 // Relay runs the part of a session behind the login.
 func (e *Engine) Relay(ctx context.Context, client, server net.Conn, s *session.Session) error {

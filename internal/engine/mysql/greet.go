@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/session"
@@ -40,7 +41,7 @@ func (e *Engine) greet(d *dialogue, s *session.Session, shown uint32) (hello, er
 	}
 	g := mysqlwire.GreetingOf(server.version, server.flags&passedFor(s)|mysqlwire.Handshake, server.collation, shown, nonce)
 	if err := d.send(g.Append(nil)); err != nil {
-		return hello{}, &departure{err}
+		return hello{}, engine.LeftSilently(err)
 	}
 	return d.hear(s, g)
 }
@@ -129,7 +130,7 @@ func (d *dialogue) finish(g *mysqlwire.Greeting, p *mysqlwire.HandshakeResponse)
 		}
 		wish := mysqlwire.SwitchRequest{Method: method, Nonce: g.Nonce}
 		if err := d.send(wish.Append(nil)); err != nil {
-			return &departure{err}
+			return engine.LeftSilently(err)
 		}
 		var err error
 		if proof, err = d.receive(maxProof, 0); err != nil {
@@ -139,7 +140,7 @@ func (d *dialogue) finish(g *mysqlwire.Greeting, p *mysqlwire.HandshakeResponse)
 	if method == mysqlwire.CachingSHA2 && len(proof) > 1 {
 		// The client has a password and waits to hear that its digest was enough.
 		if err := d.send([]byte{moreData, fastPath}); err != nil {
-			return &departure{fmt.Errorf("ending the handshake: %w", err)}
+			return engine.LeftSilently(fmt.Errorf("ending the handshake: %w", err))
 		}
 	}
 	return nil

@@ -3,50 +3,60 @@ package mysql
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/session"
 )
 
 const (
-	maxKillers = 2               // connections of a user to this agent that may only kill
-	killerTime = 5 * time.Second // for such a one to say what it wants: clients do at once
-	maxFirst   = 16 << 10        // bytes of that
+	maxOnlyKill  = 2               // connections of a user to this agent that may only kill
+	onlyKillTime = 5 * time.Second // for such a one to say what it wants: clients do at once
+	maxFirst     = 16 << 10        // bytes of that
 )
 
+// onlyKillers are the visitors who may only kill: connections beyond those that the roles of their user allow. It is safe for
+// concurrent use.
+type onlyKillers struct {
+	patience time.Duration // with each
+
+	mu    sync.Mutex
+	users map[string]int // how many there are, by the names of their users; guarded by mu
+}
+
 // admit lets a user in who may only kill, unless there are as many as may be. Who is admitted has to leave.
-func (k *killers) admit(user string) bool {
+func (k *onlyKillers) admit(user string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.visits[user] >= maxKillers {
+	if k.users[user] >= maxOnlyKill {
 		return false
 	}
-	if k.visits == nil {
-		k.visits = make(map[string]int)
+	if k.users == nil {
+		k.users = make(map[string]int)
 	}
-	k.visits[user]++
+	k.users[user]++
 	return true
 }
 
-func (k *killers) leave(user string) {
+func (k *onlyKillers) leave(user string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.visits[user]--; k.visits[user] == 0 {
-		delete(k.visits, user)
+	if k.users[user]--; k.users[user] == 0 {
+		delete(k.users, user)
 	}
 }
 
-// serveKiller serves a connection beyond those that the user's roles allow, while another one of them has a statement
+// serveOnlyKiller serves a connection beyond those that the user's roles allow, while another one of them has a statement
 // running: it may stop that, by one command, as clients do when their user presses Ctrl-C, and nothing else. Nothing is dialled
 // for it. What it kills is recorded in the session that is killed. If it kills nothing, or wants more, it is refused, and recorded as that.
-func (e *Engine) serveKiller(ctx context.Context, d *dialogue, s *session.Session, want session.Want) error {
-	killed, err := e.killOnce(ctx, d, s)
+func (e *Engine) serveOnlyKiller(ctx context.Context, d *dialogue, s *session.Session, want session.Want) error {
+	killed, err := e.letKill(ctx, d, s)
 	if errors.Is(err, errGoodbye) {
 		err = nil
 	}
@@ -63,26 +73,26 @@ func (e *Engine) serveKiller(ctx context.Context, d *dialogue, s *session.Sessio
 
 var errOnlyKills = errors.New("a connection that may only kill wanted something else")
 
-// killOnce lets a client in and does what it asks for, if that is a kill. The error says how the client left, or what else it wanted.
-func (e *Engine) killOnce(ctx context.Context, d *dialogue, s *session.Session) (killed bool, err error) {
+// letKill lets a client in and does what it asks for, if that is a kill. The error says how the client left, or what else it wanted.
+func (e *Engine) letKill(ctx context.Context, d *dialogue, s *session.Session) (killed bool, err error) {
 	defer context.AfterFunc(ctx, func() { _ = d.conn.SetDeadline(time.Unix(1, 0)) })()
 	if err := d.send(mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)); err != nil {
-		return false, &departure{err}
+		return false, engine.LeftSilently(err)
 	}
-	payload, err := d.hurry(ctx, e.killers.patience)
+	payload, err := d.hurry(ctx, e.onlyKillers.patience)
 	if err != nil {
 		return false, err
 	}
-	shown, how := killOf(payload)
-	if how == 0 {
+	k, ok := parseKill(payload)
+	if !ok {
 		return false, errOnlyKills
 	}
-	found, err := e.killFor(ctx, s, shown, how)
+	found, err := e.requestKill(ctx, s, k.shown, k.how)
 	killed = found && err == nil
-	if err := d.send(answerToKill(shown, found, err)); err != nil {
-		return killed, &departure{err}
+	if err := d.send(answerToKill(k.shown, found, err)); err != nil {
+		return killed, engine.LeftSilently(err)
 	}
-	if _, err = d.hurry(ctx, e.killers.patience); err == nil {
+	if _, err = d.hurry(ctx, e.onlyKillers.patience); err == nil {
 		err = errOnlyKills
 	}
 	return killed, err
@@ -104,7 +114,7 @@ func (d *dialogue) hurry(ctx context.Context, patience time.Duration) ([]byte, e
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fault.New(fault.ConnectionProblem, "the client, which may only kill, did not do so within %s", patience)
 	case isGone(err):
-		return nil, &departure{err}
+		return nil, engine.LeftSilently(err)
 	case err != nil:
 		return nil, errOnlyKills
 	case len(payload) > 0 && mysqlwire.Command(payload[0]) == mysqlwire.ComQuit:
@@ -113,31 +123,13 @@ func (d *dialogue) hurry(ctx context.Context, patience time.Duration) ([]byte, e
 	return payload, nil
 }
 
-// killOf returns which of our numbers a command kills, and how; 0 if it does not.
-func killOf(payload []byte) (shown uint32, how killing) {
-	if len(payload) == 0 {
-		return 0, 0
-	}
-	switch command, body := mysqlwire.Command(payload[0]), payload[1:]; command {
-	case mysqlwire.ComQuery:
-		if k, ok := parseKill(body); ok {
-			return uint32(k.number), k.how
-		}
-	case mysqlwire.ComProcessKill:
-		if len(body) == 4 && isShown(uint64(binary.LittleEndian.Uint32(body))) {
-			return binary.LittleEndian.Uint32(body), killConnection
-		}
-	}
-	return 0, 0
-}
-
 func answerToKill(shown uint32, found bool, err error) []byte {
 	switch {
 	case !found:
 		unknown := mysqlwire.ServerError{Code: errNoThread.code, State: errNoThread.state, Message: fmt.Sprintf("Unknown thread id: %d", shown)}
 		return unknown.Append(nil)
 	case err != nil:
-		return errorOfKill(err).Append(nil)
+		return explainKill(err).Append(nil)
 	default:
 		return mysqlwire.AppendOK(nil, mysqlwire.StatusAutocommit)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/internal/audit"
@@ -46,7 +47,8 @@ type relay struct {
 	fromClient reader // of the goroutine that reads from the client
 	fromServer answers
 
-	toClient sync.Mutex // held while something is written to the client
+	toClient    sync.Mutex  // held while something is written to the client
+	saidGoodbye atomic.Bool // by the client: what breaks off from then on is no failure
 
 	mu         sync.Mutex
 	changed    sync.Cond             // of what wait waits for
@@ -57,7 +59,6 @@ type relay struct {
 	held       int   // bytes in statements
 	copied     int64 // bytes of the file that the client sent last
 	file       bool  // the client is to send a file, and has not sent the end of it
-	goodbye    bool  // the client has said it
 	working    bool  // the database owes an answer
 }
 
@@ -68,21 +69,6 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	r.changed.L = &r.mu
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	return r
-}
-
-// welcome tells the client that it is logged in, in the database's own words.
-func (r *relay) welcome(sequence byte, ready []byte) error {
-	stop := context.AfterFunc(r.ctx, func() { _ = r.client.SetWriteDeadline(time.Unix(1, 0)) })
-	message := mysqlwire.AppendPacket(nil, sequence, ready)
-	_, err := r.client.Write(message)
-	if !stop() {
-		return context.Cause(r.ctx)
-	}
-	if err != nil {
-		return &departure{err}
-	}
-	r.session.Count(len(message), 0)
-	return nil
 }
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
@@ -149,19 +135,6 @@ func (r *relay) depart() error {
 	return errGoodbye
 }
 
-// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
-func (r *relay) setGoodbye() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.goodbye = true
-}
-
-func (r *relay) saidGoodbye() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.goodbye
-}
-
 // farewell tells the client why the session ends, if it can still read that, and the database that it is over, if
 // its connection was not broken off.
 func (r *relay) farewell(cause error, abandoned bool) {
@@ -170,7 +143,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 		_ = r.client.SetWriteDeadline(deadline)
 		_, _ = r.client.Write(message)
 	}
-	if r.fromClient.atBoundary() && !r.saidGoodbye() && !abandoned {
+	if r.fromClient.atBoundary() && !r.saidGoodbye.Load() && !abandoned {
 		_ = r.server.SetWriteDeadline(deadline)
 		_, _ = r.server.Write([]byte{1, 0, 0, 0, byte(mysqlwire.ComQuit)})
 	}
@@ -180,7 +153,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 // answer to its next command.
 func (r *relay) farewellMessage(cause error) []byte {
 	_, told := errors.AsType[*mysqlwire.ServerError](cause)
-	_, left := errors.AsType[*departure](cause)
+	_, left := errors.AsType[*engine.Departure](cause)
 	if told || left || errors.Is(cause, errGoodbye) {
 		return nil
 	}

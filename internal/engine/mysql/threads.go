@@ -16,13 +16,13 @@ import (
 // another agent.
 type thread struct {
 	shown   uint32
-	whose   whose
+	owner   owner
 	session *session.Session
-	owner   *threads
+	all     *threads
 
-	relay   *relay           // nil before the login; guarded by owner.mu, like what follows
+	relay   *relay           // nil before the login; guarded by all.mu, like what follows
 	recent  cancelkey.Recent // requests to kill
-	running sync.WaitGroup   // kills under way; added to under owner.mu
+	running sync.WaitGroup   // kills under way; added to under all.mu
 }
 
 // threads are the connections of all sessions of this engine. It is safe for concurrent use.
@@ -54,7 +54,7 @@ func (t *threads) add(s *session.Session) (*thread, error) {
 		}
 		shown := firstShown | binary.LittleEndian.Uint32(random[:])&shownMask
 		if t.byShown[shown] == nil {
-			n := &thread{shown: shown, whose: whoseIs(s), session: s, owner: t}
+			n := &thread{shown: shown, owner: ownerOf(s), session: s, all: t}
 			t.byShown[shown] = n
 			return n, nil
 		}
@@ -72,7 +72,7 @@ func (t *threads) claim(shown uint32, s *session.Session) (*thread, error) {
 	if !isShown(uint64(shown)) || t.byShown[shown] != nil {
 		return nil, fault.New(fault.LimitExceeded, "the number of the connection cannot be used; connect again")
 	}
-	n := &thread{shown: shown, whose: whoseIs(s), session: s, owner: t}
+	n := &thread{shown: shown, owner: ownerOf(s), session: s, all: t}
 	t.byShown[shown] = n
 	return n, nil
 }
@@ -87,32 +87,29 @@ func (t *threads) remove(n *thread) {
 
 // set notes that a session is logged in.
 func (n *thread) set(r *relay) {
-	n.owner.mu.Lock()
-	defer n.owner.mu.Unlock()
+	n.all.mu.Lock()
+	defer n.all.mu.Unlock()
 	n.relay = r
 }
 
-// find returns the database's own number for one of ours, which must be of the same user at the same database. Of others
+// numberOf returns the database's own number for one of ours, which must be of the same user at the same database. Of others
 // nobody learns whether they are there.
-func (t *threads) find(shown uint64, asks whose) (real uint32, ok bool) {
-	if !isShown(shown) {
-		return 0, false
-	}
+func (t *threads) numberOf(shown uint32, asks owner) (number uint32, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.byShown[uint32(shown)]
-	if n == nil || n.relay == nil || n.whose != asks {
+	n := t.byShown[shown]
+	if n == nil || n.relay == nil || n.owner != asks {
 		return 0, false
 	}
 	return n.relay.number, true
 }
 
 // busy reports whether a session of the user at the database has a statement running.
-func (t *threads) busy(asks whose) bool {
+func (t *threads) busy(asks owner) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, n := range t.byShown {
-		if n.relay != nil && n.whose == asks && n.relay.isWorking() {
+		if n.relay != nil && n.owner == asks && n.relay.isWorking() {
 			return true
 		}
 	}
@@ -127,7 +124,7 @@ func (t *threads) take(key cancelkey.Key) (n *thread, how killing, again bool) {
 	if n = t.byShown[key.ProcessID]; n == nil || n.relay == nil {
 		return nil, 0, false
 	}
-	if how = n.whose.opens(key.Secret); how == 0 {
+	if how = n.owner.opens(key.Secret); how == 0 {
 		return nil, 0, false
 	}
 	n.running.Add(1)

@@ -67,7 +67,7 @@ func (r *relay) finishClient(err error) error {
 }
 
 func (r *relay) clientGone(err error) error {
-	gone := &departure{err}
+	gone := engine.LeftSilently(err)
 	if r.ctx.Err() != nil || !errors.Is(err, io.EOF) {
 		return gone
 	}
@@ -158,7 +158,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	}
 	if typ == feTerminate {
 		r.fromClient.inbox.Scanned += total
-		r.setGoodbye()
+		r.saidGoodbye.Store(true)
 		return 0, errGoodbye
 	}
 	return total, nil

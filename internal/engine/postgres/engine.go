@@ -166,7 +166,7 @@ func (e *Engine) relay(ctx context.Context, client net.Conn, s *session.Session,
 	b.reports, b.ready = nil, nil
 	r := newRelay(ctx, e, client, s, b)
 	r.key = key
-	if err := r.welcomed(welcome); err != nil {
+	if err := engine.Welcome(ctx, client, s, welcome); err != nil {
 		return err
 	}
 	return r.run()

@@ -3,7 +3,6 @@ package postgres
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"sallyport/internal/fault"
 )
@@ -41,12 +40,6 @@ func malformed(format string, args ...any) error {
 func desynchronised(format string, args ...any) error {
 	return &ending{fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...), "the database sent a message that does not belong here; the session ends, connect again"), stateProtocolViolation}
 }
-
-// departure is a client that went without the protocol's goodbye. For errors.Is it is io.EOF.
-type departure struct{ cause error }
-
-func (d *departure) Error() string { return "the client left without a goodbye: " + d.cause.Error() }
-func (d *departure) Unwrap() error { return io.EOF }
 
 // stateOf returns the SQLSTATE for an error.
 func stateOf(err error) string {

@@ -41,6 +41,8 @@ type relay struct {
 	fromServer answers
 	key        *cancellable // by which the running statement can be cancelled; nil if it cannot
 
+	saidGoodbye atomic.Bool // by the client: what breaks off from then on is no failure
+
 	mu         sync.Mutex
 	changed    sync.Cond // of what wait waits for
 	requests   queue     // guarded by mu, like all that follows
@@ -54,7 +56,6 @@ type relay struct {
 	skipping   bool    // the database ignores everything up to the next Sync
 	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
 	guessed    int     // answers to Syncs that may have been those of later ones
-	goodbye    bool    // the client has said it
 	working    bool    // the database owes an answer, and does not wait for data of a COPY
 
 	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
@@ -68,20 +69,6 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	r.firstPID.Store(b.key.processID)
 	return r
-}
-
-// welcomed tells the client that it is logged in.
-func (r *relay) welcomed(message []byte) error {
-	stop := context.AfterFunc(r.ctx, func() { _ = r.client.SetWriteDeadline(time.Unix(1, 0)) })
-	_, err := r.client.Write(message)
-	if !stop() {
-		return context.Cause(r.ctx)
-	}
-	if err != nil {
-		return &departure{err}
-	}
-	r.session.Count(len(message), 0)
-	return nil
 }
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
@@ -146,19 +133,6 @@ func (r *relay) depart(cause error) error {
 	return cause
 }
 
-// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
-func (r *relay) setGoodbye() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.goodbye = true
-}
-
-func (r *relay) saidGoodbye() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.goodbye
-}
-
 // stopDatabase stops what is running, and keeps what waits behind it from ever beginning: a database that cannot
 // send the answer to the one does not begin the other. So the connection goes first.
 func (r *relay) stopDatabase() {
@@ -176,7 +150,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 		_ = r.client.SetWriteDeadline(deadline)
 		_, _ = r.client.Write(message)
 	}
-	if r.fromClient.atBoundary() && !r.saidGoodbye() && !abandoned {
+	if r.fromClient.atBoundary() && !r.saidGoodbye.Load() && !abandoned {
 		_ = r.server.SetWriteDeadline(deadline)
 		_, _ = r.server.Write([]byte{feTerminate, 0, 0, 0, lengthSize})
 	}
@@ -185,7 +159,7 @@ func (r *relay) farewell(cause error, abandoned bool) {
 // farewellMessage returns nil for endings that the client knows of.
 func farewellMessage(cause error) []byte {
 	_, told := errors.AsType[*serverError](cause)
-	_, left := errors.AsType[*departure](cause)
+	_, left := errors.AsType[*engine.Departure](cause)
 	if told || left || errors.Is(cause, errGoodbye) {
 		return nil
 	}

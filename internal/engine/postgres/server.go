@@ -71,7 +71,7 @@ func (r *relay) readServer() error {
 // serverGone says why nothing more comes from the database.
 func (r *relay) serverGone(err error) error {
 	switch {
-	case r.ctx.Err() != nil, r.saidGoodbye():
+	case r.ctx.Err() != nil, r.saidGoodbye.Load():
 		return errGoodbye
 	case r.fromServer.fatal != nil:
 		return fault.Wrap(fault.ConnectionProblem, r.fromServer.fatal, "the database ended the session")
@@ -136,10 +136,10 @@ func (r *relay) sendToClient() error {
 	}
 	if _, err := r.client.Write(pending); err != nil {
 		a.failed = true
-		if r.saidGoodbye() && r.ctx.Err() == nil {
+		if r.saidGoodbye.Load() && r.ctx.Err() == nil {
 			return nil // it does not want the rest, but the statement goes on
 		}
-		return &departure{err}
+		return engine.LeftSilently(err)
 	}
 	r.session.Count(len(pending), 0)
 	return nil

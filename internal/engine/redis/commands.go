@@ -98,7 +98,7 @@ func (r *relay) command(size int) error {
 	}
 	switch {
 	case c.role == quit:
-		r.setGoodbye()
+		r.saidGoodbye.Store(true)
 		return errGoodbye
 	case c.role == selects:
 		return r.behindSelect(q.database)

@@ -69,7 +69,7 @@ func (n *node) read() error {
 
 // gone says why nothing more comes from the database.
 func (n *node) gone(err error) error {
-	if n.ctx.Err() != nil || n.saidGoodbye() {
+	if n.ctx.Err() != nil || n.saidGoodbye.Load() {
 		return errGoodbye
 	}
 	if err := n.tooLate(); err != nil {
@@ -207,7 +207,7 @@ func (n *node) send() error {
 	n.delivered()
 	if err != nil {
 		n.fromServer.failed = true
-		if n.saidGoodbye() && n.ctx.Err() == nil {
+		if n.saidGoodbye.Load() && n.ctx.Err() == nil {
 			return nil
 		}
 		return errors.Join(err, io.EOF)

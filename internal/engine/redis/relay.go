@@ -36,6 +36,8 @@ type relay struct {
 
 	renewal renewal
 
+	saidGoodbye atomic.Bool // by the client: what breaks off from then on is no failure
+
 	readers sync.WaitGroup // goroutines that read from the database
 
 	mu       sync.Mutex
@@ -47,7 +49,6 @@ type relay struct {
 	held     int    // bytes of those that are not
 	owns     int    // requests that are not the client's
 	unsent   bool   // replies to others are not with the client yet
-	goodbye  bool   // the client has said it
 }
 
 func newRelay(ctx context.Context, v *visit, b *backend) *relay {
@@ -154,19 +155,6 @@ func (r *relay) pop() request {
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
 	return engine.Wait(r.ctx, &r.changed, condition)
-}
-
-// setGoodbye notes that the client has said goodbye: what breaks off from now on is no failure.
-func (r *relay) setGoodbye() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.goodbye = true
-}
-
-func (r *relay) saidGoodbye() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.goodbye
 }
 
 // recordUnanswered gives each command that is still running or waiting its outcome: nobody knows it. It reports
