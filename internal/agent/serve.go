@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
 
 	"sallyport/internal/access"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
@@ -124,6 +124,9 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	}
 	reason := endReason(ctx, err)
 	a.counters.end(v.db.Spec.Protocol, result(ctx, v, err))
+	if p, ok := errors.AsType[*engine.Panic](err); ok {
+		logger.Error("an engine has a fault", "panic", p.Error(), "stack", string(p.Stack))
+	}
 	logger.Info("session ended", "reason", reason, "error", err)
 	closeErr := s.Close(reason, realCause(err))
 	if closeErr != nil {
@@ -140,7 +143,7 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 func (v *visit) serve(ctx context.Context, client net.Conn, s *session.Session) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("engine panicked: %v\n%s", cause, debug.Stack())
+			err = engine.Recovered("engine", cause)
 		}
 	}()
 	if v.greeted != nil {

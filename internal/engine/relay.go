@@ -3,9 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -37,7 +35,7 @@ func Run(ctx context.Context, end context.CancelCauseFunc, interrupt func(), dir
 func Guard(direction func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("relay panicked: %v\n%s", cause, debug.Stack())
+			err = Recovered("relay", cause)
 		}
 	}()
 	return direction()

@@ -9,7 +9,6 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
-	"sallyport/internal/fault"
 )
 
 // errLeft is a client that closed its connection between commands, as most of them do.
@@ -122,13 +121,7 @@ func (r *relay) unreadable(err error) error {
 }
 
 func (r *relay) tooLarge(large *resp.TooLarge) error {
-	err := fault.New(fault.LimitExceeded,
-		"a command has at least %d bytes or %d arguments, and at most %d bytes and %d arguments pass through this system; send large values in pieces, with APPEND or SETRANGE",
-		large.Bytes, large.Arguments, resp.MaxCommand, resp.MaxArguments)
-	event := &audit.DatabaseQueryFailed{Error: fault.Message(err), MessageSize: large.Bytes}
-	if len(r.parser.Args) > 0 {
-		event.DatabaseQuery = *r.record.query(r.parser.Args)
-	}
+	event, err := r.refuseLarge(large)
 	if _, recordErr := r.recordNow(event); recordErr != nil {
 		return recordErr
 	}

@@ -161,21 +161,36 @@ func TestLargeValues(t *testing.T) {
 		}
 		t.Error("the command is not recorded")
 	})
-	t.Run("what is too large is told", func(t *testing.T) {
-		t.Parallel()
-		r := behind(t, s, "default")
-		c := r.raw(t)
-		c.say(t, "PING")
-		c.hear(t, "+PONG\n")
-		fmt.Fprintf(c, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n", resp.MaxCommand)
-		if line := c.line(t); !strings.Contains(line, "send large values in pieces, with APPEND or SETRANGE") {
-			t.Errorf("heard %s", line)
+	for name, c := range map[string]struct {
+		command, told, recorded string
+		size                    int64 // at least, where a test can tell
+	}{
+		"a large value":             {fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n", resp.MaxCommand), "send large values in pieces, with APPEND or SETRANGE", "SET big", resp.MaxCommand},
+		"the largest that there is": {"*1\r\n$9223372036854775799\r\n", "at least 9223372036854775799 bytes", "", 0},
+		"many arguments":            {"*2000000\r\n", "a command has 2000000 arguments, and at most", "", 0},
+	} {
+		for _, first := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s is told, in the first command: %t", name, first), func(t *testing.T) {
+				t.Parallel()
+				r := behind(t, s, "default")
+				client := r.raw(t)
+				if !first {
+					client.say(t, "PING")
+					client.hear(t, "+PONG\n")
+				}
+				if _, err := io.WriteString(client, c.command); err != nil {
+					t.Fatal(err)
+				}
+				if line := client.line(t); !strings.Contains(line, c.told) {
+					t.Errorf("heard %s", line)
+				}
+				failed := closed(t, r, client).Journal.Events("db.session.query.failed")
+				if len(failed) != 1 || failed[0].Text("db_query") != c.recorded || c.size > 0 && failed[0].Number("message_size") < c.size {
+					t.Errorf("recorded %v", failed)
+				}
+			})
 		}
-		failed := closed(t, r, c).Journal.Events("db.session.query.failed")
-		if len(failed) != 1 || failed[0].Text("db_query") != "SET big" || failed[0].Number("message_size") < resp.MaxCommand {
-			t.Errorf("recorded %v", failed)
-		}
-	})
+	}
 }
 
 // large commands of all sessions together have a limit.

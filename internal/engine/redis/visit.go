@@ -114,8 +114,28 @@ func (v *visit) turnAway(ctx context.Context, err error) error {
 		}
 		return v.sayNo(ctx, malformed(err))
 	default:
+		if large, ok := errors.AsType[*resp.TooLarge](err); ok {
+			event, no := v.refuseLarge(large)
+			if _, recordErr := v.session.Record(ctx, event); recordErr != nil {
+				no = errors.Join(no, recordErr)
+			}
+			return v.sayNo(ctx, no)
+		}
 		return v.sayNo(ctx, err)
 	}
+}
+
+// refuseLarge returns what is recorded of a command beyond the limits, as far as it has arrived, and what is said of it.
+func (v *visit) refuseLarge(large *resp.TooLarge) (*audit.DatabaseQueryFailed, error) {
+	err := fault.New(fault.LimitExceeded, "a command has %d arguments, and at most %d pass through this system; send it in several", large.Arguments, resp.MaxArguments)
+	if large.Bytes > 0 {
+		err = fault.New(fault.LimitExceeded, "a command has at least %d bytes, and at most %d pass through this system; send large values in pieces, with APPEND or SETRANGE", large.Bytes, resp.MaxCommand)
+	}
+	event := &audit.DatabaseQueryFailed{Error: fault.Message(err), MessageSize: large.Bytes}
+	if len(v.parser.Args) > 0 {
+		event.DatabaseQuery = *v.record.query(v.parser.Args)
+	}
+	return event, err
 }
 
 // sayNo ends a visit before the relay, tells the client why, and returns that.

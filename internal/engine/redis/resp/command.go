@@ -126,10 +126,10 @@ func (p *Parser) argument(data []byte, limits Limits) (complete bool, atLeast in
 		return false, 0, err
 	}
 	start := p.next + size
-	end := int64(start) + n + 2
+	end := int64(start) + min(n, int64(limits.Bytes)) + 2 // n may be the largest number that there is
 	if end > int64(limits.Bytes) {
 		p.Args = appendArgs(p.Args[:0], data, p.spans)
-		return false, 0, &TooLarge{Arguments: int64(p.announced), Bytes: end}
+		return false, 0, &TooLarge{Arguments: int64(p.announced), Bytes: max(n, end)}
 	}
 	if int64(len(data)) < end {
 		return false, int(end), nil

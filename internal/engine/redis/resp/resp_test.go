@@ -110,6 +110,8 @@ func TestLimitsOfCommands(t *testing.T) {
 		"one byte longer":              {"*1\r\n$989\r\n", false},
 		"2^31 bytes":                   {"*1\r\n$2147483648\r\n", false},
 		"almost 2^63 bytes":            {"*1\r\n$9223372036854775000\r\n", false},
+		"the most that is a number":    {"*1\r\n$9223372036854775799\r\n", false},
+		"which another one begins":     {"*2\r\n$1\r\nx\r\n$9223372036854775790\r\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -286,6 +288,7 @@ func TestValues(t *testing.T) {
 // FuzzCommands checks that what is read in pieces is what is read at once, and that commands survive being written.
 func FuzzCommands(f *testing.F) {
 	f.Add([]byte("*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n"), 3)
+	f.Add([]byte("*1\r\n$9223372036854775799\r\n"), 1)
 	f.Add([]byte("SET k \"\\x41\" 'a b'\r\n*0\r\n"), 1)
 	f.Fuzz(func(t *testing.T, data []byte, piece int) {
 		limits := resp.Limits{Arguments: 1000, Bytes: 4000}
