@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"sallyport/internal/access"
 	"sallyport/internal/authapi/sallyportv1"
@@ -128,6 +126,3 @@ var hostKinds = map[resource.SystemRole]struct{ reads, writes []string }{
 		writes: []string{resource.KindDatabase, resource.KindDiscoveryService}, // of databases those that it found
 	},
 }
-
-// Procedures returns the names of all methods that have a rule.
-func Procedures() []string { return slices.Sorted(maps.Keys(table)) }

@@ -45,13 +45,6 @@ func (d *Builder) Bool(key string, value bool) *Builder {
 	return d
 }
 
-// Document adds a document.
-func (d *Builder) Document(key string, value Document) *Builder {
-	d.key(Embedded, key)
-	d.b = append(d.b, value...)
-	return d
-}
-
 // Array adds an array, whose values are those of a document.
 func (d *Builder) Array(key string, value Document) *Builder {
 	d.key(Array, key)

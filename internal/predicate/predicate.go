@@ -45,12 +45,8 @@ type Values map[string]any
 
 // Expr is an expression that has been read. It is immutable and safe for concurrent use.
 type Expr struct {
-	source string
-	eval   func(Values) any
+	eval func(Values) any
 }
-
-// String returns the expression as written.
-func (e *Expr) String() string { return e.source }
 
 // Match evaluates the expression.
 func (e *Expr) Match(v Values) bool { return as[bool](e.eval(v)) }
@@ -82,7 +78,7 @@ func Parse(source string, names Vocabulary) (*Expr, error) {
 	if t.typ != Bool {
 		return nil, fmt.Errorf("the expression must be true or false, but is %s", t.typ)
 	}
-	return &Expr{source: source, eval: t.eval}, nil
+	return &Expr{eval: t.eval}, nil
 }
 
 func as[T any](v any) T {

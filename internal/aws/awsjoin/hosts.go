@@ -1,7 +1,6 @@
 package awsjoin
 
 import (
-	"maps"
 	"slices"
 
 	"sallyport/internal/aws/endpoint"
@@ -49,9 +48,6 @@ var hosts = func() map[string]place {
 	}
 	return all
 }()
-
-// Hosts returns the names of all STS that Caller asks, sorted.
-func Hosts() []string { return slices.Sorted(maps.Keys(hosts)) }
 
 // HostFor returns the host of STS for which a host in the region signs, and the region that it signs for.
 func HostFor(region string, fips bool) (host, signingRegion string) {
