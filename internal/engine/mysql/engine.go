@@ -33,7 +33,8 @@ type Config struct {
 	// beyond ends the session.
 	MaxKept int
 	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
-	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// means 384 MiB. Those of one user have half of it. One that finds
+	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
 	// ForwardCancel asks other agents for a session that is to be killed and is none of this engine's; CancelFound tells that

@@ -39,7 +39,8 @@ type Config struct {
 	// 128 MiB. What goes beyond ends the session.
 	MaxKept int
 	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
-	// means 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// means 384 MiB. Those of one user have half of it. One that finds
+	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
 	// HalfClosed is how long a client that has closed its direction is waited for while the database works for it;

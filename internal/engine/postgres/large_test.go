@@ -125,7 +125,7 @@ func TestLargeMessagesShareABudget(t *testing.T) {
 	t.Parallel()
 	const size = 32 << 20
 	hold := make(chan struct{})
-	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: size + size/2, LargeWait: 50 * time.Millisecond})
+	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2*size + size, LargeWait: 50 * time.Millisecond})
 	agent, _ := small(t, pgtest.Options{Relay: func(*pgtest.Conn) { <-hold }}, func(cfg *enginetest.Config) { cfg.Engine = engine })
 	statement := frame('Q', "select '"+strings.Repeat("x", size)+"'\x00")
 	first, second := logIn(t, agent), logIn(t, agent)

@@ -66,6 +66,7 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
+	r.fromClient.share.User = s.Identity().Name
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	r.firstPID.Store(b.key.processID)
 	return r

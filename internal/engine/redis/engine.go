@@ -22,7 +22,8 @@ type Config struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 	// MaxLarge bounds the bytes of commands of more than a mebibyte that all sessions together have under way; 0 means
-	// 256 MiB. One that finds no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// 384 MiB. Those of one user have half of it. One that finds
+	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
 }

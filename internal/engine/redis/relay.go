@@ -55,6 +55,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 	r := &relay{visit: v}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
+	r.fromClient.share.User = v.session.Identity().Name
 	r.renewal.done = make(chan struct{}, 1)
 	r.proto.Store(2)
 	r.selected = v.database

@@ -197,7 +197,7 @@ func TestLargeValues(t *testing.T) {
 func TestLargeCommandsWaitForRoom(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, redisserver.Options{})
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 3 << 20, LargeWait: 2 * time.Second})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 6 << 20, LargeWait: 2 * time.Second})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	value := strings.Repeat("x", 2<<20)
 	begun, other := r.raw(t), r.raw(t)
@@ -220,6 +220,9 @@ func TestLargeCommandsWaitForRoom(t *testing.T) {
 			t.Fatal(line)
 		}
 	}
+	bob := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine, cfg.Identity.Name = e, "bob" }).raw(t)
+	bob.say(t, "SET m "+value) // who waits for no commands of others
+	bob.hear(t, "+OK\n")
 	if _, err := io.WriteString(begun, "x\r\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +253,7 @@ func TestSmallArgumentsTakeRoom(t *testing.T) {
 // takesRoom begins a command of many arguments, and checks that nobody else finds room until it is complete.
 func takesRoom(t *testing.T, s *redisserver.Server, argument string, arguments, room int) {
 	t.Helper()
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: room, LargeWait: 2 * time.Second})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * room, LargeWait: 2 * time.Second})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	begun := r.raw(t)
 	begun.say(t, "PING")
