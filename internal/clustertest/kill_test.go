@@ -27,7 +27,7 @@ func greetedMySQL(t *testing.T, address, name string) (*mysqlClient, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		return nil, err
 	}
 	payload, _, err := mysqlwire.ReadPacket(conn, 1<<16)

@@ -34,7 +34,7 @@ func StartCluster(t testing.TB, nodes int, options Options) *Cluster {
 		}
 		node := options
 		node.Settings = append([]string{
-			"cluster-enabled yes", "tls-cluster yes", "tls-replication yes", "cluster-port " + strconv.Itoa(bus), "cluster-node-timeout 5000",
+			"cluster-enabled yes", "tls-cluster yes", "tls-replication yes", "cluster-port " + strconv.Itoa(bus), "cluster-node-timeout 60000",
 		}, options.Settings...)
 		node.DatabaseCA, node.ClientCA = c.DatabaseCA, c.ClientCA
 		s, err := newServer(&node)

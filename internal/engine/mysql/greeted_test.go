@@ -146,7 +146,7 @@ func inClear(t testing.TB, agent *enginetest.Agent) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(enginetest.Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(4 * enginetest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	r := &raw{Conn: conn, t: t}

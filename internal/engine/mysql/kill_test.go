@@ -33,6 +33,7 @@ func (a *agents) start(t *testing.T, server *mariaserver.Server, change ...func(
 	t.Helper()
 	var e *mysql.Engine
 	e = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), ForwardCancel: func(key cancelkey.Key) { a.forward(e, key) }})
+	e.WaitForKills(enginetest.Patience)
 	a.mu.Lock()
 	a.engines = append(a.engines, e)
 	a.mu.Unlock()

@@ -49,7 +49,6 @@ func TestFewMayComeToKill(t *testing.T) {
 	var both agents
 	agent := both.start(t, server, crowded)
 	e := both.engines[0]
-	e.WaitForKills(enginetest.Patience) // so that they stay
 	sleeper(t, server, agent)
 	first, second := logIn(t, agent, all), logIn(t, agent, all)
 	wantCrowded(t, agent, "app")

@@ -39,7 +39,7 @@ func logInWith(t testing.TB, agent *enginetest.Agent, flags func(offered mysqlwi
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(enginetest.Patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(4 * enginetest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	r := &raw{Conn: c, t: t}

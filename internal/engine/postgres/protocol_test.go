@@ -30,7 +30,7 @@ func dial(t *testing.T, agent *enginetest.Agent) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(enginetest.Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(4 * enginetest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &wire{t, conn, pgproto3.NewFrontend(conn, conn)}

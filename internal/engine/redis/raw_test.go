@@ -30,7 +30,7 @@ func (r *real) raw(t testing.TB) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(enginetest.Patience))
+	_ = conn.SetDeadline(time.Now().Add(4 * enginetest.Patience))
 	return &raw{conn, bufio.NewReader(conn)}
 }
 

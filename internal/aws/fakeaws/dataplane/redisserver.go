@@ -140,7 +140,7 @@ func startRedisCluster(ctx context.Context, nodes []Endpoint) ([]*redisProcess, 
 		}
 		server, err := startRedisProcess(ctx, "bind 127.0.0.1", "port "+strconv.Itoa(numbers[0]), "cluster-enabled yes", "cluster-port "+strconv.Itoa(numbers[1]),
 			"cluster-announce-ip 127.0.0.1", "cluster-announce-hostname "+host, "cluster-announce-port "+port, "cluster-announce-bus-port "+strconv.Itoa(numbers[1]),
-			"cluster-preferred-endpoint-type hostname", "cluster-node-timeout 5000")
+			"cluster-preferred-endpoint-type hostname", "cluster-node-timeout 60000")
 		if err != nil {
 			return fail(err)
 		}
