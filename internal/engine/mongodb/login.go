@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
 
 const (
-	loginTimeout = 15 * time.Second
 	maxHello     = 64 << 10 // bytes of an answer to hello or to a login
 	leastVersion = 6        // of the wire protocol: MongoDB 3.6, the first with OP_MSG
 	// versionOfRoles is that of MongoDB 5.0, as which DocumentDB 5.0 presents itself.
@@ -60,8 +60,7 @@ type upstream interface {
 // logIn opens TLS on the way to the database, finds the member that is wanted, and logs in there with the account that
 // was authorised. Its conn is then ready for commands.
 func logIn(ctx context.Context, s upstream, up *session.Upstream, p *place) (*login, error) {
-	within, cancel := context.WithTimeoutCause(ctx, loginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
+	within, cancel := engine.LoginContext(ctx)
 	defer cancel()
 	l := &login{ctx: within, session: s, up: up, place: p}
 	err := l.run()
@@ -233,21 +232,13 @@ func readMessage(r io.Reader, limit int32) ([]byte, error) {
 	return message, err
 }
 
-// explain puts what the network or the database's TLS said into words, and adds what to do.
+// explain adds to an error of the login what to do.
 func (l *login) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	err = l.up.Explain(err)
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
 		refused.advice = l.advice(refused)
 		return err
 	}
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return err
-	}
-	return fault.Wrap(fault.ConnectionProblem, err,
-		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
+	return engine.ExplainLogin(l.up, err)
 }
 
 const (

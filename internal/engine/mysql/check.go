@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/session"
 )
@@ -67,7 +68,7 @@ func tellFailed(p *session.Probe, err error) {
 
 // tryTLS finds out whether the database's certificate would do, when there is no credential to go on with.
 func (e *Engine) tryTLS(ctx context.Context, p *session.Probe, up *session.Upstream) error {
-	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	ctx, cancel := context.WithTimeout(ctx, engine.LoginTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })()
 	g, err := readGreeting(up.Conn, p.Database().InAWS())

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/resource"
@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	loginTimeout  = 15 * time.Second
 	loginMessages = 10 // that a database may ask or tell before it is ready
 	loginPacket   = 64 << 10
 )
@@ -29,17 +28,12 @@ type backend struct {
 }
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
-func (e *Engine) logIn(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (*backend, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	b, err := e.logInWithin(ctx, up, db, h)
-	if !stop() {
-		return nil, context.Cause(ctx)
-	}
-	return b, explainLogin(up, h.want.Name, err)
+func (e *Engine) logIn(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (b *backend, err error) {
+	err = engine.LogIn(ctx, up.Conn, func(ctx context.Context) error {
+		b, err = e.logInWithin(ctx, up, db, h)
+		return explainLogin(up, h.want.Name, err)
+	})
+	return b, err
 }
 
 func (e *Engine) logInWithin(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (*backend, error) {
@@ -144,10 +138,8 @@ func answerTo(g *mysqlwire.Greeting, up *session.Upstream, h *hello) *mysqlwire.
 	return p
 }
 
-// explainLogin puts what the network or the database's TLS said into words.
+// explainLogin adds to an error of the login what to do.
 func explainLogin(up *session.Upstream, name string, err error) error {
-	err = up.Explain(err)
-	_, known := errors.AsType[*fault.Error](err)
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
 		refused.advice = up.Advice(cred.Refusal{Code: refused.State, Number: refused.Code, Message: refused.Message, Method: refused.method})
 		if refused.advice == "" && up.Password == "" { // the certificate is all that it is shown
@@ -155,14 +147,7 @@ func explainLogin(up *session.Upstream, name string, err error) error {
 		}
 		return err
 	}
-	if err == nil || known {
-		return err
-	}
-	if up.Password != "" { // it is shown no certificate
-		return fault.Wrap(fault.ConnectionProblem, err, "the database broke the connection off during the login; try again, since it may be restarting or failing over, and look into its log")
-	}
-	return fault.Wrap(fault.ConnectionProblem, err,
-		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
+	return engine.ExplainLogin(up, err)
 }
 
 // login is the conversation behind TLS until the database is ready.

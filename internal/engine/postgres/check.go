@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
@@ -68,7 +69,7 @@ func tellFailed(p *session.Probe, err error) {
 
 // tryTLS finds out whether the database's certificate would do, when there is no credential to go on with.
 func tryTLS(ctx context.Context, p *session.Probe, up *session.Upstream) error {
-	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	ctx, cancel := context.WithTimeout(ctx, engine.LoginTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })()
 	if err := requestTLS(up); err != nil {

@@ -9,18 +9,17 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/pgwire"
 	"sallyport/internal/session"
 )
 
 const (
-	loginTimeout  = 15 * time.Second
 	loginMessages = 20      // that a database may ask or tell before it is ready, settings and notices apart
 	loginReports  = 1_000   // settings and notices
 	loginBytes    = 1 << 20 // of all of them
@@ -59,17 +58,12 @@ func (r *refusedLogin) Error() string {
 }
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
-func logIn(ctx context.Context, up *session.Upstream, s *startup) (*backend, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = up.Conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	b, err := logInWithin(ctx, up, s)
-	if !stop() {
-		return nil, context.Cause(ctx)
-	}
-	return b, explainLogin(up, err)
+func logIn(ctx context.Context, up *session.Upstream, s *startup) (b *backend, err error) {
+	err = engine.LogIn(ctx, up.Conn, func(ctx context.Context) error {
+		b, err = logInWithin(ctx, up, s)
+		return explainLogin(up, err)
+	})
+	return b, err
 }
 
 func logInWithin(ctx context.Context, up *session.Upstream, s *startup) (*backend, error) {
@@ -98,22 +92,13 @@ func logInWithin(ctx context.Context, up *session.Upstream, s *startup) (*backen
 	return &l.backend, nil
 }
 
-// explainLogin puts what the network or the database's TLS said into words.
+// explainLogin adds to an error of the login what to do.
 func explainLogin(up *session.Upstream, err error) error {
-	err = up.Explain(err)
-	_, known := errors.AsType[*fault.Error](err)
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
 		refused.advise(up)
 		return err
 	}
-	if err == nil || known {
-		return err
-	}
-	if up.Password != "" { // it is shown no certificate
-		return fault.Wrap(fault.ConnectionProblem, err, "the database broke the connection off during the login; try again, since it may be restarting or failing over, and look into its log")
-	}
-	return fault.Wrap(fault.ConnectionProblem, err,
-		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
+	return engine.ExplainLogin(up, err)
 }
 
 // requestTLS asks for TLS. Only the byte that agrees is accepted, and nothing is read behind it; what a

@@ -7,10 +7,10 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 	"sallyport/internal/inbox"
@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	loginTimeout  = 15 * time.Second
 	maxLoginReply = 1 << 20
 	maxAttempts   = 10 // of a client to give the password
 )
@@ -34,11 +33,11 @@ type backend struct {
 
 // connect opens TLS on the way to the database. Nothing is said before.
 func connect(ctx context.Context, e *Engine, up *session.Upstream) (*backend, error) {
-	late := fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", loginTimeout)
+	late := fault.New(fault.ConnectionProblem, "the database did not complete the TLS handshake within %s; check that its uri names its TLS port (tls-port)", engine.LoginTimeout)
 	if service := up.Service(); service != "" {
-		late = fault.New(fault.ConnectionProblem, "Connection timeout on %s database. Please verify if in-transit encryption is enabled on the server: it did not complete the TLS handshake within %s", service, loginTimeout)
+		late = fault.New(fault.ConnectionProblem, "Connection timeout on %s database. Please verify if in-transit encryption is enabled on the server: it did not complete the TLS handshake within %s", service, engine.LoginTimeout)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, late)
+	ctx, cancel := context.WithTimeoutCause(ctx, engine.LoginTimeout, late)
 	defer cancel()
 	conn, err := up.StartTLS(ctx)
 	if err != nil {
@@ -51,23 +50,12 @@ func connect(ctx context.Context, e *Engine, up *session.Upstream) (*backend, er
 }
 
 // ask sends commands and reads as many replies. With an error it returns those that came.
-func (b *backend) ask(ctx context.Context, commands ...[]string) ([]resp.Value, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", loginTimeout))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = b.conn.SetDeadline(time.Unix(1, 0)) })
-	values, err := b.exchange(commands)
-	if !stop() {
-		return values, context.Cause(ctx)
-	}
-	if err = b.up.Explain(err); err == nil {
-		return values, nil
-	}
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return values, err
-	}
-	return values, fault.Wrap(fault.ConnectionProblem, err,
-		"the database broke the connection off during the login; its log tells why, and if it does not trust our certificate, give it the authority from tctl auth sign --format=db")
+func (b *backend) ask(ctx context.Context, commands ...[]string) (values []resp.Value, err error) {
+	err = engine.LogIn(ctx, b.conn, func(context.Context) error {
+		values, err = b.exchange(commands)
+		return engine.ExplainLogin(b.up, err)
+	})
+	return values, err
 }
 
 func (b *backend) exchange(commands [][]string) (values []resp.Value, err error) {
