@@ -38,6 +38,18 @@ func BenchmarkSmallQuery(b *testing.B) {
 	}
 }
 
+// BenchmarkPrepare prepares one statement in the place of another.
+func BenchmarkPrepare(b *testing.B) {
+	question := command(mysqlwire.ComStmtPrepare, "select abalance from pgbench_accounts where aid = ?")
+	answer := numbered(preparedWith(1, 0)...)
+	for name, way := range ways {
+		b.Run(name, func(b *testing.B) {
+			client, server := way(b)
+			enginetest.Exchange(b, client, server, question, answer)
+		})
+	}
+}
+
 // BenchmarkRows sends rows of 100 bytes, in pieces of the size that the server sends.
 func BenchmarkRows(b *testing.B) {
 	const piece = 16 << 10

@@ -19,6 +19,7 @@ type reader struct {
 	share      engine.Share // of the budget for large messages
 	query      audit.DatabaseQuery
 	last       *statement        // that was prepared last; nil before
+	unprepared bool              // another was refused here since
 	parameters []audit.Parameter // room for those of an execution
 	joined     []byte            // the payload of a message in several packets
 
@@ -148,6 +149,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 		switch {
 		case errors.Is(err, errReplaced), errors.Is(err, errAnswered):
 			c.inbox.Start = c.inbox.Scanned + total // it is not sent on as it is
+			r.release()
 			return total, nil
 		case errors.Is(err, errGoodbye):
 			c.inbox.Scanned += total

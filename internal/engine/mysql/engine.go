@@ -32,6 +32,8 @@ type Config struct {
 	// MaxKept bounds the bytes of prepared statements that one session makes us keep; 0 means 128 MiB. What goes
 	// beyond ends the session.
 	MaxKept int
+	// MaxKeptByAll bounds the same of all sessions together; 0 means 512 MiB. A preparation that finds no room is refused.
+	MaxKeptByAll int
 	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
 	// means 384 MiB. Those of one user have half of it. One that finds
 	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
@@ -50,6 +52,7 @@ type Engine struct {
 	cfg     Config
 	buffers inbox.Pool
 	large   *engine.Budget
+	room    *engine.Room // for what sessions keep of prepared statements
 	servers servers
 	threads threads
 
@@ -63,7 +66,7 @@ func New(cfg Config) *Engine {
 		cfg.MaxKept = defaultMaxKept
 	}
 	return &Engine{
-		cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait),
+		cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), room: engine.NewRoom(cfg.MaxKeptByAll),
 		killRequests: killRequests{limit: cancelkey.NewLimit(cfg.Now)}, onlyKillers: onlyKillers{patience: onlyKillTime},
 	}
 }

@@ -25,6 +25,7 @@ var (
 	errNoThread       = number{1094, "HY000"}
 	errLimit          = number{1226, "42000"}
 	errNoStatement    = number{1243, "HY000"}
+	errStatements     = number{1461, "42000"}
 	errMalformed      = number{1835, "HY000"}
 	errHandshake      = number{1043, "08S01"}
 )

@@ -45,15 +45,19 @@ func (r *relay) prepared(s *statement, p mysqlwire.Prepared) {
 	defer r.mu.Unlock()
 	r.drop(p.ID)
 	s.id, s.parameters, s.settled = p.ID, p.Parameters, true
-	s.held += p.Parameters * bytesPerParameter
-	r.held += p.Parameters * bytesPerParameter
+	if more := len(s.text) + p.Parameters*bytesPerParameter - s.held; more > 0 { // there are others than question marks
+		s.held += more
+		r.kept.Owe(more)
+	}
 	r.statements[p.ID] = s
 	r.preparing--
 	r.changed.Broadcast()
 }
 
-// bytesPerParameter are kept by the end of a statement's life, for its type and whether it was sent in pieces.
-const bytesPerParameter = 32
+const (
+	bytesPerParameter = 32        // kept by the end of a statement's life, for its type and whether it was sent in pieces
+	maxParameters     = 1<<16 - 1 // of a statement
+)
 
 // notPrepared notes that it has refused to, or has gone back on it.
 func (r *relay) notPrepared(s *statement) {
@@ -64,7 +68,7 @@ func (r *relay) notPrepared(s *statement) {
 		return
 	}
 	s.settled, s.failed = true, true
-	r.held -= s.held
+	r.kept.Remove(s.held)
 	r.preparing--
 	r.changed.Broadcast()
 }

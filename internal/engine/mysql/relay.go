@@ -55,15 +55,15 @@ type relay struct {
 	requests   engine.Queue[request] // guarded by mu, like all that follows
 	busy       bool                  // fromServer.current is being answered
 	statements map[uint32]*statement
-	preparing  int   // statements whose preparation is not answered
-	held       int   // bytes in statements
-	copied     int64 // bytes of the file that the client sent last
-	file       bool  // the client is to send a file, and has not sent the end of it
-	working    bool  // the database owes an answer
+	preparing  int         // statements whose preparation is not answered
+	kept       engine.Kept // of statements
+	copied     int64       // bytes of the file that the client sent last
+	file       bool        // the client is to send a file, and has not sent the end of it
+	working    bool        // the database owes an answer
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, flags mysqlwire.Flags, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn, number: b.connection, first: b.connection, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement)}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, number: b.connection, first: b.connection, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement), kept: e.room.Kept()}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.lasting = context.WithoutCancel(r.ctx)
 	r.changed.L = &r.mu
@@ -74,6 +74,7 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
 func (r *relay) run() error {
+	defer r.kept.RemoveAll()
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient, r.readServer)
 	r.release()
 	if c := &r.fromClient; c.oversize != nil && !c.refused {

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -18,7 +19,7 @@ type statement struct {
 	failed     bool
 	id         uint32
 	parameters int
-	held       int // bytes that are kept of it
+	held       int // bytes that are counted for it
 
 	// Of the goroutine that reads from the client.
 	types []uint16     // of the values of the last execution
@@ -34,6 +35,9 @@ func (r *relay) statementCommand(command mysqlwire.Command, body []byte) error {
 	id, ok := mysqlwire.StatementID(body)
 	if !ok {
 		return errArgument
+	}
+	if id == mysqlwire.LastStatement && r.fromClient.unprepared {
+		return r.withoutStatement(command, id)
 	}
 	s, err := r.find(id)
 	if err != nil {
@@ -95,12 +99,11 @@ func (r *relay) statement(id uint32) (s *statement, known bool) {
 }
 
 func (r *relay) prepare(text []byte) error {
-	s := &statement{text: slices.Clone(text)}
-	s.held = len(text)
+	size := len(text) + min(bytes.Count(text, []byte("?")), maxParameters)*bytesPerParameter
 	r.mu.Lock()
-	full := len(r.statements)+r.preparing >= maxStatements || r.held+s.held > r.engine.cfg.MaxKept
-	if !full {
-		r.held += s.held
+	full := len(r.statements)+r.preparing >= maxStatements || r.kept.Bytes()+size > r.engine.cfg.MaxKept
+	room := !full && r.kept.Add(size)
+	if room {
 		r.preparing++
 	}
 	r.mu.Unlock()
@@ -108,8 +111,33 @@ func (r *relay) prepare(text []byte) error {
 		return endWith(errLimit, fault.LimitExceeded,
 			"the session keeps more than %d prepared statements, or more than %d bytes of them; close those that are not needed any more", maxStatements, r.engine.cfg.MaxKept)
 	}
+	if r.fromClient.unprepared = !room; !room {
+		return r.refusePreparation(text)
+	}
+	s := &statement{text: slices.Clone(text), held: size}
 	r.fromClient.last = s
 	return r.perform(request{command: mysqlwire.ComStmtPrepare, statement: s}, &audit.MySQLPrepare{Query: text})
+}
+
+// refusePreparation records and says that other sessions have taken the room for what is kept of statements.
+func (r *relay) refusePreparation(text []byte) error {
+	const why = "the agent keeps as much of prepared statements as it can for all sessions together; close those that are not needed any more, or send the statement as text"
+	if _, err := r.session.Record(r.ctx, &audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{Query: text}, Error: why}); err != nil {
+		return err
+	}
+	return r.answer(errStatements, why)
+}
+
+// withoutStatement is a command about the statement prepared last, when that was refused here: the database would take it to be
+// about the one before.
+func (r *relay) withoutStatement(command mysqlwire.Command, id uint32) error {
+	if command != mysqlwire.ComStmtLongData && command != mysqlwire.ComStmtClose {
+		return r.unknownStatement(id, "what is about the one prepared last")
+	}
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	return errAnswered // with nothing, as always
 }
 
 // unknownStatement answers for a statement that was not prepared here, as the database would.
@@ -220,7 +248,7 @@ func (r *relay) closeStatement(id uint32, s *statement) error {
 // drop forgets a statement. It is called under the lock.
 func (r *relay) drop(id uint32) {
 	if s := r.statements[id]; s != nil {
-		r.held -= s.held
+		r.kept.Remove(s.held)
 		s.failed = true
 		delete(r.statements, id)
 	}

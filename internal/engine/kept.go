@@ -1,0 +1,90 @@
+package engine
+
+import "sync/atomic"
+
+// keptStep is how many bytes a session takes at a time. As much is free for each: who keeps no more than that is in nobody's
+// way, and works also when others have taken all the room.
+const keptStep = 64 << 10
+
+// Room bounds the bytes that all sessions of an engine together keep beyond a command, such as the texts of prepared
+// statements. Nobody waits for it, since it may never be given back: what finds none is refused. It is safe for concurrent use.
+type Room struct{ left atomic.Int64 }
+
+// NewRoom returns room for so many bytes, 0 meaning 512 MiB.
+func NewRoom(most int) *Room {
+	if most == 0 {
+		most = 512 << 20
+	}
+	r := &Room{}
+	r.left.Store(int64(most))
+	return r
+}
+
+// Kept counts what a new session keeps.
+func (r *Room) Kept() Kept { return Kept{room: r} }
+
+// take reports false, and takes nothing, when so much is not left.
+func (r *Room) take(n int64) bool {
+	for {
+		left := r.left.Load()
+		if n > left {
+			return false
+		}
+		if r.left.CompareAndSwap(left, left-n) {
+			return true
+		}
+	}
+}
+
+// Kept is what one session keeps. It is used by one goroutine at a time.
+type Kept struct {
+	room  *Room
+	bytes int64
+	taken int64 // of the room
+}
+
+// Bytes returns how many are kept.
+func (k *Kept) Bytes() int { return int(k.bytes) }
+
+// Add keeps so many bytes more. It reports false, and keeps nothing, when there is no room for them.
+func (k *Kept) Add(n int) bool {
+	if more := stepsOf(k.bytes+int64(n)) - k.taken; more > 0 {
+		if !k.room.take(more) {
+			return false
+		}
+		k.taken += more
+	}
+	k.bytes += int64(n)
+	return true
+}
+
+// Owe keeps so many bytes more, where it is too late to refuse them: what is missing has to be given back before others can take
+// anything.
+func (k *Kept) Owe(n int) {
+	k.bytes += int64(n)
+	k.settle()
+}
+
+// Remove keeps so many bytes less.
+func (k *Kept) Remove(n int) {
+	k.bytes -= int64(n)
+	k.settle()
+}
+
+// RemoveAll keeps nothing any more, as at the end of the session.
+func (k *Kept) RemoveAll() { k.Remove(int(k.bytes)) }
+
+func (k *Kept) settle() {
+	if need := stepsOf(k.bytes); need != k.taken {
+		k.room.left.Add(k.taken - need)
+		k.taken = need
+	}
+}
+
+// stepsOf returns what has to be taken for so many bytes.
+func stepsOf(bytes int64) int64 {
+	if bytes <= keptStep {
+		return 0
+	}
+	return (bytes - 1) / keptStep * keptStep
+}

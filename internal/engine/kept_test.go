@@ -1,0 +1,114 @@
+package engine_test
+
+import (
+	"sync"
+	"testing"
+
+	"sallyport/internal/engine"
+)
+
+const kib = 1 << 10
+
+func TestRoom(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		others int // what another session keeps
+		keep   []int
+		want   []bool
+		bytes  int
+	}{
+		{"what fits is kept", 0, []int{100 * kib, 100 * kib}, []bool{true, true}, 200 * kib},
+		{"what does not fit is not counted", 0, []int{2000 * kib, 100 * kib}, []bool{false, true}, 100 * kib},
+		{"all of the room can be taken, beside what is free", 0, []int{1088 * kib, 1}, []bool{true, false}, 1088 * kib},
+		{"what others keep is missing", 1000 * kib, []int{200 * kib}, []bool{false}, 0},
+		{"a little is free for each", 1088 * kib, []int{64 * kib, 1}, []bool{true, false}, 64 * kib},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			room := engine.NewRoom(1024 * kib)
+			other, kept := room.Kept(), room.Kept()
+			if !other.Add(c.others) {
+				t.Fatal("the other found no room")
+			}
+			for i, n := range c.keep {
+				if got := kept.Add(n); got != c.want[i] {
+					t.Errorf("%d bytes more: %v", n, got)
+				}
+			}
+			if kept.Bytes() != c.bytes {
+				t.Errorf("%d bytes are kept, want %d", kept.Bytes(), c.bytes)
+			}
+			other.RemoveAll()
+			kept.RemoveAll()
+			wantAll(t, room)
+		})
+	}
+}
+
+// wantAll checks that all of the room of TestRoom is there.
+func wantAll(t *testing.T, room *engine.Room) {
+	t.Helper()
+	all := room.Kept()
+	if !all.Add(1088*kib) || all.Add(1) {
+		t.Error("there is not as much room as in the beginning")
+	}
+	all.RemoveAll()
+}
+
+func TestRoomIsGivenBackInSteps(t *testing.T) {
+	t.Parallel()
+	room := engine.NewRoom(1024 * kib)
+	kept, other := room.Kept(), room.Kept()
+	for range 1088 {
+		if !kept.Add(kib) {
+			t.Fatal("there is no room")
+		}
+	}
+	if other.Add(65 * kib) {
+		t.Error("there is room for another")
+	}
+	for range 64 {
+		kept.Remove(kib)
+	}
+	if !other.Add(65 * kib) {
+		t.Error("what was removed is not free")
+	}
+}
+
+func TestWhatIsOwedIsMissingLater(t *testing.T) {
+	t.Parallel()
+	room := engine.NewRoom(1024 * kib)
+	kept, other := room.Kept(), room.Kept()
+	kept.Owe(2048 * kib)
+	if kept.Bytes() != 2048*kib || kept.Add(kib) || other.Add(100*kib) {
+		t.Error("there is room in spite of the debt")
+	}
+	kept.Remove(900 * kib)
+	if other.Add(100 * kib) {
+		t.Error("there is room before all of the debt is paid")
+	}
+	kept.Remove(1148 * kib)
+	wantAll(t, room)
+}
+
+// TestRoomOfMany has sessions keep and forget at the same time.
+func TestRoomOfMany(t *testing.T) {
+	t.Parallel()
+	room := engine.NewRoom(1024 * kib)
+	var sessions sync.WaitGroup
+	for range 8 {
+		sessions.Go(func() {
+			kept := room.Kept()
+			defer kept.RemoveAll()
+			for range 1000 {
+				if !kept.Add(150 * kib) {
+					kept.RemoveAll()
+				}
+			}
+		})
+	}
+	sessions.Wait()
+	wantAll(t, room)
+}
