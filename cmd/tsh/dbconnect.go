@@ -5,13 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"os/exec"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"sallyport/internal/client"
 	"sallyport/internal/client/localproxy"
 	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
@@ -51,7 +51,7 @@ MongoDB, redis-cli for Redis, through a local proxy that adds your certificate. 
 			}
 			// Clients are told why a connection fails; a log would write over what they show.
 			proxy := localproxy.New(localproxy.Config{Dial: who.dialer.To(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: slog.New(slog.DiscardHandler)})
-			return runClient(cmd, binary, program.arguments(binary, listener.Addr(), r), proxy, listener)
+			return runClient(cmd, &program, binary, r, proxy, listener)
 		},
 	}
 	c.addFlags(cmd, g)
@@ -60,16 +60,15 @@ MongoDB, redis-cli for Redis, through a local proxy that adds your certificate. 
 }
 
 // runClient serves the client's connections while it runs, and ends with its exit code.
-func runClient(cmd *cobra.Command, binary string, arguments []string, proxy *localproxy.Proxy, listener net.Listener) error {
+func runClient(cmd *cobra.Command, program *program, binary string, r client.Route, proxy *localproxy.Proxy, listener net.Listener) error {
 	// Ctrl-C is the client's: the terminal sends it to the client too, and main catches ours. Only an order
 	// to end ends the session.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(cmd.Context()), syscall.SIGTERM)
 	defer stop()
 	served := make(chan error, 1)
 	go func() { served <- proxy.Serve(ctx, listener) }()
-	child := exec.CommandContext(ctx, binary, arguments...)
+	child := program.process(ctx, binary, listener.Addr(), r)
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), terminal.Beneath(cmd.OutOrStdout()), cmd.ErrOrStderr()
-	child.Env = os.Environ()
 	err := child.Run()
 	stop()
 	serveErr := <-served

@@ -12,6 +12,9 @@ import (
 	"sallyport/internal/fault"
 )
 
+// maxOptionLine is in bytes. What is beyond 4096 or a little less, with the end of the line, clients leave out without a word.
+const maxOptionLine = 4000
+
 // optionFile returns the path of the option file of MySQL's clients.
 func optionFile() (string, error) {
 	home, err := os.UserHomeDir()
@@ -54,21 +57,31 @@ func writeOptionSection(p *client.Profile, service string, e endpoint) error {
 		if strings.ContainsAny(option[1], "\r\n") {
 			return fault.New(fault.BadParameter, "a database user or name with a line break cannot be kept in ~/.my.cnf")
 		}
-		if option[1] != "" {
-			lines = append(lines, option[0]+"="+optionValue(option[1]))
+		if option[1] == "" {
+			continue
 		}
+		line := option[0] + "=" + optionValue(option[1])
+		if len(line) > maxOptionLine {
+			return fault.New(fault.BadParameter, "the %s is too long for ~/.my.cnf, whose lines have at most %d bytes", option[0], maxOptionLine)
+		}
+		lines = append(lines, line)
 	}
 	return changeOptionFile(p, service, lines)
 }
 
 // optionValue returns a value as option files have it (MySQL manual, "Using Option Files"): a backslash begins an escape
-// sequence, and quotes keep spaces at the ends and number signs.
+// sequence, and within quotes spaces at the ends and number signs stand for themselves. Quotes are chosen so that few signs need
+// a backslash, as drivers know none.
 func optionValue(value string) string {
-	escaped := strings.ReplaceAll(value, `\`, `\\`)
-	if strings.ContainsAny(value, "#;'\" \t") {
-		return `"` + escaped + `"`
+	quote := `"`
+	if strings.Contains(value, `"`) && !strings.Contains(value, `'`) {
+		quote = `'`
 	}
-	return escaped
+	escaped := strings.NewReplacer(`\`, `\\`, quote, `\`+quote).Replace(value)
+	if escaped != value || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`#;'"`, r) }) {
+		return quote + escaped + quote
+	}
+	return value
 }
 
 func changeOptionFile(p *client.Profile, service string, lines []string) error {

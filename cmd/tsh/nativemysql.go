@@ -74,21 +74,25 @@ func namesDatabases(version string) bool {
 	return major > 8 || major == 8 && minor >= 1
 }
 
-// oracleClient returns what Oracle's client prints as its version, or false if mysql is missing or MariaDB's.
-func oracleClient() (version string, installed bool) {
-	out, err := exec.Command("mysql", "--version").Output()
+// oracleClient returns what Oracle's client prints as its version, or false if that program is missing or MariaDB's.
+func oracleClient(program string) (version string, installed bool) {
+	out, err := exec.Command(program, "--no-defaults", "--version").Output()
 	return string(out), err == nil && !strings.Contains(string(out), "MariaDB")
 }
+
+// noSuffix comes first of the options of MariaDB's programs, which do not run where MYSQL_GROUP_SUFFIX, that of tsh db env,
+// has them read the section that tsh db login writes.
+const noSuffix = "--defaults-group-suffix="
 
 // mysqlVariables name the section that tsh db login writes. Programs of MariaDB do not run with that.
 func mysqlVariables(a *account, _ endpoint, service string, warn io.Writer) map[string]string {
 	vars := map[string]string{"MYSQL_GROUP_SUFFIX": groupSuffix(a.profile, service)}
-	if _, installed := oracleClient(); installed {
+	if _, installed := oracleClient("mysql"); installed {
 		return vars
 	}
 	client := program{names: []string{"mariadb", "mysql"}}
 	if _, err := client.find(); err == nil {
-		fmt.Fprintf(warn, "WARNING: mariadb and other programs of MariaDB, as they are installed here, refuse to run with this variable (unknown variable 'tls-sni-servername=…'); for them use %[1]s db connect %[2]s or %[1]s db config --format=cmd %[2]s\n", a.tsh, service)
+		fmt.Fprintf(warn, "WARNING: mariadb and other programs of MariaDB, as they are installed here, refuse to run with this variable (unknown variable 'tls-sni-servername=…'); for them use %[1]s db connect %[2]s or the command of %[1]s db config --format=cmd %[2]s, or unset MYSQL_GROUP_SUFFIX\n", a.tsh, service)
 	}
 	return vars
 }
@@ -98,7 +102,7 @@ func mysqlCommand(a *account, e endpoint, service string) (string, error) {
 	if e.user == "" { // the client would come under the name of the system's user
 		return "", fault.New(fault.BadParameter, "the login of %[2]s names no account, which the command needs; store one with %[1]s db login --db-user=<user> %[2]s", a.tsh, service)
 	}
-	version, installed := oracleClient()
+	version, installed := oracleClient("mysql")
 	if !installed {
 		return a.mariadbCommand(e), nil
 	}
@@ -117,7 +121,7 @@ func mysqlCommand(a *account, e endpoint, service string) (string, error) {
 // mariadbCommand is for MariaDB's client, which names no database in TLS: the proxy ends its TLS, with its web certificate,
 // and finds the database by the client's.
 func (a *account) mariadbCommand(e endpoint) string {
-	arguments := []string{"--host=" + e.proxy, "--port=" + e.port, "--protocol=TCP", "--ssl-cert=" + e.cert, "--ssl-key=" + e.key}
+	arguments := []string{noSuffix, "--host=" + e.proxy, "--port=" + e.port, "--protocol=TCP", "--ssl-cert=" + e.cert, "--ssl-key=" + e.key}
 	if !a.insecure {
 		arguments = append(arguments, "--ssl-verify-server-cert")
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,8 @@ type program struct {
 	install string   // what brings it
 	// arguments are for connecting to a local proxy, without TLS, which the proxy adds. Name is the one that is run.
 	arguments func(name string, address net.Addr, r client.Route) []string
+	// withheld are the variables of the environment that the client does not get from tsh.
+	withheld withheld
 	// needsUser says that the client comes as the system's user if it is not told an account.
 	needsUser bool
 
@@ -54,22 +57,24 @@ func programOf(protocol string) (program, bool) {
 			names: []string{"psql"}, install: "PostgreSQL's client",
 			arguments: func(_ string, address net.Addr, r client.Route) []string { return []string{localURL(address, r)} },
 			native:    func(e endpoint) []string { return []string{e.url()} },
-			note:      notePostgres, variables: postgresVariables,
+			withheld:  postgresWithheld, note: notePostgres, variables: postgresVariables,
 		}, true
 	case "mysql":
 		return program{
 			names: []string{"mariadb", "mysql"}, install: "MariaDB's or MySQL's client", arguments: mysqlArguments, needsUser: true,
-			port: mysqlPort, command: mysqlCommand, note: noteMySQL, variables: mysqlVariables, drivers: true,
+			withheld: mysqlWithheld, port: mysqlPort, command: mysqlCommand, note: noteMySQL, variables: mysqlVariables, drivers: true,
 		}, true
 	case "redis":
-		return program{names: []string{"redis-cli"}, install: "Redis's tools", arguments: redisArguments, native: redisNative}, true
+		return program{
+			names: []string{"redis-cli"}, install: "Redis's tools", arguments: redisArguments, withheld: redisWithheld, native: redisNative,
+		}, true
 	case "mongodb":
 		return program{
 			names: []string{"mongosh", "mongo"}, install: "the MongoDB Shell",
 			arguments: func(_ string, address net.Addr, r client.Route) []string {
 				return []string{mongoURL(address.String(), r.Name, r.Type)}
 			},
-			native: mongoNative, byName: true,
+			withheld: mongoWithheld, native: mongoNative, byName: true,
 		}, true
 	default:
 		return program{}, false
@@ -84,6 +89,13 @@ func (p *program) find() (string, error) {
 		}
 	}
 	return "", fault.New(fault.NotFound, "%s was not found; install %s, or use tsh proxy db --tunnel with another one", strings.Join(p.names, " or "), p.install)
+}
+
+// process is the client, at a path, that connects to a local proxy.
+func (p *program) process(ctx context.Context, path string, address net.Addr, r client.Route) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, p.arguments(path, address, r)...)
+	cmd.Env = p.withheld.from(os.Environ())
+	return cmd
 }
 
 // takesFiles reports whether the protocol's clients can connect with the files of a login alone, if the proxy takes them.
@@ -102,10 +114,12 @@ func (p *program) quoted(arguments []string) string {
 	return strings.Join(words, " ")
 }
 
-// localURL is the connection URL of the local proxy for PostgreSQL.
+// localURL is the connection URL of the local proxy for PostgreSQL. Without the address, a variable of the environment would
+// say where the client goes, and TLS is off.
 func localURL(address net.Addr, r client.Route) string {
+	host, _, _ := net.SplitHostPort(address.String()) // as listeners have them
 	u := url.URL{Scheme: "postgres", User: url.User(r.User), Host: address.String(), Path: "/" + r.Name,
-		RawQuery: url.Values{"sslmode": {"disable"}, "gssencmode": {"disable"}}.Encode()}
+		RawQuery: url.Values{"hostaddr": {host}, "sslmode": {"disable"}, "gssencmode": {"disable"}}.Encode()}
 	return u.String()
 }
 
@@ -113,22 +127,27 @@ func localURL(address net.Addr, r client.Route) string {
 // mysql may be either.
 func mysqlArguments(name string, address net.Addr, r client.Route) []string {
 	host, port, _ := net.SplitHostPort(address.String())
-	noTLS := "--skip-ssl"
+	arguments := []string{noSuffix, "--protocol=TCP", "--host=" + host, "--port=" + port, "--skip-ssl"}
 	if filepath.Base(name) == "mysql" {
-		if version, err := exec.Command(name, "--version").Output(); err == nil && !strings.Contains(string(version), "MariaDB") {
-			noTLS = "--ssl-mode=DISABLED"
+		if _, oracle := oracleClient(name); oracle {
+			arguments = []string{"--protocol=TCP", "--host=" + host, "--port=" + port, "--ssl-mode=DISABLED"}
 		}
 	}
-	arguments := []string{"--protocol=TCP", "--host=" + host, "--port=" + port, noTLS, "--user=" + r.User}
+	arguments = append(arguments, "--user="+r.User)
 	if r.Name != "" {
 		arguments = append(arguments, "--database="+r.Name)
 	}
 	return arguments
 }
 
+// redisArguments name the account, so that a password which redis-cli finds in the environment is shown as that account's.
 func redisArguments(_ string, address net.Addr, r client.Route) []string {
 	host, port, _ := net.SplitHostPort(address.String()) // as listeners have them
-	return redisDatabase([]string{"-h", host, "-p", port}, r.Name)
+	arguments := []string{"-h", host, "-p", port}
+	if r.User != "" && r.User != "default" {
+		arguments = append(arguments, "--user", r.User)
+	}
+	return redisDatabase(arguments, r.Name)
 }
 
 // redisNative names the database in TLS. The proxy's address does not have to be in the certificate: redis-cli asks
