@@ -36,7 +36,8 @@ func instance(t *testing.T, c *cloud, mode fakeaws.MetadataMode) (*fakeaws.Insta
 	i := c.AddInstance(&fakeaws.Instance{Account: c.account, Role: role, Mode: mode, Tags: map[string]string{"Name": "db-agent"}})
 	server := httptest.NewServer(i)
 	t.Cleanup(server.Close)
-	client := imds.New(imds.Options{Endpoint: server.URL, ClientEnableState: imds.ClientEnabled, Retryer: aws.NopRetryer{}})
+	client := imds.New(imds.Options{Endpoint: server.URL, ClientEnableState: imds.ClientEnabled, Retryer: aws.NopRetryer{},
+		HTTPClient: server.Client(), DisableDefaultTimeout: true}) // the usual one has no patience with a busy machine
 	return i, client, server.URL
 }
 
