@@ -15,7 +15,7 @@ import (
 // beside are imports within a level, apart from those between a package and one inside it.
 var beside = map[string]string{
 	"resource":       "fault predicate yamlnode aws/endpoint",
-	"cancelkey":      "peer",
+	"cancelkey":      "peer resource",
 	"access":         "fault peer predicate resource",
 	"mtls":           "ca",
 	"seal":           "durable",

@@ -2,7 +2,13 @@
 // connection than the session's own.
 package cancelkey
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"encoding/hex"
+
+	"sallyport/internal/peer"
+	"sallyport/internal/resource"
+)
 
 // Key names a session: the number by which the client knows it, and a secret that only the client has.
 type Key struct {
@@ -11,8 +17,17 @@ type Key struct {
 	Protocol      string
 	ProcessID     uint32
 	Secret        []byte
-	ClientAddress string // host:port of whoever asks, for the limit on guessing
+	ClientAddress string // host:port of whoever asks
 	Request       ID     // of the request that shows the key
+}
+
+// Source returns who asks, for the limit on guessing: of strangers all that is known is their address. The secret of a key of
+// MySQL says which user asks at which database, and users of one address do not stand for each other.
+func (k *Key) Source() string {
+	if k.Protocol == resource.ProtocolMySQL {
+		return "owner " + hex.EncodeToString(k.Secret[:max(len(k.Secret)-1, 0)]) // the last byte says what to kill
+	}
+	return peer.Source(k.ClientAddress)
 }
 
 // ID names one request, whose key several agents are asked for.

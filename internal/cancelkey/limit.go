@@ -42,22 +42,22 @@ func NewLimit(now func() time.Time) *Limit {
 	return &Limit{now: now, sources: make(map[string]*source), asked: make(map[ID]*source)}
 }
 
-// Allow counts a request for which the address, host:port, stands only as who passes it on, and reports whether that is
-// within the limit.
-func (l *Limit) Allow(address string) bool {
+// Allow counts a request for which somebody stands, an address or a name, only as who passes it on, and reports whether that
+// is within the limit.
+func (l *Limit) Allow(somebody string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	return l.source(address, now).allow(now)
+	return l.source(peer.Source(somebody), now).allow(now)
 }
 
-// Ask counts a request from the key's address and reports whether it is within the limits. Its key counts as a guess
+// Ask counts a request from the key's source and reports whether it is within the limits. Its key counts as a guess
 // unless Known is called within two seconds.
 func (l *Limit) Ask(key Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	src := l.source(key.ClientAddress, now)
+	src := l.source(key.Source(), now)
 	l.settle(src, now)
 	if now.Before(src.until) || !src.allow(now) {
 		return false
@@ -79,12 +79,11 @@ func (l *Limit) Known(request ID) bool {
 	return true
 }
 
-// source returns the record of an address. The caller holds mu.
-func (l *Limit) source(address string, now time.Time) *source {
+// source returns the record of one. The caller holds mu.
+func (l *Limit) source(name string, now time.Time) *source {
 	if now.Sub(l.swept) >= sweepEvery {
 		l.sweep(now)
 	}
-	name := peer.Source(address)
 	if l.sources[name] == nil {
 		if len(l.sources) >= maxSources {
 			name = ""

@@ -121,3 +121,24 @@ func TestManySourcesShareOneRecord(t *testing.T) {
 		t.Error("sources are not forgotten")
 	}
 }
+
+// TestUsersOfMySQLDoNotStandForEachOther behind one address: what they show says who they are.
+func TestUsersOfMySQLDoNotStandForEachOther(t *testing.T) {
+	t.Parallel()
+	limit, clock := newLimit()
+	ask := func(secret string) bool {
+		return limit.Ask(cancelkey.Key{Protocol: "mysql", Secret: []byte(secret), ClientAddress: "192.0.2.1:1", Request: cancelkey.NewID()})
+	}
+	for _, secret := range []string{"mallory1", "mallory2", "mallory1"} {
+		if !ask(secret) {
+			t.Fatal("a request is refused")
+		}
+	}
+	clock.Advance(3 * time.Second)
+	if ask("mallory1") || ask("mallory2") {
+		t.Error("who has guessed three times may go on, with another kind of kill perhaps")
+	}
+	if !ask("alice..1") || !limit.Ask(from("192.0.2.1:1")) {
+		t.Error("others at this address are refused")
+	}
+}

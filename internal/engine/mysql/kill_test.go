@@ -108,6 +108,38 @@ func TestKillAtAnotherAgent(t *testing.T) {
 	wantTold(t, old.leave(there), fmt.Sprint("TMY11I ", float64(shown), " -> 0"), fmt.Sprint("TMY11I ", float64(shown), " -> ERROR 1094 (HY000): Unknown thread id: ", shown))
 }
 
+// mallory is another user than that of most tests.
+func mallory() *identity.Identity {
+	return &identity.Identity{Kind: identity.User, Cluster: "test", Name: "mallory", Roles: []string{"db"}, Route: &identity.Route{Service: "orders", Protocol: "mysql"}}
+}
+
+// TestWhoGuessesHoldsUpNobodyElse behind the same address.
+func TestWhoGuessesHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	var both agents
+	here, there := both.start(t, server), both.start(t, server)
+	c := sleeper(t, server, here)
+	guesser := front(t, server, func(cfg *enginetest.Config) { cfg.Engine, cfg.Identity = both.engines[1], mallory() })
+	var guesses []*raw
+	for range 3 {
+		guess := logIn(t, guesser, all)
+		guess.write(command(mysqlwire.ComQuery, "KILL QUERY 1111111111"))
+		guesses = append(guesses, guess)
+	}
+	for _, guess := range guesses { // two seconds later
+		if payload, _ := guess.packet(); guess.errorOf(payload) != "1094 HY000 Unknown thread id: 1111111111" {
+			t.Fatal(guess.errorOf(payload))
+		}
+	}
+	other := connect(t, there)
+	if err := other.exec(fmt.Sprintf("KILL QUERY %d", c.hello.Connection)); err != nil {
+		t.Fatal(err)
+	}
+	c.interrupted()
+	depart(t, there, other)
+}
+
 // TestKillsByWayOfTwoProxies has two requests of one client come in turn: each is carried out once.
 func TestKillsByWayOfTwoProxies(t *testing.T) {
 	t.Parallel()
@@ -167,7 +199,7 @@ func TestOthersCannotKill(t *testing.T) {
 	c := sleeper(t, server, here)
 	as := func(change func(*enginetest.Config)) *enginetest.Agent { return both.start(t, server, change) }
 	mallory := func(cfg *enginetest.Config) {
-		cfg.Identity = &identity.Identity{Kind: identity.User, Cluster: "test", Name: "mallory", Roles: []string{"db"}, Route: &identity.Route{Service: "orders", Protocol: "mysql"}}
+		cfg.Identity = mallory()
 	}
 	type question struct {
 		name   string

@@ -55,7 +55,7 @@ func (e *Engine) CancelFound(request cancelkey.ID) {
 
 // FindCancel implements engine.Canceller: it is how other agents ask for a kill.
 func (e *Engine) FindCancel(key cancelkey.Key) func(context.Context) {
-	if len(key.Secret) != secretSize || !e.killRequests.limit.Allow(key.ClientAddress) {
+	if len(key.Secret) != secretSize || !e.killRequests.limit.Allow(key.Source()) {
 		return nil
 	}
 	kill := e.threads.prepareKill(key)
@@ -70,23 +70,19 @@ func (e *Engine) FindCancel(key cancelkey.Key) func(context.Context) {
 }
 
 // requestKill kills a session of the same user at the same database, at this agent or another one. It reports false if no
-// agent knows it, or the user's address has asked for too many that nobody knows. An error is of this agent's own
+// agent knows it, or the user has asked for too many that nobody knows. An error is of this agent's own
 // attempt: others tell that they try.
 func (e *Engine) requestKill(ctx context.Context, s *session.Session, shown uint32, how killing) (found bool, err error) {
 	key := cancelkey.Key{
 		Protocol: resource.ProtocolMySQL, ProcessID: shown, Secret: ownerOf(s).secret(how), ClientAddress: s.ClientAddr(), Request: cancelkey.NewID()}
-	known := e.killRequests.await(key.Request)
-	defer e.killRequests.forget(key.Request)
-	if !e.killRequests.limit.Ask(key) {
-		return false, nil
-	}
 	if kill := e.threads.prepareKill(key); kill != nil {
-		e.killRequests.limit.Known(key.Request)
 		return true, kill(ctx)
 	}
-	if e.cfg.ForwardCancel == nil {
+	if e.cfg.ForwardCancel == nil || !e.killRequests.limit.Ask(key) {
 		return false, nil
 	}
+	known := e.killRequests.await(key.Request)
+	defer e.killRequests.forget(key.Request)
 	e.cfg.ForwardCancel(key)
 	patience := time.NewTimer(askedTime)
 	defer patience.Stop()

@@ -8,7 +8,6 @@ import (
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/fault"
-	"sallyport/internal/identity"
 	"sallyport/internal/mysqlwire"
 )
 
@@ -56,7 +55,7 @@ func TestFewMayComeToKill(t *testing.T) {
 	// Those of others do not count.
 	mallory := front(t, server, crowded, func(cfg *enginetest.Config) {
 		cfg.Engine = e
-		cfg.Identity = &identity.Identity{Kind: identity.User, Cluster: "test", Name: "mallory", Roles: []string{"db"}, Route: &identity.Route{Service: "orders", Protocol: "mysql"}}
+		cfg.Identity = mallory()
 	})
 	logInAndSleep := logIn(t, mallory, all)
 	logInAndSleep.write(command(mysqlwire.ComQuery, "select sleep(600) as 'other'"))
