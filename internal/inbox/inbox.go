@@ -107,6 +107,13 @@ func (b *Inbox) swap(target []byte) {
 	b.Buf = target
 }
 
+// Skip passes over bytes that need no look, at most so many, and returns how many those are.
+func (b *Inbox) Skip(most int64) int64 {
+	n := min(most, int64(b.End-b.Scanned))
+	b.Scanned += int(n)
+	return n
+}
+
 // Pending returns what is to be sent.
 func (b *Inbox) Pending() []byte { return b.Buf[b.Start:b.Scanned] }
 

@@ -72,9 +72,7 @@ func (r *relay) scanClient() error {
 	in := c.inbox
 	for in.Scanned < in.End {
 		if c.skip > 0 {
-			n := min(c.skip, int64(in.End-in.Scanned))
-			in.Scanned += int(n)
-			c.skip -= n
+			c.skip -= in.Skip(c.skip)
 			continue
 		}
 		if c.oversize != nil {

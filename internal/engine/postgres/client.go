@@ -81,8 +81,7 @@ func (r *relay) scanClient() error {
 	in := c.inbox
 	for in.Scanned < in.End {
 		if c.skip > 0 {
-			n := min(c.skip, int64(in.End-in.Scanned))
-			in.Scanned += int(n)
+			n := in.Skip(c.skip)
 			c.skip -= n
 			if c.oversize != nil {
 				if err := r.skipOversize(int(n)); err != nil {

@@ -86,9 +86,7 @@ func (r *relay) scanServer() error {
 	in := a.inbox
 	for in.Scanned < in.End {
 		if a.skip > 0 {
-			n := min(a.skip, int64(in.End-in.Scanned))
-			in.Scanned += int(n)
-			a.skip -= n
+			a.skip -= in.Skip(a.skip)
 			continue
 		}
 		frame := in.Buf[in.Scanned:in.End]
