@@ -205,8 +205,9 @@ func cutReason(cause error) string {
 
 // result says how a session ended, for the metrics.
 func result(ctx context.Context, v *visit, err error) string {
+	onlyKilled := v.onlyCrowded && realCause(err) == nil // beyond max_connections one may still stop a statement
 	switch {
-	case v.refusal != nil || v.denied.Load():
+	case v.refusal != nil && !onlyKilled, v.denied.Load():
 		return resultRefused
 	case context.Cause(ctx) != nil:
 		return resultCut

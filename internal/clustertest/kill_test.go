@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/internal/clustertest"
+	"sallyport/internal/config"
 	"sallyport/internal/mysqlwire"
 )
 
@@ -174,7 +175,8 @@ func TestKillsReachOtherAgents(t *testing.T) {
 // TestKillIsNoConnectionTooMany stops a statement of a user who may have one connection.
 func TestKillIsNoConnectionTooMany(t *testing.T) {
 	t.Parallel()
-	s := newMySQLScene(t, mysqlOptions{agents: 1, role: strings.Replace(appRole, "spec:", "spec:\n  options: {max_connections: 1}", 1)})
+	diag := clustertest.FreeAddr(t)
+	s := newMySQLScene(t, mysqlOptions{role: strings.Replace(appRole, "spec:", "spec:\n  options: {max_connections: 1}", 1), change: func(cfg *config.Config) { cfg.DiagAddr = diag }})
 	address := s.throughLocalProxy(t, s.login)
 	var sleeper *mysqlClient
 	clustertest.Eventually(t, "alice connects", func() (err error) {
@@ -200,6 +202,7 @@ func TestKillIsNoConnectionTooMany(t *testing.T) {
 		}
 		return nil
 	})
+	says(t, diag, "/metrics", `sallyport_db_sessions_total{protocol="mysql",result="ended"} 1`)
 	if n := len(s.Events(t, []string{"session.rejected"})); n > 0 {
 		t.Errorf("%d rejected sessions are in the log", n)
 	}

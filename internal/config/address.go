@@ -44,11 +44,14 @@ func validPort(port string, listener bool) bool {
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9_]*[A-Za-z0-9])?)*\.?$`)
 
+// endsInNumber matches no host name (RFC 1123, section 2.1), but a port in place of one.
+var endsInNumber = regexp.MustCompile(`(^|\.)[0-9]+\.?$`)
+
 func validHost(host string) bool {
 	if address, zone, ok := strings.Cut(host, "%"); ok && zone != "" {
 		host = address
 	}
-	return net.ParseIP(host) != nil || len(host) <= 253 && hostName.MatchString(host)
+	return net.ParseIP(host) != nil || len(host) <= 253 && hostName.MatchString(host) && !endsInNumber.MatchString(host)
 }
 
 // server checks the address of an auth or proxy service, for which guides also write a web address.

@@ -279,6 +279,7 @@ func TestThePortForClientsOfMySQL(t *testing.T) {
 	for keys, want := range map[string]string{
 		"mysql_listen_addr: 'a b'":                                    "is not a host name",
 		"mysql_listen_addr: ':70000'":                                 "is not a port",
+		"mysql_listen_addr: 3036":                                     `"3036" is not a host name or an IP address`,
 		"mysql_listen_addr: ':1', mysql_public_addr: ':1'":            "needs a host",
 		`mysql_listen_addr: ':1', mysql_server_version: "8.0\0x"`:     "is not a version",
 		"mysql_listen_addr: ':1', mysql_server_version: newest":       "is not a version",
