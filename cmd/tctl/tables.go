@@ -18,7 +18,7 @@ func printTables(out io.Writer, all []listing, verbose bool) error {
 	for _, l := range all {
 		table := terminal.Table{Header: header(l.kind), Wide: verbose}
 		if l.kind == resource.KindLock {
-			table.Whole = 1 // tctl rm takes the whole id
+			table.Whole = []string{"ID"} // tctl rm takes the whole id
 		}
 		for _, r := range l.found {
 			table.Rows = append(table.Rows, rows(r, verbose)...)

@@ -240,7 +240,7 @@ func printTokens(out io.Writer, format string, tokens []*resource.Token, secrets
 		}
 		return nil
 	}
-	table := terminal.Table{Whole: 1, Header: []string{"Token", "Type", "Labels", "Expiry Time (UTC)"}}
+	table := terminal.Table{Header: []string{"Token", "Type", "Labels", "Expiry Time (UTC)"}, Whole: []string{"Token"}}
 	for _, token := range tokens {
 		var types []string
 		for _, role := range token.Spec.Roles {

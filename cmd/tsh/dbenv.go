@@ -97,7 +97,7 @@ func dbConfigCommand(g *global) *cobra.Command {
 			switch format {
 			case "cmd":
 				program, _ := programOf(login.Identity.Route.Protocol)
-				line, err := who.commandOf(&program, e, login.Identity.Route.Service)
+				line, err := who.commandOf(cmd, &program, e, login.Identity.Route.Service)
 				if err == nil {
 					_, err = fmt.Fprintln(out, line)
 				}

@@ -115,7 +115,10 @@ func list(ctx context.Context, who *account, matcher *access.Matcher) ([]listed,
 }
 
 func (f *listFlags) table(rows []listed) terminal.Table {
-	table := terminal.Table{Header: []string{"Name", "Description", "Allowed Users", "Labels", "Connect"}, Wide: f.verbose}
+	table := terminal.Table{
+		Header: []string{"Name", "Description", "Allowed Users", "Labels", "Connect"}, Wide: f.verbose,
+		Whole: []string{"Name", "Connect"}, Short: []string{"Description", "Labels"}, // what is copied, and what only explains
+	}
 	if f.verbose {
 		table.Header = []string{"Name", "Description", "Protocol", "Type", "URI", "Health", "Allowed Users", "Labels", "Connect"}
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -105,9 +107,9 @@ func tunnelOnly(service, protocol string) error {
 }
 
 // commandOf returns the command by which a person connects to the cluster's proxy with the files of a login.
-func (a *account) commandOf(program *program, e endpoint, service string) (string, error) {
+func (a *account) commandOf(cmd *cobra.Command, program *program, e endpoint, service string) (string, error) {
 	if program.command != nil {
-		return program.command(a, e, service)
+		return program.command(cmd, a, e, service)
 	}
 	if program.byName && !e.leads() {
 		return "", fault.New(fault.BadParameter, "%[1]s finds the proxy by the database's own name, and here %[2]s does not lead to %[3]s; add it to the name server or to /etc/hosts, or use tsh db connect %[4]s or tsh proxy db %[4]s", program.names[0], e.host, e.hostAddr, service)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"sallyport/internal/authapi"
 	"sallyport/internal/client"
 	"sallyport/internal/detour"
@@ -98,13 +100,13 @@ func mysqlVariables(a *account, _ endpoint, service string, warn io.Writer) map[
 }
 
 // mysqlCommand returns the command by which the installed client connects with the files of a login.
-func mysqlCommand(a *account, e endpoint, service string) (string, error) {
+func mysqlCommand(cmd *cobra.Command, a *account, e endpoint, service string) (string, error) {
 	if e.user == "" { // the client would come under the name of the system's user
 		return "", fault.New(fault.BadParameter, "the login of %[2]s names no account, which the command needs; store one with %[1]s db login --db-user=<user> %[2]s", a.tsh, service)
 	}
 	version, installed := oracleClient("mysql")
 	if !installed {
-		return a.mariadbCommand(e), nil
+		return a.mariadbCommand(cmd, e), nil
 	}
 	if !namesDatabases(version) {
 		return "", fault.New(fault.BadParameter, "the client of MySQL on this machine cannot name the database in TLS, which takes mysql 8.1 of Oracle or newer; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for other clients", a.tsh, service)
@@ -119,10 +121,16 @@ func mysqlCommand(a *account, e endpoint, service string) (string, error) {
 }
 
 // mariadbCommand is for MariaDB's client, which names no database in TLS: the proxy ends its TLS, with its web certificate,
-// and finds the database by the client's.
-func (a *account) mariadbCommand(e endpoint) string {
+// and finds the database by the client's. Only a client that verifies insists on TLS.
+func (a *account) mariadbCommand(cmd *cobra.Command, e endpoint) string {
 	arguments := []string{noSuffix, "--host=" + e.proxy, "--port=" + e.port, "--protocol=TCP", "--ssl-cert=" + e.cert, "--ssl-key=" + e.key}
-	if !a.insecure {
+	if a.insecure {
+		if path, err := a.keepWebCertificate(cmd.Context(), e.proxy); err == nil {
+			arguments = append(arguments, "--ssl-ca="+path, "--ssl-verify-server-cert")
+		} else {
+			fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: for tests only: this command verifies no certificate (%s), and whoever answers in place of the proxy without TLS is told everything in clear\n", fault.Reason(err))
+		}
+	} else {
 		arguments = append(arguments, "--ssl-verify-server-cert")
 	}
 	client := program{names: []string{"mariadb", "mysql"}}

@@ -37,7 +37,7 @@ type program struct {
 	// takes everybody.
 	port func(ctx context.Context, who *account) (string, error)
 	// command is what a person enters to connect to that port.
-	command func(who *account, e endpoint, service string) (string, error)
+	command func(cmd *cobra.Command, who *account, e endpoint, service string) (string, error)
 
 	// note writes a stored login into the file that the clients read, and reports whether they can connect with it; nil if
 	// they read none.

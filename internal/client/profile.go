@@ -88,6 +88,12 @@ func (p *Profile) LocalCAPath() string {
 	return filepath.Join(p.keys(), p.User+"-db", "proxy-localca.pem")
 }
 
+// WebCertificatePath returns the file with the proxy's web certificate for clients of logins that do not verify it otherwise. It may
+// not exist.
+func (p *Profile) WebCertificatePath() string {
+	return filepath.Join(p.keys(), p.User+"-db", "proxy-web.pem")
+}
+
 // DatabasePaths returns the files of a database login, which may not exist.
 func (p *Profile) DatabasePaths(service string) (cert, key string) {
 	base := filepath.Join(p.databaseDir(), service)

@@ -94,28 +94,6 @@ func shows(t *testing.T, program *os.File) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-func TestTablesFitTheTerminal(t *testing.T) {
-	t.Parallel()
-	person, program := pseudoTerminal(t)
-	if err := unix.IoctlSetWinsize(int(program.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 40}); err != nil {
-		t.Fatal(err)
-	}
-	table := terminal.Table{Header: []string{"Name", "Address"}, Rows: [][]string{{"orders", "orders.internal.databases.example.com:5432"}}}
-	if err := table.Write(program); err != nil {
-		t.Fatal(err)
-	}
-	seen := bufio.NewReader(person)
-	for range 3 {
-		line, err := seen.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		if width := len(line) - len("\r\n"); width > 40 {
-			t.Errorf("line of %d columns: %q", width, line)
-		}
-	}
-}
-
 func TestErrorsAreRedOnATerminalOnly(t *testing.T) {
 	person, program := pseudoTerminal(t)
 	t.Setenv("NO_COLOR", "")

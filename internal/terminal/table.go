@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,19 +18,19 @@ type Table struct {
 	Header []string
 	Rows   [][]string
 	Wide   bool // show long cells whole, whatever the width of the terminal
-	Whole  int  // how many of the first columns are shown whole in any case, because commands take what they show
+	// Whole are the headers of columns that are shown whole in any case, because commands take what they show, and Short those
+	// of columns that are cut before others.
+	Whole, Short []string
 }
 
 const (
-	// widthElsewhere is assumed where the output is not a terminal.
-	widthElsewhere = 80
 	// minColumn is what a column is not cut below.
 	minColumn = 8
 	ellipsis  = "..."
 )
 
 // Write prints the table: the header, a row of dashes, the rows; one space after every column. Cells that
-// would make lines longer than the terminal is wide are cut and end in "...".
+// would make lines longer than the terminal is wide are cut and end in "...". What is not a terminal gets all.
 func (t Table) Write(out io.Writer) error {
 	rows := make([][]string, 0, len(t.Rows)+1)
 	for _, row := range append([][]string{t.Header}, t.Rows...) {
@@ -41,7 +42,10 @@ func (t Table) Write(out io.Writer) error {
 		}
 		rows = append(rows, cells)
 	}
-	widths := t.widths(rows, widthOf(out))
+	widths := t.widths(rows)
+	if width, ok := widthOf(out); ok && !t.Wide {
+		t.narrow(widths, width)
+	}
 	dashes := make([]string, len(widths))
 	for i, width := range widths {
 		dashes[i] = strings.Repeat("-", width)
@@ -56,33 +60,47 @@ func (t Table) Write(out io.Writer) error {
 	return w.Flush()
 }
 
-// widths returns the width of each column: what its cells need, or less when the lines must fit.
-func (t Table) widths(rows [][]string, available int) []int {
+// widths returns what the cells of each column need.
+func (t Table) widths(rows [][]string) []int {
 	widths := make([]int, len(t.Header))
-	total := len(widths) // the space after each column
 	for i := range widths {
 		for _, row := range rows {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
-		total += widths[i]
-	}
-	if t.Wide {
-		return widths
-	}
-	for ; total > available; total-- {
-		widest := -1
-		for i, width := range widths {
-			least := max(minColumn, utf8.RuneCountInString(rows[0][i]))
-			if i >= t.Whole && width > least && (widest < 0 || width > widths[widest]) {
-				widest = i
-			}
-		}
-		if widest < 0 {
-			break
-		}
-		widths[widest]--
 	}
 	return widths
+}
+
+// narrow makes the lines fit, as far as that is possible.
+func (t Table) narrow(widths []int, available int) {
+	excess := len(widths) - available // with the space after each column
+	for _, width := range widths {
+		excess += width
+	}
+	for _, short := range []bool{true, false} {
+		for ; excess > 0; excess-- {
+			widest := t.widest(widths, short)
+			if widest < 0 {
+				break
+			}
+			widths[widest]--
+		}
+	}
+}
+
+// widest returns the widest column that may be cut, of those to be cut first or of the others; -1 if there is none.
+func (t Table) widest(widths []int, short bool) int {
+	widest := -1
+	for i, width := range widths {
+		name := t.Header[i]
+		if slices.Contains(t.Whole, name) || slices.Contains(t.Short, name) != short {
+			continue
+		}
+		if width > max(minColumn, utf8.RuneCountInString(name)) && (widest < 0 || width > widths[widest]) {
+			widest = i
+		}
+	}
+	return widest
 }
 
 func writeRow(w *bufio.Writer, row []string, widths []int) {
@@ -98,14 +116,14 @@ func writeRow(w *bufio.Writer, row []string, widths []int) {
 	w.WriteByte('\n')
 }
 
-// widthOf returns the columns of the terminal that out is.
-func widthOf(out io.Writer) int {
-	if file, ok := Beneath(out).(*os.File); ok {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			return width
-		}
+// widthOf returns the columns of the terminal that out is, or false if it is none.
+func widthOf(out io.Writer) (int, bool) {
+	file, ok := Beneath(out).(*os.File)
+	if !ok {
+		return 0, false
 	}
-	return widthElsewhere
+	width, _, err := term.GetSize(int(file.Fd()))
+	return width, err == nil && width > 0
 }
 
 func isTerminal(stream any) bool {

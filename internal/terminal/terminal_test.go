@@ -45,60 +45,6 @@ func TestTableWithoutRowsStillHasAHeader(t *testing.T) {
 	}
 }
 
-func TestTableCutsTheWidestCellsUnlessWide(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("x", 100)
-	table := terminal.Table{Header: []string{"Name", "Labels"}, Rows: [][]string{{"short", long}}}
-	var cut, whole bytes.Buffer
-	table.Wide = true
-	errWide := table.Write(&whole)
-	table.Wide = false
-	if err := errors.Join(errWide, table.Write(&cut)); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(whole.String(), long) {
-		t.Errorf("a wide table was cut:\n%s", whole.String())
-	}
-	for line := range strings.Lines(cut.String()) {
-		if len(line) > 81 {
-			t.Errorf("line of %d characters: %q", len(line), line)
-		}
-	}
-	if !strings.Contains(cut.String(), "short ") || !strings.Contains(cut.String(), "xxx... ") {
-		t.Errorf("table is\n%s", cut.String())
-	}
-}
-
-func TestTableNeverCutsWhatCommandsTake(t *testing.T) {
-	t.Parallel()
-	id, long := strings.Repeat("i", 36), strings.Repeat("x", 100)
-	var out bytes.Buffer
-	table := terminal.Table{Header: []string{"ID", "Message", "Target"}, Rows: [][]string{{id, long, long}}, Whole: 1}
-	if err := table.Write(&out); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(out.String(), id+" xxx") || !strings.Contains(out.String(), "xxx... ") {
-		t.Errorf("table is\n%s", out.String())
-	}
-}
-
-func TestTableOfManyColumnsKeepsItsHeader(t *testing.T) {
-	t.Parallel()
-	header, row := make([]string, 12), make([]string, 12)
-	for i := range header {
-		header[i], row[i] = fmt.Sprintf("Column %d", i), strings.Repeat("y", 30)
-	}
-	var out bytes.Buffer
-	if err := (terminal.Table{Header: header, Rows: [][]string{row}}).Write(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range header {
-		if !strings.Contains(out.String(), name+" ") {
-			t.Errorf("%q is not in\n%s", name, out.String())
-		}
-	}
-}
-
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ rule, got, want string }{
