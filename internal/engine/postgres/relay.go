@@ -47,22 +47,22 @@ type relay struct {
 	busy       bool      // fromServer.current is being answered
 	statements names[*statement]
 	portals    names[*portal]
-	spare      *portal // to be used again
-	segment    int64   // Syncs sent
-	lastID     int64   // of definitions
-	held       int     // bytes in statements and portals
-	skipping   bool    // the database ignores everything up to the next Sync
-	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
-	guessed    int     // answers to Syncs that may have been those of later ones
-	goodbye    bool    // the client has said it
-	working    bool    // the database owes an answer, and does not wait for data of a COPY
+	spare      *portal     // to be used again
+	segment    int64       // Syncs sent
+	lastID     int64       // of definitions
+	kept       engine.Kept // of statements and portals
+	skipping   bool        // the database ignores everything up to the next Sync
+	copyingIn  bool        // the database ignores Syncs, until the client ends its COPY
+	guessed    int         // answers to Syncs that may have been those of later ones
+	goodbye    bool        // the client has said it
+	working    bool        // the database owes an answer, and does not wait for data of a COPY
 
 	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
 	firstPID atomic.Uint32 // number of the connection, until the first result has told it
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol, kept: e.room.Kept()}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
@@ -86,6 +86,7 @@ func (r *relay) welcomed(message []byte) error {
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
 func (r *relay) run() error {
+	defer r.kept.RemoveAll()
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient, r.readServer)
 	r.release()
 	if c := &r.fromClient; c.oversize != nil && !c.refused {
