@@ -46,6 +46,15 @@ func ParseCancelRequest(body []byte) (processID uint32, secret []byte, ok bool) 
 
 // Fatal returns the ErrorResponse that ends a session, or that a client reads in place of one.
 func Fatal(sqlstate, text string) []byte {
-	body := "SFATAL\x00VFATAL\x00C" + sqlstate + "\x00M" + text + "\x00\x00"
+	return response("FATAL", sqlstate, text)
+}
+
+// Error returns an ErrorResponse behind which the session goes on.
+func Error(sqlstate, text string) []byte {
+	return response("ERROR", sqlstate, text)
+}
+
+func response(severity, sqlstate, text string) []byte {
+	body := "S" + severity + "\x00V" + severity + "\x00C" + sqlstate + "\x00M" + text + "\x00\x00"
 	return append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(body))), body...)
 }

@@ -150,6 +150,11 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 		return 0, err
 	}
 	if err := r.message(typ, frame[headerSize:total]); err != nil {
+		if errors.Is(err, errReplaced) {
+			r.fromClient.inbox.Start = r.fromClient.inbox.Scanned + total // it is not sent on as it is
+			r.release()
+			return total, nil
+		}
 		if isMalformed(err) {
 			return 0, r.recordMalformed(frame[:total], err)
 		}
@@ -212,12 +217,19 @@ func (r *relay) sendToServer() error {
 	if c.unrecorded != nil {
 		return c.unrecorded
 	}
-	if _, err := r.server.Write(pending); err != nil {
-		c.failed = true
-		engine.LastWords(r.ctx, goodbyeTime)
-		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
+	if err := r.writeServer(pending); err != nil {
+		return err
 	}
 	c.inbox.Sent()
 	r.release()
+	return nil
+}
+
+func (r *relay) writeServer(message []byte) error {
+	if _, err := r.server.Write(message); err != nil {
+		r.fromClient.failed = true
+		engine.LastWords(r.ctx, goodbyeTime)
+		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")
+	}
 	return nil
 }

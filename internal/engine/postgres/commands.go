@@ -109,8 +109,8 @@ func (r *relay) parse(body []byte) error {
 	if err != nil {
 		return err
 	}
-	s := &statement{name: string(m.name), text: append([]byte(nil), m.text...), types: decodeTypes(m.types)}
-	if s.touches = touchedBy(m.text); s.touches&touchesStatements != 0 {
+	s := newStatement(string(m.name), append([]byte(nil), m.text...), decodeTypes(m.types))
+	if s.touches&touchesStatements != 0 {
 		s.change = understand(s.text)
 	}
 	if r.verbose {
@@ -118,25 +118,39 @@ func (r *relay) parse(body []byte) error {
 			return err
 		}
 	}
+	defined, err := r.define(s)
+	if err != nil {
+		return err
+	}
+	if !defined {
+		return r.refuseParse(s)
+	}
+	return nil
+}
+
+// define notes what a Parse that is sent on defines. It reports false when there is no room for it.
+func (r *relay) define(s *statement) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.checkRoom(s.name, r.statements.count(), len(s.text)); err != nil {
-		return err
+	if err := r.checkRoom(s.name, r.statements.count(), s.size()); err != nil {
+		return false, err
+	}
+	if !r.skipping && !r.kept.Add(s.size()) {
+		return false, nil
 	}
 	r.lastID++
 	if r.pushLocked(request{kind: feParse, statement: s, id: r.lastID}) {
-		r.held += len(s.text)
 		r.statements.define(s.name, definition[*statement]{value: s, segment: r.segment, id: r.lastID})
 		if s.name != "" && !r.verbose {
 			r.fromClient.unexecuted = append(r.fromClient.unexecuted, unexecuted{statement: s})
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // checkRoom bounds what a session makes us keep.
 func (r *relay) checkRoom(name string, count, size int) error {
-	if name != "" && count >= maxNames || r.held+size > r.engine.cfg.MaxKept {
+	if name != "" && count >= maxNames || r.kept.Bytes()+size > r.engine.cfg.MaxKept {
 		return endWith(stateLimitExceeded, fault.LimitExceeded,
 			"the session keeps more than %d prepared statements or portals, or more than %d bytes of them; close those that are not needed any more", maxNames, r.engine.cfg.MaxKept)
 	}
@@ -160,20 +174,35 @@ func (r *relay) bind(body []byte) error {
 			return err
 		}
 	}
+	defined, err := r.definePortal(p)
+	if err != nil {
+		return err
+	}
+	if !defined {
+		return r.refuseBind(p)
+	}
+	return nil
+}
+
+// definePortal notes what a Bind that is sent on defines. It reports false when there is no room for it.
+func (r *relay) definePortal(p *portal) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.checkRoom(p.name, r.portals.count(), p.size()); err != nil {
-		return err
+	p.kept = p.size()
+	if err := r.checkRoom(p.name, r.portals.count(), p.kept); err != nil {
+		return false, err
+	}
+	if !r.skipping && !r.kept.Add(p.kept) {
+		return false, nil
 	}
 	r.lastID++
 	if r.pushLocked(request{kind: feBind, statement: p.statement, portal: p, id: r.lastID}) {
-		r.held += p.size()
 		r.portals.define(p.name, definition[*portal]{value: p, segment: r.segment, id: r.lastID})
 		if !r.verbose {
 			r.fromClient.unexecuted = append(r.fromClient.unexecuted, unexecuted{portal: p})
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // keep returns the text as a string, without a copy if it has not changed.

@@ -38,6 +38,8 @@ type Config struct {
 	// MaxKept bounds the bytes of prepared statements and bound values that one session makes us keep; 0 means
 	// 128 MiB. What goes beyond ends the session.
 	MaxKept int
+	// MaxKeptByAll bounds the same of all sessions together; 0 means 512 MiB. What finds no room is refused.
+	MaxKeptByAll int
 	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
 	// means 384 MiB. Those of one user have half of it. One that finds
 	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
@@ -59,6 +61,7 @@ type Engine struct {
 	buffers inbox.Pool
 	cancels cancels
 	large   *engine.Budget
+	room    *engine.Room // for what sessions keep of statements and portals
 }
 
 // New returns an engine without sessions.
@@ -69,7 +72,7 @@ func New(cfg Config) *Engine {
 	if cfg.HalfClosed == 0 {
 		cfg.HalfClosed = defaultHalfClosed
 	}
-	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
+	return &Engine{cfg: cfg, large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), room: engine.NewRoom(cfg.MaxKeptByAll), cancels: cancels{limit: cancelkey.NewLimit(cfg.Now), random: rand.Reader}}
 }
 
 // Serve implements engine.Engine.

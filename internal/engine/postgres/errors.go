@@ -57,6 +57,7 @@ func (r *relay) recordLate(e serverError) error {
 func (r *relay) failSegment(e serverError) error {
 	a := &r.fromServer
 	failed := a.current
+	a.refused = failed.kind == refusedMessage
 	if failed.kind == feExecute {
 		if err := r.failed(e); err != nil {
 			return err
@@ -80,7 +81,7 @@ func (r *relay) skipAfter(failed *request) (skipped []request, recorded bool) {
 	if failed.touches == 0 {
 		r.undefine(failed)
 	}
-	if failed.kind == feParse && failed.statement.name == "" {
+	if failed.kind == feParse && failed.statement.name == "" || failed.kind == refusedMessage && failed.name == "" {
 		r.dropStatement("") // the database has dropped it before it read the new one
 	}
 	defer r.doneLocked()
@@ -110,11 +111,11 @@ func (r *relay) undefine(q *request) {
 	case q.touches != 0:
 		r.lift(q)
 	case q.kind == feParse:
-		r.held -= len(q.statement.text)
+		r.kept.Remove(q.statement.size())
 		r.statements.forget(q.statement.name, q.id)
 	case q.kind == feBind:
 		q.portal.skipped = true
-		r.held -= q.portal.size()
+		r.kept.Remove(q.portal.kept)
 		r.portals.forget(q.portal.name, q.id)
 	case q.kind == feClose && q.ofPortal:
 		r.portals.forget(q.name, q.id)

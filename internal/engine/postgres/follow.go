@@ -60,11 +60,9 @@ func (r *relay) followTag(tag string) {
 
 // prepared notes a statement that SQL has prepared, if there is room for it.
 func (r *relay) prepared(c *change) {
-	if r.dropStatement(c.name); r.checkRoom(c.name, r.statements.count(), len(c.text)) != nil {
+	s := newStatement(c.name, c.text, nil)
+	if r.dropStatement(c.name); r.checkRoom(c.name, r.statements.count(), s.size()) != nil || !r.kept.Add(s.size()) {
 		return
 	}
-	s := &statement{name: c.name, text: c.text}
-	s.touches = touchedBy(c.text)
-	r.held += len(c.text)
 	r.statements.settle(c.name, 0, s)
 }

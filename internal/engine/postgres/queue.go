@@ -19,7 +19,7 @@ type request struct {
 	change    *change    // of the same: what it does, where that is understood
 	statement *statement // of Parse, Describe, Bind and Execute
 	portal    *portal    // of Bind
-	name      string     // of Close
+	name      string     // of Close, and of a Parse that was refused here
 	copied    int64      // of CopyDone: bytes of the COPY
 	id        int64      // of what Parse, Bind and Close define, and of what touches names
 	event     int64      // index of the event of Query, Execute and FunctionCall

@@ -49,21 +49,21 @@ type relay struct {
 	busy       bool      // fromServer.current is being answered
 	statements names[*statement]
 	portals    names[*portal]
-	spare      *portal // to be used again
-	segment    int64   // Syncs sent
-	lastID     int64   // of definitions
-	held       int     // bytes in statements and portals
-	skipping   bool    // the database ignores everything up to the next Sync
-	copyingIn  bool    // the database ignores Syncs, until the client ends its COPY
-	guessed    int     // answers to Syncs that may have been those of later ones
-	working    bool    // the database owes an answer, and does not wait for data of a COPY
+	spare      *portal     // to be used again
+	segment    int64       // Syncs sent
+	lastID     int64       // of definitions
+	kept       engine.Kept // of statements and portals
+	skipping   bool        // the database ignores everything up to the next Sync
+	copyingIn  bool        // the database ignores Syncs, until the client ends its COPY
+	guessed    int         // answers to Syncs that may have been those of later ones
+	working    bool        // the database owes an answer, and does not wait for data of a COPY
 
 	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
 	firstPID atomic.Uint32 // number of the connection, until the first result has told it
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol, kept: e.room.Kept()}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
 	r.fromClient.share.User = s.Identity().Name
@@ -74,6 +74,7 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 
 // run relays until either side is done or the context ends, and returns nil for a goodbye of the client.
 func (r *relay) run() error {
+	defer r.kept.RemoveAll()
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient, r.readServer)
 	r.release()
 	if c := &r.fromClient; c.oversize != nil && !c.refused {

@@ -97,7 +97,7 @@ func (r *relay) completed(body []byte) error {
 
 func (r *relay) dropStatement(name string) {
 	if s := r.statements.drop(name); s != nil {
-		r.held -= len(s.text)
+		r.kept.Remove(s.size())
 	}
 }
 
@@ -162,7 +162,7 @@ func (r *relay) recycle(p *portal) {
 	if p == nil {
 		return
 	}
-	r.held -= p.size()
+	r.kept.Remove(p.kept)
 	if cap(p.values)+cap(p.converted) <= inbox.Small && cap(p.parameters) <= engine.KeptRequests {
 		r.spare = p
 	}
@@ -173,7 +173,7 @@ func (r *relay) settleStatement() {
 	defer r.mu.Unlock()
 	q := &r.fromServer.current
 	if old := r.statements.settle(q.statement.name, q.id, q.statement); old != nil {
-		r.held -= len(old.text)
+		r.kept.Remove(old.size())
 	}
 	r.doneLocked()
 }
@@ -206,6 +206,7 @@ func (r *relay) describeParameters(body []byte) {
 		return
 	}
 	types := decodeTypes(body[2:])
+	types = types[:min(len(types), s.room)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.types = types

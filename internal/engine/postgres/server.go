@@ -22,6 +22,7 @@ type answers struct {
 	copied  int64 // bytes of COPY to the client
 	last    int64 // index of the event of the last statement that ended, or -1
 	fatal   *serverError
+	refused bool // the message that was looked at last is the error that we have made the database say
 
 	result audit.DatabaseResult
 	tag    string // the last one, as the next is likely to be the same
@@ -112,6 +113,12 @@ func (r *relay) scanServer() error {
 			a.bytes += total
 			if err := r.reply(typ, size-lengthSize, body); err != nil {
 				return err
+			}
+			if a.refused {
+				if err := r.tellRefusal(int(total)); err != nil {
+					return err
+				}
+				continue
 			}
 		}
 		a.skip = total

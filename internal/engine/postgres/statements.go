@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"time"
+	"unsafe"
 
 	"sallyport/internal/audit"
 )
@@ -11,11 +13,24 @@ type statement struct {
 	name  string
 	text  []byte
 	types []uint32 // object ids of the parameters' types, as far as known
+	room  int      // types for which room is counted
 
 	touches touches
 	change  *change // what executing it does, where that is understood
 
 	executed bool // in the write that prepares it; of the goroutine that reads from the client
+}
+
+// newStatement takes what it is given, and finds out what it does.
+func newStatement(name string, text []byte, types []uint32) *statement {
+	const most = 1<<16 - 1
+	return &statement{name: name, text: text, types: types, touches: touchedBy(text), room: max(len(types), min(bytes.Count(text, []byte("$")), most))}
+}
+
+// size is what is kept of a statement, in bytes.
+func (s *statement) size() int {
+	const ofType = 4
+	return len(s.text) + s.room*ofType
 }
 
 // portal is a statement with values. One that is replaced may be used again by the goroutine that reads
@@ -24,6 +39,7 @@ type portal struct {
 	name       string
 	statement  *statement // nil when its text was never seen here, as with PREPARE in SQL
 	named      string     // what the client called the statement
+	kept       int        // bytes that are counted for it
 	values     []byte     // the values' bytes, one after the other
 	parameters []audit.Parameter
 	shown      []audit.Parameter // with binary values as text where that is possible
@@ -37,5 +53,8 @@ type portal struct {
 	skipped bool      // the database has not seen its Bind
 }
 
-// size is what a portal keeps of its Bind.
-func (p *portal) size() int { return len(p.values) }
+// size is what a portal keeps of its Bind, in bytes.
+func (p *portal) size() int {
+	const ofParameter = int(unsafe.Sizeof(audit.Parameter{}))
+	return cap(p.values) + 2*cap(p.parameters)*ofParameter // which are there once more as they are shown
+}

@@ -23,7 +23,11 @@ func (r *relay) command(size int) error {
 		return err
 	}
 	c := find(r.engine.table, args)
-	if no := r.refusal(c, args); no != nil {
+	no := r.refusal(c, args)
+	if no == nil {
+		no = r.keepScript(c, args)
+	}
+	if no != nil {
 		return r.refuse(no, size)
 	}
 	if c == nil {
@@ -78,14 +82,6 @@ func (r *relay) command(size int) error {
 	case hello:
 		if options, ok := parseHello(args); ok && len(options.version) == 1 {
 			q.proto = options.version[0] - '0'
-		}
-	case eval:
-		if len(args) > 1 {
-			r.fromClient.scripts.keep(args[1])
-		}
-	case scriptLoad:
-		if len(args) > 2 {
-			r.fromClient.scripts.keep(args[2])
 		}
 	case subscribe:
 		q.names = c.names

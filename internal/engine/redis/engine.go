@@ -26,6 +26,8 @@ type Config struct {
 	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
+	// MaxKeptByAll bounds the bytes of scripts that all sessions together make us keep; 0 means 512 MiB.
+	MaxKeptByAll int
 }
 
 // Engine serves clients of Redis. It implements engine.Engine and is safe for concurrent use.
@@ -34,11 +36,12 @@ type Engine struct {
 	buffers inbox.Pool
 	table   map[string]*command
 	large   *engine.Budget
+	room    *engine.Room // for texts of scripts
 }
 
 // New returns an engine without sessions.
 func New(cfg Config) *Engine {
-	return &Engine{cfg: cfg, table: newTable(), large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait)}
+	return &Engine{cfg: cfg, table: newTable(), large: engine.NewBudget(cfg.MaxLarge, cfg.LargeWait), room: engine.NewRoom(cfg.MaxKeptByAll)}
 }
 
 // Serve implements engine.Engine.

@@ -93,9 +93,6 @@ func (r *relay) onEveryNode(c *command, size int) error {
 	if err != nil {
 		return err
 	}
-	if c.role == scriptLoad && len(r.parser.Args) > 2 {
-		r.fromClient.scripts.keep(r.parser.Args[2])
-	}
 	message := r.message(size)
 	result := &audit.DatabaseResult{Statement: index}
 	answer, err := r.executedByAll(c, size, message, result)

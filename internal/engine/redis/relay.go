@@ -66,12 +66,14 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 		return err
 	}}
 	r.fromClient.current = r.server
+	r.fromClient.scripts.kept = v.engine.room.Kept()
 	_ = v.client.SetReadDeadline(time.Time{})
 	return r
 }
 
 // run relays until either side is done or the context ends, and returns nil for an ordinary end.
 func (r *relay) run() error {
+	defer r.fromClient.scripts.forget()
 	r.start(r.server)
 	r.readers.Go(r.keepLogin)
 	cause := engine.Run(r.ctx, r.end, r.interrupt, r.readClient)

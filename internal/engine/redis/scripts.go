@@ -4,34 +4,65 @@ import (
 	"bytes"
 	"crypto/sha1" // by which the server names scripts
 	"encoding/hex"
+
+	"sallyport/internal/engine"
 )
 
-const maxScripts = 8 << 20 // bytes of their texts
+const (
+	maxScripts = 8 << 20 // bytes that a session keeps of them
+	besideText = 256     // bytes that one takes beside its text: for its name, and its place in a map
+)
 
 // scripts are the texts that the client has sent, by the names that the server gives them. It is used by one goroutine.
 type scripts struct {
 	texts map[string][]byte
-	size  int
+	kept  engine.Kept
 }
 
-// keep notes a text. When there is no room, what was there is forgotten: the client will be asked for it again.
-func (s *scripts) keep(text []byte) {
-	if len(text) > maxScripts {
-		return
-	}
+// keep notes a text. When there is no room, what was there is forgotten: the client will be asked for it again. It reports false
+// when there is no room all the same.
+func (s *scripts) keep(text []byte) bool {
 	sum := sha1.Sum(text)
 	name := hex.EncodeToString(sum[:])
 	if _, ok := s.texts[name]; ok {
-		return
+		return true
 	}
-	if s.texts == nil || s.size+len(text) > maxScripts {
-		s.texts, s.size = make(map[string][]byte), 0
+	size := len(text) + besideText
+	if size > maxScripts {
+		return false
+	}
+	if s.kept.Bytes()+size > maxScripts || !s.kept.Add(size) {
+		s.forget()
+		if !s.kept.Add(size) {
+			return false
+		}
+	}
+	if s.texts == nil {
+		s.texts = make(map[string][]byte)
 	}
 	s.texts[name] = bytes.Clone(text)
-	s.size += len(text)
+	return true
+}
+
+func (s *scripts) forget() {
+	s.texts = nil
+	s.kept.RemoveAll()
 }
 
 // text returns the text of a script, or nil.
 func (s *scripts) text(name []byte) []byte {
 	return s.texts[string(bytes.ToLower(name))]
+}
+
+// keepScript notes the text that a command brings. It refuses one that is only loaded, and that could not be recorded when it is
+// executed by its name.
+func (r *relay) keepScript(c *command, args [][]byte) *refusal {
+	switch {
+	case c == nil:
+	case c.role == eval && len(args) > 1:
+		r.fromClient.scripts.keep(args[1])
+	case c.role == scriptLoad && len(args) > 2 && !r.fromClient.scripts.keep(args[2]):
+		return refuse(codeError, "there is no room to keep the text of the script, which is recorded whenever it is executed by its name; try again later, or send it with EVAL each time")
+	}
+	return nil
 }
