@@ -2,11 +2,11 @@ package postgres
 
 import (
 	"errors"
-	"sallyport/internal/engine"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/pgwire"
 )
 
