@@ -33,6 +33,14 @@ type reader struct {
 	call       portal       // arguments of a function call
 }
 
+// forget leaves nothing of what was read to a session that may be idle from now on.
+func (c *reader) forget() {
+	c.query = audit.DatabaseQuery{}
+	if cap(c.call.values) > inbox.Small || cap(c.call.parameters) > engine.KeptRequests {
+		c.call = portal{}
+	}
+}
+
 // atBoundary reports whether the database was sent whole messages.
 func (c *reader) atBoundary() bool { return (c.skip == 0 || c.oversize != nil) && !c.failed }
 
@@ -98,6 +106,7 @@ func (r *relay) scanClient() error {
 			break
 		}
 		consumed, err := r.scanFrame(frame)
+		c.forget()
 		if err != nil {
 			return err
 		}

@@ -251,6 +251,7 @@ func (r *relay) execute(body []byte) error {
 		event.Query, s.executed = s.text, true
 		q.statement, q.touches, q.change = s, s.touches, s.change
 	}
+	defer p.forgetShown()
 	return r.perform(q, event)
 }
 

@@ -42,13 +42,13 @@ const (
 )
 
 // show returns the values with those in binary form turned into text where their type is known. What cannot be
-// turned stays as it is on the wire. The result is valid until the next call.
+// turned, or would take far more room as text, stays as it is on the wire. The result is valid until the next call.
 func (p *portal) show(types []uint32) []audit.Parameter {
 	p.shown = append(p.shown[:0], p.parameters...)
 	p.converted = p.converted[:0]
 	for i := range p.shown {
 		value := &p.shown[i]
-		if value.Null || !value.Binary || i >= len(types) {
+		if value.Null || !value.Binary || i >= len(types) || len(p.converted) > mostText(len(p.values)) {
 			continue
 		}
 		if isText(types[i]) {
@@ -63,6 +63,10 @@ func (p *portal) show(types []uint32) []audit.Parameter {
 	}
 	return p.shown
 }
+
+// mostText is how long the text of so many bytes may be. That of ordinary values has at most four times as many; but a number of
+// 8 bytes may have 16,383 zeros behind its point.
+func mostText(size int) int { return 64<<10 + 4*size }
 
 // appendText appends the text form of a value in binary form.
 func appendText(dst []byte, oid uint32, value []byte) ([]byte, bool) {

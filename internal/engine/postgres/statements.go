@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/inbox"
 )
 
 // statement is a prepared statement.
@@ -51,6 +52,13 @@ type portal struct {
 	event   int64     // index of the event of its Bind, or 0; guarded by relay.mu, like what follows
 	began   time.Time // of that
 	skipped bool      // the database has not seen its Bind
+}
+
+// forgetShown forgets texts of values, once they are recorded, if they are more than a little.
+func (p *portal) forgetShown() {
+	if cap(p.converted) > inbox.Small {
+		p.converted, p.shown = nil, nil
+	}
 }
 
 // size is what a portal keeps of its Bind, in bytes.

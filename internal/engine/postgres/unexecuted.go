@@ -58,6 +58,7 @@ func (r *relay) isSkipped(p *portal) bool {
 
 // recordBind keeps a Bind with the text that it binds, and notes under which index.
 func (r *relay) recordBind(p *portal) error {
+	defer p.forgetShown()
 	event := &audit.PostgresBind{StatementName: p.named, PortalName: p.name, Parameters: r.show(p), Uncertain: p.uncertain}
 	if p.statement != nil {
 		event.Query = p.statement.text

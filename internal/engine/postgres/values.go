@@ -166,23 +166,23 @@ func appendArray(dst []byte, element uint32, value []byte) ([]byte, bool) {
 	if shifted {
 		dst = append(append(dst, bounds...), '=')
 	}
-	dst, ok := appendElements(dst, &d, element, sizes)
+	dst, ok := appendElements(dst, &d, element, sizes, len(dst)+mostText(len(value)))
 	return dst, ok && d.end() == nil
 }
 
-// appendElements appends one dimension and those within it.
-func appendElements(dst []byte, d *decoder, element uint32, sizes []int) (_ []byte, ok bool) {
+// appendElements appends one dimension and those within it, unless dst becomes too long.
+func appendElements(dst []byte, d *decoder, element uint32, sizes []int, most int) (_ []byte, ok bool) {
 	dst = append(dst, '{')
 	for i := range sizes[0] {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		if len(sizes) > 1 {
-			dst, ok = appendElements(dst, d, element, sizes[1:])
+			dst, ok = appendElements(dst, d, element, sizes[1:], most)
 		} else {
 			dst, ok = appendElement(dst, d, element)
 		}
-		if !ok {
+		if !ok || len(dst) > most {
 			return dst, false
 		}
 	}

@@ -105,8 +105,18 @@ func (r *relay) scanClient() error {
 	}
 	if !underWay {
 		r.release()
+		r.forget()
 	}
 	return nil
+}
+
+// forget leaves nothing of what was read to a session that may be idle from now on.
+func (r *relay) forget() {
+	clear(r.parser.Args)
+	if r.parser.Args = r.parser.Args[:0]; cap(r.parser.Args) > engine.KeptRequests {
+		r.parser.Args = nil
+	}
+	r.record.forget()
 }
 
 // unreadable ends the session at what is no command.

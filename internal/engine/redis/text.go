@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 )
 
 const (
@@ -21,16 +22,23 @@ type recorder struct {
 	event      audit.DatabaseQuery
 }
 
+// forget ends the validity of the last record, and keeps little room.
+func (r *recorder) forget() {
+	if r.text = r.text[:0]; cap(r.text) > keptText {
+		r.text = nil
+	}
+	clear(r.parameters)
+	if r.parameters = r.parameters[:0]; cap(r.parameters) > engine.KeptRequests {
+		r.parameters = nil
+	}
+	r.event = audit.DatabaseQuery{}
+}
+
 // query returns the record of a command: its arguments, parted by spaces, each as redis-cli shows it where it has
 // spaces, quotes or unprintable bytes. A long one stands among the parameters, and its number in its place: $1. A
 // secret is masked. The record is valid until the next call.
 func (r *recorder) query(args [][]byte) *audit.DatabaseQuery {
-	if cap(r.text) > keptText {
-		r.text = nil
-	}
-	r.text = r.text[:0]
-	clear(r.parameters)
-	r.parameters = r.parameters[:0]
+	r.forget()
 	secrets := secretsOf(args)
 	for i, arg := range args {
 		if i > 0 {
