@@ -96,6 +96,7 @@ func (s *Server) prepare(template string, options *Options) error {
 	s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	settings := append([]string{
 		"[mysqld]", "datadir=" + s.path("data"), "socket=" + s.Socket(), "pid-file=" + s.path("pid"),
+		"tmpdir=" + s.dir, // of its own: a server that starts deletes the temporary tables that it finds, whosesoever they are
 		"bind-address=127.0.0.1", "port=" + strconv.Itoa(port), "skip-name-resolve", "max_connections=200",
 		"ssl-cert=" + s.path(realserver.CertFile), "ssl-key=" + s.path(realserver.KeyFile), "ssl-ca=" + s.path(realserver.TrustFile),
 		"innodb_flush_log_at_trx_commit=0", "innodb_flush_method=nosync", "innodb_buffer_pool_size=32M",
@@ -145,7 +146,7 @@ func (s *Server) template() (string, error) {
 		return "", err
 	}
 	defaults, data := filepath.Join(parent, "my.cnf"), filepath.Join(parent, "data")
-	if err := os.WriteFile(defaults, []byte("[mysqld]\n"+strings.Join(sizes, "\n")+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(defaults, []byte("[mysqld]\ntmpdir="+parent+"\n"+strings.Join(sizes, "\n")+"\n"), 0o644); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("mariadb-install-db", "--defaults-file="+defaults, "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")

@@ -57,3 +57,13 @@ func TestOnlyTheRightCertificateOpensAnAccount(t *testing.T) {
 		t.Errorf("after a restart: %q", got)
 	}
 }
+
+// TestTemporaryTablesAreEachServersOwn: one that starts deletes those that it finds.
+func TestTemporaryTablesAreEachServersOwn(t *testing.T) {
+	t.Parallel()
+	one, other := mariaserver.Start(t, mariaserver.Options{}), mariaserver.Start(t, mariaserver.Options{})
+	const where = "select @@tmpdir"
+	if at := one.Exec(t, where); at == os.TempDir() || at == other.Exec(t, where) {
+		t.Errorf("they are all in %s", at)
+	}
+}

@@ -60,8 +60,9 @@ func (m *mariadb) start(ctx context.Context, config mariadbConfig) error {
 	if config.Certificate != nil {
 		settings = append(settings, "ssl-cert="+m.path("server.crt"), "ssl-key="+m.path("server.key"))
 	}
-	defaults := "[mysqld]\n" + strings.Join(slices.Concat(small, settings, config.Settings), "\n") + "\n"
-	for name, content := range map[string]string{"my.cnf": defaults, "install.cnf": "[mysqld]\n" + strings.Join(small, "\n") + "\n",
+	always := append([]string{"tmpdir=" + m.dir}, small...) // a server that starts deletes the temporary tables of others there
+	defaults := "[mysqld]\n" + strings.Join(slices.Concat(always, settings, config.Settings), "\n") + "\n"
+	for name, content := range map[string]string{"my.cnf": defaults, "install.cnf": "[mysqld]\n" + strings.Join(always, "\n") + "\n",
 		"server.crt": string(config.Certificate), "server.key": string(config.Key)} {
 		if err := os.WriteFile(m.path(name), []byte(content), 0o600); err != nil {
 			return err
