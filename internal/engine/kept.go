@@ -1,44 +1,56 @@
 package engine
 
-import "sync/atomic"
+import "sync"
 
 // keptStep is how many bytes a session takes at a time. As much is free for each: who keeps no more than that is in nobody's
 // way, and works also when others have taken all the room.
 const keptStep = 64 << 10
 
 // Room bounds the bytes that all sessions of an engine together keep beyond a command, such as the texts of prepared
-// statements. Nobody waits for it, since it may never be given back: what finds none is refused. It is safe for concurrent use.
-type Room struct{ left atomic.Int64 }
+// statements; those of one user have half of it. Nobody waits for it, since it may never be given back: what finds none is
+// refused. It is safe for concurrent use.
+type Room struct {
+	most int64 // for one user
 
-// NewRoom returns room for so many bytes, 0 meaning 512 MiB.
-func NewRoom(most int) *Room {
-	if most == 0 {
-		most = 512 << 20
-	}
-	r := &Room{}
-	r.left.Store(int64(most))
-	return r
+	mu    sync.Mutex
+	left  int64            // guarded by mu
+	taken map[string]int64 // by user; guarded by mu
 }
 
-// Kept counts what a new session keeps.
-func (r *Room) Kept() Kept { return Kept{room: r} }
+// NewRoom returns room for so many bytes, 0 meaning 512 MiB.
+func NewRoom(bytes int) *Room {
+	if bytes == 0 {
+		bytes = 512 << 20
+	}
+	return &Room{most: int64(bytes) / 2, left: int64(bytes), taken: make(map[string]int64)}
+}
 
-// take reports false, and takes nothing, when so much is not left.
-func (r *Room) take(n int64) bool {
-	for {
-		left := r.left.Load()
-		if n > left {
-			return false
-		}
-		if r.left.CompareAndSwap(left, left-n) {
-			return true
-		}
+// Kept counts what a new session of a user keeps.
+func (r *Room) Kept(user string) Kept { return Kept{room: r, user: user} }
+
+// take reports false, and takes nothing, when so much is not left for the user.
+func (r *Room) take(user string, n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n > min(r.left, r.most-r.taken[user]) {
+		return false
+	}
+	r.add(user, n)
+	return true
+}
+
+// add takes so much, which is left or not. The caller holds mu.
+func (r *Room) add(user string, n int64) {
+	r.left -= n
+	if r.taken[user] += n; r.taken[user] == 0 {
+		delete(r.taken, user)
 	}
 }
 
 // Kept is what one session keeps. It is used by one goroutine at a time.
 type Kept struct {
 	room  *Room
+	user  string
 	bytes int64
 	taken int64 // of the room
 }
@@ -49,7 +61,7 @@ func (k *Kept) Bytes() int { return int(k.bytes) }
 // Add keeps so many bytes more. It reports false, and keeps nothing, when there is no room for them.
 func (k *Kept) Add(n int) bool {
 	if more := stepsOf(k.bytes+int64(n)) - k.taken; more > 0 {
-		if !k.room.take(more) {
+		if !k.room.take(k.user, more) {
 			return false
 		}
 		k.taken += more
@@ -76,7 +88,9 @@ func (k *Kept) RemoveAll() { k.Remove(int(k.bytes)) }
 
 func (k *Kept) settle() {
 	if need := stepsOf(k.bytes); need != k.taken {
-		k.room.left.Add(k.taken - need)
+		k.room.mu.Lock()
+		k.room.add(k.user, need-k.taken)
+		k.room.mu.Unlock()
 		k.taken = need
 	}
 }

@@ -13,25 +13,32 @@ func TestRoom(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name   string
-		others int // what another session keeps
+		others map[string]int // what other sessions keep, by their users; "me" is the user of the session that is looked at
 		keep   []int
 		want   []bool
 		bytes  int
 	}{
-		{"what fits is kept", 0, []int{100 * kib, 100 * kib}, []bool{true, true}, 200 * kib},
-		{"what does not fit is not counted", 0, []int{2000 * kib, 100 * kib}, []bool{false, true}, 100 * kib},
-		{"all of the room can be taken, beside what is free", 0, []int{1088 * kib, 1}, []bool{true, false}, 1088 * kib},
-		{"what others keep is missing", 1000 * kib, []int{200 * kib}, []bool{false}, 0},
-		{"a little is free for each", 1088 * kib, []int{64 * kib, 1}, []bool{true, false}, 64 * kib},
+		{"what fits is kept", nil, []int{100 * kib, 100 * kib}, []bool{true, true}, 200 * kib},
+		{"what does not fit is not counted", nil, []int{2000 * kib, 100 * kib}, []bool{false, true}, 100 * kib},
+		{"all that a user may have can be taken, beside what is free", nil, []int{1088 * kib, 1}, []bool{true, false}, 1088 * kib},
+		{"what the user's other sessions keep is missing", map[string]int{"me": 1000 * kib}, []int{200 * kib}, []bool{false}, 0},
+		{"another user who has all of that is in nobody's way", map[string]int{"a": 1088 * kib}, []int{1088 * kib}, []bool{true}, 1088 * kib},
+		{"what several others keep is missing", map[string]int{"a": 1088 * kib, "b": 1000 * kib}, []int{200 * kib}, []bool{false}, 0},
+		{"a little is free for each", map[string]int{"a": 1088 * kib, "me": 1088 * kib}, []int{64 * kib, 1}, []bool{true, false}, 64 * kib},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			room := engine.NewRoom(1024 * kib)
-			other, kept := room.Kept(), room.Kept()
-			if !other.Add(c.others) {
-				t.Fatal("the other found no room")
+			room := engine.NewRoom(2048 * kib)
+			var others []engine.Kept
+			for user, n := range c.others {
+				other := room.Kept(user)
+				if !other.Add(n) {
+					t.Fatal("the other found no room")
+				}
+				others = append(others, other)
 			}
+			kept := room.Kept("me")
 			for i, n := range c.keep {
 				if got := kept.Add(n); got != c.want[i] {
 					t.Errorf("%d bytes more: %v", n, got)
@@ -40,7 +47,9 @@ func TestRoom(t *testing.T) {
 			if kept.Bytes() != c.bytes {
 				t.Errorf("%d bytes are kept, want %d", kept.Bytes(), c.bytes)
 			}
-			other.RemoveAll()
+			for _, other := range others {
+				other.RemoveAll()
+			}
 			kept.RemoveAll()
 			wantAll(t, room)
 		})
@@ -50,17 +59,19 @@ func TestRoom(t *testing.T) {
 // wantAll checks that all of the room of TestRoom is there.
 func wantAll(t *testing.T, room *engine.Room) {
 	t.Helper()
-	all := room.Kept()
-	if !all.Add(1088*kib) || all.Add(1) {
-		t.Error("there is not as much room as in the beginning")
+	for _, user := range []string{"me", "a"} {
+		all := room.Kept(user)
+		if !all.Add(1088*kib) || all.Add(1) {
+			t.Errorf("there is not as much room for %s as in the beginning", user)
+		}
+		defer all.RemoveAll()
 	}
-	all.RemoveAll()
 }
 
 func TestRoomIsGivenBackInSteps(t *testing.T) {
 	t.Parallel()
-	room := engine.NewRoom(1024 * kib)
-	kept, other := room.Kept(), room.Kept()
+	room := engine.NewRoom(2048 * kib)
+	kept, other := room.Kept("me"), room.Kept("me")
 	for range 1088 {
 		if !kept.Add(kib) {
 			t.Fatal("there is no room")
@@ -79,8 +90,8 @@ func TestRoomIsGivenBackInSteps(t *testing.T) {
 
 func TestWhatIsOwedIsMissingLater(t *testing.T) {
 	t.Parallel()
-	room := engine.NewRoom(1024 * kib)
-	kept, other := room.Kept(), room.Kept()
+	room := engine.NewRoom(2048 * kib)
+	kept, other := room.Kept("me"), room.Kept("me")
 	kept.Owe(2048 * kib)
 	if kept.Bytes() != 2048*kib || kept.Add(kib) || other.Add(100*kib) {
 		t.Error("there is room in spite of the debt")
@@ -96,11 +107,11 @@ func TestWhatIsOwedIsMissingLater(t *testing.T) {
 // TestRoomOfMany has sessions keep and forget at the same time.
 func TestRoomOfMany(t *testing.T) {
 	t.Parallel()
-	room := engine.NewRoom(1024 * kib)
+	room := engine.NewRoom(2048 * kib)
 	var sessions sync.WaitGroup
 	for range 8 {
 		sessions.Go(func() {
-			kept := room.Kept()
+			kept := room.Kept("me")
 			defer kept.RemoveAll()
 			for range 1000 {
 				if !kept.Add(150 * kib) {

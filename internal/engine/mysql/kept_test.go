@@ -12,11 +12,11 @@ import (
 	"sallyport/internal/mysqlwire"
 )
 
-const roomy = 1 << 20 // bytes for what all sessions of a test keep
+const roomy = 1 << 20 // bytes for what all sessions of a test's user keep
 
 // cramped has an engine with little room for statements of all sessions.
 func cramped(cfg *enginetest.Config) {
-	cfg.Engine = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy})
+	cfg.Engine = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: 2 * roomy})
 }
 
 // TestStatementsOfOthersTakeTheRoom has one session keep nearly all that all together may, and frees that in several ways.
@@ -52,7 +52,7 @@ func TestStatementsOfOthersTakeTheRoom(t *testing.T) {
 			t.Parallel()
 			var panics atomic.Bool
 			agent, _ := small(t, preparing(0), func(cfg *enginetest.Config) {
-				cfg.Engine = mysql.New(mysql.Config{Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy, Now: func() time.Time {
+				cfg.Engine = mysql.New(mysql.Config{Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: 2 * roomy, Now: func() time.Time {
 					if panics.Load() {
 						panic("on purpose")
 					}

@@ -63,7 +63,7 @@ type relay struct {
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, flags mysqlwire.Flags, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn, number: b.connection, first: b.connection, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement), kept: e.room.Kept()}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, number: b.connection, first: b.connection, flags: flags, verbose: s.Options().RecordProtocol, statements: make(map[uint32]*statement), kept: e.room.Kept(s.Identity().Name)}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.lasting = context.WithoutCancel(r.ctx)
 	r.changed.L = &r.mu

@@ -14,11 +14,11 @@ import (
 	"sallyport/internal/pgserver"
 )
 
-const roomy = 1 << 20 // bytes for what all sessions of a test keep
+const roomy = 1 << 20 // bytes for what all sessions of a test's user keep
 
 // cramped has an engine with little room for statements of all sessions.
 func cramped(cfg *enginetest.Config) {
-	cfg.Engine = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy})
+	cfg.Engine = postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: 2 * roomy})
 }
 
 const noRoom = "ErrorResponse(ERROR 53000)"

@@ -63,7 +63,7 @@ type relay struct {
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, b *backend) *relay {
-	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol, kept: e.room.Kept()}
+	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol, kept: e.room.Kept(s.Identity().Name)}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
 	r.fromClient.share.User = s.Identity().Name

@@ -66,7 +66,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 		return err
 	}}
 	r.fromClient.current = r.server
-	r.fromClient.scripts.kept = v.engine.room.Kept()
+	r.fromClient.scripts.kept = v.engine.room.Kept(v.session.Identity().Name)
 	_ = v.client.SetReadDeadline(time.Time{})
 	return r
 }

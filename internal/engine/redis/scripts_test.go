@@ -33,7 +33,7 @@ func TestScriptsOfOthersTakeTheRoom(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			r, first := ready(t, one, func(cfg *enginetest.Config) {
-				cfg.Engine = redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy})
+				cfg.Engine = redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: 2 * roomy})
 			})
 			first.Write(resp.AppendCommand(nil, "EVAL", text, "0"))
 			first.hear(t, ":1\n")
