@@ -79,6 +79,8 @@ const (
 	bulkNull    = 1
 	bulkDefault = 2
 	bulkIgnore  = 3
+
+	leastValues = 64 // for which there is room at once
 )
 
 // Bulk is MariaDB's execution of a statement with many rows of values.
@@ -88,8 +90,9 @@ type Bulk struct {
 	Rows   int
 }
 
-// ParseBulk reads such an execution, without its first byte, of a statement with n parameters.
-func ParseBulk(body []byte, n int, types []uint16) (Bulk, error) {
+// ParseBulk reads such an execution, without its first byte, of a statement with n parameters. A value may have one byte, and
+// takes far more here: before there is room for so many values room is asked, whose error is returned.
+func ParseBulk(body []byte, n int, types []uint16, room func(values int) error) (Bulk, error) {
 	r := reader{rest: body}
 	r.u32() // the statement
 	flags := r.u16()
@@ -102,6 +105,13 @@ func ParseBulk(body []byte, n int, types []uint16) (Bulk, error) {
 	}
 	for len(r.rest) > 0 {
 		for _, typ := range b.Types {
+			if len(b.Values) == cap(b.Values) {
+				more := max(len(b.Values), leastValues)
+				if err := room(len(b.Values) + more); err != nil {
+					return Bulk{}, err
+				}
+				b.Values = append(make([]Value, 0, len(b.Values)+more), b.Values...)
+			}
 			b.Values = append(b.Values, r.indicated(typ))
 		}
 		b.Rows++

@@ -112,7 +112,7 @@ func TestBulkExecutions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, err := mysqlwire.ParseBulk([]byte(c.body), 2, nil)
+			b, err := mysqlwire.ParseBulk([]byte(c.body), 2, nil, func(int) error { return nil })
 			if got := shown(b.Values); got != c.want || b.Rows != c.rows || (err != nil) != (c.want == "") {
 				t.Errorf("got %q in %d rows, %v", got, b.Rows, err)
 			}

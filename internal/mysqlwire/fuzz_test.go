@@ -183,7 +183,7 @@ func FuzzExecute(f *testing.F) {
 				t.Fatalf("%d values, %d bytes of text in %d", len(e.Values), total, len(body))
 			}
 		}
-		if b, err := mysqlwire.ParseBulk(body, count, nil); err == nil && (len(b.Values) != b.Rows*count || len(b.Values) > len(body)) {
+		if b, err := mysqlwire.ParseBulk(body, count, nil, func(int) error { return nil }); err == nil && (len(b.Values) != b.Rows*count || len(b.Values) > len(body)) {
 			t.Fatalf("%d rows, %d values in %d bytes", b.Rows, len(b.Values), len(body))
 		}
 		_, _ = mysqlwire.ParseLongData(body)

@@ -33,6 +33,22 @@ func preparing(parameters int) mysqltest.Options {
 	}}
 }
 
+// answeringBulk is a small server that executes whatever it has prepared, which has one parameter.
+func answeringBulk() mysqltest.Options {
+	options := preparing(1)
+	prepare := options.Command
+	options.Greeting = func(g *mysqlwire.Greeting) { // as MariaDB's
+		g.Flags = g.Flags&^mysqlwire.LongPassword | mysqlwire.BulkOperations
+	}
+	options.Command = func(c *mysqltest.Conn, got mysqlwire.Command, body []byte) bool {
+		if got == mysqlwire.ComStmtBulkExecute {
+			return c.Packets([]byte{mysqlwire.HeaderOK, 0, 0, 2, 0, 0, 0}) == nil
+		}
+		return prepare(c, got, body)
+	}
+	return options
+}
+
 // preparedWith is the answer to a preparation of a statement without columns.
 func preparedWith(id uint32, parameters int) [][]byte {
 	packets := [][]byte{append(binary.LittleEndian.AppendUint32([]byte{0}, id), 0, 0, byte(parameters), byte(parameters>>8), 0, 0, 0)}

@@ -116,3 +116,38 @@ func TestAPreparationIsRefused(t *testing.T) {
 		t.Errorf("recorded in the end: %q", got[len(got)-3:])
 	}
 }
+
+// TestExecutionsWithVeryManyValues are refused: each of their values takes a byte of the message, and many in memory.
+func TestExecutionsWithVeryManyValues(t *testing.T) {
+	t.Parallel()
+	const limit = 4 << 20
+	agent, _ := small(t, answeringBulk(), look(t))
+	for values, want := range map[int]string{limit: "", limit + 1: "1153 08S01 an execution of a statement has more than 4194304 values"} {
+		c := logIn(t, agent, all)
+		p := c.prepare("insert into t values (?)")
+		c.write(command(mysqlwire.ComStmtBulkExecute, u32(p.ID)+"\x80\x00\x01\x00"+strings.Repeat("\x01", values)))
+		got, _ := c.packet()
+		switch {
+		case want == "" && got[0] != mysqlwire.HeaderOK:
+			t.Errorf("%d values were answered with %.100q", values, got)
+		case want != "" && !strings.HasPrefix(c.errorOf(got), want):
+			t.Errorf("%d values were answered with %s", values, c.errorOf(got))
+		}
+		_ = c.Close()
+	}
+}
+
+// TestARefusedPreparationGivesBackItsPartOfTheBudget for messages that are under way.
+func TestARefusedPreparationGivesBackItsPartOfTheBudget(t *testing.T) {
+	t.Parallel()
+	agent, _ := small(t, preparing(0), func(cfg *enginetest.Config) {
+		cfg.Engine = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy, MaxLarge: 3 << 20, LargeWait: time.Millisecond})
+	})
+	large := "select 1 /* " + strings.Repeat("x", 2<<20) + " */"
+	for range 2 {
+		c := logIn(t, agent, all)
+		if got := c.errorOf(c.do(mysqlwire.ComStmtPrepare, large)); !strings.HasPrefix(got, "1461 ") {
+			t.Errorf("a preparation was answered with %s", got)
+		}
+	}
+}

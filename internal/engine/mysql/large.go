@@ -25,6 +25,27 @@ func (r *relay) reserve(total int) error {
 	return err
 }
 
+const (
+	maxValues     = 4 << 20 // of an execution with many rows
+	bytesPerValue = 64      // that one takes, beside what was read
+)
+
+// reserveValues takes the room for values of an execution with many rows, which may have one byte each.
+func (r *relay) reserveValues(s *statement, size, values int) error {
+	switch {
+	case values > maxValues:
+		err := endWith(errTooLarge, fault.LimitExceeded, "an execution of a statement has more than %d values, which is the most that passes through this system in one; send the rows in several", maxValues)
+		event := &audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{Query: s.text, StatementID: s.id}, Error: fault.Message(err), MessageSize: int64(size)}
+		if _, recordErr := r.session.Record(r.ctx, event); recordErr != nil {
+			return recordErr
+		}
+		return err
+	case values*bytesPerValue < engine.LargeMessage:
+		return nil
+	}
+	return r.reserve(size + values*bytesPerValue)
+}
+
 // release gives back what was reserved, when nothing large is left of the message.
 func (r *relay) release() {
 	r.engine.large.Release(&r.fromClient.share)

@@ -199,7 +199,7 @@ func (r *relay) executeBulk(id uint32, s *statement, body []byte) error {
 	if r.flags&mysqlwire.BulkOperations == 0 {
 		return r.refuseUnknown(mysqlwire.ComStmtBulkExecute)
 	}
-	x, err := mysqlwire.ParseBulk(body, s.parameters, s.types)
+	x, err := mysqlwire.ParseBulk(body, s.parameters, s.types, func(values int) error { return r.reserveValues(s, len(body), values) })
 	if err != nil {
 		return err
 	}
