@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/engine"
@@ -34,7 +35,8 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 		return nil
 	case mysqlwire.ComInitDB:
 		r.fromClient.settling = true
-		return r.perform(request{command: command, name: string(body)}, &audit.MySQLSchema{Command: audit.SchemaUse, Name: string(body)})
+		name := body[:min(len(body), maxName*utf8.UTFMax+1)] // more is the name of none
+		return r.perform(request{command: command, name: string(name)}, &audit.MySQLSchema{Command: audit.SchemaUse, Name: string(body)})
 	case mysqlwire.ComCreateDB:
 		return r.perform(request{command: command}, &audit.MySQLSchema{Command: audit.SchemaCreate, Name: string(body)})
 	case mysqlwire.ComDropDB:

@@ -30,7 +30,7 @@ func filesIn(text []byte) []string {
 				words = nil
 			}
 		case tokenText:
-			if isLoad(words) {
+			if isLoad(words) && len(token) <= maxFileName && len(files) < maxFiles {
 				files = append(files, token)
 			}
 			words = nil
@@ -40,8 +40,11 @@ func filesIn(text []byte) []string {
 	}
 }
 
-// maxScanned is how much of a text is searched for the word: such a statement is short.
-const maxScanned = 64 << 10
+const (
+	maxScanned  = 64 << 10 // of a text are searched for the word: such a statement is short
+	maxFileName = 4 << 10  // bytes of a path (Linux, PATH_MAX)
+	maxFiles    = 64       // of one text; the names are kept until it is answered
+)
 
 func isLoad(words []string) bool {
 	return isPrefixOfLoad(words) && len(words) > 0 && words[len(words)-1] == "INFILE"

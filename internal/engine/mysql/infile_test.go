@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"sallyport/internal/engine/mysql"
@@ -27,6 +28,8 @@ func TestFilesThatAStatementAsksFor(t *testing.T) {
 		"load data local infile 'never ends":                                               "[]",
 		"load data local infile `a`":                                                       "[]",
 		"":                                                                                 "[]",
+		"load data local infile '" + strings.Repeat("x", 4097) + "'":                       "[]",
+		strings.Repeat("load data local infile 'x' into table t;", 100):                    "[" + strings.TrimSpace(strings.Repeat("x ", 64)) + "]",
 	} {
 		if got := fmt.Sprint(mysql.FilesIn([]byte(text))); got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)

@@ -113,6 +113,10 @@ func TestRefusedStatementsFailTheirTransaction(t *testing.T) {
 	w.expect("ErrorResponse(ERROR 26000) ReadyForQuery")
 	w.send(&pgproto3.Query{String: "select count(*) from kept"})
 	w.expect("RowDescription DataRow(0) CommandComplete(SELECT 1) ReadyForQuery")
+	executed := agent.Visit(t, 0).Journal.Events("db.session.query")
+	if last := executed[len(executed)-2]; last.Text("db_query") != "" {
+		t.Errorf("what is gone was recorded as executed: %s", last.Text("db_query"))
+	}
 	var failed int
 	for _, e := range agent.Visit(t, 0).Journal.Events("db.session.query.failed") {
 		if strings.Contains(e.Text("error"), "try again later") {
