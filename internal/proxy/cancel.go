@@ -52,8 +52,23 @@ func (l *links) tell(message *sallyportv1.ControlResponse, except string) {
 	}
 }
 
+// carryOut does what passCancel has returned, so that what an agent says next does not wait for a database. It has to be done,
+// also by a proxy that is stopping: the session waits for it.
+func (p *Proxy) carryOut(end func()) {
+	switch {
+	case end == nil:
+	case p.begin():
+		go func() {
+			defer p.conns.Done()
+			end()
+		}()
+	default:
+		end()
+	}
+}
+
 // passCancel asks the agents whose session the key is. If it is one of the agent in this process, it returns what ends its
-// statement, which may take a while, for the caller to do.
+// statement, which may take a while, for the caller to do in any case.
 func (p *Proxy) passCancel(key cancelkey.Key, from string) (end func()) {
 	// An agent states the client's address, so that it is counted as a source itself.
 	if from != "" && !p.cancels.Allow(from) || !p.cancels.Ask(key) {

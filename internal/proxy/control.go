@@ -72,12 +72,7 @@ func (c *control) receive(stream *connect.BidiStream[sallyportv1.ControlRequest,
 				c.reports.authenticated(tunnel.ID(id))
 			}
 		case *sallyportv1.ControlRequest_Cancel:
-			if end := c.passCancel(authapi.CancelKeyFromWire(m.Cancel), one.host); end != nil && c.begin() {
-				go func() { // what the agent says next does not wait for a database
-					defer c.conns.Done()
-					end()
-				}()
-			}
+			c.carryOut(c.passCancel(authapi.CancelKeyFromWire(m.Cancel), one.host))
 		case *sallyportv1.ControlRequest_CancelFound:
 			if request, ok := authapi.FoundRequest(m.CancelFound); ok {
 				c.cancelFound(request, one.host)

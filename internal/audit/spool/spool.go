@@ -258,6 +258,13 @@ func (s *Spool) poison(cause error) {
 	if s.syncing == nil {
 		s.closeRefused()
 	}
+	s.tellChange() // what will not be synced is delivered all the same
+}
+
+// tellChange wakes who waits for what can be delivered. Called with mu held.
+func (s *Spool) tellChange() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 func (s *Spool) closeRefused() {

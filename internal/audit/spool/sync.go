@@ -68,8 +68,7 @@ func (s *Spool) commit() {
 		}
 	}
 	close(done)
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.tellChange()
 }
 
 func syncAll(sealed []*segment, current *segment) error {

@@ -204,6 +204,7 @@ func TestUseIsFollowed(t *testing.T) {
 		"a command":       command(mysqlwire.ComInitDB, "mysql"),
 		"a text":          command(mysqlwire.ComQuery, "use mysql"),
 		"text in quotes":  command(mysqlwire.ComQuery, "execute immediate 'Use mysql'"),
+		"put together":    command(mysqlwire.ComQuery, "Execute immediate concat('us', 'e mysql')"),
 		"behind comments": command(mysqlwire.ComQuery, "/* to */ -- where\nUSE`mysql`"),
 		"in a long text":  command(mysqlwire.ComQuery, strings.Repeat(" ", 70_000)+"use mysql"),
 	} {

@@ -1,9 +1,12 @@
 package mysql
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
-// mayUse reports whether a text may go to another logical database: it has the word, or is too long to be looked through. The
-// commands behind it are recorded once it is known where they go.
+// mayUse reports whether a text may go to another logical database: it has the word, or that of statements that are put
+// together while they run, or is too long to be looked through. The commands behind it are recorded once it is known where they go.
 func mayUse(text []byte) bool {
 	if len(text) > maxScanned {
 		return true
@@ -13,9 +16,11 @@ func mayUse(text []byte) bool {
 		if at < 0 || len(text) < at+len("use") {
 			return false
 		}
-		if text[at+1]|0x20 == 's' && text[at+2]|0x20 == 'e' {
+		if next := text[at+1 : at+3]; is(next, "se") || is(next, "te") && at >= 4 && is(text[at-4:at], "exec") {
 			return true
 		}
 		text = text[at+1:]
 	}
 }
+
+func is(text []byte, word string) bool { return strings.EqualFold(string(text), word) }

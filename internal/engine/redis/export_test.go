@@ -42,3 +42,9 @@ func ClusterRules() (undecided, unknown []string) {
 	slices.Sort(undecided)
 	return undecided, unknown
 }
+
+// Record returns what is recorded of a command's arguments.
+func Record(args [][]byte) string {
+	var r recorder
+	return string(r.query(args).Query)
+}

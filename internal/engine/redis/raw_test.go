@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/access"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/redisserver"
 )
@@ -374,6 +375,8 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 		`CLIENT "AUTH hunter2" hunter2`:                    "CLIENT **** ****",
 		"CLIENT AUTH hunter2":                              "CLIENT AUTH ****",
 		"DEBUG CONFIG requirepass hunter2":                 "DEBUG CONFIG requirepass ****",
+		"MODULE LOAD /x hunter2":                           "MODULE LOAD /x ****",
+		"SETUSER bob >hunter2":                             "SETUSER bob >****",
 		"MODULE LOADEX /x CONFIG p hunter2":                "MODULE LOADEX /x CONFIG **** ****",
 		`'"AUTH default hunter2'`:                          "****",
 		"ECHO ****":                                        `ECHO "****"`,
@@ -402,6 +405,31 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 			}
 			s.Do(t, "CONFIG", "SET", "requirepass", "", "masterauth", "")
 		})
+	}
+}
+
+// TestSecretsAreFoundInTime that does not grow faster than the command: it takes moments here, or does not end.
+func TestSecretsAreFoundInTime(t *testing.T) {
+	t.Parallel()
+	for _, repeated := range []string{
+		"AUTH", "HELLO", "HELLO 3 AUTH", "CONFIG", "CONFIG SET requirepass", "CONFIG SET xrequirepass", "ACL", "ACL SETUSER u >", "ACL SETUSER (>)", "ACL DRYRUN",
+		"ACL DRYRUN CLIENT", "ACL DRYRUN ACL", "ACL DRYRUN u COMMAND", "CLIENT", "DEBUG", "MODULE", "MODULE LOADEX CONFIG", "COMMAND", "COMMAND GETKEYS", "MIGRATE", "MIGRATE AUTH", "MIGRATE AUTH2",
+		"SENTINEL", "SENTINEL auth-pass", "CLIENT ACL DRYRUN DEBUG COMMAND x MIGRATE",
+	} {
+		var args [][]byte
+		for words := strings.Fields(repeated); len(args) < resp.MaxArguments; {
+			for _, word := range words {
+				args = append(args, []byte(word))
+			}
+		}
+		args = append(args, []byte("hunter2"))
+		first, _, _ := strings.Cut(redis.Record(args), " ")
+		if want, _, _ := strings.Cut(repeated, " "); first != want {
+			t.Errorf("%s is recorded as %s", repeated, first)
+		}
+	}
+	if got := redis.Record([][]byte{[]byte("AUTH " + strings.Repeat("x", 1<<20))}); got != "AUTH****" {
+		t.Errorf("a long command in place of a name is recorded as %d bytes", len(got))
 	}
 }
 

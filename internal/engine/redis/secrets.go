@@ -8,17 +8,23 @@ import (
 	"strings"
 )
 
-// secrets are the places of a command's arguments that are not recorded: at most a few, or all from one on.
+// secrets are the places of a command's arguments that are not recorded: at most maxPlaces, and all from one on. Looking for
+// them takes a time that grows with the arguments and no faster, whatever a client sends.
 type secrets struct {
 	places []int
 	from   int  // 0 for none
 	whole  bool // the name is a secret too
 }
 
+const (
+	maxPlaces = 32 // more are no command that somebody means: all that follows is a secret then
+	maxNamed  = 2  // commands that are named in each other's arguments
+)
+
 func (s *secrets) any() bool { return s.from > 0 || len(s.places) > 0 }
 
 func (s *secrets) has(place int) bool {
-	if s.from > 0 && place >= s.from || s.whole {
+	if s.full(place) || s.whole {
 		return true
 	}
 	for _, secret := range s.places {
@@ -34,7 +40,7 @@ func (s *secrets) has(place int) bool {
 func (s *secrets) shown(place int, arg []byte) []byte {
 	switch {
 	case place == 0:
-		return plainName(arg)
+		return plainName(arg[:min(len(arg), maxName)])
 	case s.from == 0 && len(arg) > 0 && isPasswordRule(arg):
 		return arg[:1]
 	}
@@ -58,11 +64,29 @@ var inNames = func() (table [256]bool) {
 	return table
 }()
 
-func (s *secrets) add(place int) { s.places = append(s.places, place) }
+func (s *secrets) add(place int) {
+	if len(s.places) == maxPlaces {
+		s.allFrom(place)
+		return
+	}
+	s.places = append(s.places, place)
+}
+
+func (s *secrets) allFrom(place int) {
+	if s.from == 0 || place < s.from {
+		s.from = place
+	}
+}
+
+// full reports whether it is known of a place, and of all behind it, that they are secrets.
+func (s *secrets) full(place int) bool { return s.from > 0 && place >= s.from }
 
 // secretsOf finds the passwords among the arguments of a command. What does not have the form that the server wants
 // is not recorded from where a password may be.
-func secretsOf(args [][]byte) (s secrets) {
+func secretsOf(args [][]byte) secrets { return secretsWithin(args, 0) }
+
+// secretsWithin does so for a command that is named in the arguments of so many others.
+func secretsWithin(args [][]byte, others int) (s secrets) {
 	if isWhole(args[0]) {
 		return secrets{from: 1, whole: true}
 	}
@@ -79,16 +103,18 @@ func secretsOf(args [][]byte) (s secrets) {
 	case len(name) == 6 && is(name, "config"):
 		s.behind(args, passwordSettings...)
 	case len(name) == 3 && is(name, "acl") && is(args[1], "dryrun"):
-		s.ofCommandAt(args, 2) // the user may be forgotten
-		s.ofCommandAt(args, 3)
+		s.ofCommandAt(args, 2, others) // the user may be forgotten
+		s.ofCommandAt(args, 3, others)
 	case len(name) == 3 && is(name, "acl"): // a wrong subcommand too
 		s.ofRules(args)
 	case len(name) == 5 && is(name, "debug"), len(name) == 6 && is(name, "client"):
-		s.ofCommandAt(args, 1)
+		s.ofCommandAt(args, 1, others)
 	case len(name) == 6 && is(name, "module"):
 		s.ofModule(args)
 	case len(name) == 7 && is(name, "command"):
-		s.ofCommandAt(args, 2)
+		s.ofCommandAt(args, 2, others)
+	case len(name) == 7 && is(name, "setuser"): // without ACL before it
+		s.ofRules(args)
 	case len(name) == 7 && is(name, "migrate"):
 		s.ofMigrate(args)
 	case len(name) == 8 && is(name, "sentinel"):
@@ -99,7 +125,7 @@ func secretsOf(args [][]byte) (s secrets) {
 
 // isWhole reports whether what stands in place of a command's name is more than a name, with a secret in it perhaps.
 func isWhole(name []byte) bool {
-	return len(plainName(name)) < len(name) && withSecrets.Match(name)
+	return len(plainName(name)) < len(name) && (len(name) > longArgument || withSecrets.Match(name))
 }
 
 // withSecrets are the commands that secretsOf looks into.
@@ -125,12 +151,13 @@ var passwordSettings = []string{"requirepass", "masterauth", "primaryauth", "tls
 // behind finds what stands behind settings that hold secrets, wherever those are: a word may be forgotten before them, or
 // the space behind them.
 func (s *secrets) behind(args [][]byte, settings ...string) {
-	for i := 1; i < len(args); i++ {
+	for i := 1; i < len(args) && !s.full(i); i++ {
+		arg := bytes.ToLower(args[i])
 		for _, setting := range settings {
-			switch {
-			case is(args[i], setting):
+			switch at := bytes.Index(arg, []byte(setting)); {
+			case at == 0 && len(arg) == len(setting):
 				s.add(i + 1)
-			case len(args[i]) > len(setting) && bytes.Contains(bytes.ToLower(args[i]), []byte(setting)):
+			case at >= 0:
 				s.add(i)
 				s.add(i + 1)
 			}
@@ -138,8 +165,12 @@ func (s *secrets) behind(args [][]byte, settings ...string) {
 	}
 }
 
-// ofModule hides the settings and arguments of a module, which nobody knows (redis.io, "MODULE LOADEX").
+// ofModule hides the settings and arguments of a module, which nobody knows (redis.io, "MODULE LOAD" and "MODULE LOADEX").
 func (s *secrets) ofModule(args [][]byte) {
+	if is(args[1], "load") && len(args) > 3 {
+		s.from = 3
+		return
+	}
 	at := slices.IndexFunc(args, func(arg []byte) bool { return is(arg, "config") || is(arg, "args") })
 	if at > 0 && at+1 < len(args) {
 		s.from = at + 1
@@ -154,7 +185,7 @@ const passwordRules = "><#!" // what such a rule begins with
 // ofRules finds passwords among rules, within the brackets of a selector too, where they are none that the server takes. The
 // user's name may be forgotten.
 func (s *secrets) ofRules(args [][]byte) {
-	for i := 1; i < len(args); i++ {
+	for i := 1; i < len(args) && !s.full(i); i++ {
 		if len(args[i]) > 0 && (isPasswordRule(args[i]) || args[i][0] == '(' && bytes.ContainsAny(args[i], passwordRules)) {
 			s.add(i)
 		}
@@ -165,19 +196,23 @@ func (s *secrets) ofRules(args [][]byte) {
 }
 
 // ofCommandAt finds the secrets of a command that is named in the arguments of another.
-func (s *secrets) ofCommandAt(args [][]byte, start int) {
+func (s *secrets) ofCommandAt(args [][]byte, start, others int) {
 	if len(args) <= start {
 		return
 	}
-	named := secretsOf(args[start:])
+	if others == maxNamed {
+		s.allFrom(start)
+		return
+	}
+	named := secretsWithin(args[start:], others+1)
 	if named.whole {
 		s.add(start)
 	}
 	for _, place := range named.places {
 		s.add(start + place)
 	}
-	if from := start + named.from; named.from > 0 && (s.from == 0 || from < s.from) {
-		s.from = from
+	if named.from > 0 {
+		s.allFrom(start + named.from)
 	}
 }
 
@@ -188,7 +223,7 @@ func (s *secrets) ofMigrate(args [][]byte) {
 	if len(args) < start || !isNumber(args[4]) || !isNumber(args[5]) {
 		start = 1
 	}
-	for i := start; i < len(args); i++ {
+	for i := start; i < len(args) && !s.full(i); i++ {
 		switch {
 		case is(args[i], "auth"):
 			s.add(i + 1)
