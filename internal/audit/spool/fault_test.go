@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sallyport/internal/audit/spool"
@@ -165,6 +166,54 @@ func TestAfterASyncErrorNothingIsCalledDurable(t *testing.T) {
 	if len(lines) != 3 || len(damage) > 0 {
 		t.Errorf("%d records, damage %v", len(lines), damage)
 	}
+}
+
+// unwritable is a segment that cannot be written once it has a record.
+type unwritable struct {
+	spool.File
+	records int
+}
+
+func (f *unwritable) Put(offset int64, sum uint32, line []byte) error {
+	if f.records++; f.records == 2 {
+		return errors.New("the disk has failed")
+	}
+	return f.File.Put(offset, sum, line)
+}
+
+// TestWhatAFailedDiskHasIsDelivered at once, as nothing will sync it.
+func TestWhatAFailedDiskHasIsDelivered(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := spool.Open(spool.Config{Dir: dir, Create: func(path string, size int64) (spool.File, error) {
+			file, err := spool.CreateFile(path, size)
+			return &unwritable{File: file}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close() //nolint:errcheck // not what is tested
+		queues, err := s.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() { waiting <- queues[0].Wait(ctx) }()
+		synctest.Wait()
+		appendRecord(t, s, record(0))
+		if _, err := s.Append(record(1)); err == nil {
+			t.Fatal("the disk has not failed")
+		}
+		if err := <-waiting; err != nil {
+			t.Errorf("waiting for what can be delivered: %v", err)
+		}
+		if batch, err := queues[0].ReadBatch(10, 1<<20); err != nil || len(batch.Lines) != 1 {
+			t.Errorf("%d records, %v", len(batch.Lines), err)
+		}
+	})
 }
 
 func TestFullSpoolRefusesUntilSomethingIsDelivered(t *testing.T) {
