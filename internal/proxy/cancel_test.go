@@ -13,6 +13,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/cancelkey"
 	"sallyport/internal/pgwire"
+	"sallyport/internal/proxy"
 	"sallyport/internal/tunnel"
 )
 
@@ -196,5 +197,17 @@ func TestASlowDatabaseHoldsUpNoOtherRequest(t *testing.T) {
 		t.Error("the request waited until the one before it was given up")
 	default:
 		close(local.free)
+	}
+}
+
+// TestKillsAreCarriedOut whenever they come: the session that is killed waits for that.
+func TestKillsAreCarriedOut(t *testing.T) {
+	t.Parallel()
+	for _, stopped := range []bool{false, true} {
+		done := false
+		proxy.CarryOut(stopped, func() { done = true })
+		if !done {
+			t.Errorf("by a proxy that has stopped, %t: nothing was done", stopped)
+		}
 	}
 }
