@@ -259,7 +259,8 @@ func TestDeletedDirectoryFailsClosedUntilItIsBack(t *testing.T) {
 	if err := s.Sync(t.Context(), appendRecord(t, s, record(0))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, s.Stream())); err != nil {
+	// In one step: into a directory whose files go one after the other, a new one would come meanwhile.
+	if err := os.Rename(filepath.Join(dir, s.Stream()), filepath.Join(t.TempDir(), "gone")); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the refusal", func() bool { _, err := s.Append(record(1)); return errors.Is(err, fs.ErrNotExist) })
