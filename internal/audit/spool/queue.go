@@ -64,7 +64,7 @@ func (q *Queue) closeFile() error {
 func (q *Queue) Wait(ctx context.Context) error {
 	for q.lock == nil {
 		q.spool.mu.Lock()
-		more, changed := uint64(q.spool.synced) > q.read.seq, q.spool.changed
+		more, changed := uint64(q.spool.synced) > q.read.seq, q.spool.changed.Changed()
 		q.spool.mu.Unlock()
 		if more {
 			return nil
@@ -214,7 +214,7 @@ func (q *Queue) scan(batch *Batch, maxRecords int, maxBytes int64) (more bool, e
 }
 
 // limit returns how many records may be delivered now, at most so many. Of this process's own they are those that survive
-// the loss of power: otherwise the log might have events that this host does not know of when it ends their sessions.
+// the loss of power, or never will: otherwise the log might have events that this host does not know of when it ends their sessions.
 func (q *Queue) limit(atMost int) int {
 	if q.lock != nil {
 		return atMost

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/durable"
 	"sallyport/internal/fault"
 )
@@ -59,7 +60,7 @@ type Spool struct {
 	refuse  []*segment    // given up, and not closed yet because a sync may be using them
 	failed  error         // why nothing can be appended
 	syncing chan struct{} // closed when the sync that is under way ends
-	changed chan struct{} // closed and replaced after each sync
+	changed bell.Bell     // rings when more can be delivered
 
 	reserve sync.Mutex // held while the reserve is made or used; taken after mu
 
@@ -107,7 +108,6 @@ func Open(config Config) (*Spool, error) {
 	}
 	s := &Spool{
 		config: config, stream: id.String(), path: filepath.Join(config.Dir, id.String()),
-		changed: make(chan struct{}),
 	}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the audit spool: %w", err)
@@ -258,13 +258,7 @@ func (s *Spool) poison(cause error) {
 	if s.syncing == nil {
 		s.closeRefused()
 	}
-	s.tellChange() // what will not be synced is delivered all the same
-}
-
-// tellChange wakes who waits for what can be delivered. Called with mu held.
-func (s *Spool) tellChange() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.changed.Ring() // what will not be synced is delivered all the same
 }
 
 func (s *Spool) closeRefused() {

@@ -68,7 +68,7 @@ func (s *Spool) commit() {
 		}
 	}
 	close(done)
-	s.tellChange()
+	s.changed.Ring()
 }
 
 func syncAll(sealed []*segment, current *segment) error {
