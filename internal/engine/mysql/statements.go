@@ -13,7 +13,8 @@ import (
 
 // statement is one that was prepared. Its text does not change.
 type statement struct {
-	text []byte
+	text   []byte
+	mayUse bool // see mayUse
 
 	settled    bool // the database has answered; guarded by the relay's mu, like the next four
 	failed     bool
@@ -114,7 +115,7 @@ func (r *relay) prepare(text []byte) error {
 	if r.fromClient.unprepared = !room; !room {
 		return r.refusePreparation(text)
 	}
-	s := &statement{text: slices.Clone(text), held: size}
+	s := &statement{text: slices.Clone(text), mayUse: mayUse(text), held: size}
 	r.fromClient.last = s
 	return r.perform(request{command: mysqlwire.ComStmtPrepare, statement: s}, &audit.MySQLPrepare{Query: text})
 }
@@ -169,7 +170,7 @@ func (r *relay) execute(id uint32, s *statement, body []byte) error {
 			return err
 		}
 	}
-	c.settling = mayUse(s.text)
+	c.settling = s.mayUse
 	c.query = audit.DatabaseQuery{Query: s.text, Parameters: parameters, StatementID: s.id}
 	return r.perform(request{command: mysqlwire.ComStmtExecute, cursor: x.Cursor}, &c.query)
 }

@@ -1,9 +1,6 @@
 package mysql
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // mayUse reports whether a text may go to another logical database: it has the word, or that of statements that are put
 // together while they run, or is too long to be looked through. The commands behind it are recorded once it is known where they go.
@@ -16,11 +13,10 @@ func mayUse(text []byte) bool {
 		if at < 0 || len(text) < at+len("use") {
 			return false
 		}
-		if next := text[at+1 : at+3]; is(next, "se") || is(next, "te") && at >= 4 && is(text[at-4:at], "exec") {
+		use := bytes.EqualFold(text[at:at+3], []byte("use"))
+		if use || at >= 4 && bytes.EqualFold(text[at-4:at+3], []byte("execute")) {
 			return true
 		}
 		text = text[at+1:]
 	}
 }
-
-func is(text []byte, word string) bool { return strings.EqualFold(string(text), word) }
