@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"runtime/pprof"
 	"slices"
@@ -40,7 +39,7 @@ func (v *Visit) serve(ctx context.Context, e engine.Engine, client net.Conn) {
 func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Session) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("engine panicked: %v", cause)
+			err = engine.Recovered("engine", cause)
 		}
 	}()
 	return e.Serve(ctx, client, s)
