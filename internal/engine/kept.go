@@ -7,11 +7,10 @@ import "sync"
 const keptStep = 64 << 10
 
 // Room bounds the bytes that all sessions of an engine together keep beyond a command, such as the texts of prepared
-// statements; those of one user have half of it. Nobody waits for it, since it may never be given back: what finds none is
-// refused. It is safe for concurrent use.
+// statements. The sessions of one user may have as much as they leave to others: alone half of all, a third beside another user
+// who has that too, and so on, so that however many take what they can, who comes new finds some. Nobody waits for it, since it
+// may never be given back: what finds none is refused. It is safe for concurrent use.
 type Room struct {
-	most int64 // for one user
-
 	mu    sync.Mutex
 	left  int64            // guarded by mu
 	taken map[string]int64 // by user; guarded by mu
@@ -22,17 +21,17 @@ func NewRoom(bytes int) *Room {
 	if bytes == 0 {
 		bytes = 512 << 20
 	}
-	return &Room{most: int64(bytes) / 2, left: int64(bytes), taken: make(map[string]int64)}
+	return &Room{left: int64(bytes), taken: make(map[string]int64)}
 }
 
 // Kept counts what a new session of a user keeps.
 func (r *Room) Kept(user string) Kept { return Kept{room: r, user: user} }
 
-// take reports false, and takes nothing, when so much is not left for the user.
+// take reports false, and takes nothing, when the user would then have more than is left.
 func (r *Room) take(user string, n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n > min(r.left, r.most-r.taken[user]) {
+	if r.taken[user]+n > r.left-n {
 		return false
 	}
 	r.add(user, n)

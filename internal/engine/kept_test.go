@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
@@ -22,18 +24,18 @@ func TestRoom(t *testing.T) {
 		{"what does not fit is not counted", nil, []int{2000 * kib, 100 * kib}, []bool{false, true}, 100 * kib},
 		{"all that a user may have can be taken, beside what is free", nil, []int{1088 * kib, 1}, []bool{true, false}, 1088 * kib},
 		{"what the user's other sessions keep is missing", map[string]int{"me": 1000 * kib}, []int{200 * kib}, []bool{false}, 0},
-		{"another user who has all of that is in nobody's way", map[string]int{"a": 1088 * kib}, []int{1088 * kib}, []bool{true}, 1088 * kib},
-		{"what several others keep is missing", map[string]int{"a": 1088 * kib, "b": 1000 * kib}, []int{200 * kib}, []bool{false}, 0},
-		{"a little is free for each", map[string]int{"a": 1088 * kib, "me": 1088 * kib}, []int{64 * kib, 1}, []bool{true, false}, 64 * kib},
+		{"beside a user who has all of that a user may have half of what is left", map[string]int{"a": 1088 * kib}, []int{576 * kib, 1}, []bool{true, false}, 576 * kib},
+		{"some is left however many have taken what they can", map[string]int{"a": 1088 * kib, "b": 576 * kib, "c": 320 * kib}, []int{192 * kib, 1}, []bool{true, false}, 192 * kib},
+		{"a little is free for each", map[string]int{"me": 1088 * kib}, []int{64 * kib, 1}, []bool{true, false}, 64 * kib},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			room := engine.NewRoom(2048 * kib)
 			var others []engine.Kept
-			for user, n := range c.others {
+			for _, user := range slices.Sorted(maps.Keys(c.others)) {
 				other := room.Kept(user)
-				if !other.Add(n) {
+				if !other.Add(c.others[user]) {
 					t.Fatal("the other found no room")
 				}
 				others = append(others, other)
@@ -64,7 +66,7 @@ func wantAll(t *testing.T, room *engine.Room) {
 		if !all.Add(1088*kib) || all.Add(1) {
 			t.Errorf("there is not as much room for %s as in the beginning", user)
 		}
-		defer all.RemoveAll()
+		all.RemoveAll()
 	}
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	// MaxKept bounds the bytes of prepared statements that one session makes us keep; 0 means 128 MiB. What goes
 	// beyond ends the session.
 	MaxKept int
-	// MaxKeptByAll bounds the same of all sessions together; 0 means 512 MiB, and half of it for one user. A preparation that finds no room is refused.
+	// MaxKeptByAll bounds the same of all sessions together; 0 means 512 MiB. See engine.Room. A preparation that finds no room is refused.
 	MaxKeptByAll int
 	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
 	// means 384 MiB. Those of one user have half of it. One that finds

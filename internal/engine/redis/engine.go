@@ -26,7 +26,7 @@ type Config struct {
 	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
 	MaxLarge  int
 	LargeWait time.Duration
-	// MaxKeptByAll bounds the bytes of scripts that all sessions together make us keep; 0 means 512 MiB, and half of it for one user.
+	// MaxKeptByAll bounds the bytes of scripts that all sessions together make us keep; 0 means 512 MiB. See engine.Room.
 	MaxKeptByAll int
 }
 
