@@ -375,10 +375,13 @@ func database(t *testing.T, name string, commands map[string][]string) *resource
 	return db
 }
 
+// patience is how long a busy machine may take for what takes moments.
+const patience = 2 * time.Minute
+
 // eventually waits until the check holds.
 func eventually(t *testing.T, what string, check func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if check() {
 			return
 		}
