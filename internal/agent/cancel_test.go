@@ -102,7 +102,7 @@ func (p *farProxy) hear(t *testing.T) *sallyportv1.ControlRequest {
 	select {
 	case msg := <-p.heard:
 		return msg
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the agent says nothing")
 		return nil
 	}

@@ -3,9 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -88,6 +86,7 @@ func (a *Agent) makeCheck(ctx context.Context, check *sallyportv1.DatabaseCheck)
 	for _, step := range steps {
 		report.Steps = append(report.Steps, &sallyportv1.CheckStep{Name: step.Name, Result: results[step.Result], Detail: bounded(step.Detail), Advice: bounded(step.Advice)})
 	}
+	logPanic(logger, err)
 	if err != nil {
 		logger.Warn("check of a database failed", "error", err)
 	} else {
@@ -158,13 +157,9 @@ func failed(steps []cred.Step) bool {
 }
 
 // runCheck runs the engine; a panic ends this check only.
-func runCheck(ctx context.Context, checker engine.Checker, p *session.Probe) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("engine panicked: %v\n%s", cause, debug.Stack())
-		}
-	}()
-	if err = checker.Check(ctx, p); err != nil && context.Cause(ctx) != nil {
+func runCheck(ctx context.Context, checker engine.Checker, p *session.Probe) error {
+	err := engine.Guard("engine", func() error { return checker.Check(ctx, p) })
+	if err != nil && context.Cause(ctx) != nil {
 		err = errors.Join(context.Cause(ctx), err)
 	}
 	return err

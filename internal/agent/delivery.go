@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"sallyport/internal/bell"
 	"sallyport/internal/cache"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -13,11 +14,11 @@ import (
 // delivery is how far the audit log has this process's events. Safe for concurrent use.
 type delivery struct {
 	urgent chan struct{} // holds a value while somebody waits for delivery
+	bell   bell.Bell     // rings at each success
 
-	mu      sync.Mutex
-	upTo    uint64        // records of this process's stream that the log has; guarded by mu
-	since   time.Time     // when delivering began to fail; zero while it works; guarded by mu
-	changed chan struct{} // closed at the next success; nil while nobody waits; guarded by mu
+	mu    sync.Mutex
+	upTo  uint64    // records of this process's stream that the log has; guarded by mu
+	since time.Time // when delivering began to fail; zero while it works; guarded by mu
 }
 
 func newDelivery() delivery { return delivery{urgent: make(chan struct{}, 1)} }
@@ -42,10 +43,7 @@ func (d *delivery) succeeded(upTo uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.upTo, d.since = max(d.upTo, upTo), time.Time{}
-	if d.changed != nil {
-		close(d.changed)
-		d.changed = nil
-	}
+	d.bell.Ring()
 }
 
 // missing returns how many of the stream's first records the log does not have.
@@ -84,16 +82,10 @@ func (d *delivery) outage(now time.Time) time.Duration {
 // wait returns when the log has the stream's first upTo records, or with the reason why the context ended.
 func (d *delivery) wait(ctx context.Context, upTo uint64) error {
 	for {
-		d.mu.Lock()
-		if d.upTo >= upTo {
-			d.mu.Unlock()
+		changed := d.bell.Changed()
+		if d.missing(upTo) == 0 {
 			return nil
 		}
-		if d.changed == nil {
-			d.changed = make(chan struct{})
-		}
-		changed := d.changed
-		d.mu.Unlock()
 		select {
 		case d.urgent <- struct{}{}:
 		default:

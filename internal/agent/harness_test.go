@@ -47,8 +47,11 @@ type authority struct {
 	sallyportv1connect.UnimplementedResourceServiceHandler
 	sallyportv1connect.UnimplementedCertificateServiceHandler
 	sallyportv1connect.UnimplementedAuditServiceHandler
+	sallyportv1connect.UnimplementedDatabaseServiceHandler
 	host, user *ca.Authority
-	spool      string // directory of agents' spools; set before they start
+	spool      string                               // directory of agents' spools; set before they start
+	checks     chan *sallyportv1.DatabaseCheck      // to be made
+	reports    chan *sallyportv1.ReportCheckRequest // of checks
 
 	mu      sync.Mutex
 	stored  []resource.Resource          // what agents watch
@@ -62,7 +65,8 @@ type authority struct {
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{servers: make(map[string]resource.Resource), away: make(chan struct{}), spool: filepath.Join(t.TempDir(), "spool")}
+	a := &authority{servers: make(map[string]resource.Resource), away: make(chan struct{}), spool: filepath.Join(t.TempDir(), "spool"),
+		checks: make(chan *sallyportv1.DatabaseCheck), reports: make(chan *sallyportv1.ReportCheckRequest, 1)}
 	for typ, to := range map[ca.Type]**ca.Authority{ca.HostCA: &a.host, ca.UserCA: &a.user} {
 		made, err := ca.New(typ, cluster, time.Now())
 		if err != nil {
@@ -78,6 +82,7 @@ func (a *authority) handler() http.Handler {
 	mux.Handle(sallyportv1connect.NewResourceServiceHandler(a))
 	mux.Handle(sallyportv1connect.NewCertificateServiceHandler(a))
 	mux.Handle(sallyportv1connect.NewAuditServiceHandler(a))
+	mux.Handle(sallyportv1connect.NewDatabaseServiceHandler(a))
 	return mux
 }
 
@@ -220,6 +225,24 @@ func (a *authority) SubmitEvents(_ context.Context, req *sallyportv1.SubmitEvent
 		}
 	}
 	return &sallyportv1.SubmitEventsResponse{}, nil
+}
+
+func (a *authority) FollowChecks(ctx context.Context, _ *sallyportv1.FollowChecksRequest, stream *connect.ServerStream[sallyportv1.FollowChecksResponse]) error {
+	for {
+		select {
+		case check := <-a.checks:
+			if err := stream.Send(&sallyportv1.FollowChecksResponse{Check: check}); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (a *authority) ReportCheck(_ context.Context, req *sallyportv1.ReportCheckRequest) (*sallyportv1.ReportCheckResponse, error) {
+	a.reports <- req
+	return &sallyportv1.ReportCheckResponse{}, nil
 }
 
 func (a *authority) trust() *mtls.Trust {
@@ -375,10 +398,13 @@ func database(t *testing.T, name string, commands map[string][]string) *resource
 	return db
 }
 
+// patience is how long a busy machine may take for what takes moments.
+const patience = 2 * time.Minute
+
 // eventually waits until the check holds.
 func eventually(t *testing.T, what string, check func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if check() {
 			return
 		}

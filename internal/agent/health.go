@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -63,14 +62,12 @@ func (a *Agent) lookAt(ctx context.Context, db *resource.Database) health.Result
 }
 
 // surviving has a panic end what an engine was asked only.
-func surviving(ask func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fault.Wrap(fault.Internal, fmt.Errorf("%w: engine panicked: %v\n%s", health.ErrNotMade, cause, debug.Stack()),
-				"the check ran into a fault of this program; the log of the agent has it")
-		}
-	}()
-	return ask()
+func surviving(ask func() error) error {
+	err := engine.Guard("engine", ask)
+	if _, panicked := errors.AsType[*engine.Panic](err); panicked {
+		return fault.Wrap(fault.Internal, fmt.Errorf("%w: %w", health.ErrNotMade, err), "the check ran into a fault of this program; the log of the agent has it")
+	}
+	return err
 }
 
 // addressesOf returns where a database is.
@@ -124,7 +121,9 @@ func anyOf(ctx context.Context, addresses []string, look func(ctx context.Contex
 func (a *Agent) tellHealth(t health.Transition) {
 	db, now := t.Database, t.Now
 	if now.Status == resource.HealthUnknown {
-		a.Logger.Warn("health of a database cannot be checked", "db", db.GetName(), "error", t.Err)
+		logger := a.Logger.With("db", db.GetName())
+		logger.Warn("health of a database cannot be checked", "error", t.Err)
+		logPanic(logger, t.Err)
 		return
 	}
 	event := &audit.DatabaseHealth{

@@ -27,7 +27,8 @@ import (
 )
 
 const (
-	checkedOften  = "kind: health_check_config\nversion: v1\nmetadata: {name: often}\nspec: {match: {db_labels: {'*': '*'}}, interval: 1s, timeout: 1s}\n"
+	// checked gives a busy machine time for a handshake, and has it given up before the test loses its patience.
+	checked       = "kind: health_check_config\nversion: v1\nmetadata: {name: all}\nspec: {match: {db_labels: {'*': '*'}}, interval: 30s, timeout: TIMEOUT}\n"
 	cacheInAWS    = "master.orders.abcdef.usw1.cache.amazonaws.com:6379"
 	postgresInAWS = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:5432"
 	mysqlInAWS    = "orders.abcdefghijkl.us-west-1.rds.amazonaws.com:3306"
@@ -89,7 +90,11 @@ func TestHealthOfDatabasesInAWS(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := newAuthority(t)
-			a.store(t, checkedOften)
+			timeout := "30s"
+			if test.server == nil {
+				timeout = "5s" // nobody will answer; until then there is time to dial
+			}
+			a.store(t, strings.Replace(checked, "TIMEOUT", timeout, 1))
 			running := a.start(t, func(c *agent.Config) {
 				c.Engines = map[string]agent.Protocol{db.Spec.Protocol: {Engine: test.engine}}
 				c.Trusted = test.trusted

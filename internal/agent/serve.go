@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -118,15 +119,13 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	leave := a.sessions.enter(live)
 	defer leave()
 	logger := a.Logger.With("sid", s.ID(), "user", v.id.Name, "db", v.db.GetName(), "client", v.dispatch.ClientAddress)
-	err = v.serve(ctx, client, s)
+	err = engine.Guard("engine", func() error { return v.serve(ctx, client, s) })
 	if v.crowded != nil && s.Opened() {
 		a.record(v.crowded)
 	}
 	reason := endReason(ctx, err)
 	a.counters.end(v.db.Spec.Protocol, result(ctx, v, err))
-	if p, ok := errors.AsType[*engine.Panic](err); ok {
-		logger.Error("an engine has a fault", "panic", p.Error(), "stack", string(p.Stack))
-	}
+	logPanic(logger, err)
 	logger.Info("session ended", "reason", reason, "error", err)
 	closeErr := s.Close(reason, realCause(err))
 	if closeErr != nil {
@@ -139,13 +138,15 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	a.recordDisconnect(ctx, live, v, unrecorded != nil)
 }
 
-// serve runs the engine; a panic ends this session only.
-func (v *visit) serve(ctx context.Context, client net.Conn, s *session.Session) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = engine.Recovered("engine", cause)
-		}
-	}()
+// logPanic has the log tell where an engine panicked, if the error is of that.
+func logPanic(logger *slog.Logger, err error) {
+	if p, ok := errors.AsType[*engine.Panic](err); ok {
+		logger.Error("an engine has a fault", "panic", p.Error(), "stack", string(p.Stack))
+	}
+}
+
+// serve runs the engine.
+func (v *visit) serve(ctx context.Context, client net.Conn, s *session.Session) error {
 	if v.greeted != nil {
 		return v.greeted.ServeGreeted(ctx, client, s, []byte(v.dispatch.MySQLGreeting))
 	}

@@ -23,22 +23,12 @@ func Run(ctx context.Context, end context.CancelCauseFunc, interrupt func(), dir
 	})
 	var others sync.WaitGroup
 	for _, direction := range directions[1:] {
-		others.Go(func() { end(Guard(direction)) })
+		others.Go(func() { end(Guard("relay", direction)) })
 	}
-	end(Guard(directions[0]))
+	end(Guard("relay", directions[0]))
 	others.Wait()
 	<-interrupted
 	return context.Cause(ctx)
-}
-
-// Guard runs one direction of a relay and turns a panic into an error, so that it ends one session only.
-func Guard(direction func() error) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = Recovered("relay", cause)
-		}
-	}()
-	return direction()
 }
 
 // Interrupt unblocks whoever reads from the connections. What is being written may be completed within the patience.

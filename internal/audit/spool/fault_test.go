@@ -348,7 +348,7 @@ func TestFullSpoolStillSyncsWhatItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, s, spool.ErrFull)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	var wait sync.WaitGroup
 	wait.Go(func() { s.Run(ctx) }) //nolint:errcheck // always nil
 	if err := own(t, s).Wait(ctx); err != nil {

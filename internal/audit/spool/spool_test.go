@@ -83,10 +83,13 @@ func drain(t testing.TB, q *spool.Queue) (lines [][]byte, damage []spool.Damage)
 	}
 }
 
+// patience is how long a busy machine may take for what takes moments.
+const patience = time.Minute
+
 // eventually waits for something that Run does.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not happen", what)

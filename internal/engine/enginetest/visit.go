@@ -29,20 +29,10 @@ type Visit struct {
 func (v *Visit) serve(ctx context.Context, e engine.Engine, client net.Conn) {
 	defer close(v.done)
 	defer client.Close()
-	v.err = serve(ctx, e, client, v.Session)
+	v.err = engine.Guard("engine", func() error { return e.Serve(ctx, client, v.Session) }) // as the agent does
 	if err := v.Session.Close("ended", v.err); err != nil {
 		v.err = errors.Join(v.err, err)
 	}
-}
-
-// serve does with panics of the goroutine that it calls the engine in what the agent does.
-func serve(ctx context.Context, e engine.Engine, client net.Conn, s *session.Session) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = engine.Recovered("engine", cause)
-		}
-	}()
-	return e.Serve(ctx, client, s)
 }
 
 // Visit returns the n-th session, counted from 0, and waits for it to begin.

@@ -101,7 +101,7 @@ func (r *relay) start(n *node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.nodes = append(r.nodes, n)
-	r.readers.Go(func() { r.end(engine.Guard(n.read)) })
+	r.readers.Go(func() { r.end(engine.Guard("relay", n.read)) })
 	if r.ctx.Err() != nil { // interrupt may have missed it
 		_ = n.conn.SetDeadline(time.Unix(1, 0))
 	}
