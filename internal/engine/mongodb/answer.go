@@ -57,6 +57,7 @@ func (r *relay) replace(size int, with []byte) error {
 	in := r.fromClient.in
 	in.Scanned += size
 	in.Sent()
+	r.release()
 	if len(with) == 0 {
 		return nil
 	}

@@ -239,8 +239,10 @@ func (r *relay) await(condition func() bool) error {
 	return r.wait(condition)
 }
 
-// awaitAnswers waits until nothing is due.
-func (r *relay) awaitAnswers() error { return r.await(func() bool { return r.unanswered() == 0 }) }
+// awaitAnswers waits until nothing is due, and the client has got all of it.
+func (r *relay) awaitAnswers() error {
+	return r.await(func() bool { return r.unanswered() == 0 && !r.unsent })
+}
 
 func (r *relay) sendToServer() error {
 	c := &r.fromClient

@@ -30,9 +30,19 @@ func (r *relay) done() {
 	a := &r.fromServer
 	a.current, a.state, a.midway = request{}, stateFirst, false
 	a.rows, a.bytes = 0, 0
-	r.busy = false
+	r.busy, r.unsent = false, true
 	r.noteWork()
 	r.changed.Broadcast()
+}
+
+// delivered notes that the client has got all that is answered.
+func (r *relay) delivered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unsent {
+		r.unsent = false
+		r.changed.Broadcast()
+	}
 }
 
 // completed ends the current command.

@@ -54,6 +54,7 @@ type relay struct {
 	changed    sync.Cond             // of what wait waits for
 	requests   engine.Queue[request] // guarded by mu, like all that follows
 	busy       bool                  // fromServer.current is being answered
+	unsent     bool                  // the client has not got the last answer yet
 	statements map[uint32]*statement
 	preparing  int         // statements whose preparation is not answered
 	kept       engine.Kept // of statements

@@ -148,6 +148,7 @@ func (r *relay) sendToClient() error {
 		return nil
 	}
 	a.inbox.Sent()
+	defer r.delivered()
 	if a.failed {
 		return nil
 	}

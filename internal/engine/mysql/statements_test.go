@@ -200,24 +200,33 @@ func TestCommandsBesideStatements(t *testing.T) {
 func TestUseIsFollowed(t *testing.T) {
 	t.Parallel()
 	agent := known(t)
-	for name, sent := range map[string][]byte{
-		"a command":       command(mysqlwire.ComInitDB, "mysql"),
-		"a text":          command(mysqlwire.ComQuery, "use mysql"),
-		"text in quotes":  command(mysqlwire.ComQuery, "execute immediate 'Use mysql'"),
-		"put together":    command(mysqlwire.ComQuery, "Execute immediate concat('us', 'e mysql')"),
-		"behind comments": command(mysqlwire.ComQuery, "/* to */ -- where\nUSE`mysql`"),
-		"in a long text":  command(mysqlwire.ComQuery, strings.Repeat(" ", 70_000)+"use mysql"),
+	for name, test := range map[string]struct {
+		before []string
+		sent   []byte
+		want   string // the logical database of what follows
+	}{
+		"a command":                      {nil, command(mysqlwire.ComInitDB, "mysql"), "mysql"},
+		"a text":                         {nil, command(mysqlwire.ComQuery, "use mysql"), "mysql"},
+		"text in quotes":                 {nil, command(mysqlwire.ComQuery, "execute immediate 'Use mysql'"), "mysql"},
+		"put together":                   {nil, command(mysqlwire.ComQuery, "Execute immediate concat('us', 'e mysql')"), "mysql"},
+		"behind comments":                {nil, command(mysqlwire.ComQuery, "/* to */ -- where\nUSE`mysql`"), "mysql"},
+		"in a long text":                 {nil, command(mysqlwire.ComQuery, strings.Repeat(" ", 70_000)+"use mysql"), "mysql"},
+		"a procedure":                    {[]string{"create procedure go() execute immediate 'use mysql'"}, command(mysqlwire.ComQuery, "CALL go()"), "mysql"},
+		"a text that drops the database": {[]string{"create database gone", "use gone"}, command(mysqlwire.ComQuery, "Drop schema gone"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := logIn(t, agent, all)
-			c.write(append(sent, command(mysqlwire.ComQuery, "do 1")...))
+			for _, text := range test.before {
+				c.ok(mysqlwire.ComQuery, text)
+			}
+			c.write(append(test.sent, command(mysqlwire.ComQuery, "do 1")...))
 			for range 2 {
 				if payload, _ := c.packet(); payload[0] != mysqlwire.HeaderOK {
 					t.Fatalf("answered with %q", payload)
 				}
 			}
 			events := c.leave(agent).Journal.Events("db.session.query")
-			if last := events[len(events)-1]; last.Text("db_query") != "do 1" || last.Text("db_name") != "mysql" {
+			if last := events[len(events)-1]; last.Text("db_query") != "do 1" || last.Text("db_name") != test.want {
 				t.Errorf("%s was recorded in %q", last.Text("db_query"), last.Text("db_name"))
 			}
 		})

@@ -2,21 +2,34 @@ package mysql
 
 import "bytes"
 
-// mayUse reports whether a text may go to another logical database: it has the word, or that of statements that are put
-// together while they run, or is too long to be looked through. The commands behind it are recorded once it is known where they go.
+// mayUse reports whether a text may leave the session in another logical database: it has a word of statements that do, or of such
+// as run others, which are not known, or is too long to be looked through. The commands behind it are recorded once it is known
+// where they go.
 func mayUse(text []byte) bool {
 	if len(text) > maxScanned {
 		return true
 	}
-	for {
-		at := bytes.IndexAny(text, "uU")
-		if at < 0 || len(text) < at+len("use") {
-			return false
+	for i, b := range text {
+		switch b | 0x20 {
+		case 'u':
+			if hasWord(text, i, "use", 0) || hasWord(text, i, "execute", 4) {
+				return true
+			}
+		case 'p':
+			if hasWord(text, i, "drop", 3) { // of the database that the session is in
+				return true
+			}
+		case 'c':
+			if hasWord(text, i, "call", 0) {
+				return true
+			}
 		}
-		use := bytes.EqualFold(text[at:at+3], []byte("use"))
-		if use || at >= 4 && bytes.EqualFold(text[at-4:at+3], []byte("execute")) {
-			return true
-		}
-		text = text[at+1:]
 	}
+	return false
+}
+
+// hasWord reports whether the word is in the text so that its byte at that place is the one at i. It may be a part of a longer word.
+func hasWord(text []byte, i int, word string, at int) bool {
+	begin := i - at
+	return begin >= 0 && begin+len(word) <= len(text) && bytes.EqualFold(text[begin:begin+len(word)], []byte(word))
 }
