@@ -123,51 +123,6 @@ func TestParametersCountForWhatASessionKeeps(t *testing.T) {
 	}
 }
 
-// TestNamesThatNoDatabaseHas checks that no long name gets into all events to come.
-func TestNamesThatNoDatabaseHas(t *testing.T) {
-	t.Parallel()
-	tracked := func(name string) []byte {
-		entry := append([]byte{1, byte(len(name) + 1), byte(len(name))}, name...)
-		return append(append([]byte{0, 0, 0, 2, 0x40, 0, 0, 0}, byte(len(entry))), entry...)
-	}
-	for name, c := range map[string]struct {
-		command mysqlwire.Command
-		body    string
-		answer  []byte
-		want    string // of the events to come; empty for the end
-	}{
-		"64 characters, told":   {mysqlwire.ComQuery, "use x", tracked(strings.Repeat("é", 64)), strings.Repeat("é", 64)},
-		"65 characters, told":   {mysqlwire.ComQuery, "use x", tracked(strings.Repeat("é", 65)), ""},
-		"64 characters, chosen": {mysqlwire.ComInitDB, strings.Repeat("é", 64), mysqlwire.AppendOK(nil, 2), strings.Repeat("é", 64)},
-		"65 characters, chosen": {mysqlwire.ComInitDB, strings.Repeat("é", 65), mysqlwire.AppendOK(nil, 2), ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			agent, _ := small(t, mysqltest.Options{
-				Greeting: func(g *mysqlwire.Greeting) { g.Flags |= mysqlwire.SessionTrack },
-				Command: func(conn *mysqltest.Conn, got mysqlwire.Command, body []byte) bool {
-					return got == c.command && string(body) == c.body && conn.Packets(c.answer) == nil
-				},
-			})
-			logIn(t, agent, all).leave(agent)
-			client := logIn(t, agent, all)
-			if first := client.do(c.command, c.body); (first[0] == mysqlwire.HeaderError) != (c.want == "") {
-				t.Fatalf("got %q", first)
-			}
-			if c.want == "" {
-				client.ends()
-				return
-			}
-			client.do(mysqlwire.ComQuery, "select 1")
-			client.rows()
-			queries := client.leave(agent).Journal.Events("db.session.query")
-			if got := queries[len(queries)-1].Text("db_name"); got != c.want {
-				t.Errorf("recorded in %q", got)
-			}
-		})
-	}
-}
-
 // TestFilesAreNoCommands sends a command among the packets of a file, for a database that may have given up reading it.
 func TestFilesAreNoCommands(t *testing.T) {
 	t.Parallel()
