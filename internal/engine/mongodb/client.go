@@ -150,7 +150,7 @@ func (r *relay) command(a asked, frame []byte) error {
 	}
 	for _, database := range c.names.all {
 		if err := r.session.Allow(database); err != nil {
-			return r.refuse(a, len(frame), err)
+			return r.refuse(a, len(frame), c.names.denied(database, err))
 		}
 	}
 	if err := tooLong(&c.msg, len(frame)); err != nil {

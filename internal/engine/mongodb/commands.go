@@ -116,7 +116,7 @@ func (n *names) noViews(collection []byte) {
 
 // server is about the whole server.
 func server(n *names, c call) {
-	n.add(admin)
+	n.wholeServer(c.value.Key)
 	n.add(c.db)
 }
 
@@ -140,7 +140,7 @@ func cursor(n *names, c call) {
 func profile(n *names, c call) {
 	own(n, c)
 	for _, field := range []string{"slowms", "sampleRate", "filter"} {
-		each(c.body, field, func(mongowire.Element) { n.add(admin) })
+		each(c.body, field, func(mongowire.Element) { n.wholeServer(n.name) })
 	}
 }
 
@@ -265,16 +265,16 @@ func (n *names) databasesIn(e mongowire.Element) {
 	switch string(e.Key) {
 	case "db":
 		if text, ok := e.Text(); ok && len(text) == 0 {
-			n.add(admin)
+			n.wholeServer(n.name)
 		} else {
 			n.addText(e)
 		}
 	case "resource":
 		if d, ok := e.Document(); !ok || !each(d, "db", func(mongowire.Element) {}) {
-			n.add(admin)
+			n.wholeServer(n.name)
 		}
 	case "cluster", "anyResource", "forAllDBs":
-		n.add(admin)
+		n.wholeServer(n.name)
 	}
 	if e.Type == mongowire.Embedded || e.Type == mongowire.Array {
 		for e := range mongowire.Document(e.Data).Elements() {

@@ -15,17 +15,20 @@ type names struct {
 	own    string   // $db
 	last   string   // the one before it, to be used again
 	all    []string // that the rules are asked about; own is among them unless the command needs no grant
+	name   []byte   // of the command; valid as long as the message is
+	whole  []byte   // what of it concerns the whole server, and so needs a grant on admin; nil for nothing
 	masked []byte   // text for the record of a command with a secret in it; nil for the command's own
 	err    error    // why it is not passed on
 	keys   [][]byte // of the fields of the command
 }
 
-func (n *names) reset() { n.own, n.all, n.masked, n.err = "", n.all[:0], nil, nil }
+func (n *names) reset() { *n = names{last: n.last, all: n.all[:0], keys: n.keys} }
 
 // of finds the names in a command, or says why it cannot be passed on.
 func (n *names) of(m *mongowire.Msg) error {
 	n.reset()
 	name, _ := commandName(m.Body)
+	n.name = name
 	if isLogin(name) {
 		n.mask(m.Body)
 		n.setOwn(m.Body)
@@ -140,6 +143,21 @@ func (n *names) add(name string) {
 	default:
 		n.all = append(n.all, name)
 	}
+}
+
+// wholeServer notes that the command, or the part of it that is given, concerns the whole server.
+func (n *names) wholeServer(what []byte) {
+	n.add(admin)
+	n.whole = what
+}
+
+// denied puts the rules' refusal of a database into words: who names none with a command about the whole server would look for a wrong
+// name in vain.
+func (n *names) denied(database string, err error) error {
+	if database != admin || n.whole == nil || fault.KindOf(err) != fault.AccessDenied {
+		return err
+	}
+	return fault.Wrap(fault.AccessDenied, err, "%s concerns the whole server and needs the database name %q, which your roles do not allow; ask an administrator for db_names: [%[2]s]", cutOff(n.whole), admin)
 }
 
 // each calls f with every element of the key: in what is within a command, one may be there twice.

@@ -212,6 +212,59 @@ func TestDatabasesThatCommandsName(t *testing.T) {
 	}
 }
 
+// TestWhatConcernsTheServerIsRefusedInWordsThatSaySo because a user who has named the right database would look for a wrong name in
+// the general ones.
+func TestWhatConcernsTheServerIsRefusedInWordsThatSaySo(t *testing.T) {
+	t.Parallel()
+	server := mongotest.Start(t, mongotest.Options{})
+	allowed := func(names string) *enginetest.Agent {
+		agent := before(t, server, func(cfg *enginetest.Config) {
+			cfg.Roles = []string{"{allow: {db_labels: {'*': '*'}, db_users: [app], db_names: [" + names + "]}}"}
+		})
+		agent.Expect("app", "")
+		return agent
+	}
+	agent := allowed("orders")
+	c := logIn(t, agent)
+	const general = "access to db denied. User does not have permissions. Confirm database user and name."
+	serverWide := func(what string) string {
+		return what + ` concerns the whole server and needs the database name "admin", which your roles do not allow; ask an administrator for db_names: [admin]`
+	}
+	cases := map[string]struct {
+		command bson.D
+		says    string
+	}{
+		"a command":                       {in("admin", e("listDatabases", 1)), serverWide("listDatabases")},
+		"a command, sent to another":      {in("orders", e("serverStatus", 1)), serverWide("serverStatus")},
+		"a command, explained":            {in("orders", e("explain", d(e("currentOp", 1)))), serverWide("currentOp")},
+		"a stage":                         {in("orders", e("aggregate", 1), e("pipeline", bson.A{d(e("$currentOp", d()))}), e("cursor", d())), serverWide("$currentOp")},
+		"a setting of all":                {in("orders", e("profile", 0), e("slowms", 1)), serverWide("profile")},
+		"rights in all databases":         {in("orders", e("createRole", "r"), e("privileges", bson.A{d(e("resource", d(e("db", ""), e("collection", ""))))})), serverWide("createRole")},
+		"documents in admin":              {in("admin", e("find", "c")), general},
+		"documents in another":            {in("other", e("find", "c")), general},
+		"documents in another, explained": {in("orders", e("explain", d(e("find", "c"), e("$db", "other")))), general},
+	}
+	for name, one := range cases {
+		_, err := c.run(patience(t), one.command)
+		if refused, ok := errors.AsType[*refusal](err); !ok || refused.code != 13 || !strings.Contains(err.Error(), one.says) {
+			t.Errorf("%s: %v, want %s", name, err, one.says)
+		}
+	}
+	recorded := agent.Visit(t, 0).Journal.Events("db.session.query.failed")
+	if len(recorded) != len(cases) {
+		t.Errorf("%d are recorded", len(recorded))
+	}
+	for _, failed := range recorded {
+		if reason := failed.Text("error"); !strings.Contains(reason, "allows the database name") {
+			t.Errorf("recorded: %s", reason)
+		}
+	}
+	_, err := logIn(t, allowed("orders, admin")).run(patience(t), in("other", e("serverStatus", 1)))
+	if err == nil || !strings.Contains(err.Error(), general) {
+		t.Errorf("who has a grant on admin reads %v", err)
+	}
+}
+
 func wantRefused(t *testing.T, name string, server *mongotest.Server, c *rawClient, command bson.D) {
 	t.Helper()
 	seen := len(server.Seen())

@@ -61,7 +61,7 @@ func (n *names) stage(e mongowire.Element, db string) {
 		switch {
 		case plainStages[name]:
 		case serverStages[name]:
-			n.add(admin)
+			n.wholeServer(e.Key)
 		default:
 			n.fail(fault.AccessDenied, "the stage %q is not known to this system, which cannot say which databases it touches, so the command is not passed on; see docs/databases/mongodb.md", cutOff(e.Key))
 		}

@@ -17,6 +17,7 @@ type number struct {
 var (
 	errNoGrant        = number{1044, "42000"}
 	errAccessDenied   = number{1045, "28000"}
+	errNoPassword     = number{1698, "28000"} // of MariaDB: "Access denied" of a method without passwords
 	errUnknownCommand = number{1047, "08S01"}
 	errShutdown       = number{1053, "08S01"}
 	errUnknown        = number{1105, "HY000"}

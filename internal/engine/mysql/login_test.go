@@ -1,11 +1,14 @@
 package mysql_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	client "github.com/go-sql-driver/mysql"
 
 	"sallyport/internal/ca"
 	"sallyport/internal/cred"
@@ -81,6 +84,34 @@ func TestMethodsOfAuthenticationOfMariaDB(t *testing.T) {
 				t.Errorf("the error tells the password: %v", err)
 			}
 		})
+	}
+}
+
+// TestMissingAccountsOfAStockMariaDBAreTold has accounts like those that Debian installs: root and mysql come in by the Unix socket.
+// The server answers some names as it would root.
+func TestMissingAccountsOfAStockMariaDBAreTold(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	server.Exec(t, "alter user root@localhost identified via mysql_native_password using 'invalid' or unix_socket; create user mysql@localhost identified via mysql_native_password using 'invalid' or unix_socket")
+	agent := front(t, server)
+	numbers := make(map[uint16]int)
+	for _, account := range []string{"alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj", "olivia", "peggy", "rupert", "sybil"} {
+		_, err := dial(t, agent.Addr(), account, "")
+		refused, ok := errors.AsType[*client.MySQLError](err)
+		if !ok || !strings.HasSuffix(refused.Message, "; make the account with CREATE USER '"+account+"'@'%' REQUIRE SUBJECT '/CN="+account+"'") {
+			t.Errorf("%s reads %v", account, err)
+			continue
+		}
+		numbers[refused.Number]++
+		steps, _ := enginetest.Probe(t, newEngine(), enginetest.NewDatabase(t, "mysql", server.Addr, server.DatabaseCA.CertPEM()), account, enginetest.Certificates(func(account string) (*cred.Credential, error) {
+			return &cred.Credential{User: account, Certificate: server.ClientCertificate(t, account)}, nil
+		}), nil)
+		if _, last := enginetest.Outline(steps); !strings.Contains(last, "make the account with CREATE USER '"+account) {
+			t.Errorf("the check of %s says %s", account, last)
+		}
+	}
+	if numbers[1045] == 0 || numbers[1698] == 0 {
+		t.Errorf("the server answered with %v", numbers)
 	}
 }
 

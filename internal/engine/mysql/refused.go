@@ -34,11 +34,12 @@ func (r *refusedLogin) shown() mysqlwire.ServerError {
 }
 
 // adviceFor says what to do about a database that does not take an account by its certificate, or does not let it into the
-// logical database of that name; "" where that is not known.
+// logical database of that name; "" where that is not known. For an account that does not exist MariaDB pretends that it is like one of
+// the others, by its name, and has the number that goes with that one's method.
 func adviceFor(code uint16, account, name string) string {
 	quoted := literal(account)
 	switch {
-	case code == errAccessDenied.code:
+	case code == errAccessDenied.code, code == errNoPassword.code:
 		return fmt.Sprintf("make the account with CREATE USER %s@'%%' REQUIRE SUBJECT %s", quoted, literal("/CN="+account))
 	case code == errNoGrant.code && name != "":
 		return fmt.Sprintf("let the account into the database with GRANT SELECT ON `%s`.* TO %s@'%%', or name another one", strings.ReplaceAll(name, "`", "``"), quoted)

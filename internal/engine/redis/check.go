@@ -45,6 +45,9 @@ func tellLogin(p *session.Probe, up *session.Upstream, err error) error {
 	case ok && up.Password == "":
 		step := cred.Passing(session.StepLogin, "the database wants a password for %q: %s", up.User, refused.reply)
 		step.Result, step.Advice = cred.Doubtful, "clients give it with AUTH; this check has none, so it cannot tell whether it is right"
+		if missing := perhapsMissing(p.Database(), up.User); missing != "" {
+			step.Advice += "; " + missing
+		}
 		p.Tell(step)
 		return nil
 	case ok:

@@ -189,7 +189,7 @@ func (v *visit) retry(ctx context.Context, c *command, given credentials, refuse
 		case given.given:
 			answer = replyOf(refused)
 		default:
-			answer = resp.AppendError(nil, codeNoAuth, passwordWanted(v.account, refused))
+			answer = resp.AppendError(nil, codeNoAuth, passwordWanted(v.session.Database(), v.account, refused))
 		}
 		if err := v.complete(ctx); err != nil {
 			return nil, err

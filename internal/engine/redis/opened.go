@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/resource"
 )
 
 // present logs in with the password of the credential. One that was changed in the moment between is got anew, once.
@@ -26,12 +27,24 @@ func (b *backend) present(ctx context.Context, password string) error {
 }
 
 // passwordWanted says that only the client can open the account, and what else is to be known.
-func passwordWanted(account string, refused error) string {
+func passwordWanted(db *resource.Database, account string, refused error) string {
 	text := fmt.Sprintf("Authentication required. The database wants a password for the account %q: give it with AUTH %s <password>", account, account)
 	if known, ok := errors.AsType[*refusedLogin](refused); ok && known.advice != "" {
 		text += "; " + known.advice
 	}
+	if missing := perhapsMissing(db, account); missing != "" {
+		text += "; " + missing
+	}
 	return text
+}
+
+// perhapsMissing says how the account is made, because the database answers for one that it does not have as for one with a password;
+// "" where there is nothing to make. Accounts in AWS are not made by commands.
+func perhapsMissing(db *resource.Database, account string) string {
+	if account == everyone || db.InAWS() {
+		return ""
+	}
+	return fmt.Sprintf("or the account does not exist: make it with ACL SETUSER %s on nopass ~* &* +@all, or with fewer rights", account)
 }
 
 // alreadyOpen deals with a client that says who it is although a credential has opened its account: a password that it
