@@ -13,9 +13,9 @@ func TestConnectionStringsOfMongoDB(t *testing.T) {
 		route client.Route
 		want  string
 	}{
-		"MongoDB":        {client.Route{Name: "shop", Type: resource.TypeSelfHosted}, "mongodb://127.0.0.1:4711/shop?directConnection=true&serverSelectionTimeoutMS=5000"},
-		"DocumentDB":     {client.Route{Name: "shop", Type: resource.TypeDocumentDB}, "mongodb://127.0.0.1:4711/shop?directConnection=true&retryWrites=false&serverSelectionTimeoutMS=5000"},
-		"a strange name": {client.Route{Name: "a?b"}, "mongodb://127.0.0.1:4711/a%3Fb?directConnection=true&serverSelectionTimeoutMS=5000"},
+		"MongoDB":        {client.Route{Name: "shop", Type: resource.TypeSelfHosted}, "mongodb://127.0.0.1:4711/shop?directConnection=true&serverSelectionTimeoutMS=20000"},
+		"DocumentDB":     {client.Route{Name: "shop", Type: resource.TypeDocumentDB}, "mongodb://127.0.0.1:4711/shop?directConnection=true&retryWrites=false&serverSelectionTimeoutMS=20000"},
+		"a strange name": {client.Route{Name: "a?b"}, "mongodb://127.0.0.1:4711/a%3Fb?directConnection=true&serverSelectionTimeoutMS=20000"},
 	} {
 		if got := mongoURL("127.0.0.1:4711", c.route.Name, c.route.Type); got != c.want {
 			t.Errorf("%s: %s", name, got)

@@ -170,9 +170,10 @@ func mongoNative(e endpoint) []string {
 }
 
 // mongoURL is a connection string of MongoDB. The client is to talk to what it is told, and not to look for the other
-// members of a replica set.
+// members of a replica set. It waits until an agent has given a database up, so that it hears why.
 func mongoURL(address, database, databaseType string) string {
-	options := url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {"5000"}}
+	patience := orElse(os.Getenv("TELEPORT_MONGO_SERVER_SELECTION_TIMEOUT_MS"), "20000")
+	options := url.Values{"directConnection": {"true"}, "serverSelectionTimeoutMS": {patience}}
 	if databaseType == resource.TypeDocumentDB {
 		options.Set("retryWrites", "false") // which it does not have
 	}

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/authapi/sallyportv1/sallyportv1connect"
 	"sallyport/internal/cache"
+	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/resource"
 	"sallyport/internal/tunnel"
@@ -48,7 +49,9 @@ func (c *control) Control(ctx context.Context, stream *connect.BidiStream[sallyp
 	defer c.links.remove(one)
 	c.cfg.Logger.Info("agent connected", "host_id", id.Name)
 	defer c.cfg.Logger.Info("agent disconnected", "host_id", id.Name)
-	silence := time.AfterFunc(agentSilence, func() { cancel(errors.New("agent is silent")) })
+	silence := time.AfterFunc(agentSilence, func() {
+		cancel(fault.New(fault.ConnectionProblem, "the proxy heard nothing from this agent for %s", agentSilence))
+	})
 	defer silence.Stop()
 	received := make(chan error, 1)
 	// Nobody waits for the receiver: only the handler's return ends the stream and with it the receiver.
@@ -99,7 +102,7 @@ func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyport
 			continue
 		case ticket, open := <-attached.Tickets():
 			if !open {
-				return errors.New("another control connection of this agent took over")
+				return fault.New(fault.ConnectionProblem, "another process has connected as this host; if a second one runs with the same data_dir, stop it, or give it a data_dir of its own")
 			}
 			msg.Message = &sallyportv1.ControlResponse_Ticket{Ticket: &sallyportv1.Ticket{Id: ticket.ID[:], Secret: ticket.Secret()}}
 		case msg = <-one.messages:
