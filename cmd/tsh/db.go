@@ -76,7 +76,7 @@ func onlyActive(who *account) (string, error) {
 // served refuses a database that is listed and that no Database Service of this version can serve.
 func served(db *client.Database) error {
 	if !resource.Served(db.Spec.Protocol) {
-		return fault.New(fault.BadParameter, "database %q speaks %s, which this version cannot serve; tsh db ls shows the databases with their protocols", db.GetName(), db.Spec.Protocol)
+		return fault.New(fault.BadParameter, "database %q speaks %s, which this version cannot serve; tsh db ls -v shows the databases with their protocols", db.GetName(), db.Spec.Protocol)
 	}
 	return nil
 }

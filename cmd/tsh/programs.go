@@ -127,7 +127,7 @@ func localURL(address net.Addr, r client.Route) string {
 // mysql may be either.
 func mysqlArguments(name string, address net.Addr, r client.Route) []string {
 	host, port, _ := net.SplitHostPort(address.String())
-	arguments := []string{noSuffix, "--protocol=TCP", "--host=" + host, "--port=" + port, "--skip-ssl"}
+	arguments := []string{noSuffix, "--protocol=TCP", "--host=" + host, "--port=" + port, "--skip-ssl", "--skip-ssl-verify-server-cert"}
 	if filepath.Base(name) == "mysql" {
 		if _, oracle := oracleClient(name); oracle {
 			arguments = []string{"--protocol=TCP", "--host=" + host, "--port=" + port, "--ssl-mode=DISABLED"}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"net"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,6 +30,9 @@ func (a certAPI) SignDatabaseServerCertificate(ctx context.Context, req *sallypo
 	hosts := req.GetHosts()
 	if len(hosts) == 0 || len(hosts) > maxServerHosts || slices.Contains(hosts, "") {
 		return nil, fault.New(fault.BadParameter, "name the database's host names or addresses with --host, at most %d", maxServerHosts)
+	}
+	if i := slices.IndexFunc(hosts, isNoHost); i >= 0 {
+		return nil, fault.New(fault.BadParameter, "%q is neither a host name nor an address; clients compare it with the host that they connect to", hosts[i])
 	}
 	ttl := req.GetTtl().AsDuration()
 	switch {
@@ -218,4 +223,11 @@ func (a certAPI) RenewHostCertificate(ctx context.Context, req *sallyportv1.Rene
 	}
 	cert, err := a.hostCertificate(id, publicKey)
 	return &sallyportv1.RenewHostCertificateResponse{Identity: cert}, err
+}
+
+// hostName is a name of a host or, with a star, of several (RFC 6125, section 6.4.3), with the underscores that some networks have.
+var hostName = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*$`)
+
+func isNoHost(host string) bool {
+	return net.ParseIP(host) == nil && (len(host) > 253 || !hostName.MatchString(host))
 }

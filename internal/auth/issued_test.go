@@ -3,6 +3,7 @@ package auth_test
 import (
 	"crypto/x509"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -208,5 +209,23 @@ func TestDatabaseClientsCertificatesEndWithTheUsers(t *testing.T) {
 	}
 	if left := cert.NotAfter.Sub(v.clock.Now()); left > time.Minute {
 		t.Errorf("it lives for %s, the user's for a minute", left)
+	}
+}
+
+func TestCertificatesOfDatabasesAreForHosts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, key, err := ca.GenerateKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, right := range map[string]bool{
+		"db": true, "db_1.example.com": true, "*.db.example.com": true, "192.0.2.1": true, "2001:db8::1": true,
+		"a b": false, "db.example.com:5432": false, "https://db": false, "db..example.com": false, "*": false, "db,other": false, strings.Repeat("a.", 127): false,
+	} {
+		_, err := w.admin.Certificates.SignDatabaseServerCertificate(t.Context(), &sallyportv1.SignDatabaseServerCertificateRequest{PublicKey: key, Hosts: []string{"fine", host}})
+		if right != (err == nil) || !right && !strings.Contains(err.Error(), "is neither a host name nor an address") {
+			t.Errorf("%q: %v", host, err)
+		}
 	}
 }

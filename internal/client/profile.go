@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/ca"
 	"sallyport/internal/durable"
+	"sallyport/internal/fault"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 )
@@ -102,7 +103,7 @@ func (p *Profile) DatabasePaths(service string) (cert, key string) {
 
 // Credentials returns the login.
 func (p *Profile) Credentials() (*Credentials, error) {
-	c, err := p.readKeyPair(p.loginPath()+".crt", p.loginPath()+".key")
+	c, err := p.readKeyPair(p.loginPath()+".crt", p.loginPath()+".key", "tsh login")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotLoggedIn
 	}
@@ -112,10 +113,11 @@ func (p *Profile) Credentials() (*Credentials, error) {
 // DatabaseCredentials returns a database login, or fs.ErrNotExist.
 func (p *Profile) DatabaseCredentials(service string) (*Credentials, error) {
 	cert, key := p.DatabasePaths(service)
-	return p.readKeyPair(cert, key)
+	return p.readKeyPair(cert, key, "tsh db login "+service)
 }
 
-func (p *Profile) readKeyPair(certFile, keyFile string) (*Credentials, error) {
+// readKeyPair reads files that a command has written.
+func (p *Profile) readKeyPair(certFile, keyFile, command string) (*Credentials, error) {
 	keyPEM, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
@@ -126,25 +128,34 @@ func (p *Profile) readKeyPair(certFile, keyFile string) (*Credentials, error) {
 	}
 	key, err := ca.ParseKey(keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", keyFile, err)
+		return nil, damaged(keyFile, err, command)
 	}
 	trust, err := p.readTrust()
 	if err != nil {
 		return nil, err
 	}
-	return NewCredentials(key, certPEM, trust)
+	c, err := NewCredentials(key, certPEM, trust)
+	if err != nil {
+		return nil, damaged(certFile, err, command)
+	}
+	return c, nil
 }
 
 func (p *Profile) readTrust() (*mtls.Trust, error) {
-	data, err := os.ReadFile(filepath.Join(p.keys(), "certs.pem"))
+	file := filepath.Join(p.keys(), "certs.pem")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	certs, err := ca.ParseCertificates(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading authorities: %w", err)
+		return nil, damaged(file, err, "tsh login")
 	}
 	return trustOf(certs), nil
+}
+
+func damaged(file string, err error, command string) error {
+	return fault.Wrap(fault.BadParameter, err, "%s is damaged: %s; write it anew with %s", file, err, command)
 }
 
 // SaveDatabase writes a database login. Clients of MongoDB want certificate and key in one file: in that of the certificate.

@@ -13,6 +13,7 @@ import (
 
 	"sallyport/internal/ca"
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
 )
@@ -139,5 +140,39 @@ mfa_mode: auto
 `
 	if string(got) != want {
 		t.Errorf("profile is\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestDamagedLoginsAreNamed(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]string{
+		"keys/proxy/alice.crt":                      "with tsh login",
+		"keys/proxy/alice.key":                      "with tsh login",
+		"keys/proxy/certs.pem":                      "with tsh login",
+		"keys/proxy/alice-db/test.local/orders.crt": "with tsh db login orders",
+		"keys/proxy/alice-db/test.local/orders.key": "with tsh db login orders",
+	} {
+		dir := t.TempDir()
+		home, err := client.OpenHome(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		profile := &client.Profile{WebProxyAddr: "proxy:3080", User: "alice", Cluster: "test.local"}
+		if err := home.Save(profile, login(t, "alice")); err != nil {
+			t.Fatal(err)
+		}
+		if err := profile.SaveDatabase("orders", login(t, "alice")); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, file)
+		if err := os.WriteFile(path, []byte("nothing"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = profile.Credentials(); err == nil {
+			_, err = profile.DatabaseCredentials("orders")
+		}
+		if got := fault.Message(err); err == nil || !strings.HasPrefix(got, path+" is damaged: ") || !strings.HasSuffix(got, want) {
+			t.Errorf("%s: %s", file, got)
+		}
 	}
 }

@@ -63,11 +63,6 @@ func (o *OpenSearch) Add(all ...*Domain) error {
 	return nil
 }
 
-// Remove makes a domain disappear.
-func (o *OpenSearch) Remove(d *Domain) {
-	o.world.Update(func() { o.domains.Remove(d.Place, d.Name) })
-}
-
 // Service answers the calls.
 func (o *OpenSearch) Service() *fakeaws.Service {
 	named := func(c *fakeaws.Call) ([]string, error) {

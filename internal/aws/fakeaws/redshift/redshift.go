@@ -68,12 +68,6 @@ func (r *Redshift) Add(all ...*Cluster) error {
 	return nil
 }
 
-// Remove makes a cluster disappear.
-func (r *Redshift) Remove(k *Cluster) {
-	r.world.RemoveTarget(fakeaws.Redshift, k.Host)
-	r.world.Update(func() { r.clusters.Remove(k.Place, k.ID) })
-}
-
 func hostName(k *Cluster) string {
 	middle := k.Region + ".redshift"
 	if fakeaws.PartitionOf(k.Region) == "aws-cn" {

@@ -102,19 +102,6 @@ func (s *Serverless) Add(all ...*Workgroup) error {
 	return nil
 }
 
-// Remove makes a workgroup and its endpoints disappear.
-func (s *Serverless) Remove(g *Workgroup) {
-	for _, host := range g.hosts() {
-		s.world.RemoveTarget(fakeaws.RedshiftServerless, host)
-	}
-	s.world.Update(func() {
-		s.workgroups.Remove(g.Place, g.Name)
-		for _, e := range g.Endpoints {
-			s.endpoints.Remove(g.Place, e.Name)
-		}
-	})
-}
-
 func (g *Workgroup) hosts() []string {
 	all := []string{g.Host}
 	for _, e := range g.Endpoints {
