@@ -22,14 +22,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// step is how long a one-time code is valid.
-const step = 30 * time.Second
+// step is how many seconds there are between two one-time codes. The server takes those of its present step and of the one before
+// and after it, and none twice.
+const step = 30
 
 var secretOnPage = regexp.MustCompile(`<code id="secret">([A-Z2-7 ]+)</code>`)
 
 // accept does what a person does with an invite link in a browser: accept NAME LINK PASSWORD [ADDRESS]. The
 // certificate that the page must have is in the file $SSL_CERT_FILE; without, any will do. ADDRESS is
-// where to find the link's host. It sets NAME_SECRET for the command totp.
+// where to find the link's host. It sets NAME_SECRET and NAME_STEP for the command totp.
 func accept(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: accept NAME LINK PASSWORD [ADDRESS]")
@@ -45,21 +46,15 @@ func accept(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the page shows no QR code:\n%s", page)
 	}
 	secret := strings.ReplaceAll(found[1], " ", "")
-	// Every code is good for one use. The person uses the previous one here, so that two logins can follow at
-	// once; near the end of a step it would be too old on arrival.
 	now := time.Now()
-	if end := now.Truncate(step).Add(step); end.Sub(now) < 3*time.Second {
-		time.Sleep(time.Until(end))
-		now = end
-	}
-	code, err := totp.GenerateCode(secret, now.Add(-step))
+	code, err := totp.GenerateCode(secret, now)
 	ts.Check(err)
 	page = visit(ts, browser, http.MethodPost, link, url.Values{"password": {password}, "repeated": {password}, "code": {code}})
 	if strings.Contains(page, "problem") {
 		ts.Fatalf("the form was not accepted:\n%s", page)
 	}
 	ts.Setenv(name+"_SECRET", secret)
-	ts.Setenv(name+"_STEP", strconv.FormatInt(now.Unix(), 10))
+	ts.Setenv(name+"_STEP", strconv.FormatInt(now.Unix()/step, 10))
 }
 
 func newBrowser(ts *testscript.TestScript, addresses []string) *http.Client {
@@ -103,18 +98,19 @@ func visit(ts *testscript.TestScript, browser *http.Client, method, link string,
 	return html.UnescapeString(string(body))
 }
 
-// totpCode writes the code of a person who has accepted a link into a file, after a password: totp NAME N
-// PASSWORD FILE. N is 0 for the first login and 1 for the second; there is no third one in the same minute.
+// totpCode writes the next code of a person who has accepted a link into a file, after a password: totp NAME PASSWORD FILE. There
+// is at least three quarters of a minute to use it; it waits if the person has used too many.
 func totpCode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 4 {
-		ts.Fatalf("usage: totp NAME N PASSWORD FILE")
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: totp NAME PASSWORD FILE")
 	}
-	n, err := strconv.Atoi(args[1])
+	used, err := strconv.ParseInt(ts.Getenv(args[0]+"_STEP"), 10, 64)
 	ts.Check(err)
-	at, err := strconv.ParseInt(ts.Getenv(args[0]+"_STEP"), 10, 64)
+	next := max(used+1, time.Now().Add(step/2*time.Second).Unix()/step)
+	time.Sleep(time.Until(time.Unix((next-1)*step, 0))) // when the server begins to take it
+	code, err := totp.GenerateCode(ts.Getenv(args[0]+"_SECRET"), time.Unix(next*step, 0))
 	ts.Check(err)
-	code, err := totp.GenerateCode(ts.Getenv(args[0]+"_SECRET"), time.Unix(at, 0).Add(time.Duration(n)*step))
-	ts.Check(err)
+	ts.Setenv(args[0]+"_STEP", strconv.FormatInt(next, 10))
 	ts.Setenv("CODE", code)
-	ts.Check(os.WriteFile(ts.MkAbs(args[3]), fmt.Appendf(nil, "%s\n%s\n", args[2], code), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), fmt.Appendf(nil, "%s\n%s\n", args[1], code), 0o600))
 }

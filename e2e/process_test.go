@@ -88,22 +88,40 @@ func (s *story) tty(ts *testscript.TestScript, neg bool, args []string) {
 	cmd, p := s.prepare(ts, neg, args)
 	terminal, line, err := openTerminal()
 	ts.Check(err)
-	defer line.Close()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
 	p.input = terminal
-	ts.Check(cmd.Start())
+	if err := cmd.Start(); err != nil {
+		ts.Check(errors.Join(err, line.Close(), terminal.Close()))
+	}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		_, _ = io.Copy(&p.output, terminal) // ends with EIO when nobody has the line open any more
+		_, _ = io.Copy(&p.output, untilOver{terminal})
 	}()
 	go func() {
 		defer close(p.done)
 		_ = cmd.Wait()
+		_, _ = line.Write([]byte{over})
 		<-read
+		_ = line.Close()
 		_ = terminal.Close()
 	}()
+}
+
+// over is written to a terminal behind all that its program has written. Without it, the line would have to be closed for the
+// end to be known, and what was written last is lost now and then with that.
+const over = 0
+
+// untilOver reads what comes from a terminal before that.
+type untilOver struct{ from io.Reader }
+
+func (u untilOver) Read(p []byte) (int, error) {
+	n, err := u.from.Read(p)
+	if end := bytes.IndexByte(p[:n], over); end >= 0 {
+		return end, io.EOF
+	}
+	return n, err
 }
 
 // openTerminal returns the two ends of a pseudo-terminal (pts(4)).

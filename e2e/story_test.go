@@ -20,7 +20,8 @@ import (
 	"sallyport/internal/redisserver"
 )
 
-const patience = 30 * time.Second
+// patience is how long a busy machine may take for what takes moments.
+const patience = 2 * time.Minute
 
 // races makes a data race fail the command in which it is found, and spares those without one a second's sleep at the end.
 const races = "halt_on_error=1 atexit_sleep_ms=0"

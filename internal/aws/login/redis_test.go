@@ -126,7 +126,8 @@ func (c *redisCloud) agent(t *testing.T, db *resource.Database, change ...func(*
 func redisClient(t *testing.T, agent *enginetest.Agent, account, password string) *goredis.Client {
 	t.Helper()
 	agent.Expect(account, "")
-	options := &goredis.Options{Addr: agent.Addr(), MaxRetries: -1, DisableIdentity: true, PoolSize: 1, Protocol: 2}
+	options := &goredis.Options{Addr: agent.Addr(), MaxRetries: -1, DisableIdentity: true, PoolSize: 1, Protocol: 2,
+		DialTimeout: enginetest.Patience, ReadTimeout: enginetest.Patience} // the usual ones have no patience with a busy machine
 	if password != "" {
 		options.Username, options.Password = account, password
 	}
