@@ -27,7 +27,7 @@ func newSession(t *testing.T, dial func(ctx context.Context, network, address st
 	t.Helper()
 	return enginetest.NewSession(t, enginetest.Config{
 		Database:    enginetest.NewDatabase(t, "postgres", listen(t), nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 		Dial:        dial,
 	})
 }

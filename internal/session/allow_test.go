@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"sallyport/internal/access"
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/fault"
 	"sallyport/internal/session"
@@ -18,7 +17,7 @@ func TestAllow(t *testing.T) {
 	now, allowed, asked := time.Now(), "orders", 0
 	s, _ := enginetest.NewSession(t, enginetest.Config{
 		Database:    enginetest.NewDatabase(t, "mongodb", listen(t), nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 		Now:         func() time.Time { return now },
 		Decide: func(target access.Target) access.Decision {
 			asked++

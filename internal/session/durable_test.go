@@ -9,7 +9,6 @@ import (
 
 	"sallyport/internal/access"
 	"sallyport/internal/audit"
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/resource"
 	"sallyport/internal/session"
@@ -21,7 +20,7 @@ func strictly(t *testing.T, mode string, dial func(*enginetest.Journal) (net.Con
 	var s *session.Session
 	s, journal = enginetest.NewSession(t, enginetest.Config{
 		Database:    enginetest.NewDatabase(t, "postgres", listen(t), nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 		Dial:        func(context.Context, string, string) (net.Conn, error) { return dial(journal) },
 		Options:     access.SessionOptions{RecordingMode: mode},
 	})

@@ -5,7 +5,6 @@ import (
 
 	"sallyport/internal/access"
 	"sallyport/internal/audit"
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/session"
 )
@@ -17,7 +16,7 @@ func TestTally(t *testing.T) {
 	for range 2 {
 		s, _ := enginetest.NewSession(t, enginetest.Config{
 			Database:    enginetest.NewDatabase(t, "postgres", listen(t), nil),
-			Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+			Credentials: enginetest.AccountsOnly,
 			Options:     access.SessionOptions{}, Tally: tally,
 		})
 		for _, event := range []audit.SessionEvent{

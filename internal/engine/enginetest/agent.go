@@ -232,11 +232,3 @@ func (a *Agent) stop(t testing.TB) {
 	a.running.Wait()
 	tidy(t, a.Visits()...)
 }
-
-// Certificates is a source of credentials that makes a certificate for whichever account is asked for.
-type Certificates func(account string) (*cred.Credential, error)
-
-// Credential implements cred.Source.
-func (c Certificates) Credential(_ context.Context, req cred.Request) (*cred.Credential, error) {
-	return c(req.DatabaseUser)
-}

@@ -5,12 +5,8 @@ import (
 	"net"
 	"testing"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/session"
 )
-
-// AccountsOnly is a source of credentials that prove nothing.
-var AccountsOnly = Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil })
 
 // OpenSession returns a session for the account app that is open, its journal, and its way to the database, which leads
 // nowhere: for relays that are tested by themselves. Roles are those of Config.

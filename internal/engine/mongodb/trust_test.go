@@ -49,9 +49,7 @@ func TestTrust(t *testing.T) {
 		"the server speaks no TLS": {func(c *enginetest.Config) { c.Database.Spec.URI = plain.Addr().String() }, "TLS handshake"},
 		"a password, without verification": {func(c *enginetest.Config) {
 			c.Database.Spec.TLS.Mode = resource.TLSInsecure
-			c.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
-				return &cred.Credential{User: account, Password: "secret"}, nil
-			})
+			c.Credentials = enginetest.Given(cred.Credential{Password: "secret"})
 		}, "set tls.mode to verify-full"},
 		"a password": {func(c *enginetest.Config) {
 			credentials := c.Credentials.(enginetest.Certificates)

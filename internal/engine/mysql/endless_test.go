@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/inbox"
@@ -80,7 +79,7 @@ func endless(t *testing.T, begin func(client, database net.Conn, taken *atomic.I
 	s, _ := enginetest.NewSession(t, enginetest.Config{
 		Engine:      newEngine(),
 		Database:    enginetest.NewDatabase(t, "mysql", "db.example.com:3306", nil),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 		Dial:        func(context.Context, string, string) (net.Conn, error) { near, _ := net.Pipe(); return near, nil },
 	})
 	if _, err := s.Open(t.Context(), session.Want{User: "app"}); err != nil {

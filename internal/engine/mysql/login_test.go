@@ -132,7 +132,7 @@ func small(t testing.TB, options mysqltest.Options, change ...func(*enginetest.C
 	cfg := enginetest.Config{
 		Engine:      newEngine(),
 		Database:    enginetest.NewDatabase(t, "mysql", server.Addr, server.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 	}
 	for _, change := range change {
 		change(&cfg)

@@ -159,11 +159,9 @@ func TestCachingSHA2OfOthers(t *testing.T) {
 		{"no password", "app", "", false, "refused", "Access denied"},
 	} {
 		agent := enginetest.Start(t, enginetest.Config{
-			Engine:   newEngine(),
-			Database: enginetest.NewDatabase(t, "mysql", address, authority),
-			Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-				return &cred.Credential{User: account, Password: c.password, Token: c.token}, nil
-			}),
+			Engine:      newEngine(),
+			Database:    enginetest.NewDatabase(t, "mysql", address, authority),
+			Credentials: enginetest.Given(cred.Credential{Password: c.password, Token: c.token}),
 		})
 		session, err := dial(t, agent.Addr(), c.account, "")
 		if c.want == "" && err == nil {

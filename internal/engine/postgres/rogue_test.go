@@ -16,9 +16,7 @@ import (
 )
 
 func withPassword(c *enginetest.Config) {
-	c.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
-		return &cred.Credential{User: account, Password: "secret"}, nil
-	})
+	c.Credentials = enginetest.Given(cred.Credential{Password: "secret"})
 }
 
 // raw sends bytes in place of the answer to the login.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ func pour(w io.Writer, piece []byte, count *atomic.Int64) error {
 
 // stall waits until the count stands still because the relay cannot write on, nor whoever pours, and returns what is on the
 // heap then. Tests that call it are not parallel, so that the goroutines are theirs.
-func stall(t *testing.T, count *atomic.Int64) uint64 {
+func stall(t *testing.T, count *atomic.Int64) int64 {
 	t.Helper()
 	before, since := int64(0), time.Now()
 	for deadline := since.Add(enginetest.Patience); time.Since(since) < 200*time.Millisecond; time.Sleep(time.Millisecond) {
@@ -51,7 +50,7 @@ func stall(t *testing.T, count *atomic.Int64) uint64 {
 			before, since = now, time.Now()
 		}
 	}
-	return heap()
+	return enginetest.LiveHeap()
 }
 
 // cannotWrite reports whether a goroutine in one of the functions waits for room to write.
@@ -66,13 +65,6 @@ func cannotWrite(functions ...string) bool {
 	return false
 }
 
-func heap() uint64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
-}
-
 // TestAClientThatDoesNotRead checks that the answers it does not take wait at the database and not in the agent's memory,
 // and that none is lost. It runs alone: the heap is the whole process's.
 func TestAClientThatDoesNotRead(t *testing.T) {
@@ -84,7 +76,7 @@ func TestAClientThatDoesNotRead(t *testing.T) {
 		_, _ = c.Conn.Read(make([]byte, 1))
 	}})
 	w := logIn(t, agent)
-	before := heap()
+	before := enginetest.LiveHeap()
 	w.write(frame('Q', "select\x00")...)
 	if after := stall(t, &sent); after > before+mayBeHeld {
 		t.Errorf("the agent holds %d KiB", (after-before)>>10)
@@ -111,7 +103,7 @@ func TestADatabaseThatDoesNotRead(t *testing.T) {
 		_, _ = c.Conn.Read(make([]byte, 1<<10))
 	}})
 	w := logIn(t, agent)
-	before := heap()
+	before := enginetest.LiveHeap()
 	w.write(frame('Q', "copy t from stdin\x00")...)
 	if _, err := w.Receive(); err != nil {
 		t.Fatal(err)

@@ -26,9 +26,7 @@ func BenchmarkGet(b *testing.B) {
 			})
 			r := &real{agent: enginetest.Start(b, enginetest.Config{
 				Engine: newEngine(), Database: enginetest.NewDatabase(b, "redis", s.Addr, s.Authority.CertPEM()),
-				Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-					return &cred.Credential{User: account, Certificate: &tls.Certificate{}}, nil
-				}),
+				Credentials: enginetest.Given(cred.Credential{Certificate: &tls.Certificate{}}),
 			})}
 			c := r.raw(b)
 			c.say(b, "SET k xxx")

@@ -19,9 +19,7 @@ func probe(t *testing.T, s *redisserver.Server, uri, account, password string) (
 	db := enginetest.NewDatabase(t, "redis", s.Addr, s.DatabaseCA.CertPEM())
 	db.Spec.URI = uri
 	cert := s.ClientCertificate(t, account)
-	source := enginetest.Certificates(func(account string) (*cred.Credential, error) {
-		return &cred.Credential{User: account, Certificate: cert, Password: password}, nil
-	})
+	source := enginetest.Given(cred.Credential{Certificate: cert, Password: password})
 	steps, err := enginetest.Probe(t, newEngine(), db, account, source, nil)
 	outline, last = enginetest.Outline(steps)
 	return outline, last, err

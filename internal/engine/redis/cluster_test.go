@@ -301,9 +301,7 @@ func TestAllNodesThatAreNotKnown(t *testing.T) {
 	r := behindCluster(t, c, func(cfg *enginetest.Config) {
 		cfg.Identity.Route.User = "app"
 		cert := c.Nodes[0].ClientCertificate(t, "app")
-		cfg.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: cert}, nil
-		})
+		cfg.Credentials = enginetest.Given(cred.Credential{Certificate: cert})
 	})
 	raw, key := r.raw(t), c.KeyOn(t, 0, "k")
 	raw.say(t, "SET "+key+" v", "FLUSHALL", "GET "+key)
@@ -320,9 +318,7 @@ func TestAccountOfACluster(t *testing.T) {
 	r := behindCluster(t, c, func(cfg *enginetest.Config) {
 		cfg.Identity.Route.User = "app"
 		cert := c.Nodes[0].ClientCertificate(t, "app")
-		cfg.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: cert}, nil
-		})
+		cfg.Credentials = enginetest.Given(cred.Credential{Certificate: cert})
 	})
 	client := r.client(t, func(o *goredis.Options) { o.Username, o.Password = "app", "secret" })
 	key := c.KeyOn(t, 1, "k")

@@ -73,7 +73,7 @@ func TestAttemptsToLogIn(t *testing.T) {
 	})
 	r := &real{agent: enginetest.Start(t, enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 	})}
 	c := r.raw(t)
 	for range 10 {
@@ -199,9 +199,7 @@ func TestServersWithoutTLS(t *testing.T) {
 	trusted := redistest.Start(t, one)
 	r := &real{agent: enginetest.Start(t, enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", listener.Addr().String(), trusted.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Password: "secret"}, nil
-		}),
+		Credentials: enginetest.Given(cred.Credential{Password: "secret"}),
 	})}
 	c := r.raw(t)
 	c.say(t, "GET k")

@@ -40,9 +40,7 @@ func behind(t testing.TB, s *redisserver.Server, account string, change ...func(
 	cert := s.ClientCertificate(t, account)
 	cfg := enginetest.Config{
 		Engine: newEngine(), Database: db,
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: cert}, nil
-		}),
+		Credentials: enginetest.Given(cred.Credential{Certificate: cert}),
 		Identity: &identity.Identity{
 			Kind: identity.User, Cluster: "test", Name: "alice", Roles: []string{"db"},
 			Route: &identity.Route{Service: db.GetName(), Protocol: "redis", User: account},
@@ -172,9 +170,7 @@ func TestServerThatHangsUpBehindARefusal(t *testing.T) {
 	})
 	r := &real{agent: enginetest.Start(t, enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Password: "secret"}, nil
-		}),
+		Credentials: enginetest.Given(cred.Credential{Password: "secret"}),
 	})}
 	c := r.raw(t)
 	c.say(t, "PING")
@@ -272,9 +268,7 @@ func TestServerThatDoesNotTrustUs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := behind(t, s, "default", func(cfg *enginetest.Config) {
-				cfg.Credentials = enginetest.Certificates(func(account string) (*cred.Credential, error) {
-					return &cred.Credential{User: account, Certificate: cert}, nil
-				})
+				cfg.Credentials = enginetest.Given(cred.Credential{Certificate: cert})
 			})
 			if out := r.cli(t, "PING\n"); !strings.Contains(out, "give it the authority from tctl auth sign --format=db") {
 				t.Errorf("redis-cli printed %s", out)

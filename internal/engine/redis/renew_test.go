@@ -15,30 +15,41 @@ import (
 	"sallyport/internal/redisserver"
 )
 
+// with has the agent use credentials that are changed after they were made.
+func with(change func(*cred.Credential)) func(*enginetest.Config) {
+	return func(cfg *enginetest.Config) { cfg.Credentials = changed{cfg.Credentials, change} }
+}
+
+type changed struct {
+	cred.Source
+	change func(*cred.Credential)
+}
+
+func (s changed) Credential(ctx context.Context, req cred.Request) (*cred.Credential, error) {
+	c, err := s.Source.Credential(ctx, req)
+	if err == nil {
+		s.change(c)
+	}
+	return c, err
+}
+
 // renewing has the agent open the account "app" with passwords that last for some time; each is as good as the others. It
 // returns how many were made.
 func renewing(lasts time.Duration) (change func(*enginetest.Config), made *atomic.Int64) {
 	made = new(atomic.Int64)
 	password := func() string { return fmt.Sprint("secret", made.Add(1)) }
-	return func(cfg *enginetest.Config) {
-		certificates := cfg.Credentials
-		cfg.Credentials = source(func(ctx context.Context, req cred.Request) (*cred.Credential, error) {
-			c, err := certificates.Credential(ctx, req)
-			if err != nil {
-				return nil, err
-			}
-			renewed := *c
-			renewed.Password, renewed.Lasts = password(), lasts
-			renewed.Renew = func(context.Context) (string, error) { return password(), nil }
-			return &renewed, nil
-		})
-	}, made
+	return with(func(c *cred.Credential) {
+		c.Password, c.Lasts = password(), lasts
+		c.Renew = func(context.Context) (string, error) { return password(), nil }
+	}), made
 }
 
-type source func(context.Context, cred.Request) (*cred.Credential, error)
-
-func (s source) Credential(ctx context.Context, req cred.Request) (*cred.Credential, error) {
-	return s(ctx, req)
+// renewed starts an agent whose logins to the account "app" of a server last for some time, and a client.
+func renewed(t *testing.T, lasts time.Duration) (r *real, m *redisserver.Monitor, c *raw, made *atomic.Int64) {
+	t.Helper()
+	change, made := renewing(lasts)
+	r = behind(t, redisserver.Start(t, accounts()), "app", change)
+	return r, r.Monitor(t), r.raw(t), made
 }
 
 // accounts lets the passwords secret1, secret2 and so on open the account "app".
@@ -118,18 +129,14 @@ func TestLoginsAreRenewed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := redisserver.Start(t, accounts())
-			change, made := renewing(500 * time.Millisecond)
-			r := behind(t, s, "app", change)
-			m := s.Monitor(t)
-			c := r.raw(t)
+			r, m, c, made := renewed(t, 500*time.Millisecond)
 			c.say(t, "PING")
 			c.hear(t, "+PONG\n")
 			test(t, c, made, made.Load())
 			if n := authentications(m); n < 2 {
 				t.Errorf("the server has seen %d logins", n)
 			}
-			for line := range strings.Lines(s.Do(t, "INFO", "commandstats")) {
+			for line := range strings.Lines(r.Do(t, "INFO", "commandstats")) {
 				if strings.HasPrefix(line, "cmdstat_auth:") && !strings.Contains(line, "rejected_calls=0,failed_calls=0") {
 					t.Errorf("a login came where it is refused: %s", line)
 				}
@@ -153,11 +160,7 @@ func TestLoginsAreRenewed(t *testing.T) {
 // TestResetTakesANewPassword, of logins that last so long that no renewal makes one.
 func TestResetTakesANewPassword(t *testing.T) {
 	t.Parallel()
-	s := redisserver.Start(t, accounts())
-	change, made := renewing(24 * time.Hour)
-	r := behind(t, s, "app", change)
-	m := s.Monitor(t)
-	c := r.raw(t)
+	_, m, c, made := renewed(t, 24*time.Hour)
 	for n := int64(1); n <= 3; n++ {
 		turn := fmt.Sprint("turn:", n)
 		c.say(t, "ECHO "+turn)
@@ -179,19 +182,10 @@ func TestAPasswordThatHasJustChanged(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, accounts())
 	for next, want := range map[string]string{"secret7": "+PONG", "wrong too": "-WRONGPASS invalid username-password pair or user is disabled."} {
-		r := behind(t, s, "app", func(cfg *enginetest.Config) {
-			certificates := cfg.Credentials
-			cfg.Credentials = source(func(ctx context.Context, req cred.Request) (*cred.Credential, error) {
-				c, err := certificates.Credential(ctx, req)
-				if err != nil {
-					return nil, err
-				}
-				changed := *c
-				changed.Password = "wrong"
-				changed.Renew = func(context.Context) (string, error) { return next, nil }
-				return &changed, nil
-			})
-		})
+		r := behind(t, s, "app", with(func(c *cred.Credential) {
+			c.Password = "wrong"
+			c.Renew = func(context.Context) (string, error) { return next, nil }
+		}))
 		c := r.raw(t)
 		c.say(t, "PING")
 		if got := c.line(t); got != want {
@@ -203,11 +197,7 @@ func TestAPasswordThatHasJustChanged(t *testing.T) {
 // TestClientsNeedNoPassword of an account that a credential has opened: what they send instead goes nowhere.
 func TestClientsNeedNoPassword(t *testing.T) {
 	t.Parallel()
-	s := redisserver.Start(t, accounts())
-	change, _ := renewing(time.Hour)
-	r := behind(t, s, "app", change)
-	m := s.Monitor(t)
-	c := r.raw(t)
+	r, m, c, _ := renewed(t, time.Hour)
 	c.say(t, "AUTH app open-sesame", "HELLO 3 AUTH app open-sesame SETNAME me", "CLIENT GETNAME")
 	c.hear(t, "+OK\n%7\n")
 	for c.line(t) != "modules" { // the list of which comes last, and is empty
@@ -274,10 +264,7 @@ func TestLoginsAreRenewedAtAllNodes(t *testing.T) {
 // TestRenewalsAreNoActivity of the client, which would keep an idle session open.
 func TestRenewalsAreNoActivity(t *testing.T) {
 	t.Parallel()
-	s := redisserver.Start(t, accounts())
-	change, made := renewing(500 * time.Millisecond)
-	r := behind(t, s, "app", change)
-	c := r.raw(t)
+	r, _, c, made := renewed(t, 500*time.Millisecond)
 	c.say(t, "PING")
 	c.hear(t, "+PONG\n")
 	session := r.agent.Visit(t, 0).Session

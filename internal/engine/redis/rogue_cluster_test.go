@@ -50,9 +50,7 @@ func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args
 	}
 	cfg := enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", "rediss://"+c.nodes[0].Addr+"?mode=cluster", authorities),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Password: "secret"}, nil
-		}),
+		Credentials: enginetest.Given(cred.Credential{Password: "secret"}),
 	}
 	for _, change := range change {
 		change(&cfg)

@@ -37,9 +37,7 @@ func behindRogue(t *testing.T, answer redistest.Answer, change ...func(*enginete
 	})
 	cfg := enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
-			return &cred.Credential{User: account, Certificate: &tls.Certificate{}}, nil
-		}),
+		Credentials: enginetest.Given(cred.Credential{Certificate: &tls.Certificate{}}),
 	}
 	for _, change := range change {
 		change(&cfg)
@@ -98,7 +96,7 @@ func TestServersThatLieAboutTheLogin(t *testing.T) {
 			s := redistest.Start(t, func([]string) []byte { return answer })
 			r := &real{agent: enginetest.Start(t, enginetest.Config{
 				Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
-				Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+				Credentials: enginetest.AccountsOnly,
 			})}
 			c := r.raw(t)
 			c.say(t, "AUTH default secret", "GET k")

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 
-	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis/redistest"
 	"sallyport/internal/engine/redis/resp"
@@ -33,7 +32,7 @@ func TestTrace(t *testing.T) {
 	})
 	agent := enginetest.Start(t, enginetest.Config{
 		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", s.Addr, s.Authority.CertPEM()),
-		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) { return &cred.Credential{User: account}, nil }),
+		Credentials: enginetest.AccountsOnly,
 	})
 	c := (&real{agent: agent}).raw(t)
 	var client strings.Builder
