@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/engine"
 	"sallyport/internal/health"
 	"sallyport/internal/mtls"
+	"sallyport/internal/quota"
 	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
@@ -111,6 +112,7 @@ type Agent struct {
 	sessions  sessions
 	delivered delivery
 	refused   refusals
+	expired   *quota.Quota // of users who are told that their certificate has expired
 	counters  counters
 	tallies   map[string]*session.Tally // by protocol; not changed after New
 	late      late
@@ -132,7 +134,8 @@ func New(cfg Config) *Agent {
 	if cfg.MaxSessions == 0 {
 		cfg.MaxSessions = defaultMaxSessions
 	}
-	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), registered: make(chan struct{}, 1), controls: make(map[string]*control), tallies: make(map[string]*session.Tally)}
+	a := &Agent{Config: cfg, encoder: audit.NewEncoder(cfg.Cluster, cfg.UIDs), delivered: newDelivery(), registered: make(chan struct{}, 1), controls: make(map[string]*control), tallies: make(map[string]*session.Tally),
+		expired: quota.New(quota.Config{Rate: expiredRate, Keys: maxExpiredUsers, Now: cfg.Now})}
 	for protocol := range cfg.Engines {
 		a.tallies[protocol] = new(session.Tally)
 	}

@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/cache"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 	"sallyport/internal/session"
 )
@@ -64,6 +65,14 @@ func (s *sessions) enter(l *live) (leave func()) {
 		s.mu.Unlock()
 		s.idle.Done()
 	}
+}
+
+// await has the agent wait for somebody who is none of the sessions, until done is called.
+func (s *sessions) await() (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle.Add(1)
+	return s.idle.Done
 }
 
 func (s *sessions) count() int {
@@ -146,7 +155,7 @@ func (a *Agent) overdue(l *live) error {
 	options := a.options(l.identity)
 	now := a.Now()
 	if options.DisconnectExpiredCert && now.After(l.expires) {
-		return fault.New(fault.AccessDenied, "your certificate expired at %s; log in again with tsh login", l.expires.UTC().Format(time.RFC3339))
+		return mtls.Expired(l.expires, nil)
 	}
 	if limit := options.ClientIdleTimeout; limit > 0 && now.Sub(l.session.LastActivity()) > limit {
 		idle := fault.New(fault.LimitExceeded, "the session was idle for more than %s", limit)

@@ -41,7 +41,7 @@ func TestStacksOfPanicsAreForTheLogOnly(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	events := a.keep()
-	a.store(t, checkedOften+"---\n"+strings.NewReplacer("NAME", "it", "MODE", "''").Replace(role))
+	a.store(t, strings.Replace(checked, "TIMEOUT", "30s", 1)+"---\n"+strings.NewReplacer("NAME", "it", "MODE", "''").Replace(role))
 	running := a.start(t, func(c *agent.Config) {
 		c.Engines = map[string]agent.Protocol{resource.ProtocolPostgres: {Engine: fallen{}}}
 		c.Credentials = emptyCredentials{}

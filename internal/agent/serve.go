@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,7 +15,6 @@ import (
 	"sallyport/internal/access"
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
-	"sallyport/internal/identity"
 	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 	"sallyport/internal/route"
@@ -42,20 +40,16 @@ func (a *Agent) Admit() tunnel.Verdict {
 // called when the client's handshake has succeeded.
 func (a *Agent) Serve(ctx context.Context, conn net.Conn, d tunnel.Dispatch, authenticated func()) {
 	defer conn.Close()
-	client, err := a.handshake(ctx, conn)
+	client, visitor, err := a.handshake(ctx, conn)
 	if err != nil {
 		a.refuseConnection(d, err)
 		return
 	}
 	defer client.Close()
-	authenticated()
-	state := client.ConnectionState()
-	id, err := mtls.PeerIdentity(&state)
-	if err != nil {
-		a.refuseConnection(d, err)
-		return
+	if visitor.Expired == nil {
+		authenticated()
 	}
-	a.welcome(ctx, client, state, id, d)
+	a.welcome(ctx, client, client.ConnectionState(), visitor, d)
 }
 
 // ServeTerminated is Serve for a client whose TLS the proxy in this process has ended. Between two parts of one process
@@ -70,14 +64,18 @@ func (a *Agent) ServeTerminated(ctx context.Context, client *tls.Conn, session *
 	}
 	state := client.ConnectionState()
 	state.ServerName, state.PeerCertificates = serverName, []*x509.Certificate{session}
-	a.welcome(ctx, client, state, id, d)
+	a.welcome(ctx, client, state, &mtls.Visitor{Identity: id}, d)
 }
 
 // welcome serves a client that has shown who it is.
-func (a *Agent) welcome(ctx context.Context, client *tls.Conn, state tls.ConnectionState, id *identity.Identity, d tunnel.Dispatch) {
-	v, err := a.newVisit(state, id, d)
+func (a *Agent) welcome(ctx context.Context, client *tls.Conn, state tls.ConnectionState, visitor *mtls.Visitor, d tunnel.Dispatch) {
+	v, err := a.newVisit(state, visitor, d)
 	if err != nil {
-		a.refuseUser(d, id.Name, err)
+		a.refuseUser(d, visitor.Identity.Name, err)
+		return
+	}
+	if visitor.Expired != nil {
+		a.tellExpired(ctx, client, v)
 		return
 	}
 	defer a.sessions.release(v.id.Name)
@@ -87,23 +85,16 @@ func (a *Agent) welcome(ctx context.Context, client *tls.Conn, state tls.Connect
 	a.host(ctx, client, v)
 }
 
-func (a *Agent) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, error) {
-	client := tls.Server(conn, a.serverConfig())
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
-	defer cancel()
-	if err := client.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	return client, nil
-}
-
-// serverConfig names the protocols of all engines, because clients of a database insist on theirs.
-func (a *Agent) serverConfig() *tls.Config {
+// handshake takes a client in. It names the protocols of all engines, because clients of a database insist on theirs.
+func (a *Agent) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, *mtls.Visitor, error) {
 	protocols := []string{route.NativePostgres}
 	for protocol := range a.Engines {
 		protocols = append(protocols, route.Protocol(protocol))
 	}
-	return mtls.At(a.Now, mtls.Server(a.listener.get, a.Trust, true, protocols...))
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	reception := mtls.Reception{Certificate: a.listener.get, Trust: a.Trust, Now: a.Now, Protocols: protocols}
+	return reception.Receive(ctx, conn)
 }
 
 // host makes a session of the visit and lets the engine serve it.

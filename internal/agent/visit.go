@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
+	"sallyport/internal/mtls"
 	"sallyport/internal/resource"
 	"sallyport/internal/route"
 	"sallyport/internal/tunnel"
@@ -42,7 +43,7 @@ func (v *visit) userMeta() audit.UserMeta {
 
 // newVisit finds the database of the connection's server name. Errors are for connections to which
 // nothing can be said.
-func (a *Agent) newVisit(state tls.ConnectionState, id *identity.Identity, d tunnel.Dispatch) (*visit, error) {
+func (a *Agent) newVisit(state tls.ConnectionState, visitor *mtls.Visitor, d tunnel.Dispatch) (*visit, error) {
 	routeID, _ := route.ParseServerName(route.Fold(state.ServerName), a.Cluster)
 	db, ok := a.databases.byID(routeID)
 	if !ok {
@@ -55,8 +56,10 @@ func (a *Agent) newVisit(state tls.ConnectionState, id *identity.Identity, d tun
 	if !ok {
 		return nil, fmt.Errorf("database %q speaks %s, which this version cannot serve", db.GetName(), db.Spec.Protocol)
 	}
-	v := &visit{id: id, pem: ca.EncodeCertificate(state.PeerCertificates[0].Raw), db: db, protocol: protocol, dispatch: d}
-	v.refusal = a.refusal(v)
+	v := &visit{id: visitor.Identity, pem: ca.EncodeCertificate(state.PeerCertificates[0].Raw), db: db, protocol: protocol, dispatch: d}
+	if v.refusal = visitor.Expired; v.refusal == nil {
+		v.refusal = a.refusal(v)
+	}
 	if d.MySQLGreeting == "" {
 		return v, nil
 	}

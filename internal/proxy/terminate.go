@@ -28,17 +28,17 @@ import (
 // protocol that it needs one.
 func (p *Proxy) terminate(ctx context.Context, conn *mux.Conn, offered []string, said prelude, visitor *admission.Visitor) error {
 	protocols := slices.DeleteFunc(slices.Clone(offered), func(name string) bool { return !route.IsProtocol(name) })
-	outer := tls.Server(conn, mtls.At(p.cfg.Now, mtls.Server(p.cfg.WebCert, p.cfg.Trust, said.protocol == "", protocols...)))
-	if err := outer.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("handshake: %w", err)
-	}
-	state := outer.ConnectionState()
-	user, err := mtls.PeerIdentity(&state)
+	reception := mtls.Reception{Certificate: p.cfg.WebCert, Trust: p.cfg.Trust, Now: p.cfg.Now, Protocols: protocols, Strangers: said.protocol != ""}
+	outer, who, err := reception.Receive(ctx, conn)
 	if err != nil {
 		return err
 	}
+	state, user := outer.ConnectionState(), who.Identity
 	if spoken := state.NegotiatedProtocol; user != nil && user.Route != nil && !route.Speaks(spoken, user.Route.Protocol) {
 		return fmt.Errorf("the client speaks %s and its certificate is for a database that speaks %s", spoken, user.Route.Protocol)
+	}
+	if who.Expired != nil {
+		return errors.Join(who.Expired, refuseClient(outer, said, user, who.Expired))
 	}
 	cert, err := p.admit(ctx, user, &state, said)
 	if err != nil {
