@@ -25,6 +25,9 @@ func dbEnvCommand(g *global) *cobra.Command {
 		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, who, login, err := g.endpoint(cmd.Context(), chosen, args)
+			if err == nil {
+				err = who.checkLogin(login)
+			}
 			if err != nil {
 				return err
 			}
@@ -49,9 +52,12 @@ func dbEnvCommand(g *global) *cobra.Command {
 	return cmd
 }
 
-// endpoint returns what a client of a stored login needs, whose that is, and the login.
+// endpoint returns what a client of a stored login needs, whose that is, and the login, which may have ended.
 func (g *global) endpoint(ctx context.Context, chosen *selector, args []string) (endpoint, *account, *client.Credentials, error) {
-	who, err := g.account(ctx)
+	who, err := g.kept(ctx)
+	if err == nil && g.identity != "" {
+		err = who.ended // where its proxy listens is not known then
+	}
 	if err != nil {
 		return endpoint{}, nil, nil, err
 	}
@@ -88,6 +94,9 @@ func dbConfigCommand(g *global) *cobra.Command {
 			e, who, login, err := g.endpoint(cmd.Context(), chosen, args)
 			if err != nil {
 				return err
+			}
+			if err := who.checkLogin(login); err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: %s\n", fault.Message(err))
 			}
 			out := cmd.OutOrStdout()
 			port, err := strconv.Atoi(e.port)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,7 +61,7 @@ show.`,
 // storeLogin gets a certificate for the database and writes what clients need. It reports whether they can connect with the
 // files.
 func storeLogin(cmd *cobra.Command, who *account, api *authapi.Client, r client.Route) (native bool, err error) {
-	login, err := client.DatabaseLogin(cmd.Context(), api, r, 0)
+	login, err := client.DatabaseLogin(cmd.Context(), api, r, who.ttl)
 	if err != nil {
 		return false, err
 	}
@@ -107,12 +108,14 @@ func ownClient(who *account, r client.Route, native bool) string {
 func dbLogoutCommand(g *global) *cobra.Command {
 	chosen := &selector{}
 	cmd := &cobra.Command{
-		Use:               "logout [DATABASE]",
-		Short:             "Remove the certificate of a database, or of all",
+		Use:   "logout [DATABASE]",
+		Short: "Remove the certificate of a database, or of all",
+		Long: `Remove the certificate of a database, or of all, and what tsh db login has written for clients. That works when the login
+has expired, too. A database of which nothing is stored, because tsh db connect stores nothing, is no error.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: g.completeLogins,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			who, err := g.account(cmd.Context())
+			who, err := g.kept(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -148,7 +151,7 @@ func dbLogoutCommand(g *global) *cobra.Command {
 // nothingStored ends a logout from what there is no login of. After tsh db connect, whose certificate is never stored, that is
 // as it should be.
 func (s *selector) nothingStored(cmd *cobra.Command, who *account, args []string) error {
-	if len(args) == 1 && s.empty() {
+	if len(args) == 1 && s.empty() && who.ended == nil {
 		api := who.api()
 		defer api.Close()
 		if meant, err := s.candidates(cmd.Context(), api, args[0]); err == nil && len(meant) > 0 {
@@ -156,7 +159,11 @@ func (s *selector) nothingStored(cmd *cobra.Command, who *account, args []string
 			return err
 		}
 	}
-	return fault.New(fault.NotFound, "you are not logged in to %s; see %s status", s.described(args), who.tsh)
+	names, err := activeNames(who)
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.NotFound, "you are not logged in to %s; databases that you are logged in to: %s", s.described(args), orElse(strings.Join(names, ", "), "none"))
 }
 
 func forget(who *account, service string) error {
@@ -172,12 +179,32 @@ func forget(who *account, service string) error {
 
 // stored returns the stored login of a database.
 func stored(who *account, service string) (*client.Credentials, error) {
+	login, err := keptLogin(who, service)
+	if err != nil {
+		return nil, err
+	}
+	return login, who.checkLogin(login)
+}
+
+// checkLogin returns why a stored login of a database cannot be used now, or nil.
+func (a *account) checkLogin(login *client.Credentials) error {
+	err := login.CheckValid(terminal.Now())
+	if err == nil || terminal.Now().Before(login.Cert.NotAfter) {
+		return err
+	}
+	next, service := "", login.Identity.Route.Service
+	if a.ended != nil {
+		next = "tsh login, and then "
+	}
+	return fault.Wrap(fault.Unauthenticated, err, "the certificate for database %q expired at %s; for a new one run %s%s db login %s",
+		service, login.Cert.NotAfter.UTC().Format(time.RFC3339), next, a.tsh, shellQuote(service))
+}
+
+// keptLogin returns the stored login of a database, also one that has ended.
+func keptLogin(who *account, service string) (*client.Credentials, error) {
 	login, err := who.profile.DatabaseCredentials(service)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, (&selector{}).notLoggedIn(who, []string{service})
 	}
-	if err != nil {
-		return nil, err
-	}
-	return login, login.CheckValid(terminal.Now())
+	return login, err
 }

@@ -41,7 +41,7 @@ func (a *account) endpoint(ctx context.Context, login *client.Credentials) (endp
 		return endpoint{}, fault.New(fault.BadParameter, "something in front of the proxy ends TLS, so that clients need a local proxy; use %[1]s db connect %[2]s or %[1]s proxy db %[2]s", a.tsh, r.Service)
 	}
 	e, err := endpointOf(a, login)
-	if r.Protocol == resource.ProtocolMongoDB {
+	if r.Protocol == resource.ProtocolMongoDB && a.ended == nil {
 		e.databaseType = typeOf(ctx, a, r.Service)
 	}
 	return e, err

@@ -56,8 +56,8 @@ func (f *loginFlags) run(cmd *cobra.Command, g *global, args []string) error {
 	if g.identity != "" {
 		return fault.New(fault.BadParameter, "an identity file is a login already; leave out --identity and unset TELEPORT_IDENTITY_FILE to log in as a user")
 	}
-	if g.ttl < 0 {
-		return fault.New(fault.BadParameter, "--ttl must be positive, in minutes, as in --ttl=60")
+	if _, err := g.lifetime(); err != nil {
+		return err
 	}
 	cluster := orElse(strings.Join(args, ""), os.Getenv("TELEPORT_CLUSTER"))
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))

@@ -91,21 +91,34 @@ var sessions = map[string][]audit.SessionEvent{
 func TestPlay(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "yaml"} {
-		t.Run(format, func(t *testing.T) { play(t, "postgres", session, format, "play."+format) })
+		t.Run(format, func(t *testing.T) { play(t, ledger("postgres"), session, format, "play."+format) })
 	}
 	for protocol, events := range sessions {
-		t.Run(protocol, func(t *testing.T) { play(t, protocol, events, "text", "play."+protocol+".text") })
+		t.Run(protocol, func(t *testing.T) { play(t, ledger(protocol), events, "text", "play."+protocol+".text") })
+	}
+	for protocol, statement := range map[string]string{"redis": "GET k", "mysql": "select 1"} {
+		t.Run(protocol+" without the name of a database", func(t *testing.T) {
+			play(t, audit.DatabaseMeta{Service: "cache", Protocol: protocol, User: "default"}, []audit.SessionEvent{
+				&audit.DatabaseSessionStart{Status: audit.Status{Success: true}},
+				&audit.DatabaseQuery{Query: []byte(statement)},
+				&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 1, Rows: 1},
+			}, "text", "play.nameless."+protocol+".text")
+		})
 	}
 }
 
+func ledger(protocol string) audit.DatabaseMeta {
+	return audit.DatabaseMeta{Service: "billing", Protocol: protocol, Name: "ledger", User: "app"}
+}
+
 // play compares what is played with a file.
-func play(t *testing.T, protocol string, session []audit.SessionEvent, format, golden string) {
+func play(t *testing.T, database audit.DatabaseMeta, session []audit.SessionEvent, format, golden string) {
 	t.Helper()
 	noon := time.Date(2024, 3, 5, 12, 0, 0, 0, time.UTC)
 	chain, err := audit.NewChain(audit.ChainConfig{
 		ClusterName: "sp.example.org", UIDs: audit.NewUIDs(bytes.NewReader(make([]byte, 1<<12))),
 		User: audit.UserMeta{User: "alice", Kind: audit.UserHuman}, Session: audit.SessionMeta{SID: "c7f1b1c6-5a36-4f6f-93f7-44e6f9c3e0aa"},
-		Database: audit.DatabaseMeta{Service: "billing", Protocol: protocol, Name: "ledger", User: "app"},
+		Database: database,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"sallyport/internal/fault"
+	"sallyport/internal/resource"
 	"sallyport/internal/terminal"
 )
 
@@ -16,7 +18,9 @@ type told struct {
 	Event         string    `json:"event"`
 	Time          string    `json:"time"`
 	Protocol      string    `json:"db_protocol"`
+	Service       string    `json:"db_service"`
 	Database      string    `json:"db_name"`
+	User          string    `json:"db_user"`
 	Query         string    `json:"db_query"`
 	Text          string    `json:"query"` // of prepared statements
 	Parameters    []any     `json:"db_query_parameters"`
@@ -125,7 +129,23 @@ func (p *playback) start(b *strings.Builder, e *told) {
 		fmt.Fprintf(b, "Session was refused at %s: %s\n", e.Time, terminal.Quote(e.Message))
 		return
 	}
-	fmt.Fprintf(b, "Session started to database %q at %s\n", e.Database, e.Time)
+	where := fmt.Sprintf("%q of %q", e.Database, e.Service)
+	if e.Database == "" {
+		where = strconv.Quote(e.Service)
+	}
+	fmt.Fprintf(b, "Session started to database %s as %q at %s\n", where, e.User, e.Time)
+}
+
+// prompt is where a statement was executed, as people read it: in some databases there is none by name.
+func prompt(e *told) string {
+	switch {
+	case e.Database == "":
+		return oneLine(e.Service)
+	case e.Protocol == resource.ProtocolRedis:
+		return oneLine(fmt.Sprintf("%s[%s]", e.Service, e.Database))
+	default:
+		return oneLine(e.Database)
+	}
 }
 
 func (p *playback) statement(b *strings.Builder, e *told, text string) {
@@ -133,7 +153,7 @@ func (p *playback) statement(b *strings.Builder, e *told, text string) {
 		p.numbers = make(map[int64]int)
 	}
 	p.numbers[e.Index], p.last = len(p.numbers)+1, e.Index
-	fmt.Fprintf(b, "\n#%d %s=> %s\n", p.numbers[e.Index], oneLine(e.Database), indented(text))
+	fmt.Fprintf(b, "\n#%d %s=> %s\n", p.numbers[e.Index], prompt(e), indented(text))
 	if e.Uncertain {
 		fmt.Fprintf(b, "   uncertain: SQL may have given the name another meaning\n")
 	}
@@ -167,7 +187,22 @@ func (p *playback) result(b *strings.Builder, e *told) {
 		fmt.Fprintf(b, "%s in %s%s\n", indented(e.Error), took, volume)
 		return
 	}
-	fmt.Fprintf(b, "%s (%d rows%s) in %s\n", oneLine(orElse(e.Tag, "SUCCESS")), e.Rows, volume, took)
+	fmt.Fprintf(b, "%s (%s%s) in %s\n", oneLine(orElse(e.Tag, "SUCCESS")), counted(e), volume, took)
+}
+
+// counted is how many rows a result had, in the words of its protocol.
+func counted(e *told) string {
+	what := "row"
+	switch e.Protocol {
+	case resource.ProtocolMongoDB:
+		what = "document"
+	case resource.ProtocolRedis:
+		what = "element"
+	}
+	if e.Rows != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", e.Rows, what)
 }
 
 // oneLine returns a text from outside for a line of ours.

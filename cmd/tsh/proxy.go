@@ -154,7 +154,7 @@ func (f *proxyFlags) ensureLogin(cmd *cobra.Command, who *account, args []string
 	if err != nil {
 		return nil, err
 	}
-	if login, err := stored(who, db.GetName()); err == nil {
+	if login, err := stored(who, db.GetName()); err == nil && who.ttl == 0 {
 		r := login.Identity.Route
 		if (r.User != "" || !namesAccount(db.Spec.Protocol)) && (f.dbUser == "" || f.dbUser == r.User) && (f.dbName == "" || f.dbName == r.Database) {
 			return db, nil

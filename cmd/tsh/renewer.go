@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 	"sallyport/internal/terminal"
 )
 
-// renewer keeps a database login fresh. Safe for concurrent use.
+// renewer keeps a database login fresh, unless --ttl says how long it is to last. Safe for concurrent use.
 type renewer struct {
 	who   *account
 	route client.Route
@@ -37,7 +38,7 @@ func (c *choice) renewer(ctx context.Context, who *account, args []string) (*ren
 	if err != nil {
 		return nil, r, err
 	}
-	login, err := client.DatabaseLogin(ctx, api, r, 0)
+	login, err := client.DatabaseLogin(ctx, api, r, who.ttl)
 	return &renewer{who: who, route: r, login: login}, r, err
 }
 
@@ -45,6 +46,12 @@ func (c *choice) renewer(ctx context.Context, who *account, args []string) (*ren
 func (n *renewer) tls(ctx context.Context) (*tls.Config, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.who.ttl > 0 {
+		if err := n.login.CheckValid(terminal.Now()); err != nil {
+			return nil, fault.Wrap(fault.Unauthenticated, err, "the time of --ttl is over; run the command again")
+		}
+		return n.login.DatabaseTLS()
+	}
 	if n.login.CheckValid(terminal.Now().Add(renewBefore)) != nil {
 		if err := n.who.credentials.CheckValid(terminal.Now()); err != nil {
 			return nil, err

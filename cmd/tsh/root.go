@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +44,7 @@ TELEPORT_TLS_ROUTING_CONN_UPGRADE=yes spares it the attempt without, and "no" fo
 	flags.BoolP("debug", "d", false, "tell errors with their causes")
 	flags.StringVar(&g.proxy, "proxy", os.Getenv("TELEPORT_PROXY"), "`address` of the proxy, host[:port] (env TELEPORT_PROXY)")
 	flags.StringVar(&g.user, "user", os.Getenv("TELEPORT_USER"), "your user `name` (env TELEPORT_USER)")
-	flags.IntVar(&g.ttl, "ttl", 0, "how many `minutes` the login is to last; within what your roles allow")
+	flags.IntVar(&g.ttl, "ttl", 0, "how many `minutes` the login is to last, of tsh login or of a database; within what your roles allow, and no longer than the login itself")
 	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity `file` to use instead of a login (env TELEPORT_IDENTITY_FILE)")
 	flags.BoolVar(&g.insecure, "insecure", false, "do not verify the proxy's web certificate; for tests only")
 	flags.StringVar(&g.auth, "auth", "local", "`how` to log in: local")
@@ -102,12 +103,30 @@ type account struct {
 	proxy       string // host:port
 	dialer      *detour.Dialer
 	profile     *client.Profile
-	insecure    bool   // the web certificate is not verified
-	tsh         string // how to call tsh as this account, for hints
+	insecure    bool          // the web certificate is not verified
+	ttl         time.Duration // how long logins to databases are to last; 0 is as long as the login itself
+	tsh         string        // how to call tsh as this account, for hints
+	ended       error         // why the credentials are of no use now; nil but for what kept returns
 }
 
 // account returns the login to use.
 func (g *global) account(ctx context.Context) (*account, error) {
+	who, err := g.kept(ctx)
+	if err == nil {
+		err = who.ended
+	}
+	if err != nil {
+		return nil, err
+	}
+	return who, nil
+}
+
+// kept returns the login to use, also one that has ended, for what needs only the files of this machine.
+func (g *global) kept(ctx context.Context) (*account, error) {
+	ttl, err := g.lifetime()
+	if err != nil {
+		return nil, err
+	}
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 	if err != nil {
 		return nil, err
@@ -124,8 +143,16 @@ func (g *global) account(ctx context.Context) (*account, error) {
 	if own := who.credentials.Identity.Cluster; g.cluster != "" && g.cluster != own {
 		return nil, fault.New(fault.NotFound, "the cluster %q is not known: this login is for %q; leave out --cluster, or log in to the other one with tsh login --proxy=...", g.cluster, own)
 	}
-	who.tsh = g.again()
+	who.tsh, who.ttl = g.again(), ttl
 	return who, nil
+}
+
+// lifetime returns what --ttl says; 0 is nothing.
+func (g *global) lifetime() (time.Duration, error) {
+	if g.ttl < 0 {
+		return 0, fault.New(fault.BadParameter, "--ttl must be positive, in minutes, as in --ttl=60")
+	}
+	return time.Duration(g.ttl) * time.Minute, nil
 }
 
 func (g *global) fromProfile(home client.Home) (*account, error) {
@@ -141,15 +168,13 @@ func (g *global) accountOf(profile *client.Profile) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := credentials.CheckValid(terminal.Now()); err != nil {
-		return nil, err
-	}
 	insecure := g.insecure || profile.Insecure
 	dialer := client.NewDialer(g.detours, insecure)
 	if profile.Detours {
 		dialer.Remember(profile.WebProxyAddr)
 	}
-	return &account{credentials: credentials, proxy: profile.WebProxyAddr, dialer: dialer, profile: profile, insecure: insecure, tsh: "tsh"}, nil
+	return &account{credentials: credentials, proxy: profile.WebProxyAddr, dialer: dialer, profile: profile, insecure: insecure, tsh: "tsh",
+		ended: credentials.CheckValid(terminal.Now())}, nil
 }
 
 // accounts returns all logins that are valid now.
@@ -164,7 +189,7 @@ func (g *global) accounts() ([]*account, error) {
 	}
 	var all []*account
 	for _, profile := range profiles {
-		if who, err := g.accountOf(profile); err == nil { // others have ended
+		if who, err := g.accountOf(profile); err == nil && who.ended == nil {
 			all = append(all, who)
 		}
 	}
@@ -184,19 +209,20 @@ func (g *global) fromIdentity(ctx context.Context, home client.Home) (*account, 
 	if err != nil {
 		return nil, err
 	}
-	if err := credentials.CheckValid(terminal.Now()); err != nil {
-		return nil, err
-	}
+	ended := credentials.CheckValid(terminal.Now())
 	path, err := filepath.Abs(g.identity)
 	if err != nil {
 		return nil, fault.Wrap(fault.BadParameter, err, "%s has no absolute path", g.identity)
 	}
 	dialer := client.NewDialer(g.detours, g.insecure)
-	proxy, err := credentials.Find(ctx, dialer, client.ProxyAddresses(g.proxy))
-	if err != nil {
-		return nil, err
+	addresses := client.ProxyAddresses(g.proxy)
+	proxy := addresses[0]
+	if ended == nil { // others are not answered
+		if proxy, err = credentials.Find(ctx, dialer, addresses); err != nil {
+			return nil, err
+		}
 	}
-	return &account{credentials: credentials, proxy: proxy, dialer: dialer, profile: home.ForIdentity(path, proxy, credentials), insecure: g.insecure}, nil
+	return &account{credentials: credentials, proxy: proxy, dialer: dialer, profile: home.ForIdentity(path, proxy, credentials), insecure: g.insecure, ended: ended}, nil
 }
 
 // api returns a client of the auth server as the account.

@@ -64,7 +64,7 @@ func (s *selector) one(who *account, all []*client.Database, name string) (*clie
 	case len(all) > 1:
 		return nil, s.errSeveral(who, all)
 	case s.empty():
-		return nil, fault.New(fault.NotFound, "database %q not found; see %s db ls for the databases you can use", name, who.tsh)
+		return nil, fault.New(fault.NotFound, "database %[1]q not found; see %[2]s db ls for the databases you can use; if it is missing there, ask an administrator to run tctl db check %[1]s, which says whether a Database Service serves it", name, who.tsh)
 	case name != "":
 		return nil, fault.New(fault.NotFound, "no database %q that you can use matches %s; see %s db ls", name, s.given(), who.tsh)
 	default:
@@ -107,6 +107,12 @@ func (s *selector) active(ctx context.Context, who *account, args []string) ([]s
 	if s.empty() && (name == "" || slices.Contains(names, name)) {
 		return slices.DeleteFunc(names, func(active string) bool { return name != "" && active != name }), nil
 	}
+	if who.ended != nil {
+		if s.empty() {
+			return nil, nil
+		}
+		return nil, who.ended
+	}
 	api := who.api()
 	defer api.Close()
 	meant, err := s.candidates(ctx, api, name)
@@ -118,7 +124,7 @@ func (s *selector) active(ctx context.Context, who *account, args []string) ([]s
 	}), err
 }
 
-// login returns the stored login that is meant.
+// login returns the stored login that is meant, which may have ended.
 func (s *selector) login(ctx context.Context, who *account, args []string) (*client.Credentials, error) {
 	names, err := s.active(ctx, who, args)
 	if err != nil {
@@ -128,7 +134,7 @@ func (s *selector) login(ctx context.Context, who *account, args []string) (*cli
 	case 0:
 		return nil, s.notLoggedIn(who, args)
 	case 1:
-		return stored(who, names[0])
+		return keptLogin(who, names[0])
 	}
 	return nil, errSeveralLogins(names)
 }

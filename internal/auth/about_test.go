@@ -140,7 +140,9 @@ func TestUsersPlayTheirOwnSessionsOnly(t *testing.T) {
 		t.Errorf("an auditor: %q, %v", events, err)
 	}
 	_, err = play(t, ada, uuid.NewString())
-	wantKind(t, err, fault.NotFound, "was not found")
+	wantKind(t, err, fault.NotFound, "was not found in the audit log; tctl audit ls shows the sid of sessions")
+	_, err = play(t, ada, "nosuch")
+	wantKind(t, err, fault.BadParameter, `"nosuch" is not a session id; take the sid of an event, a UUID, as tctl audit ls shows it`)
 }
 
 func TestDenialsBeatTheRightsOfARelatedKind(t *testing.T) {

@@ -85,5 +85,5 @@ func (a *Authority) visibleDatabase(ctx context.Context, c *caller, name string)
 			return db, nil
 		}
 	}
-	return nil, fault.New(fault.NotFound, "database %q was not found; see tsh db ls for those you can use", name)
+	return nil, fault.New(fault.NotFound, "database %[1]q was not found; see tsh db ls for those you can use; if it is missing there, ask an administrator to run tctl db check %[1]s, which says whether a Database Service serves it", name)
 }

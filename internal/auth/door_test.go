@@ -282,5 +282,5 @@ func TestReissueNeverWidens(t *testing.T) {
 	_, err = w.as(routed).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public})
 	wantKind(t, err, fault.AccessDenied, "for one database")
 	_, err = w.as(w.user("alice")).Certificates.IssueUserCertificate(t.Context(), &sallyportv1.IssueUserCertificateRequest{PublicKey: public, Route: &sallyportv1.DatabaseRoute{Service: "hidden"}})
-	wantKind(t, err, fault.NotFound, "see tsh db ls")
+	wantKind(t, err, fault.NotFound, "see tsh db ls for those you can use; if it is missing there, ask an administrator to run tctl db check ")
 }

@@ -90,7 +90,7 @@ func isStatement(typ string) bool {
 func (a auditAPI) ReadSession(ctx context.Context, req *sallyportv1.ReadSessionRequest, stream *connect.ServerStream[sallyportv1.ReadSessionResponse]) error {
 	sid, err := uuid.Parse(req.GetSessionId())
 	if err != nil {
-		return fault.New(fault.BadParameter, "%q is not a session id; take the sid of an event, a UUID", req.GetSessionId())
+		return fault.New(fault.BadParameter, "%q is not a session id; take the sid of an event, a UUID, as tctl audit ls shows it", req.GetSessionId())
 	}
 	event := &audit.SessionRecordingAccess{UserMeta: userMeta(callerOf(ctx)), SessionMeta: audit.SessionMeta{SID: sid.String()},
 		SessionType: "db", Format: req.GetFormat()}
@@ -108,7 +108,7 @@ func (a auditAPI) ReadSession(ctx context.Context, req *sallyportv1.ReadSessionR
 		}
 	}
 	if !found {
-		return fault.New(fault.NotFound, "session %s was not found in the audit log", sid)
+		return fault.New(fault.NotFound, "session %s was not found in the audit log; tctl audit ls shows the sid of sessions", sid)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func OpenHome(dir string) (Home, error) {
 }
 
 // ErrNotLoggedIn means that there is no profile to use.
-var ErrNotLoggedIn = fault.New(fault.Unauthenticated, "Not logged in.")
+var ErrNotLoggedIn = fault.New(fault.Unauthenticated, "Not logged in. Run tsh login --proxy=HOST:PORT first.")
 
 // Current returns the profile of the proxy, or of the one in use when proxy is empty.
 func (h Home) Current(proxy string) (*Profile, error) {

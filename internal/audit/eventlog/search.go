@@ -127,8 +127,8 @@ func newSearch(query Query) (*search, error) {
 	}
 	var err error
 	if s.SID != "" {
-		if s.sid, err = uuid.Parse(s.SID); err != nil {
-			return nil, fault.New(fault.BadParameter, "%q is not a session id", s.SID)
+		if s.sid, err = parseSID(s.SID); err != nil {
+			return nil, err
 		}
 		s.needles = append(s.needles, []byte(`"sid":"`+s.sid.String()+`"`))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,6 +230,9 @@ func TestSearchRefusesWhatItCannotDo(t *testing.T) {
 		if _, err := l.Search(t.Context(), query); !fault.Is(err, fault.BadParameter) {
 			t.Errorf("%+v: %v, want a refusal", query, err)
 		}
+	}
+	if _, err := l.Search(t.Context(), eventlog.Query{SID: "x"}); !strings.Contains(fault.Message(err), "as tctl audit ls shows it") {
+		t.Errorf("no session id is answered with %v, which says not where they are", err)
 	}
 }
 

@@ -28,12 +28,21 @@ func (l *Log) Session(ctx context.Context, sid string) iter.Seq2[[]byte, error] 
 	}
 }
 
+// parseSID reads what a person has given as the id of a session.
+func parseSID(sid string) (uuid.UUID, error) {
+	id, err := uuid.Parse(sid)
+	if err != nil {
+		return id, fault.New(fault.BadParameter, "%q is not a session id; take the sid of an event, a UUID, as tctl audit ls shows it", sid)
+	}
+	return id, nil
+}
+
 var errStopped = errors.New("the reader has enough")
 
 func (l *Log) readSession(ctx context.Context, sid string, yield func(line []byte) bool) error {
-	id, err := uuid.Parse(sid)
+	id, err := parseSID(sid)
 	if err != nil {
-		return fault.New(fault.BadParameter, "%q is not a session id", sid)
+		return err
 	}
 	if err := l.flush(ctx); err != nil {
 		return err
