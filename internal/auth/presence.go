@@ -1,86 +1,42 @@
 package auth
 
 import (
-	"context"
-	"errors"
-	"maps"
-
-	"sallyport/internal/fault"
-	"sallyport/internal/identity"
-	"sallyport/internal/resource"
-	"sallyport/internal/store"
+	"sync"
+	"time"
 )
 
-// mayServe refuses that an agent shadows a database. Where an administrator wrote a db resource of the name,
-// that says what is served under it, to any number of agents. Otherwise several agents may serve one name when
-// an administrator let them join with the same token, and what was found yields to what is written.
-func (a *Authority) mayServe(ctx context.Context, id *identity.Identity, server *resource.DatabaseServer) error {
-	name := server.GetName()
-	dynamic := &resource.Database{}
-	err := a.load(ctx, resource.KindDatabase, name, dynamic)
-	if err == nil {
-		return sameDatabase(dynamic, server.Spec.Database)
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	items, err := a.Store.List(ctx, "/"+resource.KindDatabaseServer+"/"+name+"/", "", 0)
-	if err != nil {
-		return err
-	}
-	for _, item := range items {
-		r, err := a.decode(item)
-		if err != nil {
-			return err
-		}
-		already := r.(*resource.DatabaseServer).Spec
-		other := already.HostID
-		if other == id.Name {
-			continue
-		}
-		if server.Spec.Database.Origin() == resource.OriginCloud && already.Database.Origin() == resource.OriginConfigFile {
-			return fault.New(fault.AccessDenied, "database %q is written in the file of agent %s; what was found in a cloud under its name is not served", name, already.Hostname)
-		}
-		joined, err := a.hostRecord(ctx, other)
-		if err != nil {
-			return err
-		}
-		if joined.Token == "" || joined.Token != id.JoinToken {
-			return fault.New(fault.AccessDenied, "database %q is already served by another agent; give both agents the same join token, or create a db resource of that name", name)
-		}
-	}
-	return nil
+// presence remembers when hosts were last heard. The zero value is ready for use; safe for concurrent use.
+type presence struct {
+	mu   sync.Mutex
+	last map[string]time.Time // by host id; guarded by mu
 }
 
-// sameDatabase refuses a database that differs from the db resource of its name in where it is or in the
-// labels by which roles select it.
-func sameDatabase(written, served *resource.Database) error {
-	what := ""
-	switch {
-	case served.Spec.Protocol != written.Spec.Protocol:
-		what = "protocol"
-	case served.Spec.URI != written.Spec.URI:
-		what = "address"
-	case !maps.Equal(labelsOf(served), labelsOf(written)):
-		what = "labels"
-	default:
-		return nil
+func (p *presence) seen(host string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil {
+		p.last = make(map[string]time.Time)
 	}
-	return fault.New(fault.AccessDenied, "database %q differs from the db resource of that name in its %s; change one of them, or remove the resource with tctl rm db/%s", served.GetName(), what, served.GetName())
+	p.last[host] = now
 }
 
-// labelsOf returns the labels that were written, without the one that says where.
-func labelsOf(db *resource.Database) map[string]string {
-	labels := maps.Clone(db.Metadata.Labels)
-	delete(labels, resource.LabelOrigin)
-	return labels
+// heard reports whether a host was heard within a time.
+func (p *presence) heard(host string, now time.Time, within time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, ok := p.last[host]
+	return ok && now.Sub(last) < within
 }
 
-// servesDatabase reports whether the host has a live heartbeat for the database.
-func (a *Authority) servesDatabase(ctx context.Context, host, name string) (*resource.DatabaseServer, error) {
-	r, err := a.getKey(ctx, "/"+resource.KindDatabaseServer+"/"+name+"/"+host)
-	if err != nil {
-		return nil, fault.Wrap(fault.AccessDenied, err, "this agent does not serve database %q", name)
+// silence returns for how long a host was not heard. One that was never heard is heard now: after a restart
+// of the auth server every host gets the time to come back.
+func (p *presence) silence(host string, now time.Time) time.Duration {
+	p.mu.Lock()
+	last, ok := p.last[host]
+	p.mu.Unlock()
+	if !ok {
+		p.seen(host, now)
+		return 0
 	}
-	return r.(*resource.DatabaseServer), nil
+	return now.Sub(last)
 }

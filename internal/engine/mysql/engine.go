@@ -117,7 +117,7 @@ func meet(ctx context.Context, d *dialogue, greet func() (hello, error)) (hello,
 	return h, err
 }
 
-// turnAway refuses a client whose request cannot be read or is against policy. Either is recorded.
+// turnAway refuses a client whose request cannot be read or is against policy: it records either, and tells the client by sayNo.
 func (e *Engine) turnAway(ctx context.Context, d *dialogue, s *session.Session, want session.Want, err error) error {
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("during the handshake: %w", err)
@@ -164,7 +164,7 @@ func isNetwork(err error) bool {
 	return ok
 }
 
-// sayNo ends a visit before the relay, and returns why. An error message of the database goes to the client as it is.
+// sayNo tells a client why its visit ends before the relay, and returns that. It records nothing. An error message of the database goes to the client as it is.
 func (d *dialogue) sayNo(ctx context.Context, cause error) error {
 	code, state := codeOf(cause)
 	message := mysqlwire.ServerError{Code: code, State: state, Message: fault.Message(cause)}

@@ -12,9 +12,8 @@ import (
 // insideTLS is the number of the first packet inside TLS: greeting and request for TLS came before.
 const insideTLS = 2
 
-// ServeGreeted implements engine.Greeted. The greeting went out in clear, so that it decides nothing but what the client
-// may have understood: what it can it says again inside TLS, and only that of it counts which was offered and is passed
-// on.
+// ServeGreeted implements engine.Greeted. The greeting travelled unencrypted, so somebody on the way may have changed it. Only the
+// capabilities count that the client repeats inside TLS, and of those only the ones that the proxy offered and that we pass on.
 func (e *Engine) ServeGreeted(ctx context.Context, client net.Conn, s *session.Session, greeting []byte) error {
 	d := &dialogue{conn: client, sequence: insideTLS}
 	g, thread, err := e.resume(greeting, s)

@@ -179,8 +179,9 @@ func (r *relay) awaitFile() error {
 	return nil
 }
 
-// filePacket takes the header of a packet of a file. An empty packet is its end. Packets are numbered on, as commands, which
-// begin with 0, are not: so none of them is a command to a database that has given up reading.
+// filePacket takes the header of a packet of a file. An empty packet is its end. The packets go on with the sequence numbers of the
+// request for the file, while each command starts at 0: a database that has stopped reading the file can thus not take one of them for
+// a command, which we insist on.
 func (r *relay) filePacket(frame []byte) error {
 	c := &r.fromClient
 	size, sequence := mysqlwire.Size(frame)

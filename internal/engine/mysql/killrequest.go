@@ -55,7 +55,7 @@ func (e *Engine) CancelFound(request cancelkey.ID) {
 
 // FindCancel implements engine.Canceller: it is how other agents ask for a kill.
 func (e *Engine) FindCancel(key cancelkey.Key) func(context.Context) {
-	if len(key.Secret) != secretSize || !e.killRequests.limit.Allow(key.Source()) {
+	if len(key.Secret) != tagSize || !e.killRequests.limit.Allow(key.Source()) {
 		return nil
 	}
 	kill := e.threads.prepareKill(key)
@@ -74,7 +74,7 @@ func (e *Engine) FindCancel(key cancelkey.Key) func(context.Context) {
 // attempt: others tell that they try.
 func (e *Engine) requestKill(ctx context.Context, s *session.Session, shown uint32, how killing) (found bool, err error) {
 	key := cancelkey.Key{
-		Protocol: resource.ProtocolMySQL, ProcessID: shown, Secret: ownerOf(s).secret(how), ClientAddress: s.ClientAddr(), Request: cancelkey.NewID()}
+		Protocol: resource.ProtocolMySQL, ProcessID: shown, Secret: ownerOf(s).tag(how), ClientAddress: s.ClientAddr(), Request: cancelkey.NewID()}
 	if kill := e.threads.prepareKill(key); kill != nil {
 		return true, kill(ctx)
 	}

@@ -124,7 +124,7 @@ func (t *threads) take(key cancelkey.Key) (n *thread, how killing, again bool) {
 	if n = t.byShown[key.ProcessID]; n == nil || n.relay == nil {
 		return nil, 0, false
 	}
-	if how = n.owner.opens(key.Secret); how == 0 {
+	if how = n.owner.asks(key.Secret); how == 0 {
 		return nil, 0, false
 	}
 	n.running.Add(1)

@@ -13,8 +13,8 @@ import (
 	"sallyport/internal/fault"
 )
 
-// first returns the client's first command that says anything about what it wants. Of one that is not about who it is
-// no more than the name need have arrived. Nil is a command that is not known.
+// first answers commands that need no database, as PING, and returns the first one that does. It returns as soon as the name of
+// that command has arrived, unless the command says who the client is: then with its arguments. A command whose name is not known is nil.
 func (v *visit) first(ctx context.Context) (*command, error) {
 	for {
 		c, err := v.next(ctx)

@@ -28,15 +28,16 @@ type node struct {
 	waits      bool        // for another node, to which it has redirected a command; guarded by mu
 }
 
-// speak takes the client for what this node says, until that is a whole reply.
-func (n *node) speak() {
+// lockClient takes toClient for this node until a whole reply is written, so that no other node's comes in between. Only the node's own
+// reader calls it and unlockClient.
+func (n *node) lockClient() {
 	if !n.speaking {
 		n.toClient.Lock()
 		n.speaking = true
 	}
 }
 
-func (n *node) fallSilent() {
+func (n *node) unlockClient() {
 	if n.speaking {
 		n.speaking = false
 		n.toClient.Unlock()
@@ -50,16 +51,16 @@ func (n *node) read() error {
 		if n.scanner.Mid() && !n.swallow && n.speaking {
 			n.midReply = true
 		}
-		n.fallSilent()
+		n.unlockClient()
 	}()
 	for {
-		n.speak()
+		n.lockClient()
 		if err := n.scan(); err != nil {
 			_ = n.send() // what came before is in order
 			return err
 		}
 		if !n.scanner.Mid() {
-			n.fallSilent()
+			n.unlockClient()
 		}
 		if count, err := n.in.Fill(n.conn, n.in.Scanned < n.in.End || n.scanner.Mid()); count == 0 && err != nil {
 			return n.gone(err)

@@ -8,7 +8,7 @@ import (
 const maxRedirections = 5
 
 // follow sends a command again, to the node that the reply names, and waits until that has answered. It reports false
-// for a reply that is not to be followed. Size is what the reply has of the input.
+// for a reply that is not to be followed. The reply is the next size bytes of the input.
 func (n *node) follow(reply *resp.Reply, size int) (bool, error) {
 	to, ok := parseRedirection(reply.Text, n.address)
 	if !ok {
@@ -71,8 +71,8 @@ func (n *node) sendAgain(to redirection, other *node, message []byte) error {
 		message = append(resp.AppendCommand(nil, "ASKING"), message...)
 	}
 	n.mu.Unlock()
-	n.fallSilent()
-	defer n.speak()
+	n.unlockClient()
+	defer n.lockClient()
 	if _, err := other.conn.Write(message); err != nil {
 		return engine.HungUp(err)
 	}

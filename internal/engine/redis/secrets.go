@@ -35,8 +35,8 @@ func (s *secrets) has(place int) bool {
 	return false
 }
 
-// shown returns what is recorded before the mask: of a rule of ACL SETUSER what it does, and of a whole command in place of
-// a name the name.
+// shown returns the beginning of a masked argument that is recorded in clear, before the mask: the operator of a rule of ACL SETUSER
+// (as the > of >password), or the command's name where all that follows is masked.
 func (s *secrets) shown(place int, arg []byte) []byte {
 	switch {
 	case place == 0:

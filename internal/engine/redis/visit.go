@@ -101,7 +101,7 @@ func (v *visit) serve(ctx context.Context) error {
 	return r.run()
 }
 
-// turnAway ends a visit before the relay.
+// turnAway ends a visit before the relay: it records what broke the protocol or the limits, and tells the client by sayNo.
 func (v *visit) turnAway(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, errGoodbye):
@@ -139,7 +139,7 @@ func (v *visit) refuseLarge(large *resp.TooLarge) (*audit.DatabaseQueryFailed, e
 	return event, err
 }
 
-// sayNo ends a visit before the relay, tells the client why, and returns that.
+// sayNo tells a client why its visit ends before the relay, and returns that. It records nothing.
 func (v *visit) sayNo(ctx context.Context, cause error) error {
 	if ctx.Err() != nil {
 		cause = context.Cause(ctx)
