@@ -15,7 +15,7 @@ import (
 	"sallyport/internal/realserver"
 )
 
-// mongodb starts a FerretDB with the files of tctl auth sign --format=db, for accounts with commas between them, sets the
+// mongodb starts a FerretDB with the files of tctl auth sign --format=mongodb, for accounts with commas between them, sets the
 // variable NAME to its port on 127.0.0.1, and puts the MongoDB Shell into the PATH: mongodb NAME PREFIX ACCOUNTS.
 func (s *story) mongodb(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
@@ -24,7 +24,7 @@ func (s *story) mongodb(ts *testscript.TestScript, neg bool, args []string) {
 	prefix := ts.MkAbs(args[1])
 	server := mongoserver.Start(s.tb, mongoserver.Options{
 		Accounts:     strings.Split(args[2], ","),
-		Certificates: realserver.Certificates{CertFile: prefix + ".crt", KeyFile: prefix + ".key", TrustFile: prefix + ".cas"},
+		Certificates: realserver.Certificates{CertFile: prefix + ".crt", KeyFile: prefix + ".crt", TrustFile: prefix + ".cas"},
 	})
 	_, port, err := net.SplitHostPort(server.Addr)
 	ts.Check(err)

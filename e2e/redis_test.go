@@ -12,7 +12,7 @@ import (
 	"sallyport/internal/redisserver"
 )
 
-// redis starts a Redis with the files of tctl auth sign --format=db, and sets the variable NAME to its port on
+// redis starts a Redis with the files of tctl auth sign --format=redis, and sets the variable NAME to its port on
 // 127.0.0.1: redis NAME PREFIX [RULES OF AN ACCOUNT ...].
 func (s *story) redis(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"path/filepath"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,20 +35,29 @@ type signFlags struct {
 func signCommand(g *global) *cobra.Command {
 	f := &signFlags{}
 	cmd := &cobra.Command{
-		Use:   "sign --out=PATH (--user=NAME | --format=db --host=NAME[,NAME...])",
+		Use:   "sign --out=PATH (--user=NAME | --format=(db|mongodb|redis) --host=NAME[,NAME...])",
 		Short: "Sign a certificate for a user or for a self-hosted database",
 		Long: `Sign a certificate. For a user: --format=file writes one identity file, --format=tls writes PATH.key, PATH.crt and
 PATH.cas. For a self-hosted database: --format=db writes PATH.key and PATH.crt, which the database presents, and
-PATH.cas, which it must trust for the certificates that the Database Service presents. Files are readable by
-their owner only.`,
+PATH.cas, which it must trust for the certificates that the Database Service presents; --format=mongodb writes the key
+into PATH.crt, as MongoDB wants it; --format=redis writes the files of db. What to do with them is printed. Files are
+readable by their owner only.`,
 		Example: "  tctl auth sign --format=db --host=db.example.com --out=server --ttl=2190h\n" +
+			"  tctl auth sign --format=mongodb --host=mongo.example.com,10.0.0.6 --out=server --ttl=2190h\n" +
 			"  tctl auth sign --user=alice --out=alice.pem",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, g) },
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.out, "out", "o", "", "`path` to write to; a prefix for formats of several files (required)")
-	terminal.FormatFlag(cmd, &f.format, "", "output `format`: file, tls or db", "file", "tls", "db")
+	terminal.FormatFlag(cmd, &f.format, "", "output `format`: file, tls, db, mongodb or redis", "file", "tls", "db", "mongodb", "redis")
+	known := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if err := known(cmd, args); err != nil {
+			return fault.Wrap(fault.BadParameter, err, "%s; db is for PostgreSQL, MySQL and MariaDB", fault.Message(err))
+		}
+		return nil
+	}
 	flags.StringVar(&f.user, "user", "", "`name` of the user to sign for")
 	flags.StringVar(&f.host, "host", "", "`names` and addresses of the database, comma-separated")
 	flags.DurationVar(&f.ttl, "ttl", 12*time.Hour, "how long the certificate is valid, a `duration`")
@@ -64,17 +73,18 @@ their owner only.`,
 }
 
 func (f *signFlags) run(cmd *cobra.Command, g *global) error {
+	_, database := serverFormats[f.format]
 	switch {
 	case f.user != "" && f.host != "":
 		return fault.New(fault.BadParameter, "give --user for a person's certificate or --host for a database's, not both")
-	case f.format == "db" && f.host == "":
+	case database && f.host == "":
 		return fault.New(fault.BadParameter, "name the database's host names or addresses with --host")
-	case f.format != "db" && f.host != "":
+	case !database && f.host != "":
 		return fault.New(fault.BadParameter, "--host is for a database: give --format=db too")
-	case f.format != "db" && f.user == "":
+	case !database && f.user == "":
 		return fault.New(fault.BadParameter, "name a user with --user, or sign for a database with --format=db --host")
-	case f.format == "db" && f.user != "":
-		return fault.New(fault.BadParameter, "--format=db is for a database: give --host, not --user")
+	case database && f.user != "":
+		return fault.New(fault.BadParameter, "--format=%s is for a database: give --host, not --user", f.format)
 	}
 	if err := f.confirm(cmd); err != nil {
 		return err
@@ -92,7 +102,7 @@ func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 	if err != nil {
 		return err
 	}
-	if f.format == "db" {
+	if database {
 		return f.signDatabase(cmd, api, keyPEM, public)
 	}
 	res, err := api.Certificates.SignUserCertificate(cmd.Context(), f.userRequest(public))
@@ -140,59 +150,13 @@ func (f *signFlags) signDatabase(cmd *cobra.Command, api *authapi.Client, keyPEM
 	for _, pem := range res.GetClientAuthorities() {
 		cas = append(cas, pem...)
 	}
-	if err := f.write(cmd, part{".key", keyPEM}, part{".crt", res.GetCertificate()}, part{".cas", cas}); err != nil || f.tar {
+	parts := []part{{".key", keyPEM}, {".crt", res.GetCertificate()}, {".cas", cas}}
+	if serverFormats[f.format].together {
+		parts = []part{{".crt", slices.Concat(res.GetCertificate(), keyPEM)}, {".cas", cas}}
+	}
+	if err := f.write(cmd, parts...); err != nil || f.tar {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), `
-PostgreSQL, in postgresql.conf:
-
-ssl = on
-ssl_cert_file = '%[1]s.crt'
-ssl_key_file = '%[1]s.key'
-ssl_ca_file = '%[1]s.cas'
-
-and in pg_hba.conf, so that the certificate decides who comes in:
-
-hostssl all all ::/0 cert
-hostssl all all 0.0.0.0/0 cert
-
-MySQL or MariaDB, in its configuration:
-
-[mysqld]
-require_secure_transport=ON
-ssl-cert=%[1]s.crt
-ssl-key=%[1]s.key
-ssl-ca=%[1]s.cas
-
-MongoDB, in mongod.conf, after cat %[2]s.crt %[2]s.key > %[2]s.pem:
-
-net:
-  tls:
-    mode: requireTLS
-    certificateKeyFile: %[1]s.pem
-    CAFile: %[1]s.cas
-security:
-  authorization: enabled
-setParameter:
-  authenticationMechanisms: SCRAM-SHA-256,MONGODB-X509
-
-Redis or Valkey, in redis.conf, with port 0 so that there is no way without TLS:
-
-port 0
-tls-port 6379
-tls-cert-file %[1]s.crt
-tls-key-file %[1]s.key
-tls-ca-cert-file %[1]s.cas
-tls-auth-clients yes
-`, f.placed(), f.out)
+	_, err = io.WriteString(cmd.OutOrStdout(), f.advice())
 	return err
-}
-
-// placed is --out as the database's configuration names it: the files are for another host, unless their
-// path says where.
-func (f *signFlags) placed() string {
-	if filepath.IsAbs(f.out) {
-		return f.out
-	}
-	return "/path/to/" + f.out
 }

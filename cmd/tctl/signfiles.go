@@ -19,8 +19,11 @@ import (
 
 // files returns the paths of the parts, in the order in which they are shown.
 func (f *signFlags) files() []string {
-	if f.format == "file" {
+	switch {
+	case f.format == "file":
 		return []string{f.out}
+	case serverFormats[f.format].together:
+		return []string{f.out + ".crt", f.out + ".cas"}
 	}
 	return []string{f.out + ".key", f.out + ".crt", f.out + ".cas"}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -40,7 +41,8 @@ func redisClient(t *testing.T, c *clustertest.Cluster, who *client.Credentials, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := &goredis.Options{Addr: c.Proxy, TLSConfig: config, MaxRetries: -1, PoolSize: 1, DisableIdentity: true}
+	options := &goredis.Options{Addr: c.Proxy, TLSConfig: config, MaxRetries: -1, PoolSize: 1, DisableIdentity: true,
+		DialTimeout: 30 * time.Second, ReadTimeout: 30 * time.Second} // the usual ones have no patience with a busy machine
 	options.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return clustertest.NewDialer().To(c.Proxy)(ctx, config)
 	}
