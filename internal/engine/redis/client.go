@@ -32,6 +32,7 @@ type reader struct {
 
 	joined  pipeline
 	scripts scripts
+	instead []byte       // of the command that was read last, and as which it is recorded; nil if that is sent on
 	share   engine.Share // of the budget for large commands
 }
 
@@ -140,6 +141,9 @@ func (r *relay) tooLarge(large *resp.TooLarge) error {
 
 // forward leaves the command that has just been read to be sent on, as it is.
 func (r *relay) forward(size int) error {
+	if r.fromClient.instead != nil {
+		return r.replace(size, r.fromClient.instead)
+	}
 	if !r.parser.Inline {
 		r.in.Scanned += size
 		return nil

@@ -61,7 +61,7 @@ func TestCluster(t *testing.T) {
 			raw := r.raw(t)
 			for _, command := range []string{
 				"SCAN 0", "RANDOMKEY", "WAIT 1 10", "PUBSUB NUMSUB a", "MEMORY STATS", "CLUSTER COUNTKEYSINSLOT 1", "SCRIPT KILL", "FUNCTION STATS",
-				"CLIENT TRACKING ON", "CONFIG SET hz 10", "CLIENT LIST", "ASKING", "SWAPDB 0 1",
+				"CLIENT TRACKING ON", "CONFIG SET hz 10", "CLIENT LIST", "ASKING", "SWAPDB 0 1", "CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER NODES",
 			} {
 				raw.say(t, command)
 				words := strings.Fields(command)
@@ -71,6 +71,13 @@ func TestCluster(t *testing.T) {
 			}
 			raw.say(t, "PING")
 			raw.hear(t, "+PONG\n")
+		},
+		"a client in cluster mode": func(t *testing.T, r *real) {
+			client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{r.agent.Addr()}, MaxRedirects: -1})
+			defer client.Close()
+			if err := client.Set(t.Context(), one, "1", 0).Err(); err == nil || !strings.Contains(err.Error(), "connect without that mode") {
+				t.Errorf("it is told %v", err)
+			}
 		},
 		"functions": func(t *testing.T, r *real) {
 			client := r.client(t)

@@ -33,6 +33,7 @@ func (r *relay) command(size int) error {
 	if c == nil {
 		c = &unknown
 	}
+	r.fromClient.instead = r.askForKnown(c, args)
 	if done, err := r.alreadyOpen(c, size); done || err != nil {
 		return err
 	}
@@ -138,6 +139,9 @@ func (r *relay) perform(q request, size int) error {
 
 // message returns a copy of the command that has just been read, as it is sent.
 func (r *relay) message(size int) []byte {
+	if r.fromClient.instead != nil {
+		return r.fromClient.instead
+	}
 	if r.parser.Inline {
 		return resp.AppendCommand(nil, r.parser.Args...)
 	}

@@ -15,6 +15,7 @@ const (
 	actsOnOne   = "acts on one node only"
 	redirects   = "is not needed, because redirections are followed here"
 	connections = "acts on the connection to one node only, and here there are several"
+	leadsAway   = "leads clients in cluster mode to addresses that are not reached from here: connect without that mode, since every key is reached over this connection"
 )
 
 // clusterRules has every command that may come without keys, but for those with a role of their own and those that concern the
@@ -29,7 +30,8 @@ var clusterRules = map[string]clusterRule{
 	"client caching": {no: connections}, "client getredir": {no: connections}, "client no-touch": {no: connections},
 	"client maint_notifications": {no: connections}, "client tracking": {no: connections}, "client trackinginfo": {no: connections},
 	"client getname": {home: true}, "client setinfo": {home: true}, "client setname": {home: true},
-	"cluster": {}, "cluster help": {}, "cluster info": {}, "cluster keyslot": {}, "cluster nodes": {}, "cluster shards": {}, "cluster slots": {},
+	"cluster": {}, "cluster help": {}, "cluster info": {}, "cluster keyslot": {},
+	"cluster nodes": {no: leadsAway}, "cluster shards": {no: leadsAway}, "cluster slots": {no: leadsAway},
 	"cluster countkeysinslot": {no: tellsOfOne}, "cluster getkeysinslot": {no: tellsOfOne}, "cluster links": {no: tellsOfOne},
 	"cluster myid": {no: tellsOfOne}, "cluster myshardid": {no: tellsOfOne},
 	"commandlog": {}, "command": {}, "command count": {}, "command docs": {}, "command getkeys": {}, "command getkeysandflags": {}, "command help": {},

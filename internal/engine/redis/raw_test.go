@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"bufio"
+	"crypto/sha1"
 	"fmt"
 	"io"
 	"net"
@@ -109,6 +110,9 @@ func wantOutcomes(t *testing.T, r *real, c *raw, want ...string) {
 		t.Errorf("recorded\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+// sumOf is the name that the server gives a script.
+func sumOf(script string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(script))) }
 
 func TestConversations(t *testing.T) {
 	t.Parallel()
@@ -233,6 +237,41 @@ func TestConversations(t *testing.T) {
 			if len(events) != 2 || events[0].Text("db_query") != `EVAL "return 1" 0` || events[1].Text("script") != "return 1" {
 				t.Errorf("recorded %v", events)
 			}
+		},
+		"scripts of another session": func(t *testing.T, r *real, c *raw) {
+			r.Do(t, "SCRIPT", "LOAD", "return 3")
+			c.say(t, "SCRIPT EXISTS "+sumOf("return 3")+" "+sumOf("return 4"))
+			c.hear(t, "*2\n:0\n:0\n")
+			if _, err := io.WriteString(c, "EVAL 'return 3' 0\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			c.say(t, "SCRIPT EXISTS "+strings.ToUpper(sumOf("return 3"))+" "+sumOf("return 4"))
+			c.hear(t, ":3\n*2\n:1\n:0\n")
+			wantOutcomes(t, r, c, "SCRIPT EXISTS "+sumOf("return 3")+" "+sumOf("return 4")+" → ok", `EVAL "return 3" 0 → ok`, "SCRIPT EXISTS "+strings.ToUpper(sumOf("return 3"))+" "+sumOf("return 4")+" → ok")
+		},
+		"what begins no transaction": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "MULTI now", "SELECT 99", "SET begins:k v", "SELECT 1", "SET begins:k v", "MULTI", "SELECT 2", "EXEC now", "SET begins:k v")
+			c.hear(t, "-ERR wrong number of arguments for 'multi' command\n-ERR DB index is out of range\n+OK\n+OK\n+OK\n+OK\n+QUEUED\n"+
+				"-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n+OK\n")
+			events := closed(t, r, c).Journal.Events("db.session.query")
+			for i, want := range map[int]string{2: "", 4: "1", 8: "1"} {
+				if got := events[i].Text("db_name"); got != want {
+					t.Errorf("%s is recorded in %q, want %q", events[i].Text("db_query"), got, want)
+				}
+			}
+		},
+		"messages amid the answer to a transaction": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "HELLO 3")
+			for !strings.HasPrefix(c.line(t), "*") {
+			}
+			c.say(t, "SUBSCRIBE amid:a")
+			c.hear(t, ">3\n$9\nsubscribe\n$6\namid:a\n:1\n")
+			c.say(t, "MULTI", "PUBLISH amid:a x", "SET amid:k v", "EXEC", "LPUSH amid:k 1", "GET amid:k")
+			c.hear(t, "+OK\n+QUEUED\n+QUEUED\n*2\n")
+			for !strings.HasPrefix(c.line(t), "-WRONGTYPE") {
+			}
+			c.hear(t, "$1\nv\n")
+			wantOutcomes(t, r, c, "HELLO 3 → ok", "SUBSCRIBE amid:a → ok", "MULTI → ok", "PUBLISH amid:a x → ok", "SET amid:k v → ok", "EXEC → ok", "LPUSH amid:k 1 → WRONGTYPE Operation against a key holding the wrong kind of value", "GET amid:k → ok")
 		},
 		"scripts that are loaded": func(t *testing.T, r *real, c *raw) {
 			if _, err := io.WriteString(c, lines("*3\n$6\nSCRIPT\n$4\nLOAD\n$8\nreturn 2\n")); err != nil {

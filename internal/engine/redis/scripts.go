@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha1" // by which the server names scripts
 	"encoding/hex"
+	"slices"
 
 	"sallyport/internal/engine"
+	"sallyport/internal/engine/redis/resp"
 )
 
 const (
@@ -65,4 +67,22 @@ func (r *relay) keepScript(c *command, args [][]byte) *refusal {
 		return refuse(codeError, "there is no room to keep the text of the script, which is recorded whenever it is executed by its name; try again later, or send it with EVAL each time")
 	}
 	return nil
+}
+
+// noScript is the name of no script: there is no text that is known to have it.
+const noScript = "0000000000000000000000000000000000000000"
+
+// askForKnown returns what is sent in place of SCRIPT EXISTS when it asks for scripts whose texts the client has not sent in this
+// session, or nil. For those the answer is that they do not exist: clients then send the texts, as EVALSHA needs them here.
+func (r *relay) askForKnown(c *command, args [][]byte) []byte {
+	if c.role != scriptExists {
+		return nil
+	}
+	known := slices.Clone(args)
+	for i := 2; i < len(args); i++ {
+		if r.fromClient.scripts.text(args[i]) == nil {
+			known[i] = []byte(noScript)
+		}
+	}
+	return resp.AppendCommand(nil, known...)
 }

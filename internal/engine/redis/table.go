@@ -22,21 +22,22 @@ var newer string
 type role byte
 
 const (
-	ordinary    role = iota
-	login            // AUTH
-	hello            // HELLO
-	reset            // RESET
-	quit             // QUIT
-	multi            // MULTI
-	exec             // EXEC
-	discard          // DISCARD
-	subscribe        // and its kin, which are answered once for each channel
-	eval             // with the text of a script
-	evalSHA          // with the name of a script
-	scriptLoad       // the same with another place for the text
-	selects          // SELECT
-	renewed          // AUTH of our own, to stay logged in
-	unsupported      // what turns the connection into something that cannot be followed
+	ordinary     role = iota
+	login             // AUTH
+	hello             // HELLO
+	reset             // RESET
+	quit              // QUIT
+	multi             // MULTI
+	exec              // EXEC
+	discard           // DISCARD
+	subscribe         // and its kin, which are answered once for each channel
+	eval              // with the text of a script
+	evalSHA           // with the name of a script
+	scriptLoad        // the same with another place for the text
+	scriptExists      // with several names
+	selects           // SELECT
+	renewed           // AUTH of our own, to stay logged in
+	unsupported       // what turns the connection into something that cannot be followed
 )
 
 // command is what is known of one.
@@ -67,7 +68,7 @@ var roles = map[string]role{
 	"auth": login, "hello": hello, "reset": reset, "quit": quit, "multi": multi, "exec": exec, "discard": discard, "select": selects,
 	"subscribe": subscribe, "psubscribe": subscribe, "ssubscribe": subscribe,
 	"unsubscribe": subscribe, "punsubscribe": subscribe, "sunsubscribe": subscribe,
-	"eval": eval, "eval_ro": eval, "evalsha": evalSHA, "evalsha_ro": evalSHA, "script load": scriptLoad,
+	"eval": eval, "eval_ro": eval, "evalsha": evalSHA, "evalsha_ro": evalSHA, "script load": scriptLoad, "script exists": scriptExists,
 	"monitor": unsupported, "sync": unsupported, "psync": unsupported, "replconf": unsupported, "client reply": unsupported,
 	"client capa": unsupported, "script debug": unsupported,
 }
@@ -155,7 +156,15 @@ const maxName = 32 // longer than those of all commands
 // find returns what is known of a command, or nil. Letters are the same in both cases, as they are to the server.
 func find(table map[string]*command, args [][]byte) *command {
 	c := lookUp(table, args[0])
-	if c == nil || c.sub == nil {
+	if c == nil {
+		return nil
+	}
+	if len(args) > 1 && (c.role == multi || c.role == discard || c.role == reset) {
+		wrong := *c // it takes no arguments: the server refuses it, and does nothing; while EXEC discards the transaction then
+		wrong.role = ordinary
+		return &wrong
+	}
+	if c.sub == nil {
 		return c
 	}
 	if len(args) == 1 {

@@ -30,6 +30,8 @@ type Scanner struct {
 	began   bool
 	need    int64 // elements that are to come, of whatever depth
 	inner   int64 // those of them that belong to the element under way
+	aside   int64 // elements that are to come of a push in the middle of a reply
+	pushed  bool  // what is being read belongs to such a push, and not to the reply
 	place   int64 // of the next element
 	part    Reply // the element under way
 	parting bool  // there is one, for Element
@@ -57,7 +59,7 @@ func (s *Scanner) Scan(data []byte) (n int, reply *Reply, err error) {
 			return n, nil, err
 		}
 		n += step
-		if s.parting {
+		if s.parting && !s.pushed {
 			if s.size += int64(step); s.skip == 0 && s.inner == 0 {
 				s.parting = false
 				s.Element(s.place-1, &s.part, s.size)
@@ -106,6 +108,8 @@ func (s *Scanner) item(data []byte) (size int, err error) {
 	if err != nil || size == 0 {
 		return 0, err
 	}
+	// Redis before 7.2 sends the message of a subscription at once that a transaction publishes: in the middle of the answer to EXEC.
+	s.pushed = s.aside > 0 || typ == Push && s.began && s.reply.Type != Push
 	switch typ {
 	case Simple, Error, Integer, Double, BigNumber, Boolean, Null:
 		s.element(typ, text)
@@ -121,12 +125,12 @@ func (s *Scanner) item(data []byte) (size int, err error) {
 			return 0, malformed("a string of %d bytes", n)
 		}
 		s.element(typ, nil)
-		if n < 0 {
+		if n >= 0 {
+			s.skip = n + 2
+		} else if !s.pushed {
 			s.heading, s.failing = false, false
 			s.reply.Null = s.reply.Null || s.place == 0
 			s.part.Null = s.part.Null || s.inner == 0
-		} else {
-			s.skip = n + 2
 		}
 		return size, nil
 	case Array, Set, Push, Map:
@@ -147,6 +151,9 @@ func (s *Scanner) begin(typ byte, need int64) {
 // element notes that one has begun. Text is that of a line.
 func (s *Scanner) element(typ byte, text []byte) {
 	switch {
+	case s.pushed:
+		s.aside--
+		return
 	case !s.began:
 		s.begin(typ, 0)
 		s.text = append(s.text, text[:min(len(text), maxText)]...)
@@ -187,8 +194,15 @@ func (s *Scanner) aggregate(typ byte, n int64) error {
 	if typ == Map {
 		elements = 2 * count
 	}
-	if s.need+elements > maxElements {
+	if s.need+s.aside+elements > maxElements {
 		return malformed("more than %d elements", int64(maxElements))
+	}
+	if s.pushed {
+		if s.aside > 0 {
+			s.aside-- // it is an element itself
+		}
+		s.aside += elements
+		return nil
 	}
 	if !s.began {
 		s.begin(typ, elements)
