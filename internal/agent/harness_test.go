@@ -50,6 +50,7 @@ type authority struct {
 	sallyportv1connect.UnimplementedDatabaseServiceHandler
 	host, user *ca.Authority
 	spool      string                               // directory of agents' spools; set before they start
+	lasts      time.Duration                        // of listeners' certificates; set before agents start
 	checks     chan *sallyportv1.DatabaseCheck      // to be made
 	reports    chan *sallyportv1.ReportCheckRequest // of checks
 
@@ -66,7 +67,7 @@ type authority struct {
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := &authority{servers: make(map[string]resource.Resource), away: make(chan struct{}), spool: filepath.Join(t.TempDir(), "spool"),
-		checks: make(chan *sallyportv1.DatabaseCheck), reports: make(chan *sallyportv1.ReportCheckRequest, 1)}
+		lasts: 24 * time.Hour, checks: make(chan *sallyportv1.DatabaseCheck), reports: make(chan *sallyportv1.ReportCheckRequest, 1)}
 	for typ, to := range map[ca.Type]**ca.Authority{ca.HostCA: &a.host, ca.UserCA: &a.user} {
 		made, err := ca.New(typ, cluster, time.Now())
 		if err != nil {
@@ -210,7 +211,7 @@ func (a *authority) SignListenerCertificate(_ context.Context, req *sallyportv1.
 	for _, service := range req.GetDatabaseServices() {
 		hosts = append(hosts, route.ServerName(service, cluster))
 	}
-	der, err := a.host.Sign(ca.Request{PublicKey: key, Hosts: hosts, NotAfter: time.Now().Add(24 * time.Hour),
+	der, err := a.host.Sign(ca.Request{PublicKey: key, Hosts: hosts, NotAfter: time.Now().Add(a.lasts),
 		Subject:     (&identity.Identity{Name: hostID, Cluster: cluster}).Subject(),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, time.Now())
 	return &sallyportv1.SignListenerCertificateResponse{Certificate: ca.EncodeCertificate(der)}, err
