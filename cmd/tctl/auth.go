@@ -77,14 +77,14 @@ func (f *signFlags) run(cmd *cobra.Command, g *global) error {
 	switch {
 	case f.user != "" && f.host != "":
 		return fault.New(fault.BadParameter, "give --user for a person's certificate or --host for a database's, not both")
-	case database && f.host == "":
-		return fault.New(fault.BadParameter, "name the database's host names or addresses with --host")
 	case !database && f.host != "":
 		return fault.New(fault.BadParameter, "--host is for a database: give --format=db too")
 	case !database && f.user == "":
 		return fault.New(fault.BadParameter, "name a user with --user, or sign for a database with --format=db --host")
 	case database && f.user != "":
 		return fault.New(fault.BadParameter, "--format=%s is for a database: give --host, not --user", f.format)
+	case database && f.host == "":
+		return fault.New(fault.BadParameter, "name the database's host names or addresses with --host")
 	}
 	if err := f.confirm(cmd); err != nil {
 		return err

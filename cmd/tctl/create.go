@@ -98,16 +98,16 @@ func createOne(cmd *cobra.Command, api *authapi.Client, r resource.Resource, for
 		if err != nil {
 			return err
 		}
-		return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, "created")
+		return created(cmd, api, r, "created")
 	}
 	isNew, err := putResource(cmd.Context(), api, r)
 	if err != nil {
 		return err
 	}
 	if isNew {
-		return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, "created")
+		return created(cmd, api, r, "created")
 	}
-	return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, "updated")
+	return created(cmd, api, r, "updated")
 }
 
 // shownName is a resource's name, without the secret that the name of a token is.
@@ -118,7 +118,18 @@ func shownName(r resource.Resource) string {
 	return r.GetName()
 }
 
-func created(out, warnings io.Writer, r resource.Resource, what string) error {
+// created says what has become of a resource, and what may be wrong with it.
+func created(cmd *cobra.Command, api *authapi.Client, r resource.Resource, what string) error {
+	if err := announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, what); err != nil {
+		return err
+	}
+	if db, ok := r.(*resource.Database); ok {
+		noteUnserved(cmd.Context(), cmd.ErrOrStderr(), api, db)
+	}
+	return nil
+}
+
+func announce(out, warnings io.Writer, r resource.Resource, what string) error {
 	if _, err := fmt.Fprintf(out, "%s %q has been %s\n", r.GetKind(), shownName(r), what); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
 	if err != nil {
 		return keepText(err, ref.kind, after)
 	}
-	return created(cmd.OutOrStdout(), cmd.ErrOrStderr(), changed, "updated")
+	return created(cmd, api, changed, "updated")
 }
 
 // putEdited writes what the editor left of a resource, if nobody else has changed that meanwhile.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -53,11 +54,16 @@ func addBootstrapFlags(cmd *cobra.Command, f *bootstrapFlags, path *string, poli
 	flags.StringSliceVar(&f.assumesRoles, "assumes-roles", nil, "further `roles` that may be assumed, such as those of database users: names or ARNs, between commas")
 }
 
-// loadForBootstrap reads the configuration and says so.
-func loadForBootstrap(cmd *cobra.Command, path string) (*config.Config, error) {
+// loadForBootstrap reads the configuration and says so. Where there is none, it says how one can be written, by a command or in
+// other words with a place for the file's path.
+func loadForBootstrap(cmd *cobra.Command, path, write string) (*config.Config, error) {
 	cfg, err := config.Load(path)
 	if fault.Is(err, fault.NotFound) {
-		return nil, terminal.UsageError(cmd, err)
+		written := path
+		if absolute, absErr := filepath.Abs(path); absErr == nil {
+			written = absolute
+		}
+		return nil, terminal.UsageError(cmd, fault.Wrap(fault.NotFound, err, "there is no configuration file %s; name another one with --config, or write one "+write, path, written))
 	}
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ With --manual nothing is done; what has to be done is printed.`,
 		Example: `  teleport db configure bootstrap -c /etc/teleport.yaml --attach-to-user TeleportUser
   teleport db configure bootstrap -c /etc/teleport.yaml --manual --attach-to-role arn:aws:iam::123456789012:role/TeleportRole`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadForBootstrap(cmd, path)
+			cfg, err := loadForBootstrap(cmd, path, "with: teleport db configure create --output=file://%s")
 			if err != nil {
 				return err
 			}

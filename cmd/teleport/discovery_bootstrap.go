@@ -31,7 +31,7 @@ Database Service that is to serve what is found.
 Otherwise it works as teleport db configure bootstrap does.`,
 		Example: `  teleport discovery bootstrap -c /etc/teleport.yaml --attach-to-role=TeleportDiscovery --database-service-role=TeleportDatabases`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadForBootstrap(cmd, path)
+			cfg, err := loadForBootstrap(cmd, path, "that has a discovery_service (docs/discovery.md) to %s")
 			if err != nil {
 				return err
 			}

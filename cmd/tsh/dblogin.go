@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/internal/access"
 	"sallyport/internal/authapi"
 	"sallyport/internal/client"
 	"sallyport/internal/fault"
@@ -51,11 +52,26 @@ show.`,
 				return err
 			}
 			printLogin(cmd, who, r, native)
+			for _, warning := range beyondRoles(db, r) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: %s\n", warning)
+			}
 			return nil
 		},
 	}
 	c.addFlags(cmd, g)
 	return cmd
+}
+
+// beyondRoles says what of a login would be refused as the roles are now. They may allow it before it is used.
+func beyondRoles(db *client.Database, r client.Route) (warnings []string) {
+	const text = "your roles do not allow the database %s %q on database %q, so that connections with it are refused; allowed: %s"
+	if r.User != "" && !access.UserIn(db.Database, db.AllowedUsers, db.DeniedUsers, r.User) {
+		warnings = append(warnings, fmt.Sprintf(text, "user", r.User, r.Service, allowedText(db.AllowedUsers, db.DeniedUsers)))
+	}
+	if r.Name != "" && resource.EnforcesNames(r.Protocol) && !access.NameIn(db.AllowedNames, db.DeniedNames, r.Name) {
+		warnings = append(warnings, fmt.Sprintf(text, "name", r.Name, r.Service, allowedText(db.AllowedNames, db.DeniedNames)))
+	}
+	return warnings
 }
 
 // storeLogin gets a certificate for the database and writes what clients need. It reports whether they can connect with the

@@ -22,6 +22,17 @@ func AllowedNames(c Caller, db *resource.Database, labels map[string]string) (al
 	return Compile(c).AllowedNames(db, labels)
 }
 
+// UserIn reports whether lists as AllowedUsers returns them allow an account of the database, in whichever way it is written.
+func UserIn(db *resource.Database, allowed, denied []string, user string) bool {
+	m := usersOf(db)
+	return m.allowed(allowed, user) && !m.denied(denied, user)
+}
+
+// NameIn is UserIn for logical databases, in lists as AllowedNames returns them.
+func NameIn(allowed, denied []string, name string) bool {
+	return matchName(allowed, name) && !matchName(denied, name)
+}
+
 // Visible reports whether the database is shown in lists.
 func (p *Policy) Visible(db *resource.Database, labels map[string]string) bool {
 	visible := false
