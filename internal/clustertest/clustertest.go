@@ -49,6 +49,7 @@ type Options struct {
 	Change    func(cfg *config.Config)
 	DataDir   string            // default: a new one
 	STS       http.RoundTripper // carries what auth asks STS; default: to AWS itself
+	Now       func() time.Time  // the clock of the daemon's host; default: the right one
 }
 
 // Start starts a cluster.
@@ -73,7 +74,7 @@ func Start(t testing.TB, options Options) *Cluster {
 		options.Change(cfg)
 	}
 	c.Auth, c.Proxy = cfg.Auth.ListenAddr, cfg.Proxy.ListenAddr
-	c.Daemon = start(t, cfg, service.Process{STS: options.STS})
+	c.Daemon = start(t, cfg, service.Process{STS: options.STS, Now: options.Now})
 	var credentials *client.Credentials
 	Eventually(t, "the cluster is up", func() error {
 		var err error
