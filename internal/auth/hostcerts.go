@@ -48,7 +48,9 @@ func (a certAPI) SignDatabaseServerCertificate(ctx context.Context, req *sallypo
 	}
 	der, err := a.authority(ca.DatabaseCA).signer.Sign(ca.Request{
 		PublicKey: publicKey, Subject: subject, Hosts: hosts,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotAfter: a.Now().Add(ttl),
+		// For clients too: nodes of a Redis Cluster and members of a replica set are clients of each other. It makes nobody a client
+		// of this cluster, where no door takes this authority, nor of databases, unless they are told to trust it.
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, NotAfter: a.Now().Add(ttl),
 	}, a.Now())
 	if err != nil {
 		return nil, err

@@ -56,6 +56,17 @@ func (v *visited) proxySession() error {
 	return err
 }
 
+// ofDatabase returns the certificate of a database server at the host.
+func (v *visited) ofDatabase(host string) []byte {
+	v.t.Helper()
+	res, err := v.admin.Certificates.SignDatabaseServerCertificate(v.t.Context(), &sallyportv1.SignDatabaseServerCertificateRequest{
+		PublicKey: v.key, Hosts: []string{host}})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return res.GetCertificate()
+}
+
 func TestAgentsAndProxiesGetCertificatesForWhatTheUserMayDoNow(t *testing.T) {
 	t.Parallel()
 	const user = "kind: user\nversion: v2\nmetadata: {name: alice}\n"
@@ -63,13 +74,14 @@ func TestAgentsAndProxiesGetCertificatesForWhatTheUserMayDoNow(t *testing.T) {
 		change  func(*visited)
 		refused fault.Kind
 	}{
-		"nothing changed":        {func(*visited) {}, fault.Internal},
-		"the role was taken":     {func(v *visited) { v.mustApply(user + "spec: {roles: []}\n") }, fault.AccessDenied},
-		"the role allows less":   {func(v *visited) { v.mustApply("kind: role\nversion: v7\nmetadata: {name: dba}\nspec: {}\n") }, fault.AccessDenied},
-		"a lock":                 {func(v *visited) { v.mustApply(lockAlice) }, fault.AccessDenied},
-		"the account expired":    {func(v *visited) { v.mustApply(user + "spec: {roles: [dba], expires: '2001-01-01T00:00:00Z'}\n") }, fault.AccessDenied},
-		"the password was reset": {func(v *visited) { v.reset("alice") }, fault.Unauthenticated},
-		"the user is gone":       {func(v *visited) { v.remove("user", "alice") }, fault.Unauthenticated},
+		"nothing changed":                      {func(*visited) {}, fault.Internal},
+		"the role was taken":                   {func(v *visited) { v.mustApply(user + "spec: {roles: []}\n") }, fault.AccessDenied},
+		"the role allows less":                 {func(v *visited) { v.mustApply("kind: role\nversion: v7\nmetadata: {name: dba}\nspec: {}\n") }, fault.AccessDenied},
+		"a lock":                               {func(v *visited) { v.mustApply(lockAlice) }, fault.AccessDenied},
+		"the account expired":                  {func(v *visited) { v.mustApply(user + "spec: {roles: [dba], expires: '2001-01-01T00:00:00Z'}\n") }, fault.AccessDenied},
+		"the password was reset":               {func(v *visited) { v.reset("alice") }, fault.Unauthenticated},
+		"the user is gone":                     {func(v *visited) { v.remove("user", "alice") }, fault.Unauthenticated},
+		"a database's certificate of the name": {func(v *visited) { v.cert = v.ofDatabase("alice") }, fault.AccessDenied},
 		"another of the name": {func(v *visited) {
 			v.remove("user", "alice")
 			v.invite("alice", "dba")

@@ -68,7 +68,7 @@ func issueAll(t *testing.T) (v *visited, all map[string]issued) {
 			[]string{v.agent.Name + "." + cluster}, "CN=" + v.agent.Name + ",O=" + cluster, week, true},
 		"of an agent's listener": {listener.GetCertificate(), listenerErr, ca.HostCA, server,
 			[]string{route.ServerName("orders", cluster)}, "CN=" + v.agent.Name + ",O=" + cluster, 24 * time.Hour, false},
-		"of a database": {db.GetCertificate(), dbErr, ca.DatabaseCA, server,
+		"of a database": {db.GetCertificate(), dbErr, ca.DatabaseCA, slices.Concat(server, client),
 			[]string{"db.example.com", "192.0.2.1"}, "CN=db.example.com,O=" + cluster, 12 * time.Hour, false},
 		"of a database's client": {account.GetCertificate(), accountErr, ca.ClientCA, client, nil, "CN=app", 5 * time.Minute, false},
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/ca"
 	"sallyport/internal/client"
 	"sallyport/internal/clustertest"
 	"sallyport/internal/config"
@@ -73,6 +75,27 @@ func (d tlsDoor) knock(t *testing.T, cfg *tls.Config) (string, error) {
 	return string(answer[:n]), err
 }
 
+// databaseCertificate returns what tctl auth sign makes for a database at the host: it is for clients too, and its subject is
+// that of a user of the host's name.
+func databaseCertificate(t *testing.T, c *clustertest.Cluster, host string) *tls.Certificate {
+	t.Helper()
+	key, public, err := ca.GenerateKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.Admin.Certificates.SignDatabaseServerCertificate(t.Context(), &sallyportv1.SignDatabaseServerCertificateRequest{
+		PublicKey: public, Hosts: []string{host},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Join(key, res.GetCertificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
 func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, clustertest.Options{})
@@ -85,6 +108,7 @@ func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testi
 	if err != nil {
 		t.Fatal(err)
 	}
+	ofDatabase := databaseCertificate(t, s.Cluster, "alice")
 	const get, preface = "GET /web/ HTTP/1.1\r\nHost: x\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	hello, name := string(startup(196608, "user\x00postgres\x00\x00")), route.ServerName("orders", clustertest.ClusterName)
 	const ssl = 80877103
@@ -128,6 +152,11 @@ func TestEveryDoorWantsNewTLSOffersNoResumptionAndSpeaksItsOwnProtocols(t *testi
 			refused := door.clear != nil && strings.Contains(answer, "no certificate for a database was shown")
 			if err == nil && !refused && !strings.HasPrefix(door.name, "auth") { // where joins and logins come without one
 				t.Errorf("%s answers a stranger %q", door.name, answer)
+			}
+			server := door
+			server.cert = ofDatabase
+			if answer, err := server.knock(t, &tls.Config{}); err == nil {
+				t.Errorf("%s answers a database's certificate, which is for clients too, %q", door.name, answer)
 			}
 		}
 	}

@@ -25,13 +25,13 @@ var hello = []byte("what the client sends first")
 
 // world is a cluster's authorities.
 type world struct {
-	host, user *ca.Authority
+	host, user, db *ca.Authority
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{}
-	for typ, to := range map[ca.Type]**ca.Authority{ca.HostCA: &w.host, ca.UserCA: &w.user} {
+	for typ, to := range map[ca.Type]**ca.Authority{ca.HostCA: &w.host, ca.UserCA: &w.user, ca.DatabaseCA: &w.db} {
 		made, err := ca.New(typ, cluster, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func newWorld(t testing.TB) *world {
 }
 
 func (w *world) trust() *mtls.Trust {
-	return &mtls.Trust{Cluster: cluster, Authorities: map[ca.Type][]*x509.Certificate{ca.HostCA: {w.host.Cert}, ca.UserCA: {w.user.Cert}}}
+	return &mtls.Trust{Cluster: cluster, Authorities: map[ca.Type][]*x509.Certificate{ca.HostCA: {w.host.Cert}, ca.UserCA: {w.user.Cert}, ca.DatabaseCA: {w.db.Cert}}}
 }
 
 // certificate signs one by an authority, for one more hour than it has been valid.
@@ -119,6 +119,7 @@ func TestWhoIsNotBelieved(t *testing.T) {
 		"a user":                         {send(t, user, client, hello), "is no proxy"},
 		"a proxy of another cluster":     {send(t, certificate(t, foreign.host, host("Proxy"), 0), client, hello), "verifying certificate"},
 		"a proxy by the users' CA":       {send(t, certificate(t, w.user, host("Proxy"), 0), client, hello), "verifying certificate"},
+		"a proxy by the databases' CA":   {send(t, certificate(t, w.db, host("Proxy"), 0), client, hello), "verifying certificate"},
 		"a proxy whose time is over":     {send(t, certificate(t, w.host, host("Proxy"), 2*time.Hour), client, hello), "it ended at"},
 		"who has a proxy's certificate":  {send(t, stolen, client, hello), "not from"},
 		"another client's first message": {append(bytes.Clone(truth[:len(truth)-len(hello)]), bytes.Repeat([]byte("x"), len(hello))...), "another connection"},

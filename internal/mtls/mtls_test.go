@@ -140,6 +140,8 @@ func TestOnlyTheRightKindOfCertificateIsAccepted(t *testing.T) {
 		"a host's by the user authority":      {p.sign(ca.UserCA, p.host("Auth"), 2*time.Hour, both...), false},
 		"a user's by the db authority":        {p.sign(ca.DatabaseCA, p.user(), 2*time.Hour, both...), false},
 		"a user's by the db_client authority": {p.sign(ca.ClientCA, p.user(), 2*time.Hour, both...), false},
+		"a host's by the db authority":        {p.sign(ca.DatabaseCA, p.host("Proxy"), 2*time.Hour, both...), false},
+		"a database's":                        {p.sign(ca.DatabaseCA, nobody, 2*time.Hour, both...), false},
 		"one for servers only":                {p.sign(ca.UserCA, p.user(), 2*time.Hour, x509.ExtKeyUsageServerAuth), false},
 		"one of another cluster":              {other.sign(ca.UserCA, other.user(), 2*time.Hour, both...), false},
 		"one that names another cluster":      {p.sign(ca.UserCA, &foreignName, 2*time.Hour, both...), false},

@@ -71,16 +71,17 @@ func (c Certificates) Write(commonName string, write func(name string, content [
 	if names == nil {
 		names = []string{"localhost", "127.0.0.1"}
 	}
-	cert, err := Issue(c.DatabaseCA, commonName, names, x509.ExtKeyUsageServerAuth)
+	// For clients too, as tctl auth sign makes them.
+	cert, err := Issue(c.DatabaseCA, commonName, names, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return Authorities{}, err
 	}
-	return authorities, WriteFiles(cert, c.ClientCA.CertPEM(), write)
+	return authorities, writeFiles(cert, c.ClientCA.CertPEM(), write)
 }
 
-// WriteFiles hands a server's certificate, its key and the authorities whose clients it trusts (PEM) to the function that puts
+// writeFiles hands a server's certificate, its key and the authorities whose clients it trusts (PEM) to the function that puts
 // them into files.
-func WriteFiles(cert *tls.Certificate, trusted []byte, write func(name string, content []byte) error) error {
+func writeFiles(cert *tls.Certificate, trusted []byte, write func(name string, content []byte) error) error {
 	key, err := ca.EncodeKey(cert.PrivateKey.(crypto.Signer))
 	if err != nil {
 		return err
