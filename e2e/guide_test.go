@@ -16,6 +16,7 @@ import (
 
 // guide is a page of docs/guides whose blocks are executed.
 type guide struct {
+	head     string // what stands before the first section of the second level
 	sections []section
 	next     int // index of the section that comes next
 }
@@ -28,16 +29,21 @@ type section struct {
 
 // block is a fenced block of a page. Its first line says what it is and where: "console HOST" shows commands and their
 // output; anything else, as in "yaml HOST:/etc/file", is a file there. Blocks without a host are for the reader only.
+// No rendered page shows that line: the paragraph above the block says the same in words (see TestGuidesSayWhere).
 type block struct {
 	language, host, path string
+	above                string // the paragraph right before the block; empty if a heading or another block is there
 	lines                []string
 }
 
 // readGuide gives the sections of a page that have something to do.
 func readGuide(text string) (*guide, error) {
 	g := &guide{}
+	g.head, _, _ = strings.Cut(text, "\n## ")
 	current := section{}
 	var open *block
+	var paragraph string
+	ended := true // the paragraph: the next line of text begins another
 	close := func() {
 		if len(current.blocks) > 0 {
 			g.sections = append(g.sections, current)
@@ -50,16 +56,22 @@ func readGuide(text string) (*guide, error) {
 			if open.host != "" {
 				current.blocks = append(current.blocks, *open)
 			}
-			open = nil
+			open, paragraph = nil, ""
 		case open != nil:
 			open.lines = append(open.lines, line)
 		case strings.HasPrefix(line, "```"):
 			language, where, _ := strings.Cut(strings.TrimPrefix(line, "```"), " ")
 			host, path, _ := strings.Cut(where, ":")
-			open = &block{language: language, host: host, path: path}
+			open = &block{language: language, host: host, path: path, above: paragraph}
 		case strings.HasPrefix(line, "#"):
 			close()
-			current = section{title: strings.TrimLeft(line, "# ")}
+			current, paragraph = section{title: strings.TrimLeft(line, "# ")}, ""
+		case line == "":
+			ended = true
+		case ended:
+			paragraph, ended = line, false
+		default:
+			paragraph += " " + line
 		}
 	}
 	close()

@@ -13,10 +13,12 @@ import (
 // LoginTimeout is how long a database may take for a login.
 const LoginTimeout = 15 * time.Second
 
-// LoginContext returns a context that ends, for a cause that says so, when a login takes too long.
+// ErrLate is the cause for which the context of a login ends when that takes too long.
+var ErrLate = fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", LoginTimeout)
+
+// LoginContext returns a context that ends for ErrLate when a login takes too long.
 func LoginContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, LoginTimeout,
-		fault.New(fault.ConnectionProblem, "the database did not complete the login within %s; try again, and check its load", LoginTimeout))
+	return context.WithTimeoutCause(ctx, LoginTimeout, ErrLate)
 }
 
 // LogIn has the conversation of a login over a connection. When that takes too long, or the context ends, it unblocks the

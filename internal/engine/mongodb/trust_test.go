@@ -46,7 +46,7 @@ func TestTrust(t *testing.T) {
 		"we have no certificate": {func(c *enginetest.Config) {
 			c.Credentials = enginetest.AccountsOnly
 		}, "Database cannot validate client certificate"},
-		"the server speaks no TLS": {func(c *enginetest.Config) { c.Database.Spec.URI = plain.Addr().String() }, "TLS handshake"},
+		"the server speaks no TLS": {func(c *enginetest.Config) { c.Database.Spec.URI = plain.Addr().String() }, "what is there does not speak TLS; check that its uri leads to a server that speaks mongodb, and to its port for TLS"},
 		"a password, without verification": {func(c *enginetest.Config) {
 			c.Database.Spec.TLS.Mode = resource.TLSInsecure
 			c.Credentials = enginetest.Given(cred.Credential{Password: "secret"})

@@ -29,18 +29,21 @@ type backend struct {
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
 func (e *Engine) logIn(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (b *backend, err error) {
+	var g *mysqlwire.Greeting
 	err = engine.LogIn(ctx, up.Conn, func(ctx context.Context) error {
-		b, err = e.logInWithin(ctx, up, db, h)
+		if g, err = readGreeting(up.Conn, db.InAWS()); err == nil {
+			b, err = e.answer(ctx, up, db, h, g)
+		}
 		return explainLogin(up, h.want.Name, err)
 	})
+	if g == nil && errors.Is(err, engine.ErrLate) {
+		err = silent(err)
+	}
 	return b, err
 }
 
-func (e *Engine) logInWithin(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello) (*backend, error) {
-	g, err := readGreeting(up.Conn, db.InAWS())
-	if err != nil {
-		return nil, err
-	}
+// answer goes on with a login after the greeting.
+func (e *Engine) answer(ctx context.Context, up *session.Upstream, db *resource.Database, h *hello, g *mysqlwire.Greeting) (*backend, error) {
 	p := answerTo(g, up, h)
 	request := mysqlwire.AppendPacket(nil, 1, p.AppendTLSRequest(nil))
 	if _, err := up.Conn.Write(request); err != nil {
@@ -99,6 +102,11 @@ func readGreeting(conn net.Conn, inAWS bool) (*mysqlwire.Greeting, error) {
 }
 
 func isGone(err error) bool { return err != nil && (isNetwork(err) || isEOF(err)) }
+
+// silent is a database that lets its client speak first, as servers of most other protocols do, or has not come to greet.
+func silent(cause error) error {
+	return fault.Wrap(fault.ConnectionProblem, cause, "the database did not greet the agent within %s, which MySQL and MariaDB do before anything else; check that its address leads to one of them, and its load", engine.LoginTimeout)
+}
 
 func notMySQL(cause error) error {
 	return fault.Wrap(fault.ConnectionProblem, cause, "the database does not greet as MySQL does; check that its address leads to a server of MySQL or MariaDB")

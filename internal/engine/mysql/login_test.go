@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	client "github.com/go-sql-driver/mysql"
@@ -283,6 +285,35 @@ func TestBeforeTLS(t *testing.T) {
 					t.Errorf("the text is in an event: %v", e.Fields)
 				}
 			}
+		})
+	}
+}
+
+// TestSilentServers has servers that say nothing, or not enough, and read nothing. One of PostgreSQL or Redis waits for its client to speak.
+func TestSilentServers(t *testing.T) {
+	t.Parallel()
+	greeting := mysqlwire.AppendPacket(nil, 0, (&mysqltest.Server{}).Greeting().Append(nil))
+	for name, c := range map[string]struct {
+		says []byte
+		want string
+	}{
+		"nothing":              {nil, "the database did not greet the agent within 15s, which MySQL and MariaDB do before anything else; check that its address leads to one of them, and its load"},
+		"a part of a greeting": {greeting[:20], "did not greet the agent within 15s"},
+		"nothing after it":     {greeting, "the database did not complete the login within 15s; try again, and check its load"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				agent, database := net.Pipe()
+				var served sync.WaitGroup
+				served.Go(func() { _, _ = database.Write(c.says) })
+				err := newEngine().LogIn(t.Context(), agent)
+				_ = agent.Close()
+				served.Wait()
+				if got := fault.Message(err); !strings.Contains(got, c.want) || !fault.Is(err, fault.ConnectionProblem) {
+					t.Errorf("got %q, want %s", got, c.want)
+				}
+			})
 		})
 	}
 }

@@ -203,7 +203,8 @@ func TestServersWithoutTLS(t *testing.T) {
 	})}
 	c := r.raw(t)
 	c.say(t, "GET k")
-	if line := c.line(t); !strings.HasPrefix(line, "-ERR the TLS handshake") || strings.Contains(line, "come to another") {
+	if line := c.line(t); !strings.HasPrefix(line, "-ERR the TLS handshake") || !strings.Contains(line, "what is there does not speak TLS; check that its uri leads to a server that speaks redis") ||
+		strings.Contains(line, "come to another") {
 		t.Errorf("heard %s", line)
 	}
 	_ = closed(t, r, c)
@@ -212,6 +213,38 @@ func TestServersWithoutTLS(t *testing.T) {
 		t.Errorf("the server got %#x first", first)
 	}
 	<-got
+}
+
+// A server that waits for its clients to speak, as one of PostgreSQL does, takes a ClientHello for nonsense and hangs up.
+func TestServersThatHangUpOnTLS(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Read(make([]byte, 64<<10))
+		_ = conn.Close()
+	})
+	r := &real{agent: enginetest.Start(t, enginetest.Config{
+		Engine: newEngine(), Database: enginetest.NewDatabase(t, "redis", listener.Addr().String(), redistest.Start(t, one).Authority.CertPEM()),
+		Credentials: enginetest.Certificates(func(account string) (*cred.Credential, error) {
+			return &cred.Credential{User: account, Password: "secret"}, nil
+		}),
+	})}
+	c := r.raw(t)
+	c.say(t, "GET k")
+	if line := c.line(t); !strings.Contains(line, "what is there hung up; check that its uri leads to a server that speaks redis, and to its port for TLS, and look into its log") {
+		t.Errorf("heard %s", line)
+	}
+	_ = closed(t, r, c)
+	_ = listener.Close()
+	served.Wait()
 }
 
 // lingering notes what is asked of a connection.
