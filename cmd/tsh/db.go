@@ -89,9 +89,7 @@ func (c *choice) route(who *account, db *client.Database) (client.Route, error) 
 		r.User = orElse(r.User, login.Identity.Route.User)
 		r.Name = orElse(r.Name, login.Identity.Route.Database)
 	}
-	if r.User == "" && defaultUser(db) {
-		r.User = "default"
-	}
+	r.User = orElse(r.User, usualAccount(db))
 	if r.User == "" {
 		user, err := onlyChoice("--db-user", "database users", db.AllowedUsers, db.DeniedUsers)
 		if err != nil {
@@ -109,12 +107,14 @@ func (c *choice) route(who *account, db *client.Database) (client.Route, error) 
 	return r, nil
 }
 
-// defaultUser reports whether the account "default", which is the one of clients of Redis that name none, is meant:
-// the roles allow it, and not exactly another one.
-func defaultUser(db *client.Database) bool {
-	const name = "default"
+// usualAccount returns the account of clients that name none, if it is meant: the roles allow it, and not exactly another one.
+func usualAccount(db *client.Database) string {
+	name := resource.ProtocolNamed(db.Spec.Protocol).UsualAccount
 	allows := func(list []string) bool { return slices.Contains(list, "*") || slices.Contains(list, name) }
-	return db.Spec.Protocol == resource.ProtocolRedis && allows(db.AllowedUsers) && !allows(db.DeniedUsers)
+	if !allows(db.AllowedUsers) || allows(db.DeniedUsers) {
+		return ""
+	}
+	return name
 }
 
 // onlyChoice returns the single concrete value that the roles allow.

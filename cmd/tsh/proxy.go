@@ -187,7 +187,7 @@ func localOnly(ctx context.Context, who *account, db *client.Database) error {
 }
 
 // namesAccount reports whether the certificate of a login has to say the account, because clients of the protocol do not.
-func namesAccount(protocol string) bool { return protocol == resource.ProtocolMongoDB }
+func namesAccount(protocol string) bool { return resource.ProtocolNamed(protocol).AccountInLogin }
 
 func (f *proxyFlags) printPortHint(out io.Writer) {
 	if f.port == 0 {

@@ -21,10 +21,10 @@ type Key struct {
 	Request       ID     // of the request that shows the key
 }
 
-// Source returns who asks, for the limit on guessing: of strangers all that is known is their address. In a key of MySQL an agent names
-// the user and the database in place of a secret, and users of one address do not stand for each other.
+// Source returns who asks, for the limit on guessing: of strangers all that is known is their address. Where an agent names the user
+// and the database in place of a secret, users of one address do not stand for each other.
 func (k *Key) Source() string {
-	if k.Protocol == resource.ProtocolMySQL {
+	if resource.ProtocolNamed(k.Protocol).Asker == resource.AskerByOwner {
 		return "owner " + hex.EncodeToString(k.Secret[:max(len(k.Secret)-1, 0)]) // the last byte says what to kill
 	}
 	return peer.Source(k.ClientAddress)

@@ -158,9 +158,9 @@ func damaged(file string, err error, command string) error {
 	return fault.Wrap(fault.BadParameter, err, "%s is damaged: %s; write it anew with %s", file, err, command)
 }
 
-// SaveDatabase writes a database login. Clients of MongoDB want certificate and key in one file: in that of the certificate.
+// SaveDatabase writes a database login. Clients that want certificate and key in one file find both in that of the certificate.
 func (p *Profile) SaveDatabase(service string, c *Credentials) error {
-	together := c.Identity.Route != nil && c.Identity.Route.Protocol == resource.ProtocolMongoDB
+	together := c.Identity.Route != nil && resource.ProtocolNamed(c.Identity.Route.Protocol).KeyBesideCertificate
 	return p.writeKeyPair(filepath.Join(p.databaseDir(), service), c, together)
 }
 

@@ -91,8 +91,11 @@ func refuseClient(client *tls.Conn, said prelude, user *identity.Identity, cause
 		return errors.Join(err, client.CloseWrite())
 	case resource.ProtocolMySQL:
 		return refuseMySQL(client, said.greeting != "", cause)
+	case resource.ProtocolRedis, resource.ProtocolMongoDB, "": // they see that the connection ends
+		return nil
+	default:
+		return fmt.Errorf("nothing can be said to clients of %q", protocol)
 	}
-	return nil
 }
 
 func (p *Proxy) sessionCertificate(ctx context.Context, user []byte) (*tls.Certificate, error) {

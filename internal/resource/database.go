@@ -115,49 +115,6 @@ type ActiveDirectory struct {
 	KDCHostName string `json:"kdc_host_name,omitempty"`
 }
 
-// Protocols returns the protocols a database can have, as written in spec.protocol.
-func Protocols() []string {
-	return []string{
-		ProtocolPostgres, ProtocolMySQL, ProtocolMongoDB, ProtocolOracle, ProtocolCockroachDB, ProtocolRedis,
-		ProtocolSnowflake, ProtocolSQLServer, ProtocolCassandra, ProtocolElasticsearch, ProtocolOpenSearch,
-		ProtocolDynamoDB, ProtocolClickHouse, ProtocolClickHouseHTTP, ProtocolSpanner,
-	}
-}
-
-// The protocols.
-const (
-	ProtocolPostgres       = "postgres"
-	ProtocolMySQL          = "mysql"
-	ProtocolMongoDB        = "mongodb"
-	ProtocolOracle         = "oracle"
-	ProtocolCockroachDB    = "cockroachdb"
-	ProtocolRedis          = "redis"
-	ProtocolSnowflake      = "snowflake"
-	ProtocolSQLServer      = "sqlserver"
-	ProtocolCassandra      = "cassandra"
-	ProtocolElasticsearch  = "elasticsearch"
-	ProtocolOpenSearch     = "opensearch"
-	ProtocolDynamoDB       = "dynamodb"
-	ProtocolClickHouse     = "clickhouse"
-	ProtocolClickHouseHTTP = "clickhouse-http"
-	ProtocolSpanner        = "spanner"
-)
-
-// EnforcesNames reports whether roles' db_names apply to databases of the protocol.
-func EnforcesNames(protocol string) bool {
-	return protocol == ProtocolPostgres || protocol == ProtocolMongoDB || protocol == ProtocolSpanner
-}
-
-// Served reports whether this version has an engine for the protocol; databases of others are listed only.
-func Served(protocol string) bool {
-	switch protocol {
-	case ProtocolPostgres, ProtocolMySQL, ProtocolMongoDB, ProtocolRedis:
-		return true
-	default:
-		return false
-	}
-}
-
 // AllLabels returns the static labels and the last results of the dynamic ones. A static label wins,
 // so that a command's output cannot replace what an administrator wrote.
 func (d *Database) AllLabels() map[string]string {

@@ -10,27 +10,6 @@ import (
 	"strings"
 )
 
-// uriSchemes returns the schemes a URI of the protocol may begin with. A URI without a scheme is
-// host:port for every protocol.
-func uriSchemes(protocol string) []string {
-	switch protocol {
-	case ProtocolPostgres:
-		return []string{"postgres", "postgresql"}
-	case ProtocolMongoDB:
-		return []string{"mongodb", "mongodb+srv"}
-	case ProtocolRedis:
-		return []string{"redis", "rediss"}
-	case ProtocolSnowflake, ProtocolElasticsearch, ProtocolOpenSearch, ProtocolClickHouseHTTP:
-		return []string{"https"}
-	case ProtocolDynamoDB:
-		return []string{"https", "aws"}
-	case ProtocolClickHouse:
-		return []string{"clickhouse"}
-	default:
-		return nil
-	}
-}
-
 // checkURI refuses a URI that the agent could not dial, or that carries a password.
 func (s *DatabaseSpec) checkURI() error {
 	uri := s.URI
@@ -44,7 +23,8 @@ func (s *DatabaseSpec) checkURI() error {
 	if !hasScheme {
 		return checkHostPort(uri, true)
 	}
-	if !slices.Contains(uriSchemes(s.Protocol), scheme) {
+	protocol := ProtocolNamed(s.Protocol)
+	if !slices.Contains(protocol.Schemes, scheme) {
 		return fmt.Errorf("a %s database cannot have a URI that begins with %s://; write host:port", s.Protocol, scheme)
 	}
 	hosts, tail, _ := strings.Cut(rest, "/")
@@ -65,10 +45,8 @@ func (s *DatabaseSpec) checkURI() error {
 			return err
 		}
 	}
-	// Schemes with a port of their own may leave it out; the rest is host:port.
-	needsPort := scheme == "postgres" || scheme == "postgresql" || scheme == "clickhouse"
 	for host := range strings.SplitSeq(hosts, ",") {
-		if err := checkHostPort(host, needsPort); err != nil {
+		if err := checkHostPort(host, protocol.NoUsualPort); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,12 @@ package service
 
 import (
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
+
+	"sallyport/internal/agent"
 )
 
-// Protocols returns the protocols that have an engine.
-func Protocols() []string {
-	return slices.Sorted(maps.Keys((&daemon{logger: slog.New(slog.DiscardHandler), now: time.Now}).protocols(nil)))
+// Engines returns the table of engines.
+func Engines() map[string]agent.Protocol {
+	return (&daemon{logger: slog.New(slog.DiscardHandler), now: time.Now}).protocols(nil)
 }

@@ -29,7 +29,7 @@ type Config struct {
 	// Local is the TLS that clients must speak with this proxy; nil when they connect without.
 	Local *tls.Config
 	// Protocol is what the clients speak, as in spec.protocol of a database; and in what they are told why they cannot be
-	// served; default: that of PostgreSQL.
+	// served.
 	Protocol string
 	Logger   *slog.Logger
 }
@@ -61,8 +61,12 @@ func listenReason(err error) string {
 }
 
 // Serve serves connections until the context ends or the listener is closed. It returns when all have
-// ended.
+// ended. It refuses a protocol in which it could not say anything.
 func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
+	if refusalOf(p.cfg.Protocol) == nil {
+		_ = listener.Close()
+		return fault.New(fault.BadParameter, "a local proxy of this version does not speak %q", p.cfg.Protocol)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
 	var conns sync.WaitGroup

@@ -25,6 +25,7 @@ import (
 	"sallyport/internal/mongowire"
 	"sallyport/internal/mtls"
 	"sallyport/internal/mysqlwire"
+	"sallyport/internal/resource"
 )
 
 var (
@@ -152,6 +153,23 @@ func TestClientsReadWhyTheyAreNotServed(t *testing.T) {
 				t.Fatalf("got %q", got)
 			}
 		})
+	}
+}
+
+// TestOnlyServedProtocolsAreSpoken has a proxy for a protocol in which it can say nothing refuse to begin.
+func TestOnlyServedProtocolsAreSpoken(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range append(resource.Protocols(), "") {
+		listener, err := localproxy.Listen(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		end()
+		err = localproxy.New(localproxy.Config{Protocol: protocol}).Serve(ctx, listener)
+		if (err == nil) != resource.Served(protocol) {
+			t.Errorf("%q is served: %t, and the proxy says %v", protocol, resource.Served(protocol), err)
+		}
 	}
 }
 

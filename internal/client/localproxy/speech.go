@@ -16,12 +16,14 @@ func (p *Proxy) startTLS(ctx context.Context, client net.Conn) (splice.Conn, []b
 	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
-	switch p.cfg.Protocol {
-	case resource.ProtocolRedis, resource.ProtocolMongoDB:
+	switch resource.ProtocolNamed(p.cfg.Protocol).TLS {
+	case resource.TLSFirst:
 		inner, err := p.handshake(ctx, client)
 		return inner, nil, err
-	default:
+	case resource.TLSByRequest:
 		return p.startPostgresTLS(ctx, client)
+	default:
+		return nil, nil, fmt.Errorf("no client of %q uses TLS with a local proxy", p.cfg.Protocol)
 	}
 }
 
@@ -34,19 +36,25 @@ func (p *Proxy) handshake(ctx context.Context, client net.Conn) (splice.Conn, er
 	return inner, client.SetDeadline(time.Time{})
 }
 
-// refuse tells a client, in its own protocol, why it cannot be served.
+// refusalOf returns what tells a client, in its own protocol, why it cannot be served; nil for a protocol that is not known here.
+func refusalOf(protocol string) func(client net.Conn, cause error) error {
+	switch protocol {
+	case resource.ProtocolPostgres:
+		return refusePostgres
+	case resource.ProtocolMySQL:
+		return refuseMySQL
+	case resource.ProtocolMongoDB:
+		return refuseMongoDB
+	case resource.ProtocolRedis:
+		return refuseRedis
+	default:
+		return nil
+	}
+}
+
 func (p *Proxy) refuse(client net.Conn, cause error) error {
 	if err := client.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}
-	switch p.cfg.Protocol {
-	case resource.ProtocolMySQL:
-		return refuseMySQL(client, cause)
-	case resource.ProtocolMongoDB:
-		return refuseMongoDB(client, cause)
-	case resource.ProtocolRedis:
-		return refuseRedis(client, cause)
-	default:
-		return refusePostgres(client, cause)
-	}
+	return refusalOf(p.cfg.Protocol)(client, cause)
 }
