@@ -96,6 +96,7 @@ func sessionEvents() []audit.SessionEvent {
 		&audit.MySQLRefresh{Subcommand: "REFRESH_THREADS"},
 		&audit.MySQLCommand{Command: "field_list", Argument: []byte("t"), Status: audit.Status{Success: true}},
 		&audit.MySQLCommand{Command: "change_user", Argument: []byte("root"), Status: audit.Status{Error: "no"}},
+		&audit.PostgresCancel{ConnectionMeta: from, Status: audit.Status{Error: "no"}, PID: 28114},
 		&audit.DatabaseSessionEnd{ServerMeta: server, Start: noon, Stop: noon.Add(time.Minute), Reason: "client closed the connection",
 			BytesSent: 1000, BytesReceived: 200, Statements: 4, PostgresPID: 28114},
 	}
@@ -159,6 +160,13 @@ func otherEvents() []audit.Event {
 		&audit.DatabaseHealth{DatabaseMeta: database, ServerMeta: server, Status: audit.Status{Error: "connection refused"}, Address: "db.example.org:5432", Protocol: "TLS",
 			Health: "unhealthy", Was: "healthy", Reason: "threshold_reached"},
 		&audit.HealthCheckConfigChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "default", UpdatedBy: "alice"}, Action: audit.Deleted},
+		&audit.HealthCheckConfigChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "orders"}},
+		&audit.HealthCheckConfigChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "orders"}, Action: audit.Updated},
+		&audit.JoinTokenChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "********3f2a"}, SystemRoles: []string{"Db"}, JoinMethod: "iam", Action: audit.Updated},
+		&audit.JoinTokenChange{UserMeta: alice, ResourceMeta: audit.ResourceMeta{Name: "********3f2a"}, Action: audit.Deleted},
+		&audit.DatabaseHealth{DatabaseMeta: database, ServerMeta: server, Status: audit.Status{Success: true}, Address: "db.example.org:5432", Protocol: "TLS",
+			Health: "healthy", Was: "unhealthy", Reason: "threshold_reached"},
+		&audit.UserLogin{UserMeta: alice, ConnectionMeta: from, Status: failed, Method: "github"},
 	}
 }
 
