@@ -20,6 +20,12 @@ import (
 // loginUntil returns credentials of alice, for a database of PostgreSQL if one is named, that were made an hour before they end.
 func loginUntil(t *testing.T, end time.Time, database string) *client.Credentials {
 	t.Helper()
+	return loginTo(t, end, database, resource.ProtocolPostgres)
+}
+
+// loginTo is loginUntil for databases of any protocol.
+func loginTo(t *testing.T, end time.Time, database, protocol string) *client.Credentials {
+	t.Helper()
 	made := end.Add(-time.Hour)
 	authority, err := ca.New(ca.UserCA, "test.local", made)
 	if err != nil {
@@ -31,7 +37,7 @@ func loginUntil(t *testing.T, end time.Time, database string) *client.Credential
 	}
 	id := &identity.Identity{Kind: identity.User, Cluster: "test.local", Name: "alice", Roles: []string{"access"}}
 	if database != "" {
-		id.Route = &identity.Route{Service: database, Protocol: resource.ProtocolPostgres, User: "alice"}
+		id.Route = &identity.Route{Service: database, Protocol: protocol, User: "alice"}
 	}
 	extension, err := id.Extension()
 	if err != nil {

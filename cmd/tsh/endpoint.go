@@ -22,6 +22,7 @@ type endpoint struct {
 	ca, cert, key        string
 	user, database       string
 	databaseType         string // as in client.Route; "" if it is not known
+	endToEndOnly         bool   // clients have to name the database in TLS
 }
 
 // endpoint returns what clients need to connect with the files of a login, or refuses those that cannot.
@@ -69,12 +70,13 @@ func endpointAt(who *account, login *client.Credentials, proxy string) (endpoint
 }
 
 // endpointAtPort returns what a client needs at a port of the proxy for its protocol; false if there is none.
-func (a *account) endpointAtPort(ctx context.Context, port func(context.Context, *account) (string, error), login *client.Credentials) (endpoint, bool, error) {
-	address, err := port(ctx, a)
-	if err != nil || address == "" {
+func (a *account) endpointAtPort(ctx context.Context, port func(context.Context, *account) (nativePort, error), login *client.Credentials) (endpoint, bool, error) {
+	at, err := port(ctx, a)
+	if err != nil || at.address == "" {
 		return endpoint{}, false, err
 	}
-	e, err := endpointAt(a, login, address)
+	e, err := endpointAt(a, login, at.address)
+	e.endToEndOnly = at.endToEndOnly
 	return e, err == nil, err
 }
 

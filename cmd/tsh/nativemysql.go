@@ -26,8 +26,14 @@ const (
 	maxAnswer = 64 << 10 // bytes
 )
 
-// mysqlPort asks the proxy where clients of MySQL connect that do TLS themselves; "" means nowhere.
-func mysqlPort(ctx context.Context, a *account) (string, error) {
+// nativePort is where clients connect that do TLS themselves.
+type nativePort struct {
+	address      string // host:port; "" means nowhere
+	endToEndOnly bool   // clients that do not name their database in TLS are turned away
+}
+
+// mysqlPort asks the proxy for its port for clients of MySQL.
+func mysqlPort(ctx context.Context, a *account) (port nativePort, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
 	trust := func() *mtls.Trust { return a.credentials.Trust } // by which other commands know the cluster too
@@ -36,30 +42,31 @@ func mysqlPort(ctx context.Context, a *account) (string, error) {
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+a.proxy+"/webapi/ping", nil)
 	if err != nil {
-		return "", fault.Wrap(fault.BadParameter, err, "%q is not the address of a proxy", a.proxy)
+		return port, fault.Wrap(fault.BadParameter, err, "%q is not the address of a proxy", a.proxy)
 	}
 	response, err := named{transport}.RoundTrip(request)
 	switch {
 	case untrusted(err):
-		return "", fault.Wrap(fault.ConnectionProblem, err, "the web certificate of %s is not trusted by this machine, so that the proxy cannot be asked for its port for clients of MySQL; for tests use --insecure", a.proxy)
+		return port, fault.Wrap(fault.ConnectionProblem, err, "the web certificate of %s is not trusted by this machine, so that the proxy cannot be asked for its port for clients of MySQL; for tests use --insecure", a.proxy)
 	case err != nil:
-		return "", fault.Wrap(fault.ConnectionProblem, err, "the proxy at %s does not tell its port for clients of MySQL; check the address", a.proxy)
+		return port, fault.Wrap(fault.ConnectionProblem, err, "the proxy at %s does not tell its port for clients of MySQL; check the address", a.proxy)
 	}
 	defer response.Body.Close()
 	var about struct {
 		Proxy struct {
 			DB struct {
-				MySQL string `json:"mysql_public_addr"`
+				MySQL        string `json:"mysql_public_addr"`
+				EndToEndOnly bool   `json:"end_to_end_only"`
 			} `json:"db"`
 		} `json:"proxy"`
 	}
 	if response.StatusCode == http.StatusTooManyRequests {
-		return "", fault.New(fault.LimitExceeded, "too many requests from your address; wait a few seconds and try again")
+		return port, fault.New(fault.LimitExceeded, "too many requests from your address; wait a few seconds and try again")
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&about); err != nil || response.StatusCode != http.StatusOK {
-		return "", fault.Wrap(fault.ConnectionProblem, err, "the proxy at %s answers with %s; check the address", a.proxy, response.Status)
+		return port, fault.Wrap(fault.ConnectionProblem, err, "the proxy at %s answers with %s; check the address", a.proxy, response.Status)
 	}
-	return about.Proxy.DB.MySQL, nil
+	return nativePort{about.Proxy.DB.MySQL, about.Proxy.DB.EndToEndOnly}, nil
 }
 
 // oracleVersion is how Oracle's client introduces itself, which has counted with the server since 8.0.
@@ -106,6 +113,9 @@ func mysqlCommand(cmd *cobra.Command, a *account, e endpoint, service string) (s
 	}
 	version, installed := oracleClient("mysql")
 	if !installed {
+		if e.endToEndOnly {
+			return "", fault.New(fault.BadParameter, "this cluster takes end-to-end connections only, and mariadb cannot name the database in TLS; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for clients that can", a.tsh, service)
+		}
 		return a.mariadbCommand(cmd, e), nil
 	}
 	if !namesDatabases(version) {

@@ -33,9 +33,8 @@ type program struct {
 	native func(e endpoint) []string
 	// byName says that the client finds the proxy by the name of the database, which has to lead there.
 	byName bool
-	// port asks the cluster's proxy for the address at which it takes clients with files, "" for none; nil if that is where it
-	// takes everybody.
-	port func(ctx context.Context, who *account) (string, error)
+	// port asks the cluster's proxy where it takes clients with files; nil if that is where it takes everybody.
+	port func(ctx context.Context, who *account) (nativePort, error)
 	// command is what a person enters to connect to that port.
 	command func(cmd *cobra.Command, who *account, e endpoint, service string) (string, error)
 

@@ -179,7 +179,7 @@ func localOnly(ctx context.Context, who *account, db *client.Database) error {
 		return nil
 	}
 	if program.port != nil {
-		if address, err := program.port(ctx, who); err == nil && address != "" {
+		if at, err := program.port(ctx, who); err == nil && at.address != "" {
 			return fault.New(fault.BadParameter, "a local proxy for %[1]s is always a tunnel: use %[2]s proxy db --tunnel %[3]s; or connect a client that does TLS itself without one, as %[2]s db config %[3]s shows after %[2]s db login %[3]s", db.Spec.Protocol, who.tsh, db.GetName())
 		}
 	}

@@ -235,6 +235,7 @@ func TestThePortForClientsOfMySQLIsAnnounced(t *testing.T) {
 	named := with.StartProxy(t, func(cfg *config.Config) {
 		withPort(cfg)
 		cfg.Proxy.MySQL.PublicAddr = "mysql.example.com:3306"
+		cfg.Proxy.EndToEndOnly = true
 	})
 	without := with.StartProxy(t)
 	for proxy, want := range map[string]string{with.Proxy: address, named: "mysql.example.com:3306", without: ""} {
@@ -247,14 +248,20 @@ func TestThePortForClientsOfMySQLIsAnnounced(t *testing.T) {
 			defer response.Body.Close()
 			var about struct {
 				Proxy struct {
-					DB map[string]string `json:"db"`
+					DB struct {
+						MySQL        string `json:"mysql_public_addr"`
+						EndToEndOnly bool   `json:"end_to_end_only"`
+					} `json:"db"`
 				} `json:"proxy"`
 			}
 			if err := json.NewDecoder(response.Body).Decode(&about); err != nil {
 				return err
 			}
-			if got := about.Proxy.DB["mysql_public_addr"]; got != want {
+			if got := about.Proxy.DB.MySQL; got != want {
 				t.Errorf("%q is announced, want %q", got, want)
+			}
+			if got := about.Proxy.DB.EndToEndOnly; got != (proxy == named) {
+				t.Errorf("%q announces that connections are end to end only: %t", want, got)
 			}
 			return nil
 		})

@@ -42,7 +42,7 @@ func (d *daemon) startProxy(ctx, drain context.Context, group *errgroup.Group) (
 		return err
 	}
 	logger := d.logger.With("component", "proxy")
-	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, MySQLAddr: mysqlPublic, Version: version.Version, Strangers: d.cfg.StrangerCalls, Now: d.now, Logger: logger})
+	pages, err := web.New(web.Config{Auth: d.client, PublicAddr: public, MySQLAddr: mysqlPublic, EndToEndOnly: d.cfg.Proxy.EndToEndOnly, Version: version.Version, Strangers: d.cfg.StrangerCalls, Now: d.now, Logger: logger})
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,9 @@ type Config struct {
 	Auth       *authapi.Client // as the proxy
 	PublicAddr string          // host:port
 	MySQLAddr  string          // host:port for clients of MySQL that do TLS themselves; empty without
-	Version    string
+	// EndToEndOnly says that clients are turned away for which the proxy would have to end TLS.
+	EndToEndOnly bool
+	Version      string
 	// Strangers is how often one address may ask what anyone may know. How often it may try to get in is for auth to say.
 	Strangers quota.Rate
 	Now       func() time.Time
@@ -128,6 +130,9 @@ func (h *Handler) ping(w http.ResponseWriter, r *http.Request) {
 	db := map[string]any{"postgres_public_addr": h.cfg.PublicAddr}
 	if h.cfg.MySQLAddr != "" {
 		db["mysql_listen_addr"], db["mysql_public_addr"] = h.cfg.MySQLAddr, h.cfg.MySQLAddr
+	}
+	if h.cfg.EndToEndOnly {
+		db["end_to_end_only"] = true
 	}
 	answer := map[string]any{
 		"auth": map[string]any{
