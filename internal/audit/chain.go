@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -139,6 +140,9 @@ func (c *Chain) Append(dst []byte, event SessionEvent, now time.Time) ([]byte, e
 	h := header{index: c.next, uid: uid, time: now, cluster: c.cluster}
 	if c.next > 0 {
 		h.prev = &c.prev
+	}
+	if size := Size(event); size > longText {
+		dst = slices.Grow(dst, size+len(c.base)+longHead) // at once, instead of by and by
 	}
 	start := len(dst)
 	c.enc.b = dst
