@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/mongowire"
 	"sallyport/internal/session"
 )
@@ -34,7 +35,7 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 	}
 	l, err := logIn(ctx, stay{}, up, place)
 	if err != nil {
-		tellFailed(p, err)
+		engine.TellFailed(p, err)
 		return err
 	}
 	p.Tell(cred.Passing(session.StepLogin, "as %q", up.User))
@@ -47,22 +48,6 @@ type stay struct{}
 
 func (stay) Move(context.Context, string) (*session.Upstream, error) {
 	return nil, errors.New("a check stays with one member")
-}
-
-// tellFailed tells of an error of the login in the step that it belongs to, unless that is told already.
-func tellFailed(p *session.Probe, err error) {
-	switch p.Result(session.StepTLS) {
-	case cred.Failed:
-		return
-	case cred.Untold: // the database did not come to it
-		p.Tell(cred.Failure(session.StepTLS, err))
-		return
-	}
-	step := cred.Failure(session.StepLogin, err)
-	if refused, ok := errors.AsType[*refusedLogin](err); ok {
-		step.Detail, step.Advice = fmt.Sprintf("the database refused the login: %s", refused.said()), refused.advice
-	}
-	p.Tell(step)
 }
 
 // serverVersion asks for the version, which anybody may know.

@@ -35,21 +35,15 @@ type refusedLogin struct {
 	advice    string
 }
 
-// said is what the database has against the login, in the words that drivers use.
-func (r *refusedLogin) said() string {
+// Refusal implements engine.RefusedLogin, in the words that drivers use.
+func (r *refusedLogin) Refusal() (said, advice string) {
 	if r.mechanism == "" {
-		return r.message
+		return r.message, r.advice
 	}
-	return fmt.Sprintf("unable to authenticate using mechanism %q: %s", r.mechanism, r.message)
+	return fmt.Sprintf("unable to authenticate using mechanism %q: %s", r.mechanism, r.message), r.advice
 }
 
-func (r *refusedLogin) Error() string {
-	text := "the database refused the login: " + r.said()
-	if r.advice != "" {
-		text += "; " + r.advice
-	}
-	return text
-}
+func (r *refusedLogin) Error() string { return engine.RefusalText(r.Refusal()) }
 
 // upstream is what leads to the database, in a session or in a check.
 type upstream interface {

@@ -27,7 +27,7 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 	h := &hello{want: session.Want{Name: p.DatabaseName()}, collation: common.collation, attributes: []mysqlwire.Attribute{{Name: "program_name", Value: checkName}}}
 	b, err := e.logIn(ctx, up, p.Database(), h)
 	if err != nil {
-		tellFailed(p, err)
+		engine.TellFailed(p, err)
 		return err
 	}
 	as := fmt.Sprintf("as %q", up.User)
@@ -48,22 +48,6 @@ func versionOf(greeted string) string {
 		return own
 	}
 	return greeted
-}
-
-// tellFailed tells of an error of the login in the step that it belongs to, unless that is told already.
-func tellFailed(p *session.Probe, err error) {
-	name := session.StepLogin
-	switch p.Result(session.StepTLS) {
-	case cred.Failed:
-		return
-	case cred.Untold: // the database did not come to it
-		name = session.StepTLS
-	}
-	step := cred.Failure(name, err)
-	if refused, ok := errors.AsType[*refusedLogin](err); ok {
-		step.Detail, step.Advice = "the database refused the login: "+refused.ServerError.Error(), refused.advice
-	}
-	p.Tell(step)
 }
 
 // tryTLS finds out whether the database's certificate would do, when there is no credential to go on with.

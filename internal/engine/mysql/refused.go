@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/fault"
 	"sallyport/internal/mysqlwire"
 )
@@ -16,13 +17,10 @@ type refusedLogin struct {
 	advice string // may be empty
 }
 
-func (r *refusedLogin) Error() string {
-	text := "the database refused the login: " + r.ServerError.Error()
-	if r.advice != "" {
-		text += "; " + r.advice
-	}
-	return text
-}
+// Refusal implements engine.RefusedLogin.
+func (r *refusedLogin) Refusal() (said, advice string) { return r.ServerError.Error(), r.advice }
+
+func (r *refusedLogin) Error() string { return engine.RefusalText(r.Refusal()) }
 
 // shown returns the message with the advice behind it.
 func (r *refusedLogin) shown() mysqlwire.ServerError {

@@ -39,7 +39,7 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 	}
 	b, err := logIn(ctx, up, &startup{want: session.Want{Name: p.DatabaseName()}, settings: []setting{{"application_name", checkName}}})
 	if err != nil {
-		tellFailed(p, err)
+		engine.TellFailed(p, err)
 		return err
 	}
 	p.Tell(cred.Passing(session.StepLogin, "as %q to database %q", up.User, p.DatabaseName()))
@@ -49,22 +49,6 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 		_, _ = b.conn.Write(goodbye) // the database will notice anyhow
 	}
 	return nil
-}
-
-// tellFailed tells of an error of the login in the step that it belongs to, unless that is told already.
-func tellFailed(p *session.Probe, err error) {
-	name := session.StepLogin
-	switch p.Result(session.StepTLS) {
-	case cred.Failed:
-		return
-	case cred.Untold: // the database did not come to it
-		name = session.StepTLS
-	}
-	step := cred.Failure(name, err)
-	if refused, ok := errors.AsType[*refusedLogin](err); ok {
-		step.Detail, step.Advice = "the database refused the login: "+refused.serverError.Error(), refused.advice
-	}
-	p.Tell(step)
 }
 
 // tryTLS finds out whether the database's certificate would do, when there is no credential to go on with.

@@ -49,13 +49,10 @@ type refusedLogin struct {
 	advice  string // that message has as its hint; may be empty
 }
 
-func (r *refusedLogin) Error() string {
-	text := "the database refused the login: " + r.serverError.Error()
-	if r.advice != "" {
-		text += "; " + r.advice
-	}
-	return text
-}
+// Refusal implements engine.RefusedLogin.
+func (r *refusedLogin) Refusal() (said, advice string) { return r.serverError.Error(), r.advice }
+
+func (r *refusedLogin) Error() string { return engine.RefusalText(r.Refusal()) }
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
 func logIn(ctx context.Context, up *session.Upstream, s *startup) (b *backend, err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"sallyport/internal/cred"
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
@@ -41,8 +42,7 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 // tellLogin tells of a login that did not succeed.
 func tellLogin(p *session.Probe, up *session.Upstream, err error) error {
 	refused, ok := errors.AsType[*refusedLogin](err)
-	switch {
-	case ok && up.Password == "":
+	if ok && up.Password == "" {
 		step := cred.Passing(session.StepLogin, "the database wants a password for %q: %s", up.User, refused.reply)
 		step.Result, step.Advice = cred.Doubtful, "clients give it with AUTH; this check has none, so it cannot tell whether it is right"
 		if missing := perhapsMissing(p.Database(), up.User); missing != "" {
@@ -50,13 +50,8 @@ func tellLogin(p *session.Probe, up *session.Upstream, err error) error {
 		}
 		p.Tell(step)
 		return nil
-	case ok:
-		step := cred.Failure(session.StepLogin, err)
-		step.Detail, step.Advice = "the database refused the login: "+refused.reply, refused.advice
-		p.Tell(step)
-	default:
-		p.Tell(cred.Failure(session.StepLogin, err))
 	}
+	engine.TellFailed(p, err)
 	return err
 }
 

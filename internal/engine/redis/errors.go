@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
@@ -62,13 +63,10 @@ type refusedLogin struct {
 	advice string // may be empty
 }
 
-func (r *refusedLogin) Error() string {
-	text := "the database refused the login: " + r.reply
-	if r.advice != "" {
-		text += "; " + r.advice
-	}
-	return text
-}
+// Refusal implements engine.RefusedLogin.
+func (r *refusedLogin) Refusal() (said, advice string) { return r.reply, r.advice }
+
+func (r *refusedLogin) Error() string { return engine.RefusalText(r.Refusal()) }
 
 // malformed is what a client sent where no command could be read.
 func malformed(cause error) error {
