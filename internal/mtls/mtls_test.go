@@ -44,6 +44,12 @@ func (p *parties) trust() *mtls.Trust {
 // sign issues a certificate for an identity by any authority and for any use, also wrong ones.
 func (p *parties) sign(by ca.Type, id *identity.Identity, life time.Duration, use ...x509.ExtKeyUsage) *tls.Certificate {
 	p.t.Helper()
+	return p.signFrom(-time.Hour, by, id, life, use...)
+}
+
+// signFrom is sign for a certificate that is valid from some time on; that and its end count from now.
+func (p *parties) signFrom(begin time.Duration, by ca.Type, id *identity.Identity, life time.Duration, use ...x509.ExtKeyUsage) *tls.Certificate {
+	p.t.Helper()
 	key, err := ca.GenerateKey()
 	if err != nil {
 		p.t.Fatal(err)
@@ -56,7 +62,7 @@ func (p *parties) sign(by ca.Type, id *identity.Identity, life time.Duration, us
 		}
 		req.Extensions = append(req.Extensions, ext)
 	}
-	der, err := p.authorities[by].Sign(req, time.Now().Add(-time.Hour))
+	der, err := p.authorities[by].Sign(req, time.Now().Add(begin))
 	if err != nil {
 		p.t.Fatal(err)
 	}
