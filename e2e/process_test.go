@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/route"
 )
 
 // process is a program that runs beside the script, in a process group of its own.
@@ -330,4 +333,25 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s does not come to %q (negated: %v); last output:\n%s", strings.Join(args[1:], " "), args[0], neg, out.String())
+}
+
+// served waits until an agent serves databases of the cluster test.local through the proxy: served NAME... That they are listed
+// comes before that: the agent gets its certificate for a name when it has registered it.
+func served(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: served NAME...")
+	}
+	for _, name := range args {
+		shaking := &tls.Config{ServerName: route.ServerName(name, "test.local"), InsecureSkipVerify: true} // its certificate is others' to verify
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+			conn, err := tls.Dial("tcp", ts.Getenv("PROXY"), shaking)
+			if err == nil {
+				_ = conn.Close() // the agent may have hung up on who shows no certificate
+				break
+			}
+			if time.Now().After(deadline) {
+				ts.Fatalf("%s is not served: %v", name, err)
+			}
+		}
+	}
 }

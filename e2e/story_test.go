@@ -94,7 +94,7 @@ func tell(t *testing.T, file string, number int) {
 			"mongodb": s.mongodb, "ferretdb": ferretdb, "redis": s.redis, "rdo": s.rdo,
 			"mariadb": s.mariadb, "mariasql": s.mariasql,
 			"accept": accept, "totp": totpCode, "webcert": webCert,
-			"await": await, "setfrom": setFrom, "expand": expand, "block": pageBlock,
+			"await": await, "served": served, "setfrom": setFrom, "expand": expand, "block": pageBlock,
 		},
 	})
 }
