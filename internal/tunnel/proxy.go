@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"sallyport/internal/bell"
 )
 
 const (
@@ -46,12 +48,12 @@ type ticketHolder struct {
 type agentLink struct {
 	hub     *Hub
 	host    string
-	want    int           // size of the pool; guarded by hub.mu
-	owed    int           // tickets sent and not yet used; guarded by hub.mu
-	parked  []*parked     // guarded by hub.mu
-	closed  bool          // guarded by hub.mu
-	changed chan struct{} // closed and replaced when a connection is parked; guarded by hub.mu
-	send    chan Ticket   // to the control connection
+	want    int         // size of the pool; guarded by hub.mu
+	owed    int         // tickets sent and not yet used; guarded by hub.mu
+	parked  []*parked   // guarded by hub.mu
+	closed  bool        // guarded by hub.mu
+	changed bell.Bell   // when a connection is parked, and at the end
+	send    chan Ticket // to the control connection
 }
 
 type parked struct {
@@ -75,7 +77,7 @@ func (h *Hub) Attach(host string) *Link {
 	if old := h.agents[host]; old != nil {
 		h.detach(old)
 	}
-	link := &agentLink{hub: h, host: host, want: minPool, changed: make(chan struct{}), send: make(chan Ticket, maxPool)}
+	link := &agentLink{hub: h, host: host, want: minPool, send: make(chan Ticket, maxPool)}
 	h.agents[host] = link
 	h.top(link)
 	return &Link{link}
@@ -135,7 +137,7 @@ func (h *Hub) detach(link *agentLink) {
 		}
 	}
 	close(link.send)
-	close(link.changed)
+	link.changed.Ring()
 }
 
 // top sends as many tickets as the pool lacks. The caller holds mu.
@@ -176,8 +178,7 @@ func (h *Hub) Park(conn net.Conn, read []byte) error {
 	link.owed--
 	jitter := time.Duration((mathrand.Float64() - 0.5) * 0.4 * float64(parkedLife))
 	link.parked = append(link.parked, &parked{Conn: conn, ticket: holder.ticket, retires: time.Now().Add(parkedLife + jitter)})
-	close(link.changed)
-	link.changed = make(chan struct{})
+	link.changed.Ring()
 	return nil
 }
 
@@ -257,7 +258,7 @@ func (h *Hub) take(ctx context.Context, host string) (*parked, error) {
 			grown = true
 		}
 		h.top(link)
-		changed := link.changed
+		changed := link.changed.Changed()
 		h.mu.Unlock()
 		select {
 		case <-changed:

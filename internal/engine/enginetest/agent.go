@@ -16,6 +16,7 @@ import (
 
 	"sallyport/internal/access"
 	"sallyport/internal/audit"
+	"sallyport/internal/bell"
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/identity"
@@ -61,11 +62,11 @@ type Agent struct {
 	listener net.Listener
 	uids     *audit.UIDs
 	running  sync.WaitGroup
+	more     bell.Bell // when a visit is added
 
 	mu     sync.Mutex
 	route  *identity.Route // of clients to come, in place of their identity's; guarded by mu
 	visits []*Visit        // guarded by mu
-	more   chan struct{}   // closed and replaced when a visit is added; guarded by mu
 }
 
 // Start starts an agent on a loopback port. When the test is over it waits for the sessions to end.
@@ -98,7 +99,7 @@ func newAgent(t testing.TB, cfg Config) *Agent {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Agent{cfg: cfg, uids: audit.NewUIDs(rand.Reader), more: make(chan struct{})}
+	a := &Agent{cfg: cfg, uids: audit.NewUIDs(rand.Reader)}
 	for _, spec := range cfg.Roles {
 		a.roles = append(a.roles, parseRole(t, spec))
 	}
@@ -175,8 +176,7 @@ func (a *Agent) add(v *Visit) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.visits = append(a.visits, v)
-	close(a.more)
-	a.more = make(chan struct{})
+	a.more.Ring()
 }
 
 // Expect has the certificates of the clients to come name the account and the logical database.

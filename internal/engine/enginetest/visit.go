@@ -40,9 +40,7 @@ func (a *Agent) Visit(t testing.TB, n int) *Visit {
 	t.Helper()
 	timeout := time.After(Patience)
 	for {
-		a.mu.Lock()
-		visits, more := a.visits, a.more
-		a.mu.Unlock()
+		more, visits := a.more.Changed(), a.Visits()
 		if n < len(visits) {
 			return visits[n]
 		}
