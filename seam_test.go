@@ -13,7 +13,7 @@ import (
 )
 
 // seamPlace is a cell of the table in ARCHITECTURE.md that says what a protocol needs.
-var seamPlace = regexp.MustCompile("(?m)^\\| ([0-9]+) \\| [^|]* \\| ([^|]*) \\| ([^|]*) \\|$")
+var seamPlace = regexp.MustCompile(`(?m)^\| ([0-9]+) \| [^|]* \| ([^|]*) \| ([^|]*) \|$`)
 
 var quoted = regexp.MustCompile("`([^` ]+)`")
 
