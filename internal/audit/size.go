@@ -49,31 +49,35 @@ func textSize(text []byte) int {
 }
 
 // valuesSize is for what parameters appends; values that are few bytes together are not looked at.
-func valuesSize(values []Parameter) int {
-	const place, null = len(`1234567,`), len(`null,`)
+func valuesSize(values []Parameter) (n int) {
 	total := lenOf(values)
 	if total+place*len(values) <= longText {
 		return total
 	}
-	n := 0
 	for i := range values {
-		switch v := &values[i]; {
-		case v.Long:
-			n += null + place
-		case v.Null:
-			n += null
-		case v.inBase64(total):
-			n += base64Size(len(v.Value)) + place
-		case len(v.Value) > longText:
-			n += textSize(v.Value) + len(`null,`)
-		default:
-			size, exact := quotedLen(v.Value)
-			if n += size + len(","); !exact {
-				n += base64Size(len(v.Value))
-			}
-		}
+		n += values[i].Size(total)
 	}
 	return n
+}
+
+const place = len(`1234567,`) // of a value in the list of those that are not printed as texts
+
+// Size returns about how many bytes a value takes in an event, among others that have so many bytes in all.
+func (v *Parameter) Size(total int) int {
+	const null = len(`null,`)
+	switch {
+	case v.Null, v.Long:
+		return null + place
+	case v.inBase64(total):
+		return base64Size(len(v.Value)) + place
+	case len(v.Value) > longText:
+		return textSize(v.Value) + null
+	}
+	size, exact := quotedLen(v.Value)
+	if !exact {
+		size += base64Size(len(v.Value))
+	}
+	return size + len(",")
 }
 
 // lenOf returns how many bytes the values have together.

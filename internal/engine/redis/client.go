@@ -91,11 +91,16 @@ func (r *relay) scanClient() error {
 			underWay = true
 			in.Expect(atLeast)
 			if held := r.parser.Held(); len(data)+held >= engine.LargeMessage {
-				if err := r.reserve(max(atLeast, len(data)) + held); err != nil {
+				if err := r.reserve(max(atLeast, len(data))*takenPerByte + held); err != nil {
 					return err
 				}
 			}
 			continue
+		}
+		if size >= engine.LargeMessage {
+			if err := r.reserveRecord(size); err != nil {
+				return err
+			}
 		}
 		if err := r.command(size); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/inbox"
 	"sallyport/internal/session"
 )
@@ -48,3 +49,6 @@ func Record(args [][]byte) string {
 	var r recorder
 	return string(r.query(args).Query)
 }
+
+// RecordOf returns the record of a command's arguments.
+func RecordOf(args [][]byte) *audit.DatabaseQuery { return new(recorder).query(args) }

@@ -7,6 +7,11 @@ import (
 	"sallyport/internal/fault"
 )
 
+const (
+	takenPerByte    = 3  // bytes that a large command, its text and its event take, for each of the command; rarely more
+	takenByArgument = 40 // beside its bytes
+)
+
 // reserve takes the room for a large command out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
 	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
@@ -14,6 +19,14 @@ func (r *relay) reserve(total int) error {
 		return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send large values in pieces, with APPEND or SETRANGE")
 	}
 	return err
+}
+
+// reserveRecord takes what is missing for the record of a large command that has just been read, before that is made.
+func (r *relay) reserveRecord(size int) error {
+	args := r.parser.Args
+	secrets := secretsOf(args)
+	record := measure(args, &secrets)
+	return r.reserve(size + len(args)*takenByArgument + record.bytes())
 }
 
 // release gives back what was reserved, when nothing large is left of the command.

@@ -238,8 +238,8 @@ func TestSmallArgumentsTakeRoom(t *testing.T) {
 		arguments int
 		room      int
 	}{
-		"in a large command":      {"$1\r\nx\r\n", 256 << 10, 12 << 20},
-		"in one that looks small": {"$0\r\n\r\n", 160 << 10, 8 << 20},
+		"in a large command":      {"$1\r\nx\r\n", 256 << 10, 20 << 20},
+		"in one that looks small": {"$0\r\n\r\n", 160 << 10, 12 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -35,21 +36,27 @@ func (r *recorder) forget() {
 }
 
 // query returns the record of a command: its arguments, parted by spaces, each as redis-cli shows it where it has
-// spaces, quotes or unprintable bytes. A long one stands among the parameters, and its number in its place: $1. A
-// secret is masked. The record is valid until the next call.
+// spaces, quotes or unprintable bytes. A long one stands among the parameters, and its number in its place: $1; of a large
+// command also one that this would make much longer. A secret is masked. The record is valid until the next call.
 func (r *recorder) query(args [][]byte) *audit.DatabaseQuery {
 	r.forget()
 	secrets := secretsOf(args)
+	large := isLarge(args)
+	if large {
+		size := measure(args, &secrets)
+		r.text = slices.Grow(r.text, size.text)
+		r.parameters = slices.Grow(r.parameters, size.parameters)
+	}
 	for i, arg := range args {
 		if i > 0 {
 			r.text = append(r.text, ' ')
 		}
-		switch {
+		switch form := formOf(arg, large); {
 		case secrets.has(i):
 			r.text = append(r.text, secrets.shown(i, arg)...)
 			r.text = append(r.text, mask...)
-		case len(arg) > longArgument:
-			r.parameters = append(r.parameters, audit.Parameter{Value: arg, Binary: !utf8.Valid(arg)})
+		case form.apart:
+			r.parameters = append(r.parameters, audit.Parameter{Value: arg, Binary: form.binary})
 			r.text = append(r.text, '$')
 			r.text = appendNumber(r.text, len(r.parameters))
 		default:

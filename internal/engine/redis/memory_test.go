@@ -1,0 +1,109 @@
+package redis_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"sallyport/internal/engine/redis"
+)
+
+// a large command of any bytes costs hardly more memory than one of letters. It runs alone: what is allocated is the whole
+// process's.
+func TestBytesCostNoMoreThanLetters(t *testing.T) {
+	r, c := ready(t, func([]string) []byte { return []byte(":1\r\n") })
+	v := r.agent.Visit(t, 0)
+	const size, count = 1000, 8000
+	cost := func(name, value string) float64 {
+		t.Helper()
+		command := fmt.Sprintf("*%d\r\n$%d\r\n%s\r\n$1\r\nk\r\n", count+2, len(name), name) + strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), count)
+		v.Journal.Forget()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := io.WriteString(c, command); err != nil {
+			t.Fatal(err)
+		}
+		c.line(t)
+		runtime.ReadMemStats(&after)
+		return float64(after.TotalAlloc - before.TotalAlloc)
+	}
+	for _, name := range []string{"SADD", "SADX"} { // what is passed on, and what is refused
+		letters := cost(name, strings.Repeat("x", size))
+		for what, value := range map[string]string{
+			"control characters": strings.Repeat("\x01", size),
+			"bytes":              strings.Repeat("\xff", size),
+			"quotes":             strings.Repeat(`"`, size),
+			"lines":              strings.Repeat("\n", size),
+			"few of them":        strings.Repeat(strings.Repeat("x", 9)+"\x01", size/10),
+		} {
+			if ratio := cost(name, value) / letters; ratio > 1.5 {
+				t.Errorf("%s: %s cost %.1f times as much as letters", name, what, ratio)
+			}
+		}
+	}
+	_ = c.Close()
+	if err := v.Wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// of a large command, what escapes would swell stands among the parameters, each argument in its order and exactly; of a
+// small one it stands in the text.
+func TestRecordOfALargeCommand(t *testing.T) {
+	t.Parallel()
+	odd := strings.Repeat("\x01\xff\"", 30)
+	for name, c := range map[string]struct {
+		filler int
+		shown  string
+		values []string
+	}{
+		"large": {1200, `SADD k $1 "$1" "a b" "\x01" $2`, []string{odd, odd}},
+		"small": {10, `SADD k "` + strings.Repeat(`\x01\xff\"`, 30) + `" "$1" "a b" "\x01" "` + strings.Repeat(`\x01\xff\"`, 30) + `"`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"SADD", "k", odd, "$1", "a b", "\x01", odd}
+			filler := strings.Repeat("x", 1000)
+			for range c.filler {
+				args = append(args, filler)
+			}
+			parts := make([][]byte, len(args))
+			for i, arg := range args {
+				parts[i] = []byte(arg)
+			}
+			event := redis.RecordOf(parts)
+			if want := c.shown + strings.Repeat(" "+filler, c.filler); string(event.Query) != want {
+				t.Errorf("the text is %.400q", event.Query)
+			}
+			if len(event.Parameters) != len(c.values) {
+				t.Fatalf("%d parameters", len(event.Parameters))
+			}
+			for i, v := range event.Parameters {
+				if string(v.Value) != c.values[i] || !v.Binary {
+					t.Errorf("parameter %d is %q", i+1, v.Value)
+				}
+			}
+		})
+	}
+}
+
+// the secrets of a large command are masked.
+func TestSecretsOfALargeCommand(t *testing.T) {
+	t.Parallel()
+	args := [][]byte{[]byte("ACL"), []byte("SETUSER"), []byte("bob"), []byte(">\x01secret\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01")}
+	for range 1200 {
+		args = append(args, bytes.Repeat([]byte{1}, 1000))
+	}
+	event := redis.RecordOf(args)
+	if !event.Masked || bytes.Contains(event.Query, []byte("secret")) {
+		t.Errorf("the text is %.200q", event.Query)
+	}
+	for _, v := range event.Parameters {
+		if bytes.Contains(v.Value, []byte("secret")) {
+			t.Error("the secret is among the parameters")
+		}
+	}
+}
