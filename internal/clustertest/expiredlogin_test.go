@@ -199,7 +199,8 @@ func TestExpiredCertificatesOpenNoOtherDoor(t *testing.T) {
 			return err
 		},
 	} {
-		if err := one(); err == nil || !strings.Contains(err.Error(), "tls: bad certificate") {
+		// A client of HTTP/2 may notice that the connection has ended before it reads why.
+		if err := one(); err == nil || rule != "the API" && !strings.Contains(err.Error(), "tls: bad certificate") {
 			t.Errorf("%s: %v", rule, err)
 		}
 	}
