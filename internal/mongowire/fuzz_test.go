@@ -14,6 +14,7 @@ func FuzzMsg(f *testing.F) {
 	body := marshal(f, every)
 	f.Add(mongowire.AppendMsg(nil, 1, 0, 0, body))
 	f.Add(mongowire.AppendMsg(nil, 1, 0, mongowire.MoreToCome, marshal(f, bson.D{{Key: "insert", Value: "c"}, {Key: "$db", Value: "x"}})))
+	f.Add(mongowire.AppendMsg(nil, 1, 0, 0, marshal(f, bson.D{{Key: "insert", Value: "\x01\"\n\xff many bytes that are no text \x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"}})))
 	f.Add(append(make([]byte, 20), []byte("\x01\x0e\x00\x00\x00docs\x00\x05\x00\x00\x00\x00")...))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if len(message) < mongowire.HeaderSize {
@@ -25,6 +26,9 @@ func FuzzMsg(f *testing.F) {
 		}
 		if n, most := len(m.AppendJSON(nil)), m.TextSize(); n > most {
 			t.Fatalf("a text of %d bytes, where there should be at most %d", n, most)
+		}
+		if n, most := len(m.AppendLargeJSON(nil)), m.LargeTextSize(); n > most {
+			t.Fatalf("a text of %d bytes within much else, where there should be at most %d", n, most)
 		}
 		documents := []mongowire.Document{m.Body}
 		for _, s := range m.Sequences {

@@ -11,16 +11,29 @@ import (
 
 // AppendJSON appends a checked document as MongoDB's Extended JSON, version 2 relaxed. Texts keep their bytes, also where
 // those are not UTF-8.
-func AppendJSON(b []byte, d Document) []byte {
+func AppendJSON(b []byte, d Document) []byte { return style{}.document(b, d) }
+
+// style is how JSON is written.
+type style struct {
+	large bool // of much, see Msg.AppendLargeJSON
+}
+
+func (w style) document(b []byte, d Document) []byte {
 	b = append(b, '{')
-	b = appendFields(b, d)
+	b = w.fields(b, d)
 	return append(b, '}')
 }
 
 // AppendJSON appends a message as one document: sequences are arrays in it, as they are to the server.
-func (m *Msg) AppendJSON(b []byte) []byte {
+func (m *Msg) AppendJSON(b []byte) []byte { return style{}.message(b, m) }
+
+// AppendLargeJSON appends it so that texts do not swell: one, of more than a few bytes, that is not UTF-8 or that escapes
+// would make longer by half is in base64, as {"$binary":{"base64":"…","subType":"text"}}, which no binary value is.
+func (m *Msg) AppendLargeJSON(b []byte) []byte { return style{large: true}.message(b, m) }
+
+func (w style) message(b []byte, m *Msg) []byte {
 	b = append(b, '{')
-	b = appendFields(b, m.Body)
+	b = w.fields(b, m.Body)
 	for _, s := range m.Sequences {
 		if b[len(b)-1] != '{' {
 			b = append(b, ',')
@@ -32,14 +45,14 @@ func (m *Msg) AppendJSON(b []byte) []byte {
 				b = append(b, ',')
 			}
 			first = false
-			b = AppendJSON(b, d)
+			b = w.document(b, d)
 		})
 		b = append(b, ']')
 	}
 	return append(b, '}')
 }
 
-func appendFields(b []byte, d Document) []byte {
+func (w style) fields(b []byte, d Document) []byte {
 	first := true
 	for rest := d[4 : len(d)-1]; len(rest) > 0; {
 		e, after, err := next(rest)
@@ -51,12 +64,12 @@ func appendFields(b []byte, d Document) []byte {
 		}
 		first = false
 		b = append(appendText(b, e.Key), ':')
-		b = appendValue(b, e)
+		b = w.value(b, e)
 	}
 	return b
 }
 
-func appendArray(b []byte, d Document) []byte {
+func (w style) array(b []byte, d Document) []byte {
 	b = append(b, '[')
 	first := true
 	for rest := d[4 : len(d)-1]; len(rest) > 0; {
@@ -68,22 +81,27 @@ func appendArray(b []byte, d Document) []byte {
 			b = append(b, ',')
 		}
 		first = false
-		b = appendValue(b, e)
+		b = w.value(b, e)
 	}
 	return append(b, ']')
 }
 
-func appendValue(b []byte, e Element) []byte {
+func (w style) value(b []byte, e Element) []byte {
 	le, v := binary.LittleEndian, e.Data
 	switch e.Type {
 	case Double:
 		return appendDouble(b, math.Float64frombits(le.Uint64(v)))
 	case String:
-		return appendText(b, v[4:len(v)-1])
+		text := v[4 : len(v)-1]
+		if w.large && swells(text) {
+			b = base64.StdEncoding.AppendEncode(append(b, binaryHead...), text)
+			return append(b, `","subType":"text"}}`...)
+		}
+		return appendText(b, text)
 	case Embedded:
-		return AppendJSON(b, Document(v))
+		return w.document(b, Document(v))
 	case Array:
-		return appendArray(b, Document(v))
+		return w.array(b, Document(v))
 	case Binary:
 		return appendBinary(b, v)
 	case Undefined:
@@ -113,7 +131,7 @@ func appendValue(b []byte, e Element) []byte {
 	case CodeWithScope:
 		n := 4 + int(le.Uint32(v[4:]))
 		b = append(appendText(append(b, `{"$code":`...), v[8:4+n-1]), `,"$scope":`...)
-		return append(AppendJSON(b, Document(v[4+n:])), '}')
+		return append(w.document(b, Document(v[4+n:])), '}')
 	case Int32:
 		return strconv.AppendInt(b, int64(int32(le.Uint32(v))), 10)
 	case Timestamp:
@@ -150,12 +168,14 @@ func appendDouble(b []byte, f float64) []byte {
 	return append(b, ".0"...) // or it would read as a whole number
 }
 
+const binaryHead = `{"$binary":{"base64":"`
+
 func appendBinary(b, v []byte) []byte {
 	subtype, data := v[4], v[5:]
 	if subtype == 0x02 {
 		data = data[4:]
 	}
-	b = append(b, `{"$binary":{"base64":"`...)
+	b = append(b, binaryHead...)
 	b = base64.StdEncoding.AppendEncode(b, data)
 	b = append(b, `","subType":"`...)
 	return append(hex.AppendEncode(b, []byte{subtype}), `"}}`...)

@@ -1,6 +1,10 @@
 package mongowire
 
-import "encoding/binary"
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 // textSize is how long the text of a value is at most, without the texts, bytes and documents in it.
 var textSize = [256]int{
@@ -10,17 +14,22 @@ var textSize = [256]int{
 
 // TextSize returns a bound of the bytes that AppendJSON appends for the message, without making the text: there are values
 // of two bytes whose text has fifty.
-func (m *Msg) TextSize() int {
-	n := fieldsSize(m.Body)
+func (m *Msg) TextSize() int { return style{}.messageSize(m) }
+
+// LargeTextSize is the same for AppendLargeJSON.
+func (m *Msg) LargeTextSize() int { return style{large: true}.messageSize(m) }
+
+func (w style) messageSize(m *Msg) int {
+	n := w.fieldsSize(m.Body)
 	for _, s := range m.Sequences {
 		n += quotedSize(s.Name) + len(":[],")
-		s.Each(func(d Document) { n += fieldsSize(d) + len(",") })
+		s.Each(func(d Document) { n += w.fieldsSize(d) + len(",") })
 	}
 	return n
 }
 
 // fieldsSize is for the fields of a document, with its braces.
-func fieldsSize(d Document) int {
+func (w style) fieldsSize(d Document) int {
 	n := len("{}")
 	for rest := d[4 : len(d)-1]; len(rest) > 0; {
 		e, after, err := next(rest)
@@ -28,12 +37,12 @@ func fieldsSize(d Document) int {
 			return n // it was checked
 		}
 		rest = after
-		n += quotedSize(e.Key) + len(":,") + valueTextSize(e)
+		n += quotedSize(e.Key) + len(":,") + w.valueSize(e)
 	}
 	return n
 }
 
-func arraySize(d Document) int {
+func (w style) arraySize(d Document) int {
 	n := len("[]")
 	for rest := d[4 : len(d)-1]; len(rest) > 0; {
 		e, after, err := next(rest)
@@ -41,21 +50,27 @@ func arraySize(d Document) int {
 			return n
 		}
 		rest = after
-		n += len(",") + valueTextSize(e)
+		n += len(",") + w.valueSize(e)
 	}
 	return n
 }
 
-func valueTextSize(e Element) int {
+func (w style) valueSize(e Element) int {
 	n, v := textSize[e.Type], e.Data
 	switch e.Type {
 	case Embedded:
-		return fieldsSize(Document(v))
+		return w.fieldsSize(Document(v))
 	case Array:
-		return arraySize(Document(v))
+		return w.arraySize(Document(v))
 	case Binary:
 		return n + len(v)*4/3
-	case String, JavaScript, Symbol:
+	case String:
+		text := v[4 : len(v)-1]
+		if w.large && swells(text) {
+			return len(binaryHead) + base64.StdEncoding.EncodedLen(len(text)) + len(`","subType":"text"}}`)
+		}
+		return quotedSize(text)
+	case JavaScript, Symbol:
 		return n + quotedSize(v[4:len(v)-1])
 	case Regex:
 		return n + quotedSize(v)
@@ -63,7 +78,7 @@ func valueTextSize(e Element) int {
 		return n + quotedSize(v[4:len(v)-13])
 	case CodeWithScope:
 		end := 8 + int(binary.LittleEndian.Uint32(v[4:]))
-		return n + quotedSize(v[8:end-1]) + fieldsSize(Document(v[end:]))
+		return n + quotedSize(v[8:end-1]) + w.fieldsSize(Document(v[end:]))
 	}
 	return n
 }
@@ -80,4 +95,29 @@ func quotedSize(text []byte) int {
 		}
 	}
 	return n
+}
+
+// swells reports whether a text of a large message is recorded in base64: as text it would be longer by half in an event,
+// where what escapes it here is escaped again.
+func swells(text []byte) bool {
+	left := 64 + len(text)/2 // bytes that escapes may add; what stands around base64 is as long
+	if len(text)*6 <= left {
+		return false
+	}
+	for _, c := range text {
+		switch {
+		case c >= ' ' && c != '"' && c != '\\':
+			continue
+		case c == '"' || c == '\\':
+			left -= 3
+		case c == '\n' || c == '\r' || c == '\t':
+			left -= 2
+		default:
+			left -= 6
+		}
+		if left < 0 {
+			return true
+		}
+	}
+	return !utf8.Valid(text)
 }

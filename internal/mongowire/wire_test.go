@@ -80,6 +80,9 @@ func TestTextSizes(t *testing.T) {
 			if n, most := len(m.AppendJSON(nil)), m.TextSize(); n > most || most > 8*n+64 {
 				t.Errorf("%s, %s: a text of %d bytes, and a bound of %d", e.Key, name, n, most)
 			}
+			if n, most := len(m.AppendLargeJSON(nil)), m.LargeTextSize(); n > most {
+				t.Errorf("%s, %s: a text of %d bytes within much else, and a bound of %d", e.Key, name, n, most)
+			}
 		}
 	}
 }

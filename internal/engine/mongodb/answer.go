@@ -18,7 +18,10 @@ func (r *relay) refuse(a asked, size int, cause error) error {
 	}
 	text := c.names.masked
 	if text == nil {
-		text = r.render()
+		var err error
+		if text, err = r.render(size); err != nil {
+			return err
+		}
 	}
 	event := &audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{Query: text, Database: c.names.own}, Error: session.Reason(cause), Message: fault.Message(cause)}
 	if _, err := r.session.Record(r.ctx, event); err != nil {

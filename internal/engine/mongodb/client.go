@@ -85,7 +85,7 @@ func (r *relay) scanClient() error {
 		if len(frame) < total {
 			in.Expect(total)
 			if len(frame) >= engine.LargeMessage {
-				if err := r.reserve(total); err != nil {
+				if err := r.reserve(total * takenPerByte); err != nil {
 					return err
 				}
 			}
@@ -159,9 +159,12 @@ func (r *relay) command(a asked, frame []byte) error {
 	if err := r.awaitRoom(); err != nil {
 		return err
 	}
+	text, err := r.render(len(frame))
+	if err != nil {
+		return err
+	}
 	q := request{asked: a, exhaust: c.msg.Flags&mongowire.ExhaustAllowed != 0, name: c.names.own, began: r.engine.cfg.Now()}
-	c.query = audit.DatabaseQuery{Query: r.render(), Database: q.name}
-	var err error
+	c.query = audit.DatabaseQuery{Query: text, Database: q.name}
 	if q.event, err = r.session.Record(r.ctx, &c.query); err != nil {
 		return err
 	}
@@ -174,11 +177,18 @@ func (r *relay) command(a asked, frame []byte) error {
 	return nil
 }
 
-// render returns the text of the current command, as it is recorded.
-func (r *relay) render() []byte {
+// render returns the text of the current command of so many bytes, as it is recorded.
+func (r *relay) render(size int) ([]byte, error) {
 	c := &r.fromClient
-	c.text = c.msg.AppendJSON(c.text[:0])
-	return c.text
+	if c.text = c.text[:0]; size < engine.LargeMessage {
+		c.text = c.msg.AppendJSON(c.text)
+		return c.text, nil
+	}
+	if err := r.makeRoom(size); err != nil {
+		return nil, err
+	}
+	c.text = c.msg.AppendLargeJSON(c.text)
+	return c.text, nil
 }
 
 // hello passes a hello on as far as it is understood.

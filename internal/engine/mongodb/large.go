@@ -10,10 +10,11 @@ import (
 )
 
 const (
-	textPerByte = 4 // bytes that a message and its text take, for each of the message; rarely more
+	takenPerByte = 4 // bytes that a message, its text and its event take, for each of the message; rarely more
 	// A longer text is for the record only if it has no more bytes than this for each of the message.
 	longText        = 1 << 20
 	mostTextPerByte = 6
+	maxText         = 4 * mongowire.MaxMessage // of the text of any command
 )
 
 // tooLong says why a command is not recorded, and thus not passed on: its text would take many times the bytes that it has
@@ -22,8 +23,34 @@ func tooLong(m *mongowire.Msg, size int) error {
 	if size < longText/20 {
 		return nil
 	}
-	if n := m.TextSize(); n > longText && n > mostTextPerByte*size {
+	n := textSize(m, size)
+	if n > maxText {
+		return withCode(codeTooLarge, fault.LimitExceeded, "the command would be recorded as a text of up to %d bytes, and at most %d can be; send the documents in several batches", n, maxText)
+	}
+	if n > longText && n > mostTextPerByte*size {
 		return withCode(codeTooLarge, fault.LimitExceeded, "the command would be recorded as a text of up to %d bytes, more than %d times its own; send the documents in several batches", n, mostTextPerByte)
+	}
+	return nil
+}
+
+// textSize returns a bound of the bytes of the text of a command that has so many itself.
+func textSize(m *mongowire.Msg, size int) int {
+	if size < engine.LargeMessage {
+		return m.TextSize()
+	}
+	return m.LargeTextSize()
+}
+
+// makeRoom takes what is missing for the text and the event of a large command, and makes the buffer of the text.
+func (r *relay) makeRoom(size int) error {
+	c := &r.fromClient
+	text := textSize(&c.msg, size)
+	event := text + text/3 // in base64, if it comes to that
+	if err := r.reserve(size + text + event); err != nil {
+		return err
+	}
+	if cap(c.text) < text {
+		c.text = make([]byte, 0, text)
 	}
 	return nil
 }
@@ -41,9 +68,9 @@ func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {
 	return err
 }
 
-// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
+// reserve takes so much room for a large message out of the budget of all sessions, if it has less.
 func (r *relay) reserve(total int) error {
-	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total*textPerByte, r.sendToServer)
+	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
 	if errors.Is(err, engine.ErrBusy) {
 		return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send smaller batches")
 	}
