@@ -102,7 +102,8 @@ func TestLargeEventsTakeWhatTheyNeed(t *testing.T) {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
-		if took := int(after.TotalAlloc - before.TotalAlloc); took > len(line)+len(line)/4+64<<10 {
+		// Growing by quarters takes five times the event. With -race slices.Grow takes it twice.
+		if took := int(after.TotalAlloc - before.TotalAlloc); took > 2*len(line)+len(line)/4+64<<10 {
 			t.Errorf("%s: %d bytes were allocated for an event of %d", name, took, len(line))
 		}
 	}
