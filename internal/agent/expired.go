@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"time"
 
 	"sallyport/internal/engine"
 	"sallyport/internal/quota"
@@ -11,6 +12,8 @@ import (
 const (
 	// expiredTime is how long a visitor whose certificate has expired has to say something that can be answered.
 	expiredTime = handshakeTimeout
+	// lastWords is how long the engine may take to leave then.
+	lastWords = 2 * time.Second
 	// maxExpiredUsers bounds the memory for them.
 	maxExpiredUsers = 1024
 )
@@ -29,6 +32,8 @@ func (a *Agent) tellExpired(ctx context.Context, client *tls.Conn, v *visit) {
 	defer a.sessions.await()()
 	ctx, stop := context.WithTimeoutCause(ctx, expiredTime, v.refusal)
 	defer stop()
+	hungUp := time.AfterFunc(expiredTime+lastWords, func() { _ = client.NetConn().Close() }) // on whoever reads nothing
+	defer hungUp.Stop()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	s, err := a.newSession(client, v, end)

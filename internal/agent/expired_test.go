@@ -187,3 +187,35 @@ func TestOtherExpiredCertificatesAreRefusedInTLS(t *testing.T) {
 		}
 	})
 }
+
+// obstinate is an engine that goes on telling, whatever happens meanwhile.
+type obstinate struct{}
+
+func (obstinate) Serve(_ context.Context, client net.Conn, _ *session.Session) error {
+	for {
+		if _, err := client.Write([]byte("no")); err != nil {
+			return err
+		}
+	}
+}
+
+// TestUsersOfExpiredCertificatesWhoReadNothingAreHungUpOn: they keep neither a goroutine nor an agent that wants to stop.
+func TestUsersOfExpiredCertificatesWhoReadNothingAreHungUpOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t)
+		a.store(t, oneConnection)
+		r := a.start(t, func(c *agent.Config) {
+			c.Engines = map[string]agent.Protocol{"postgres": {Engine: obstinate{}}}
+			c.Credentials = emptyCredentials{}
+		}, database(t, "orders", nil))
+		time.Sleep(time.Second)
+		old := a.certificate(t, alice("orders", "one")) // for an hour
+		time.Sleep(2 * time.Hour)
+		began := time.Now()
+		c := r.call(t, "orders", old)
+		c.served.Wait()
+		if after := time.Since(began); after != 12*time.Second {
+			t.Errorf("they are hung up on after %s", after)
+		}
+	})
+}

@@ -118,6 +118,7 @@ func (r *relay) scanClient() error {
 
 // forget leaves nothing of what was read to a session that may be idle from now on.
 func (r *relay) forget() {
+	r.fromClient.instead = nil
 	clear(r.parser.Args)
 	if r.parser.Args = r.parser.Args[:0]; cap(r.parser.Args) > engine.KeptRequests {
 		r.parser.Args = nil

@@ -18,6 +18,7 @@ func TestIdleSessionsKeepNothingOfLargeCommands(t *testing.T) {
 	for name, args := range map[string][]string{
 		"a value":        {"SET", "k", strings.Repeat("x", 32<<20)},
 		"many arguments": many,
+		"many scripts":   append([]string{"SCRIPT", "EXISTS"}, many...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, c := ready(t, func([]string) []byte { return []byte(":1\r\n") })

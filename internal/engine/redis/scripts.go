@@ -69,11 +69,9 @@ func (r *relay) keepScript(c *command, args [][]byte) *refusal {
 	return nil
 }
 
-// noScript is the name of no script: there is no text that is known to have it.
-const noScript = "0000000000000000000000000000000000000000"
-
 // askForKnown returns what is sent in place of SCRIPT EXISTS when it asks for scripts whose texts the client has not sent in this
-// session, or nil. For those the answer is that they do not exist: clients then send the texts, as EVALSHA needs them here.
+// session, or nil. For those it asks for the empty name, which no script has, so that they do not exist: clients then send the texts, as
+// EVALSHA needs them here. It is no longer than the command.
 func (r *relay) askForKnown(c *command, args [][]byte) []byte {
 	if c.role != scriptExists {
 		return nil
@@ -81,7 +79,7 @@ func (r *relay) askForKnown(c *command, args [][]byte) []byte {
 	known := slices.Clone(args)
 	for i := 2; i < len(args); i++ {
 		if r.fromClient.scripts.text(args[i]) == nil {
-			known[i] = []byte(noScript)
+			known[i] = nil
 		}
 	}
 	return resp.AppendCommand(nil, known...)
