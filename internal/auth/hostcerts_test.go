@@ -74,14 +74,13 @@ func TestAgentsAndProxiesGetCertificatesForWhatTheUserMayDoNow(t *testing.T) {
 		change  func(*visited)
 		refused fault.Kind
 	}{
-		"nothing changed":                      {func(*visited) {}, fault.Internal},
-		"the role was taken":                   {func(v *visited) { v.mustApply(user + "spec: {roles: []}\n") }, fault.AccessDenied},
-		"the role allows less":                 {func(v *visited) { v.mustApply("kind: role\nversion: v7\nmetadata: {name: dba}\nspec: {}\n") }, fault.AccessDenied},
-		"a lock":                               {func(v *visited) { v.mustApply(lockAlice) }, fault.AccessDenied},
-		"the account expired":                  {func(v *visited) { v.mustApply(user + "spec: {roles: [dba], expires: '2001-01-01T00:00:00Z'}\n") }, fault.AccessDenied},
-		"the password was reset":               {func(v *visited) { v.reset("alice") }, fault.Unauthenticated},
-		"the user is gone":                     {func(v *visited) { v.remove("user", "alice") }, fault.Unauthenticated},
-		"a database's certificate of the name": {func(v *visited) { v.cert = v.ofDatabase("alice") }, fault.AccessDenied},
+		"nothing changed":        {func(*visited) {}, fault.Internal},
+		"the role was taken":     {func(v *visited) { v.mustApply(user + "spec: {roles: []}\n") }, fault.AccessDenied},
+		"the role allows less":   {func(v *visited) { v.mustApply("kind: role\nversion: v7\nmetadata: {name: dba}\nspec: {}\n") }, fault.AccessDenied},
+		"a lock":                 {func(v *visited) { v.mustApply(lockAlice) }, fault.AccessDenied},
+		"the account expired":    {func(v *visited) { v.mustApply(user + "spec: {roles: [dba], expires: '2001-01-01T00:00:00Z'}\n") }, fault.AccessDenied},
+		"the password was reset": {func(v *visited) { v.reset("alice") }, fault.Unauthenticated},
+		"the user is gone":       {func(v *visited) { v.remove("user", "alice") }, fault.Unauthenticated},
 		"another of the name": {func(v *visited) {
 			v.remove("user", "alice")
 			v.invite("alice", "dba")
@@ -103,6 +102,15 @@ func TestAgentsAndProxiesGetCertificatesForWhatTheUserMayDoNow(t *testing.T) {
 				t.Errorf("got %v and %v", client, session)
 			}
 		})
+	}
+}
+
+func TestTheCertificateOfADatabaseIsNoUsers(t *testing.T) {
+	t.Parallel()
+	v := newVisited(t)
+	v.cert = v.ofDatabase("alice")
+	for _, err := range []error{v.clientCertificate("app"), v.proxySession()} {
+		wantKind(t, err, fault.AccessDenied, "the user's certificate is not one of this cluster")
 	}
 }
 
