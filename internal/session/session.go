@@ -165,9 +165,16 @@ func (s *Session) Count(sent, received int) {
 // SetBackend notes the database's own number of the connection.
 func (s *Session) SetBackend(number uint64) { s.backend.Store(number) }
 
+// refusedPayload is how many bytes are kept of a malformed packet of a visitor who is refused whatever it says: it may come for the sake
+// of filling the log.
+const refusedPayload = 64
+
 // Record keeps an event of the session, before what it tells of is forwarded, and returns its index. When
 // it cannot be kept the session ends, and the caller must not go on.
 func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index int64, err error) {
+	if m, ok := event.(*audit.MalformedPacket); ok && s.cfg.Refusal != nil {
+		event = &audit.MalformedPacket{Payload: m.Payload[:min(len(m.Payload), refusedPayload)]}
+	}
 	index, at, err := s.append(event)
 	if err == nil && s.cfg.Strict {
 		err = s.cfg.Journal.Sync(ctx, at)

@@ -205,14 +205,15 @@ func TestUseIsFollowed(t *testing.T) {
 		sent   []byte
 		want   string // the logical database of what follows
 	}{
-		"a command":                      {nil, command(mysqlwire.ComInitDB, "mysql"), "mysql"},
-		"a text":                         {nil, command(mysqlwire.ComQuery, "use mysql"), "mysql"},
-		"text in quotes":                 {nil, command(mysqlwire.ComQuery, "execute immediate 'Use mysql'"), "mysql"},
-		"put together":                   {nil, command(mysqlwire.ComQuery, "Execute immediate concat('us', 'e mysql')"), "mysql"},
-		"behind comments":                {nil, command(mysqlwire.ComQuery, "/* to */ -- where\nUSE`mysql`"), "mysql"},
-		"in a long text":                 {nil, command(mysqlwire.ComQuery, strings.Repeat(" ", 70_000)+"use mysql"), "mysql"},
-		"a procedure":                    {[]string{"create procedure go() execute immediate 'use mysql'"}, command(mysqlwire.ComQuery, "CALL go()"), "mysql"},
-		"a text that drops the database": {[]string{"create database gone", "use gone"}, command(mysqlwire.ComQuery, "Drop schema gone"), ""},
+		"a command":                         {nil, command(mysqlwire.ComInitDB, "mysql"), "mysql"},
+		"a text":                            {nil, command(mysqlwire.ComQuery, "use mysql"), "mysql"},
+		"text in quotes":                    {nil, command(mysqlwire.ComQuery, "execute immediate 'Use mysql'"), "mysql"},
+		"put together":                      {nil, command(mysqlwire.ComQuery, "Execute immediate concat('us', 'e mysql')"), "mysql"},
+		"behind comments":                   {nil, command(mysqlwire.ComQuery, "/* to */ -- where\nUSE`mysql`"), "mysql"},
+		"in a long text":                    {nil, command(mysqlwire.ComQuery, strings.Repeat(" ", 70_000)+"use mysql"), "mysql"},
+		"a procedure":                       {[]string{"create procedure go() execute immediate 'use mysql'"}, command(mysqlwire.ComQuery, "CALL go()"), "mysql"},
+		"a text that replaces the database": {[]string{"create database other", "use other"}, command(mysqlwire.ComQuery, "create or replace Database other"), ""},
+		"a text that drops the database":    {[]string{"create database gone", "use gone"}, command(mysqlwire.ComQuery, "Drop schema gone"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := logIn(t, agent, all)

@@ -15,8 +15,12 @@ func mayUse(text []byte) bool {
 			if hasWord(text, i, "use", 0) || hasWord(text, i, "execute", 4) {
 				return true
 			}
-		case 'p':
-			if hasWord(text, i, "drop", 3) { // of the database that the session is in
+		case 'b':
+			if hasWord(text, i, "database", 4) { // that is dropped, or replaced, while the session is in it
+				return true
+			}
+		case 'h':
+			if hasWord(text, i, "schema", 2) {
 				return true
 			}
 		case 'c':

@@ -22,6 +22,7 @@ func (r *relay) command(size int) error {
 	if err := r.awaitRoom(); err != nil {
 		return err
 	}
+	r.leaveRefusedMulti()
 	c := find(r.engine.table, args)
 	no := r.refusal(c, args)
 	if no == nil {
@@ -74,6 +75,9 @@ func (r *relay) command(size int) error {
 	q := request{role: c.role, notable: c.admin || c == &unknown}
 	switch c.role {
 	case multi:
+		r.mu.Lock()
+		r.noMulti = false
+		r.mu.Unlock()
 		// One within another is an error, and leaves the first as it is.
 		r.fromClient.multi, r.fromClient.dirty = true, r.fromClient.multi && r.fromClient.dirty
 	case discard:
@@ -211,4 +215,18 @@ func (r *relay) reset(size int) error {
 		return err
 	}
 	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, secret})
+}
+
+// leaveRefusedMulti is out of a transaction that the database has refused to begin, as an account without MULTI. It knows when nothing
+// is under way. Where a cluster is behind, the node of a transaction stays the one for what follows until that ends.
+func (r *relay) leaveRefusedMulti() {
+	f := &r.fromClient
+	if !f.multi || r.cluster != nil || len(f.joined.requests) > 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.noMulti && r.requests.Len() == 0 {
+		f.multi, f.dirty, f.selects, r.noMulti = false, false, false, false
+	}
 }

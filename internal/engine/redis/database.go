@@ -79,6 +79,7 @@ func (r *relay) behindSelect(name string) error {
 	if err := r.settled(); err != nil {
 		return err
 	}
+	r.leaveRefusedMulti()
 	if r.fromClient.multi {
 		r.fromClient.selects = true
 		if name != "" {

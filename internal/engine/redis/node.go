@@ -251,8 +251,11 @@ func (n *node) answered(reply *resp.Reply, size int64) error {
 		}
 	case a.inMulti && reply.Type == resp.Simple && string(reply.Text) == "QUEUED":
 		return n.queue(&q)
-	case q.role == multi && failure == "":
-		a.inMulti = true
+	case q.role == multi:
+		n.mu.Lock()
+		n.noMulti = failure != "" && !a.inMulti
+		n.mu.Unlock()
+		a.inMulti = a.inMulti || failure == ""
 	case q.role == selects && failure == "" && q.database != "":
 		n.noteSelected(q.database)
 	case q.role == hello && failure == "" && q.proto != 0:

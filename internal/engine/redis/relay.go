@@ -49,6 +49,7 @@ type relay struct {
 	held     int    // bytes of those that are not
 	owns     int    // requests that are not the client's
 	unsent   bool   // replies to others are not with the client yet
+	noMulti  bool   // the database has refused the last MULTI that it was asked for
 }
 
 func newRelay(ctx context.Context, v *visit, b *backend) *relay {
