@@ -16,7 +16,10 @@ const (
 	maxStream = 1 << 30 // of such a message; what is larger is not read to its end
 )
 
-// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
+// takenPerByte is how many bytes a large message, one without its headers, and the event take for each of the message.
+const takenPerByte = 3
+
+// reserve takes so much room for a large message out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
 	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
 	if errors.Is(err, engine.ErrBusy) {
@@ -43,7 +46,7 @@ func (r *relay) reserveValues(s *statement, size, values int) error {
 	case values*bytesPerValue < engine.LargeMessage:
 		return nil
 	}
-	return r.reserve(size + values*bytesPerValue)
+	return r.reserve(size*takenPerByte + values*bytesPerValue)
 }
 
 // release gives back what was reserved, when nothing large is left of the message.

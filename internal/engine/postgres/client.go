@@ -151,7 +151,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 	if len(frame) < total {
 		r.fromClient.inbox.Expect(total)
 		if len(frame) >= engine.LargeMessage {
-			return 0, r.reserve(total)
+			return 0, r.reserve(total * takenPerByte)
 		}
 		return 0, nil
 	}

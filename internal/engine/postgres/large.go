@@ -13,7 +13,10 @@ import (
 
 const maxHead = 4 << 10 // of a message that is too large, for the record
 
-// reserve takes the room for a large message out of the budget of all sessions, once it has begun to arrive.
+// takenPerByte is how many bytes a large message and its event take for each of the message.
+const takenPerByte = 3
+
+// reserve takes so much room for a large message out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
 	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
 	if errors.Is(err, engine.ErrBusy) {
