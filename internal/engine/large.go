@@ -51,12 +51,13 @@ type Share struct {
 	of    *portion // nil while nothing is taken or wanted
 }
 
-// Grow makes the share so many bytes large, or as large as a user may have, if that is less. Before it waits for room
-// it calls flush, which sends on what was read before the message, and may give the share back. It returns ErrBusy when
+// Grow makes the share so many bytes large, or as large as a user may have, if that is less. What is an eighth more than the share has is
+// had at once and not counted: whoever waits for a little more while holding the rest would hold up those that wait for the rest.
+// Before Grow waits for room it calls flush, which sends on what was read before the message, and may give the share back. It returns ErrBusy when
 // there was no room in time, and the cause when the context ends.
 func (b *Budget) Grow(ctx context.Context, share *Share, size int, flush func() error) error {
 	want := int64(min(size, b.most))
-	if want <= share.taken {
+	if want <= share.taken+share.taken/8 {
 		return nil
 	}
 	b.join(share)

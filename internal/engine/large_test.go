@@ -27,6 +27,7 @@ func TestBudget(t *testing.T) {
 		{"what fits is had at once", map[string]int{"a": 100, "b": 40}, []int{60}, 0, 0, nil, 0},
 		{"a share grows by what is missing", map[string]int{"a": 100, "b": 40}, []int{30, 60}, 0, 0, nil, 0},
 		{"a share does not shrink", map[string]int{"a": 100, "b": 40}, []int{60, 30}, 0, 0, nil, 0},
+		{"a little more than one has is had at once", map[string]int{"a": 100, "b": 40}, []int{56, 63}, 0, 0, nil, 0},
 		{"more than a user may have takes all of that", nil, []int{1000}, 0, 0, nil, 0},
 		{"what does not fit waits for others", map[string]int{"a": 100, "b": 41}, []int{60}, 3 * time.Second, 0, nil, 3 * time.Second},
 		{"the wait has an end", map[string]int{"a": 100, "b": 41}, []int{60}, 0, 0, engine.ErrBusy, 10 * time.Second},

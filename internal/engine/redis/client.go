@@ -90,8 +90,9 @@ func (r *relay) scanClient() error {
 		if size == 0 {
 			underWay = true
 			in.Expect(atLeast)
-			if held := r.parser.Held(); len(data)+held >= engine.LargeMessage {
-				if err := r.reserve(max(atLeast, len(data))*takenPerByte + held); err != nil {
+			if len(data)+r.parser.Held() >= engine.LargeMessage {
+				guess, arguments := r.parser.Guess() // all of it at once: two that have a part each would wait for each other
+				if err := r.reserve(max(atLeast, len(data), guess)*takenPerByte + arguments*resp.Beside); err != nil {
 					return err
 				}
 			}

@@ -4,13 +4,12 @@ import (
 	"errors"
 
 	"sallyport/internal/engine"
+	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
 
-const (
-	takenPerByte    = 3  // bytes that a large command, its text and its event take, for each of the command; rarely more
-	takenByArgument = 40 // beside its bytes
-)
+// takenPerByte is how many bytes a large command, its text and its event take for each of the command; rarely more.
+const takenPerByte = 3
 
 // reserve takes the room for a large command out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
@@ -26,7 +25,7 @@ func (r *relay) reserveRecord(size int) error {
 	args := r.parser.Args
 	secrets := secretsOf(args)
 	record := measure(args, &secrets)
-	return r.reserve(size + len(args)*takenByArgument + record.bytes())
+	return r.reserve(size + len(args)*resp.Beside + record.bytes())
 }
 
 // release gives back what was reserved, when nothing large is left of the command.

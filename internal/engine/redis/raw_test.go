@@ -249,11 +249,13 @@ func TestConversations(t *testing.T) {
 			wantOutcomes(t, r, c, "SCRIPT EXISTS "+sumOf("return 3")+" "+sumOf("return 4")+" → ok", `EVAL "return 3" 0 → ok`, "SCRIPT EXISTS "+strings.ToUpper(sumOf("return 3"))+" "+sumOf("return 4")+" → ok")
 		},
 		"what begins no transaction": func(t *testing.T, r *real, c *raw) {
-			c.say(t, "MULTI now", "SELECT 99", "SET begins:k v", "SELECT 1", "SET begins:k v", "MULTI", "SELECT 2", "EXEC now", "SET begins:k v")
+			c.say(t, "MULTI now", "SELECT 99", "SET begins:k v", "SELECT 1", "SET begins:k v", "MULTI", "SELECT 2", "EXEC now", "SET begins:k v",
+				"MULTI", "DISCARD now", "SELECT 3", "SET begins:k v", "RESET now", "DISCARD")
 			c.hear(t, "-ERR wrong number of arguments for 'multi' command\n-ERR DB index is out of range\n+OK\n+OK\n+OK\n+OK\n+QUEUED\n"+
-				"-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n+OK\n")
+				"-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n+OK\n"+
+				"+OK\n-ERR wrong number of arguments for 'discard' command\n+QUEUED\n+QUEUED\n-ERR wrong number of arguments for 'reset' command\n+OK\n")
 			events := closed(t, r, c).Journal.Events("db.session.query")
-			for i, want := range map[int]string{2: "", 4: "1", 8: "1"} {
+			for i, want := range map[int]string{2: "", 4: "1", 8: "1", 12: "3"} {
 				if got := events[i].Text("db_name"); got != want {
 					t.Errorf("%s is recorded in %q, want %q", events[i].Text("db_query"), got, want)
 				}

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,4 +304,34 @@ func TestClientThatNeverReads(t *testing.T) {
 	if err := v.Wait(t); !fault.Is(err, fault.AccessDenied) {
 		t.Errorf("the engine returned %v", err)
 	}
+}
+
+// TestLargeCommandsDoNotWaitForEachOther has two that fit into the room of their user one after the other arrive at the same time.
+func TestLargeCommandsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	r, a := ready(t, one, func(cfg *enginetest.Config) {
+		cfg.Engine = redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 24 << 20, LargeWait: enginetest.Patience})
+	})
+	b := r.raw(t)
+	b.say(t, "AUTH default secret")
+	b.hear(t, "+OK\n")
+	const count, size = 2600, 1000
+	command := fmt.Sprintf("*%d\r\n$4\r\nSADD\r\n$1\r\nk\r\n", count+2) + strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size)), count)
+	var writing sync.WaitGroup
+	for _, c := range []*raw{a, b} {
+		writing.Go(func() {
+			for part := range slices.Chunk([]byte(command), 64<<10) { // of both in turn
+				if _, err := c.Write(part); err != nil {
+					t.Error(err)
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	for _, c := range []*raw{a, b} {
+		if line := c.line(t); line != ":1" {
+			t.Errorf("heard %s", line)
+		}
+	}
+	writing.Wait()
 }

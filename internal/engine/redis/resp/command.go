@@ -46,10 +46,22 @@ type Parser struct {
 // UnderWay reports whether the beginning of a command was read.
 func (p *Parser) UnderWay() bool { return p.next > 0 }
 
+// Beside is how many bytes of memory an argument takes beside its own: its place, and a slice.
+const Beside = 16 + 24
+
 // Held returns how many bytes of memory the arguments of the command under way take beside its own: many small ones take more.
-func (p *Parser) Held() int {
-	const place, slice = 16, 24
-	return len(p.spans) * (place + slice)
+func (p *Parser) Held() int { return len(p.spans) * Beside }
+
+// Guess returns how many bytes the command under way will have if its arguments go on as they began, and how many arguments: more of
+// neither than a command may have. Of a few arguments it guesses nothing.
+func (p *Parser) Guess() (size, arguments int) {
+	const few = 4
+	arguments = min(max(p.announced, len(p.spans)), MaxArguments)
+	if len(p.spans) < few {
+		return 0, arguments
+	}
+	mean := p.next/len(p.spans) + 1
+	return min(p.next+(arguments-len(p.spans))*mean, MaxCommand), arguments
 }
 
 // Parse reads the command at the beginning of data, which holds what it held at the last call and more. It returns
