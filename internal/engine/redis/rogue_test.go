@@ -253,7 +253,7 @@ func TestSmallArgumentsTakeRoom(t *testing.T) {
 // takesRoom begins a command of many arguments, and checks that nobody else finds room until it is complete.
 func takesRoom(t *testing.T, s *redisserver.Server, argument string, arguments, room int) {
 	t.Helper()
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * room, LargeWait: 2 * time.Second})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * room, LargeWait: 5 * time.Second})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	begun := r.raw(t)
 	begun.say(t, "PING")
