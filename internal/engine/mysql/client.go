@@ -129,7 +129,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 	if total > len(arrived) {
 		c.inbox.Expect(total)
 		if len(arrived) >= engine.LargeMessage {
-			return 0, r.reserve(total * takenPerByte)
+			return 0, r.reserve(mayHave(total) * takenPerByte)
 		}
 		return 0, nil
 	}

@@ -2,7 +2,9 @@ package mysql_test
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -150,4 +152,32 @@ func TestARefusedPreparationGivesBackItsPartOfTheBudget(t *testing.T) {
 			t.Errorf("a preparation was answered with %s", got)
 		}
 	}
+}
+
+// TestMessagesInSeveralPacketsDoNotWaitForEachOther has two arrive at the same time that have room one after the other.
+func TestMessagesInSeveralPacketsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	server.Exec(t, "set global max_allowed_packet = 64 * 1024 * 1024")
+	agent := front(t, server, func(cfg *enginetest.Config) {
+		cfg.Engine = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * 100 << 20, LargeWait: enginetest.Patience})
+	})
+	message := inPackets(append([]byte{byte(mysqlwire.ComQuery)}, "do 1 /* "+strings.Repeat("x", 20<<20)+" */"...))
+	var sending sync.WaitGroup
+	for range 2 {
+		c := logIn(t, agent, all)
+		sending.Go(func() {
+			for part := range slices.Chunk(message, 256<<10) { // of both in turn
+				if _, err := c.Write(part); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			payload, _ := c.packet()
+			if payload[0] != mysqlwire.HeaderOK {
+				t.Errorf("one was answered with %q", payload)
+			}
+		})
+	}
+	sending.Wait()
 }

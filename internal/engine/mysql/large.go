@@ -19,6 +19,15 @@ const (
 // takenPerByte is how many bytes a large message, one without its headers, and the event take for each of the message.
 const takenPerByte = 3
 
+// mayHave returns how many bytes a message may have of which so many are known. Of one that goes on in further packets nobody knows how many
+// come: it takes the room for the largest at once, because two that have a part each would wait for each other.
+func mayHave(total int) int {
+	if total >= mysqlwire.HeaderSize+mysqlwire.MaxPayload {
+		return maxMessage
+	}
+	return total
+}
+
 // reserve takes so much room for a large message out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
 	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
