@@ -261,10 +261,10 @@ func TestConversations(t *testing.T) {
 				}
 			}
 		},
-		"a transaction that the account may not begin": func(t *testing.T, r *real, c *raw) {
+		"a transaction that the account may not begin": func(t *testing.T, r *real, _ *raw) {
 			r.Do(t, "ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "-multi")
 			r = behind(t, r.Server, "reader")
-			c = r.raw(t)
+			c := r.raw(t)
 			c.say(t, "AUTH reader secret", "MULTI", "SELECT 99", "SET may:k v", "SELECT 1", "SET may:k v", "HELLO 2")
 			c.hear(t, "+OK\n-NOPERM this user has no permissions to run the 'multi' command\n-ERR DB index is out of range\n+OK\n+OK\n+OK\n*14\n")
 			events := closed(t, r, c).Journal.Events("db.session.query")
