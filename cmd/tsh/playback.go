@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,23 +15,28 @@ import (
 
 // told are the fields of events that people see.
 type told struct {
-	Index         int64     `json:"ei"`
-	Event         string    `json:"event"`
-	Time          string    `json:"time"`
-	Protocol      string    `json:"db_protocol"`
-	Service       string    `json:"db_service"`
-	Database      string    `json:"db_name"`
-	User          string    `json:"db_user"`
-	Query         string    `json:"db_query"`
-	Text          string    `json:"query"` // of prepared statements
-	Parameters    []any     `json:"db_query_parameters"`
-	Values        []any     `json:"parameters"` // of a Bind
-	StatementName string    `json:"statement_name"`
-	Uncertain     bool      `json:"query_uncertain"`
-	Function      int64     `json:"function_oid"`
-	Arguments     []any     `json:"function_args"`
-	Script        string    `json:"script"` // that the statement names
-	Masked        bool      `json:"query_masked"`
+	Index         int64  `json:"ei"`
+	Event         string `json:"event"`
+	Time          string `json:"time"`
+	Protocol      string `json:"db_protocol"`
+	Service       string `json:"db_service"`
+	Database      string `json:"db_name"`
+	User          string `json:"db_user"`
+	Query         string `json:"db_query"`
+	Text          string `json:"query"` // of prepared statements
+	Parameters    []any  `json:"db_query_parameters"`
+	Values        []any  `json:"parameters"` // of a Bind
+	StatementName string `json:"statement_name"`
+	Uncertain     bool   `json:"query_uncertain"`
+	Function      int64  `json:"function_oid"`
+	Arguments     []any  `json:"function_args"`
+	Script        string `json:"script"` // that the statement names
+	Masked        bool   `json:"query_masked"`
+	// The places of those of the lists above that are in base64.
+	BinaryParameters []int `json:"db_query_parameters_binary"`
+	BinaryValues     []int `json:"parameters_binary"`
+	BinaryArguments  []int `json:"function_args_binary"`
+
 	Statement     int64     `json:"statement_ei"`
 	Command       command   `json:"command"`
 	Tag           string    `json:"command_tag"`
@@ -87,7 +93,7 @@ func (p *playback) event(out io.Writer, line []byte) error {
 		p.start(&b, &e)
 	case "db.session.query", "db.session.query.failed":
 		p.statement(&b, &e, commandText(&e))
-		p.values(&b, "parameters", e.Parameters)
+		p.values(&b, "parameters", e.Parameters, e.BinaryParameters)
 		if e.Script != "" {
 			fmt.Fprintf(&b, "   script: %s\n", indented(e.Script))
 		}
@@ -99,12 +105,12 @@ func (p *playback) event(out io.Writer, line []byte) error {
 		}
 	case "db.session.postgres.function":
 		p.statement(&b, &e, fmt.Sprintf("call of function %d", e.Function))
-		p.values(&b, "arguments", e.Arguments)
+		p.values(&b, "arguments", e.Arguments, e.BinaryArguments)
 	case "db.session.postgres.statements.parse":
 		p.statement(&b, &e, fmt.Sprintf("prepare %s: %s", orElse(e.StatementName, "(unnamed)"), e.Text))
 	case "db.session.postgres.statements.bind":
 		p.statement(&b, &e, "bind: "+e.Text)
-		p.values(&b, "parameters", e.Values)
+		p.values(&b, "parameters", e.Values, e.BinaryValues)
 	case "db.session.result":
 		p.result(&b, &e)
 		for _, next := range e.Following {
@@ -159,15 +165,22 @@ func (p *playback) statement(b *strings.Builder, e *told, text string) {
 	}
 }
 
-func (p *playback) values(b *strings.Builder, what string, values []any) {
+// values tells those of a list, of which the binary ones are in base64.
+func (p *playback) values(b *strings.Builder, what string, values []any, binary []int) {
 	if len(values) == 0 {
 		return
 	}
-	shown, err := json.Marshal(values)
-	if err != nil {
-		return // these came out of JSON
+	shown := make([]string, len(values))
+	for i, value := range values {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return // these came out of JSON
+		}
+		if shown[i] = string(text); slices.Contains(binary, i) {
+			shown[i] = "base64 " + shown[i]
+		}
 	}
-	fmt.Fprintf(b, "   %s: %s\n", what, oneLine(string(shown)))
+	fmt.Fprintf(b, "   %s: [%s]\n", what, oneLine(strings.Join(shown, ",")))
 }
 
 func (p *playback) result(b *strings.Builder, e *told) {

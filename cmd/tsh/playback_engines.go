@@ -47,7 +47,7 @@ func (p *playback) mysql(b *strings.Builder, e *told) bool {
 		return false
 	}
 	p.statement(b, e, text)
-	p.values(b, "parameters", e.Values)
+	p.values(b, "parameters", e.Values, e.BinaryValues)
 	if e.Error != "" {
 		fmt.Fprintf(b, "   refused: %s\n", indented(e.Error))
 	}
