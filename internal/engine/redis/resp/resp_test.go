@@ -328,6 +328,7 @@ func FuzzCommands(f *testing.F) {
 func FuzzReplies(f *testing.F) {
 	f.Add([]byte("*2\r\n$1\r\na\r\n%1\r\n+k\r\n-ERR x\r\n"))
 	f.Add([]byte(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$0\r\n\r\n_\r\n"))
+	f.Add([]byte("*2\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$-1\r\n:1\r\n>1\r\n*1\r\n_\r\n:2\r\n+OK\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) == 0 || len(data) > 1<<12 {
 			return

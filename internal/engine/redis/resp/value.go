@@ -24,10 +24,10 @@ func (v *Value) Find(key string) (*Value, bool) {
 }
 
 // Decode reads the reply at the beginning of data, which must hold all of it; of one that is not complete it returns
-// size 0.
-func Decode(data []byte) (v Value, size int, err error) { return decode(data, 0) }
+// size 0. Messages of a subscription in its middle are left out, as Scanner does.
+func Decode(data []byte) (v Value, size int, err error) { return decode(data, 0, false) }
 
-func decode(data []byte, depth int) (v Value, size int, err error) {
+func decode(data []byte, depth int, inPush bool) (v Value, size int, err error) {
 	if depth > maxDepth {
 		return v, 0, malformed("more than %d levels", maxDepth)
 	}
@@ -49,7 +49,7 @@ func decode(data []byte, depth int) (v Value, size int, err error) {
 	case Bulk, BlobError, Verbatim:
 		return decodeString(v, data, text, size)
 	case Array, Set, Push, Map:
-		return decodeElements(v, data, text, size, depth)
+		return decodeElements(v, data, text, size, depth, inPush || v.Type == Push)
 	}
 	return v, 0, malformed("a reply that begins with %q", v.Type)
 }
@@ -74,7 +74,7 @@ func decodeString(v Value, data, text []byte, size int) (Value, int, error) {
 	return v, end, nil
 }
 
-func decodeElements(v Value, data, text []byte, size, depth int) (Value, int, error) {
+func decodeElements(v Value, data, text []byte, size, depth int, inPush bool) (Value, int, error) {
 	n, err := number(text)
 	if err != nil || n < -1 || n < 0 && v.Type != Array || n > MaxArguments {
 		return v, 0, malformed("elements: %q", short(text))
@@ -86,13 +86,14 @@ func decodeElements(v Value, data, text []byte, size, depth int) (Value, int, er
 	if v.Type == Map {
 		n *= 2
 	}
-	for range n {
-		element, used, err := decode(data[size:], depth+1)
+	for int64(len(v.Elements)) < n {
+		element, used, err := decode(data[size:], depth+1, inPush)
 		if err != nil || used == 0 {
 			return v, 0, err
 		}
-		v.Elements = append(v.Elements, element)
-		size += used
+		if size += used; inPush || element.Type != Push {
+			v.Elements = append(v.Elements, element)
+		}
 	}
 	return v, size, nil
 }
