@@ -18,7 +18,7 @@ const (
 )
 
 // tooLong says why a command is not recorded, and thus not passed on: its text would take many times the bytes that it has
-// itself, for which no room was reserved. There are values of four bytes whose text has more than fifty.
+// itself, more than others are to wait for. There are values of four bytes whose text has more than fifty.
 func tooLong(m *mongowire.Msg, size int) error {
 	if size < longText/20 {
 		return nil
