@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -294,8 +295,9 @@ func TestInterruptInTheClient(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*enginetest.Patience)
 	defer cancel()
-	// A terminal, in which ^C is a signal.
-	shell := exec.CommandContext(ctx, "script", "--quiet", "--flush", "--return", "--command", "mariadb --no-defaults --skip-ssl --host="+host+" --port="+port+" --user=app", "/dev/null")
+	// A terminal, in which ^C is a signal, to the client alone: a shell that is not bash would end by it too.
+	shell := exec.CommandContext(ctx, "script", "--quiet", "--flush", "--return", "--command", "exec mariadb --no-defaults --skip-ssl --host="+host+" --port="+port+" --user=app", "/dev/null")
+	shell.Env = append(os.Environ(), "SHELL=/bin/sh")
 	keys, err := shell.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
