@@ -30,6 +30,7 @@ type reader struct {
 
 	denied access.Commands // by roles, as of the last read
 
+	reading reading // of the command that was read last
 	joined  pipeline
 	scripts scripts
 	instead []byte       // of the command that was read last, and as which it is recorded; nil if that is sent on
@@ -98,11 +99,6 @@ func (r *relay) scanClient() error {
 			}
 			continue
 		}
-		if size >= engine.LargeMessage {
-			if err := r.reserveRecord(size); err != nil {
-				return err
-			}
-		}
 		if err := r.command(size); err != nil {
 			return err
 		}
@@ -119,7 +115,7 @@ func (r *relay) scanClient() error {
 
 // forget leaves nothing of what was read to a session that may be idle from now on.
 func (r *relay) forget() {
-	r.fromClient.instead = nil
+	r.fromClient.instead, r.fromClient.reading = nil, reading{}
 	clear(r.parser.Args)
 	if r.parser.Args = r.parser.Args[:0]; cap(r.parser.Args) > engine.KeptRequests {
 		r.parser.Args = nil
@@ -227,7 +223,7 @@ func (r *relay) reply(message ...[]byte) error {
 // answerHere records the command that has just been read, with its outcome, and answers it without the database.
 func (r *relay) answerHere(size int, message []byte) error {
 	began := r.engine.cfg.Now()
-	index, err := r.recordNow(r.record.query(r.parser.Args))
+	index, err := r.recordNow(r.record.query(&r.fromClient.reading))
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,9 @@ func (r *relay) command(size int) error {
 		r.drop(size)
 		return nil
 	}
+	if err := r.look(size); err != nil {
+		return err
+	}
 	if err := r.awaitRoom(); err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (r *relay) command(size int) error {
 
 // perform has the command be recorded, notes that its reply is due, and leaves it to be sent on.
 func (r *relay) perform(q request, size int) error {
-	event := r.record.query(r.parser.Args)
+	event := r.record.query(&r.fromClient.reading)
 	if q.role == evalSHA && len(r.parser.Args) > 1 {
 		event.Script = r.fromClient.scripts.text(r.parser.Args[1])
 	}
@@ -175,7 +178,7 @@ func (r *relay) exec(size int) error {
 		return r.perform(request{role: exec}, size)
 	}
 	no := refuse(codeAborted, "Transaction discarded because of previous errors.")
-	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(&r.fromClient.reading), Error: no.text}
 	if _, err := r.recordNow(event); err != nil {
 		return err
 	}

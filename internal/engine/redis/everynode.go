@@ -89,7 +89,7 @@ func least(replies []*wholeReply) ([][]byte, int64, bool) {
 // that all did, or the first that did not.
 func (r *relay) onEveryNode(c *command, size int) error {
 	began := r.engine.cfg.Now()
-	index, err := r.recordNow(r.record.query(r.parser.Args))
+	index, err := r.recordNow(r.record.query(&r.fromClient.reading))
 	if err != nil {
 		return err
 	}

@@ -46,9 +46,12 @@ func ClusterRules() (undecided, unknown []string) {
 
 // Record returns what is recorded of a command's arguments.
 func Record(args [][]byte) string {
-	var r recorder
-	return string(r.query(args).Query)
+	return string(RecordOf(args).Query)
 }
 
 // RecordOf returns the record of a command's arguments.
-func RecordOf(args [][]byte) *audit.DatabaseQuery { return new(recorder).query(args) }
+func RecordOf(args [][]byte) *audit.DatabaseQuery {
+	var c reading
+	c.read(args, lenOf(args))
+	return new(recorder).query(&c)
+}

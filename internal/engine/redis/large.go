@@ -20,12 +20,14 @@ func (r *relay) reserve(total int) error {
 	return err
 }
 
-// reserveRecord takes what is missing for the record of a large command that has just been read, before that is made.
-func (r *relay) reserveRecord(size int) error {
-	args := r.parser.Args
-	secrets := secretsOf(args)
-	record := measure(args, &secrets)
-	return r.reserve(size + len(args)*resp.Beside + record.bytes())
+// look finds out what is to be known of the command that has just been read. For the record of a large one it takes the room
+// that is missing, before that is made.
+func (r *relay) look(size int) error {
+	c := &r.fromClient.reading
+	if c.read(r.parser.Args, size); size < engine.LargeMessage {
+		return nil
+	}
+	return r.reserve(size + len(c.args)*resp.Beside + c.size.bytes())
 }
 
 // release gives back what was reserved, when nothing large is left of the command.

@@ -170,7 +170,7 @@ func (v *visit) welcome(c *command, given credentials) error {
 
 // recordRefused keeps that a password was wrong.
 func (v *visit) recordRefused(ctx context.Context, cause error) error {
-	event := &audit.DatabaseQueryFailed{DatabaseQuery: *v.record.query(v.parser.Args), Error: cause.Error()}
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: *v.lastQuery(), Error: cause.Error()}
 	_, err := v.session.Record(ctx, event)
 	return err
 }

@@ -59,7 +59,7 @@ func (r *relay) alreadyOpen(c *command, size int) (done bool, err error) {
 	}
 	switch {
 	case r.fromClient.multi: // it is AUTH
-		return true, r.refuse(refuse(codeError, "%s is not passed on within MULTI, and the account %s is open already", shownName(args), r.account), size)
+		return true, r.refuse(refuse(codeError, "%s is not passed on within MULTI, and the account %s is open already", r.fromClient.reading.shownName(), r.account), size)
 	case c.role == hello:
 		return true, r.helloWithout(args, size)
 	}
@@ -79,7 +79,7 @@ func (r *relay) helloWithout(args [][]byte, size int) error {
 		q.proto = options.version[0] - '0'
 	}
 	var err error
-	if q.event, err = r.recordNow(r.record.query(args)); err != nil {
+	if q.event, err = r.recordNow(r.record.query(&r.fromClient.reading)); err != nil {
 		return err
 	}
 	if r.cluster != nil {

@@ -14,26 +14,26 @@ var unknown command
 func (r *relay) refusal(c *command, args [][]byte) *refusal {
 	switch {
 	case r.denies(c, args):
-		return refuse(codeNoPerm, "%s is denied by your roles", shownName(args))
+		return refuse(codeNoPerm, "%s is denied by your roles", r.fromClient.reading.shownName())
 	case c == nil:
 		if r.session.AllowCommand(nameOf(args)) != nil {
-			return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server, and your roles do not allow it", shownName(args))
+			return refuse(codeNoPerm, "this system does not know the command %s, so it may concern the server, and your roles do not allow it", r.fromClient.reading.shownName())
 		}
 	case c.role == unsupported:
-		return refuse(codeNoPerm, "%s is not passed on by this system, because what follows it could not be recorded", shownName(args))
+		return refuse(codeNoPerm, "%s is not passed on by this system, because what follows it could not be recorded", r.fromClient.reading.shownName())
 	case c.admin:
 		if r.session.AllowCommand(c.name) != nil {
-			return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", shownName(args))
+			return refuse(codeNoPerm, "%s concerns the server and not its data, and your roles do not allow it", r.fromClient.reading.shownName())
 		}
 	case c.role == hello && r.fromClient.multi:
-		return refuse(codeError, "%s is not passed on within MULTI, because it would change the protocol in the middle of a reply", shownName(args))
+		return refuse(codeError, "%s is not passed on within MULTI, because it would change the protocol in the middle of a reply", r.fromClient.reading.shownName())
 	case c.role == login || c.role == hello:
 		given := credentialsOf(c, args)
 		if given.given && given.user != r.account {
 			return otherAccount(given, r.account, c.role == hello || len(args) == 3)
 		}
 	case c.role == subscribe && r.fromClient.multi:
-		return refuse(codeError, "%s is not passed on within MULTI, because its replies could not be told apart", shownName(args))
+		return refuse(codeError, "%s is not passed on within MULTI, because its replies could not be told apart", r.fromClient.reading.shownName())
 	case c.role == evalSHA && len(args) > 1 && r.fromClient.scripts.text(args[1]) == nil:
 		// In the server's words, at which clients send the text.
 		return refuse(codeNoScript, "No matching script. Please use EVAL.")
@@ -64,33 +64,10 @@ func nameOf(args [][]byte) string {
 	return name
 }
 
-// shownName returns the name of a command for people: of one with a subcommand both words.
-func shownName(args [][]byte) string {
-	secrets := secretsOf(args)
-	word := func(i int) string {
-		if secrets.has(i) {
-			return string(plainName(args[i]))
-		}
-		return string(appendArgument(nil, args[i][:min(len(args[i]), maxName)]))
-	}
-	name := word(0)
-	if len(args) > 1 && hasSubcommands[strings.ToLower(name)] {
-		name += " " + word(1)
-	}
-	return strings.ToUpper(name)
-}
-
-// hasSubcommands are the containers.
-var hasSubcommands = map[string]bool{
-	"acl": true, "client": true, "cluster": true, "command": true, "commandlog": true, "config": true, "debug": true, "function": true,
-	"latency": true, "memory": true, "module": true, "object": true, "pubsub": true, "script": true, "sentinel": true, "slowlog": true,
-	"xgroup": true, "xinfo": true,
-}
-
 // refuse records that a command is not passed on, and says so to the client. The transaction that it was to be part of
 // is not executed.
 func (r *relay) refuse(no *refusal, size int) error {
-	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(r.parser.Args), Error: no.text}
+	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(&r.fromClient.reading), Error: no.text}
 	if _, err := r.recordNow(event); err != nil {
 		return err
 	}

@@ -9,10 +9,7 @@ import (
 	"sallyport/internal/engine"
 )
 
-const (
-	longArgument = 1 << 10 // from here on an argument stands apart from the command
-	keptText     = 16 << 10
-)
+const keptText = 16 << 10
 
 var mask = []byte("****")
 
@@ -38,32 +35,29 @@ func (r *recorder) forget() {
 // query returns the record of a command: its arguments, parted by spaces, each as redis-cli shows it where it has
 // spaces, quotes or unprintable bytes. A long one stands among the parameters, and its number in its place: $1; of a large
 // command also one that this would make much longer. A secret is masked. The record is valid until the next call.
-func (r *recorder) query(args [][]byte) *audit.DatabaseQuery {
+func (r *recorder) query(c *reading) *audit.DatabaseQuery {
 	r.forget()
-	secrets := secretsOf(args)
-	large := isLarge(args)
-	if large {
-		size := measure(args, &secrets)
-		r.text = slices.Grow(r.text, size.text)
-		r.parameters = slices.Grow(r.parameters, size.parameters)
+	if c.size.text > 0 {
+		r.text = slices.Grow(r.text, c.size.text)
+		r.parameters = slices.Grow(r.parameters, c.size.parameters)
 	}
-	for i, arg := range args {
+	for i, arg := range c.args {
 		if i > 0 {
 			r.text = append(r.text, ' ')
 		}
-		switch form := formOf(arg, large); {
-		case secrets.has(i):
-			r.text = append(r.text, secrets.shown(i, arg)...)
+		switch form := c.form(i); form {
+		case masked:
+			r.text = append(r.text, c.secrets.shown(i, arg)...)
 			r.text = append(r.text, mask...)
-		case form.apart:
-			r.parameters = append(r.parameters, audit.Parameter{Value: arg, Binary: form.binary})
+		case apart, apartInBase64:
+			r.parameters = append(r.parameters, audit.Parameter{Value: arg, Binary: form == apartInBase64})
 			r.text = append(r.text, '$')
 			r.text = appendNumber(r.text, len(r.parameters))
 		default:
 			r.text = appendArgument(r.text, arg)
 		}
 	}
-	r.event = audit.DatabaseQuery{Query: r.text, Parameters: r.parameters, Masked: secrets.any()}
+	r.event = audit.DatabaseQuery{Query: r.text, Parameters: r.parameters, Masked: c.secrets.any()}
 	return &r.event
 }
 

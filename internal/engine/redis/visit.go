@@ -134,9 +134,16 @@ func (v *visit) refuseLarge(large *resp.TooLarge) (*audit.DatabaseQueryFailed, e
 	}
 	event := &audit.DatabaseQueryFailed{Error: fault.Message(err), MessageSize: large.Bytes}
 	if len(v.parser.Args) > 0 {
-		event.DatabaseQuery = *v.record.query(v.parser.Args)
+		event.DatabaseQuery = *v.lastQuery()
 	}
 	return event, err
+}
+
+// lastQuery returns the record of arguments that no relay has looked at: of a command before it, or of one beyond the limits.
+func (v *visit) lastQuery() *audit.DatabaseQuery {
+	var c reading
+	c.read(v.parser.Args, lenOf(v.parser.Args))
+	return v.record.query(&c)
 }
 
 // sayNo tells a client why its visit ends before the relay, and returns that. It records nothing.
