@@ -13,7 +13,7 @@ import (
 // refuse records a command that is not sent on, and tells the client.
 func (r *relay) refuse(a asked, size int, cause error) error {
 	c := &r.fromClient
-	if c.names.masked == nil && tooLong(&c.msg, size) != nil {
+	if c.names.masked == nil && c.tooLong(size) != nil {
 		c.names.mask(c.msg.Body)
 	}
 	text := c.names.masked

@@ -24,8 +24,10 @@ type reader struct {
 	names   names
 	text    []byte
 	query   audit.DatabaseQuery
-	current *asked       // what is being looked at, and was not sent on
-	share   engine.Share // of the budget for large messages
+	current *asked // what is being looked at, and was not sent on
+
+	measured int          // bound of the bytes of its text; 0 while nobody has asked for that
+	share    engine.Share // of the budget for large messages
 }
 
 func newUnscanned(in *inbox.Inbox) io.Reader { return bytes.NewReader(in.Buf[in.Scanned:in.End]) }
@@ -114,7 +116,7 @@ func (c *reader) forget() {
 func (r *relay) message(h mongowire.Header, frame []byte) error {
 	c := &r.fromClient
 	a := asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery}
-	c.current = &a
+	c.current, c.measured = &a, 0
 	var err error
 	switch h.Op {
 	case mongowire.OpMsg:
@@ -153,7 +155,7 @@ func (r *relay) command(a asked, frame []byte) error {
 			return r.refuse(a, len(frame), c.names.denied(database, err))
 		}
 	}
-	if err := tooLong(&c.msg, len(frame)); err != nil {
+	if err := c.tooLong(len(frame)); err != nil {
 		return r.refuse(a, len(frame), err)
 	}
 	if err := r.awaitRoom(); err != nil {

@@ -17,13 +17,13 @@ const (
 	maxText         = 4 * mongowire.MaxMessage // of the text of any command
 )
 
-// tooLong says why a command is not recorded, and thus not passed on: its text would take many times the bytes that it has
-// itself, more than others are to wait for. There are values of four bytes whose text has more than fifty.
-func tooLong(m *mongowire.Msg, size int) error {
+// tooLong says why the current command, of so many bytes, is not recorded, and thus not passed on: its text would take many times
+// the bytes that it has itself, more than others are to wait for. There are values of four bytes whose text has more than fifty.
+func (c *reader) tooLong(size int) error {
 	if size < longText/20 {
 		return nil
 	}
-	n := textSize(m, size)
+	n := c.textSize(size)
 	if n > maxText {
 		return withCode(codeTooLarge, fault.LimitExceeded, "the command would be recorded as a text of up to %d bytes, and at most %d can be; send the documents in several batches", n, maxText)
 	}
@@ -33,18 +33,22 @@ func tooLong(m *mongowire.Msg, size int) error {
 	return nil
 }
 
-// textSize returns a bound of the bytes of the text of a command that has so many itself.
-func textSize(m *mongowire.Msg, size int) int {
-	if size < engine.LargeMessage {
-		return m.TextSize()
+// textSize returns a bound of the bytes of the text of the current command, which has so many itself. It is measured once.
+func (c *reader) textSize(size int) int {
+	switch {
+	case c.measured > 0:
+	case size < engine.LargeMessage:
+		c.measured = c.msg.TextSize()
+	default:
+		c.measured = c.msg.LargeTextSize()
 	}
-	return m.LargeTextSize()
+	return c.measured
 }
 
 // makeRoom takes what is missing for the text and the event of a large command, and makes the buffer of the text.
 func (r *relay) makeRoom(size int) error {
 	c := &r.fromClient
-	text := textSize(&c.msg, size)
+	text := c.textSize(size)
 	event := text + text/3 // in base64, if it comes to that
 	if err := r.reserve(size + text + event); err != nil {
 		return err
