@@ -35,8 +35,11 @@ func (r *relay) done() {
 	r.changed.Broadcast()
 }
 
-// delivered notes that the client has got all that is answered.
+// delivered notes that the client has got all that is answered, if its last packet is whole, or that it gets nothing any more.
 func (r *relay) delivered() {
+	if a := &r.fromServer; !a.atBoundary() && !a.failed {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.unsent {

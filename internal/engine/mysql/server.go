@@ -42,7 +42,7 @@ const (
 	stateFields // definitions, until the packet that ends them
 )
 
-// atBoundary reports whether the client was sent whole packets.
+// atBoundary reports whether the client was sent whole packets, once it was sent what has been looked at.
 func (a *answers) atBoundary() bool { return a.skip == 0 && !a.continued && !a.failed }
 
 // nextSequence is what a packet of ours has to be numbered.

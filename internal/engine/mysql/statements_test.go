@@ -1,10 +1,16 @@
 package mysql_test
 
 import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
 )
 
@@ -231,5 +237,52 @@ func TestUseIsFollowed(t *testing.T) {
 				t.Errorf("%s was recorded in %q", last.Text("db_query"), last.Text("db_name"))
 			}
 		})
+	}
+}
+
+// TestNoAnswerWithinAPacket has the database's last packet of an answer arrive in two pieces, while one of the agent's own
+// answers waits for its turn.
+func TestNoAnswerWithinAPacket(t *testing.T) {
+	t.Parallel()
+	rest := make(chan struct{})
+	answer := mysqlwire.AppendPacket(nil, 1, []byte{0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+	answer = mysqlwire.AppendPacket(answer, 2, mysqltest.Column(strings.Repeat("n", 60)))
+	half := len(answer) - 30
+	agent, _ := small(t, mysqltest.Options{
+		Greeting: func(g *mysqlwire.Greeting) { g.Flags |= mysqlwire.DeprecateEOF },
+		Command: func(c *mysqltest.Conn, got mysqlwire.Command, _ []byte) bool {
+			if got != mysqlwire.ComStmtPrepare {
+				return false
+			}
+			if _, err := c.Write(answer[:half]); err != nil {
+				return false
+			}
+			<-rest
+			_, err := c.Write(answer[half:])
+			return err == nil
+		}})
+	warm := connect(t, agent)
+	_ = warm.Close()
+	c := logIn(t, agent, all)
+	c.write(append(command(mysqlwire.ComStmtPrepare, "select 1"), command(mysqlwire.ComStmtExecute, execution(99, 0))...))
+	got := make([]byte, half)
+	if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, answer[:half]) {
+		t.Fatalf("%v, read %q", err, got)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(got); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read %q within the packet, %v", got[:n], err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(enginetest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	close(rest)
+	if _, err := io.ReadFull(c, got[:len(answer)-half]); err != nil || !bytes.Equal(got[:len(answer)-half], answer[half:]) {
+		t.Fatalf("%v, read %q", err, got)
+	}
+	if payload, sequence := c.packet(); sequence != 1 || !strings.HasPrefix(c.errorOf(payload), "1243 ") {
+		t.Errorf("read packet %d, %q", sequence, payload)
 	}
 }
