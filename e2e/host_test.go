@@ -52,7 +52,7 @@ for dir in bin dev lib lib64 opt proc sbin sys usr; do
 	if [ -L "/$dir" ]; then
 		cp -P "/$dir" "$root/$dir"
 	elif [ -d "/$dir" ]; then
-		mkdir "$root/$dir"
+		mkdir -p "$root/$dir" # it is there already where the work is below it
 		mount --rbind "/$dir" "$root/$dir"
 	fi
 done

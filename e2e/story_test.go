@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sallyport/internal/mariaserver"
+	"sallyport/internal/realserver"
 	"sallyport/internal/redisserver"
 )
 
@@ -32,6 +33,7 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
+	realserver.Undisturbed()
 	dir, err := os.MkdirTemp("", "sallyport-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

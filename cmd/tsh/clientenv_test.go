@@ -11,8 +11,11 @@ import (
 	"testing"
 
 	"sallyport/internal/client"
+	"sallyport/internal/realserver"
 	"sallyport/internal/resource"
 )
+
+func TestMain(m *testing.M) { realserver.Main(m) }
 
 func TestClientsGetNoVariablesThatLeadElsewhere(t *testing.T) {
 	t.Parallel()

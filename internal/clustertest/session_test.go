@@ -17,6 +17,8 @@ import (
 	"sallyport/internal/realserver"
 )
 
+func TestMain(m *testing.M) { realserver.Main(m) }
+
 // authorities returns two authorities of a cluster as a database server needs them. Only their
 // certificates matter to it; the server's own certificate comes from the test's authority, which the
 // database resource names.

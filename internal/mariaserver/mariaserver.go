@@ -133,7 +133,7 @@ func (s *Server) template() (string, error) {
 		return "", fmt.Errorf("asking MariaDB for its version, install the package mariadb-server: %w", err)
 	}
 	words := strings.Fields(string(version))
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("mariaserver-template-%s-%d", words[min(2, len(words)-1)], os.Getuid()))
+	path := filepath.Join("/tmp", fmt.Sprintf("mariaserver-template-%s-%d", words[min(2, len(words)-1)], os.Getuid()))
 	if s.account.Owns(filepath.Join(path, "ibdata1")) {
 		return path, nil
 	}
@@ -142,15 +142,15 @@ func (s *Server) template() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(parent)
-	if err := s.account.Own(parent); err != nil {
+	defaults, data := filepath.Join(parent, "my.cnf"), filepath.Join(parent, "data")
+	if err := os.WriteFile(defaults, []byte("[mysqld]\ntmpdir="+parent+"\n"+strings.Join(sizes, "\n")+"\n"), 0o600); err != nil {
 		return "", err
 	}
-	defaults, data := filepath.Join(parent, "my.cnf"), filepath.Join(parent, "data")
-	if err := os.WriteFile(defaults, []byte("[mysqld]\ntmpdir="+parent+"\n"+strings.Join(sizes, "\n")+"\n"), 0o644); err != nil {
+	if err := s.account.Own(parent, defaults); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("mariadb-install-db", "--defaults-file="+defaults, "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
-	cmd.Dir = parent
+	cmd.Dir, cmd.Env = parent, realserver.Environment()
 	cmd.SysProcAttr = s.account.Attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("mariadb-install-db: %w: %s", err, out)
@@ -200,6 +200,7 @@ func (s *Server) Exec(t testing.TB, sql string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), realserver.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "mariadb", "--no-defaults", "--batch", "--skip-column-names", "--user=root", "--socket="+s.Socket())
+	cmd.Env = realserver.Environment()
 	cmd.Stdin = strings.NewReader(sql)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -12,7 +12,10 @@ import (
 
 	"sallyport/internal/ca"
 	"sallyport/internal/mariaserver"
+	"sallyport/internal/realserver"
 )
+
+func TestMain(m *testing.M) { realserver.Main(m) }
 
 // TestOnlyTheRightCertificateOpensAnAccount checks what tests of the engine rely on.
 func TestOnlyTheRightCertificateOpensAnAccount(t *testing.T) {

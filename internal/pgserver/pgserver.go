@@ -204,6 +204,7 @@ func (s *Server) ExecIn(t testing.TB, database, sql string) string {
 	_, port, _ := net.SplitHostPort(s.Addr)
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
 		"-h", s.socket, "-p", port, "-U", superuser, "-d", database)
+	cmd.Env = realserver.Environment()
 	cmd.Stdin = strings.NewReader(sql)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+
+	"sallyport/internal/realserver"
 )
 
 // findBinaries returns the directory of the newest PostgreSQL of the system's packages.
@@ -34,11 +36,11 @@ func findBinaries() (string, error) {
 // later runs, since making one takes longer than most tests. Several processes may make it at once: one wins.
 func (s *Server) template() (string, error) {
 	version := filepath.Base(filepath.Dir(s.bin))
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("pgserver-template-%s-%d", version, os.Getuid()))
+	path := filepath.Join("/tmp", fmt.Sprintf("pgserver-template-%s-%d", version, os.Getuid()))
 	if s.account.Owns(filepath.Join(path, "PG_VERSION")) {
 		return path, nil
 	}
-	parent, err := os.MkdirTemp(os.TempDir(), "pgserver-initdb-")
+	parent, err := os.MkdirTemp("/tmp", "pgserver-initdb-")
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +50,7 @@ func (s *Server) template() (string, error) {
 	}
 	data := filepath.Join(parent, "data")
 	cmd := exec.Command(filepath.Join(s.bin, "initdb"), "-D", data, "-U", superuser, "--auth=trust", "--no-sync", "--wal-segsize=1", "--encoding=UTF8", "--locale=C")
-	cmd.Dir = parent
+	cmd.Dir, cmd.Env = parent, realserver.Environment()
 	cmd.SysProcAttr = s.account.Attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("initdb: %w: %s", err, out)

@@ -57,6 +57,7 @@ func Start(t testing.TB, c Command) *Process {
 	defer log.Close()
 	cmd := exec.Command("sh", append([]string{"-c", watchdog, "sh", c.Signal}, c.Args...)...)
 	cmd.Dir = c.Dir
+	cmd.Env = Environment()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = c.Account.Attributes()
 	p := &Process{name: c.Name, exited: make(chan struct{})}

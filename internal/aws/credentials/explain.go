@@ -130,6 +130,8 @@ func explainNetwork(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fault.Wrap(fault.ConnectionProblem, err, "the call of AWS was given up because it is not needed any more")
+	case byProxy(err):
+		return fault.Wrap(fault.ConnectionProblem, err, "the proxy through which AWS is called cannot be reached; set the variable HTTPS_PROXY right or remove it, or name what is called without a proxy in NO_PROXY")
 	case unresolved(err) && strings.Contains(host, "-fips."):
 		return fault.Wrap(fault.ConnectionProblem, err, "the name of the AWS endpoint %s cannot be resolved; "+
 			"there are endpoints that are validated by FIPS 140 in the regions of the United States and Canada and in GovCloud, not of every service: "+
@@ -145,6 +147,12 @@ func explainNetwork(err error) error {
 	default:
 		return fault.Wrap(fault.ConnectionProblem, err, "a call of AWS failed; the log of the service has the details")
 	}
+}
+
+// byProxy says whether it was a proxy for HTTP that did not answer, and not AWS. The transport calls that operation proxyconnect.
+func byProxy(err error) bool {
+	dialled, ok := errors.AsType[*net.OpError](err)
+	return ok && dialled.Op == "proxyconnect"
 }
 
 func unresolved(err error) bool {

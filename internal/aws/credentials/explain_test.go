@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,16 +76,25 @@ func TestRefusedRoles(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
-	for _, c := range []struct {
-		name, endpoint, text string
+	t.Run("nobody listens", func(t *testing.T) {
+		startSTS(t)
+		t.Setenv("AWS_ENDPOINT_URL_STS", "https://127.0.0.1:1")
+		_, err := provider(time.Now).For(t.Context(), credentials.Chain{AssumeRoleARN: roleOne})
+		if !fault.Is(err, fault.ConnectionProblem) || !strings.Contains(fault.Message(err), "nc -zv 127.0.0.1 1") {
+			t.Error(err)
+		}
+	})
+	unknown := &net.DNSError{Err: "no such host", Name: "sts.nowhere.invalid", IsNotFound: true}
+	for name, c := range map[string]struct {
+		cause error
+		text  string
 	}{
-		{"nobody listens", "https://127.0.0.1:1", "nc -zv 127.0.0.1 1"},
-		{"no such name", "https://sts.nowhere.invalid", "sts.nowhere.invalid cannot be resolved"},
+		"no such name":            {&net.OpError{Op: "dial", Net: "tcp", Err: unknown}, "the AWS endpoint sts.nowhere.invalid cannot be resolved"},
+		"no such name of a proxy": {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: &net.OpError{Op: "dial", Net: "tcp", Err: unknown}}, "the proxy through which AWS is called cannot be reached"},
+		"a proxy that is down":    {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: syscall.ECONNREFUSED}, "set the variable HTTPS_PROXY right"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			startSTS(t)
-			t.Setenv("AWS_ENDPOINT_URL_STS", c.endpoint)
-			_, err := provider(time.Now).For(t.Context(), credentials.Chain{AssumeRoleARN: roleOne})
+		t.Run(name, func(t *testing.T) {
+			err := credentials.Explain(&url.Error{Op: "Post", URL: "https://sts.nowhere.invalid/", Err: c.cause})
 			if !fault.Is(err, fault.ConnectionProblem) || !strings.Contains(fault.Message(err), c.text) {
 				t.Error(err)
 			}

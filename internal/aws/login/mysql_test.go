@@ -26,11 +26,15 @@ import (
 	"sallyport/internal/aws/roots"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql"
+	"sallyport/internal/realserver"
 	"sallyport/internal/resource"
 )
 
 // TestMain makes this program a verifier when PAM runs it.
-func TestMain(m *testing.M) { fakeawstest.Main(m) }
+func TestMain(m *testing.M) {
+	realserver.Undisturbed()
+	fakeawstest.Main(m)
+}
 
 // Endpoints of MySQL and MariaDB.
 const (

@@ -12,7 +12,10 @@ import (
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/mongoserver"
+	"sallyport/internal/realserver"
 )
+
+func TestMain(m *testing.M) { realserver.Main(m) }
 
 // front starts an agent before FerretDB, whose clients come for the account app and the database orders.
 func front(t testing.TB, change ...func(*enginetest.Config)) *enginetest.Agent {

@@ -16,7 +16,10 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql"
 	"sallyport/internal/mariaserver"
+	"sallyport/internal/realserver"
 )
+
+func TestMain(m *testing.M) { realserver.Main(m) }
 
 func newEngine() *mysql.Engine {
 	return mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})

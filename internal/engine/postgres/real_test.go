@@ -18,7 +18,10 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/postgres"
 	"sallyport/internal/pgserver"
+	"sallyport/internal/realserver"
 )
+
+func TestMain(m *testing.M) { realserver.Main(m) }
 
 func newEngine() *postgres.Engine {
 	return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), HalfClosed: 12 * time.Second})

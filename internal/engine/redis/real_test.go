@@ -20,8 +20,11 @@ import (
 	"sallyport/internal/engine/redis/redistest"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/identity"
+	"sallyport/internal/realserver"
 	"sallyport/internal/redisserver"
 )
+
+func TestMain(m *testing.M) { realserver.Main(m) }
 
 func newEngine() *redis.Engine {
 	return redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})

@@ -70,7 +70,7 @@ func (m *mariadb) start(ctx context.Context, config mariadbConfig) error {
 	}
 	install := exec.CommandContext(ctx, "mariadb-install-db", "--defaults-file="+m.path("install.cnf"), "--user=root", "--datadir="+m.path("data"),
 		"--auth-root-authentication-method=normal", "--skip-test-db")
-	install.Dir = m.dir
+	install.Dir, install.Env = m.dir, environment()
 	install.SysProcAttr = asRoot()
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
@@ -111,6 +111,7 @@ func (m *mariadb) exec(ctx context.Context, database, sql string) (string, error
 
 func (m *mariadb) sql(ctx context.Context, database, sql string) (string, error) {
 	cmd := exec.CommandContext(ctx, "mariadb", "--no-defaults", "--batch", "--raw", "--skip-column-names", "--user=root", "--socket="+m.path("socket"), database)
+	cmd.Env = environment()
 	cmd.Stdin = strings.NewReader(sql)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -77,8 +77,11 @@ func (p *Plane) preparePAM(config Config, owner *other) (env []string, err error
 				return nil, err
 			}
 			for _, one := range []string{filepath.Dir(path), path} {
+				if err := os.Chmod(one, 0o755); err != nil { // the server's account may be another, whatever the umask
+					return nil, err
+				}
 				if owner == nil {
-					break
+					continue
 				}
 				if err := os.Chown(one, owner.uid, owner.gid); err != nil {
 					return nil, err

@@ -116,7 +116,7 @@ func (s *postgres) data() string { return filepath.Join(s.dir, "data") }
 func (s *postgres) prepare(ctx context.Context, config serverConfig) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", superuser, "--auth=trust", "--no-sync", "--wal-segsize=1",
 		"--encoding=UTF8", "--locale=C")
-	cmd.Dir = s.dir
+	cmd.Dir, cmd.Env = s.dir, environment()
 	cmd.SysProcAttr = s.other.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
@@ -151,6 +151,7 @@ func (s *postgres) start(ctx context.Context, config serverConfig) error {
 // exec runs SQL as superuser and gives what it prints.
 func (s *postgres) exec(ctx context.Context, database, sql string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-p", s.number(), "-U", superuser, "-d", database)
+	cmd.Env = environment()
 	cmd.Stdin = strings.NewReader(sql)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

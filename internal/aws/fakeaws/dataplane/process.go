@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -45,11 +47,23 @@ type process struct {
 	log bytes.Buffer
 }
 
+// foreign are beginnings of the names of variables by which databases' programs would go elsewhere, come as somebody else, or
+// speak another language.
+var foreign = []string{"PG", "PSQL", "MYSQL", "MARIADB", "LC_", "LANG"}
+
+// environment returns this process's variables without those.
+func environment() []string {
+	own := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return slices.ContainsFunc(foreign, func(beginning string) bool { return strings.HasPrefix(variable, beginning) })
+	})
+	return append(own, "LC_ALL=C.UTF-8")
+}
+
 // run starts a server and returns when it is ready. It is to be stopped in any case.
 func (p *process) run(ctx context.Context, program program) error {
 	cmd := exec.Command("sh", append([]string{"-c", keeper, "sh", program.signal}, program.args...)...)
 	cmd.Dir = program.dir
-	cmd.Env = append(os.Environ(), program.env...)
+	cmd.Env = append(environment(), program.env...)
 	cmd.SysProcAttr = program.attributes
 	output, err := cmd.StderrPipe()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sallyport/internal/aws/fakeaws/dataplane"
 	"sallyport/internal/aws/fakeaws/fakeawstest"
 	"sallyport/internal/aws/fakeaws/rds"
+	"sallyport/internal/realserver"
 )
 
 const setup = `
@@ -95,4 +96,7 @@ func TestRDS(t *testing.T) {
 }
 
 // TestMain makes this program a verifier when PAM runs it.
-func TestMain(m *testing.M) { fakeawstest.Main(m) }
+func TestMain(m *testing.M) {
+	realserver.Undisturbed()
+	fakeawstest.Main(m)
+}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,7 +44,7 @@ func Enter(ctx context.Context) (code int, err error) {
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
 	cmd.Args = os.Args
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), namesProxy), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
@@ -59,6 +60,12 @@ func Enter(ctx context.Context) (code int, err error) {
 		return failed.ExitCode(), nil
 	}
 	return 0, err
+}
+
+// namesProxy says whether a variable names a proxy for HTTP, which cannot be reached from the inside either.
+func namesProxy(variable string) bool {
+	name, _, _ := strings.Cut(strings.ToUpper(variable), "=")
+	return slices.Contains([]string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}, name)
 }
 
 // Network is the inside.
