@@ -51,6 +51,14 @@ func parseHello(args [][]byte) (o helloOptions, ok bool) {
 	return o, true
 }
 
+// proto returns the version that is asked for, or 0 for what is none.
+func (o *helloOptions) proto() byte {
+	if len(o.version) != 1 {
+		return 0
+	}
+	return o.version[0] - '0'
+}
+
 // credentialsOf returns what a command says of who the client is.
 func credentialsOf(c *command, args [][]byte) credentials {
 	switch {

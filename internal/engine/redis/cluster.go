@@ -118,6 +118,17 @@ func (r *relay) open(address string, up *session.Upstream) (*node, error) {
 	return &node{relay: r, backend: b, address: address}, nil
 }
 
+// behindHello has all nodes speak the version of the protocol that a HELLO has led to, which asked for one if that is not 0.
+func (r *relay) behindHello(asked byte) error {
+	if r.cluster == nil || asked == 0 {
+		return nil
+	}
+	if err := r.settled(); err != nil {
+		return err
+	}
+	return r.tellOthers(hello, []string{"HELLO", fmt.Sprint(r.proto.Load())})
+}
+
 // tellOthers sends commands to all nodes but the one in use: what the client has just said of its connection is not
 // known there.
 func (r *relay) tellOthers(role role, commands ...[]string) error {

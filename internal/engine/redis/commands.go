@@ -2,22 +2,17 @@ package redis
 
 import (
 	"bytes"
-	"strconv"
 
-	"sallyport/internal/audit"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
 
-// command records what has just been read, and leaves it to be sent on; or answers it here.
+// command decides what becomes of the command that has just been read. First there has to be room for it. Then the roles are asked,
+// before anything of it can reach a server. Then it is answered here if it says no more than who the client is, or gets its node in a
+// cluster. What is left is recorded, and only after that sent on.
 func (r *relay) command(size int) error {
-	args := r.parser.Args
-	if len(args) == 0 { // which the database ignores
-		if err := r.sendToServer(); err != nil {
-			return err
-		}
-		r.drop(size)
-		return nil
+	if len(r.parser.Args) == 0 {
+		return r.ignore(size)
 	}
 	if err := r.look(size); err != nil {
 		return err
@@ -26,95 +21,64 @@ func (r *relay) command(size int) error {
 		return err
 	}
 	r.leaveRefusedMulti()
-	c := find(r.engine.table, args)
-	no := r.refusal(c, args)
-	if no == nil {
-		no = r.keepScript(c, args)
-	}
+	c, no := r.admit()
 	if no != nil {
 		return r.refuse(no, size)
 	}
-	if c == nil {
-		c = &unknown
-	}
-	r.fromClient.instead = r.askForKnown(c, args)
+	r.fromClient.instead = r.askForKnown(c, r.parser.Args)
 	if done, err := r.alreadyOpen(c, size); done || err != nil {
 		return err
 	}
-	if r.cluster != nil {
-		if c.role == multi && r.fromClient.pinned == nil && !r.fromClient.multi {
-			return r.holdMulti(size)
-		}
-		slot, no := slotOfAll(c, args)
-		if no == nil && slot < 0 {
-			no = r.keylessRefusal(c)
-		}
-		if no == nil && slot < 0 && c.cluster.every != nil {
-			return r.onEveryNode(c, size)
-		}
-		var err error
-		if no == nil {
-			no, err = r.route(c, slot)
-		}
-		if fault.Is(err, fault.ConnectionProblem) && r.ctx.Err() == nil {
-			no, err = refuse(codeError, "%s", fault.Message(err)), nil
-		}
-		if err != nil {
-			return err
-		}
-		if no != nil {
-			return r.refuse(no, size)
-		}
+	if done, err := r.chooseNode(c, size); done || err != nil {
+		return err
 	}
+	return r.execute(c, size)
+}
+
+// ignore leaves out a command without a word, as the database does.
+func (r *relay) ignore(size int) error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	r.drop(size)
+	return nil
+}
+
+// execute has a command be recorded and sent on, and does what goes with it.
+func (r *relay) execute(c *command, size int) error {
 	switch c.role {
 	case reset:
 		return r.reset(size)
 	case exec:
-		if err := r.exec(size); err != nil {
-			return err
-		}
-		return r.behindMulti()
-	}
-	q := request{role: c.role, notable: c.admin || c == &unknown}
-	switch c.role {
+		return r.exec(size)
 	case multi:
-		r.mu.Lock()
-		r.noMulti = false
-		r.mu.Unlock()
-		// One within another is an error, and leaves the first as it is.
-		r.fromClient.multi, r.fromClient.dirty = true, r.fromClient.multi && r.fromClient.dirty
+		r.enterMulti()
 	case discard:
 		r.fromClient.multi, r.fromClient.pinned = false, nil
-	case selects:
-		q.database = databaseOf(args)
-	case hello:
-		if options, ok := parseHello(args); ok && len(options.version) == 1 {
-			q.proto = options.version[0] - '0'
-		}
-	case subscribe:
-		q.names = c.names
-		if q.expect = len(args) - 1; q.expect == 0 && isUnsubscribe(c.names) {
-			q.expect = allChannels
-		}
 	}
+	q := request{role: c.role, notable: c.admin || c == &unknown}
+	q.foresee(c, r.parser.Args)
 	if err := r.perform(q, size); err != nil {
 		return err
 	}
-	switch {
-	case c.role == quit:
+	return r.behind(&q)
+}
+
+// behind does what there is to do before the next command is looked at.
+func (r *relay) behind(q *request) error {
+	switch q.role {
+	case quit:
 		r.saidGoodbye.Store(true)
 		return errGoodbye
-	case c.role == selects:
+	case selects:
 		return r.behindSelect(q.database)
-	case c.role == discard:
+	case discard:
 		return r.behindMulti()
-	case q.proto != 0 && r.cluster != nil:
-		if err := r.settled(); err != nil {
-			return err
-		}
-		return r.tellOthers(hello, []string{"HELLO", strconv.Itoa(int(r.proto.Load()))})
+	case hello:
+		return r.behindHello(q.proto)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // perform has the command be recorded, notes that its reply is due, and leaves it to be sent on.
@@ -169,29 +133,6 @@ func (r *relay) awaitRoom() error {
 	return r.wait(func() bool { return r.requests.Len() < maxUnanswered && r.held <= maxHeld })
 }
 
-// exec ends a transaction. One of which a command was refused here is discarded, as the database does itself.
-func (r *relay) exec(size int) error {
-	f := &r.fromClient
-	dirty := f.multi && f.dirty
-	f.multi, f.dirty, f.pinned = false, false, nil
-	if !dirty {
-		return r.perform(request{role: exec}, size)
-	}
-	no := refuse(codeAborted, "Transaction discarded because of previous errors.")
-	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(&r.fromClient.reading), Error: no.text}
-	if _, err := r.recordNow(event); err != nil {
-		return err
-	}
-	if err := r.settled(); err != nil {
-		return err
-	}
-	r.drop(size)
-	if _, err := r.askServer(discard, "DISCARD"); err != nil {
-		return err
-	}
-	return r.reply(no.reply())
-}
-
 // reset passes RESET on, which takes the account from the connection, and logs in again before anything else is
 // passed on.
 func (r *relay) reset(size int) error {
@@ -218,18 +159,4 @@ func (r *relay) reset(size int) error {
 		return err
 	}
 	return r.tellOthers(reset, []string{"RESET"}, []string{"AUTH", r.server.up.User, secret})
-}
-
-// leaveRefusedMulti is out of a transaction that the database has refused to begin, as an account without MULTI. It knows when nothing
-// is under way. Where a cluster is behind, the node of a transaction stays the one for what follows until that ends.
-func (r *relay) leaveRefusedMulti() {
-	f := &r.fromClient
-	if !f.multi || r.cluster != nil || len(f.joined.requests) > 0 {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.noMulti && r.requests.Len() == 0 {
-		f.multi, f.dirty, f.selects, r.noMulti = false, false, false, false
-	}
 }

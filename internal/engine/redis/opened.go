@@ -74,10 +74,7 @@ func (r *relay) helloWithout(args [][]byte, size int) error {
 		words = append(words, "SETNAME", options.name)
 	}
 	message := resp.AppendCommand(nil, words...)
-	q := request{role: hello, began: r.engine.cfg.Now(), masked: true}
-	if len(options.version) == 1 {
-		q.proto = options.version[0] - '0'
-	}
+	q := request{role: hello, began: r.engine.cfg.Now(), masked: true, proto: options.proto()}
 	var err error
 	if q.event, err = r.recordNow(r.record.query(&r.fromClient.reading)); err != nil {
 		return err
@@ -86,11 +83,8 @@ func (r *relay) helloWithout(args [][]byte, size int) error {
 		q.sent = message
 	}
 	r.push(q)
-	if err := r.replace(size, message); err != nil || r.cluster == nil || q.proto == 0 {
+	if err := r.replace(size, message); err != nil {
 		return err
 	}
-	if err := r.settled(); err != nil {
-		return err
-	}
-	return r.tellOthers(hello, []string{"HELLO", fmt.Sprint(r.proto.Load())})
+	return r.behindHello(q.proto)
 }

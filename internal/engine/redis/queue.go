@@ -22,3 +22,20 @@ type request struct {
 
 	redirected int // how often it was sent again
 }
+
+// foresee notes what has to be known of a command when its reply comes.
+func (q *request) foresee(c *command, args [][]byte) {
+	switch c.role {
+	case selects:
+		q.database = databaseOf(args)
+	case hello:
+		if options, ok := parseHello(args); ok {
+			q.proto = options.proto()
+		}
+	case subscribe:
+		q.names = c.names
+		if q.expect = len(args) - 1; q.expect == 0 && isUnsubscribe(c.names) {
+			q.expect = allChannels
+		}
+	}
+}

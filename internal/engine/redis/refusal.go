@@ -10,6 +10,19 @@ import (
 // unknown stands for commands that are not in the table.
 var unknown command
 
+// admit finds the command that has just been read in the table, and returns why it is not passed on, or nil.
+func (r *relay) admit() (c *command, no *refusal) {
+	args := r.parser.Args
+	c = find(r.engine.table, args)
+	if no = r.refusal(c, args); no == nil {
+		no = r.keepScript(c, args)
+	}
+	if c == nil {
+		c = &unknown
+	}
+	return c, no
+}
+
 // refusal returns why a command is not passed on, or nil.
 func (r *relay) refusal(c *command, args [][]byte) *refusal {
 	switch {
@@ -67,8 +80,7 @@ func nameOf(args [][]byte) string {
 // refuse records that a command is not passed on, and says so to the client. The transaction that it was to be part of
 // is not executed.
 func (r *relay) refuse(no *refusal, size int) error {
-	event := &audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(&r.fromClient.reading), Error: no.text}
-	if _, err := r.recordNow(event); err != nil {
+	if err := r.recordRefusal(no); err != nil {
 		return err
 	}
 	if r.fromClient.multi {
@@ -79,4 +91,10 @@ func (r *relay) refuse(no *refusal, size int) error {
 	}
 	r.drop(size)
 	return r.reply(no.reply())
+}
+
+// recordRefusal records that the command that has just been read is not passed on.
+func (r *relay) recordRefusal(no *refusal) error {
+	_, err := r.recordNow(&audit.DatabaseQueryFailed{DatabaseQuery: *r.record.query(&r.fromClient.reading), Error: no.text})
+	return err
 }

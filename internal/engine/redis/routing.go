@@ -4,7 +4,37 @@ import (
 	"strings"
 
 	"sallyport/internal/engine/redis/resp"
+	"sallyport/internal/fault"
 )
+
+// chooseNode has a command for a cluster go to the node that executes it. It reports true when that has all been done: where it is for
+// every node, or for none.
+func (r *relay) chooseNode(c *command, size int) (done bool, err error) {
+	if r.cluster == nil {
+		return false, nil
+	}
+	if c.role == multi && r.fromClient.pinned == nil && !r.fromClient.multi {
+		return true, r.holdMulti(size)
+	}
+	slot, no := slotOfAll(c, r.parser.Args)
+	if no == nil && slot < 0 {
+		no = r.keylessRefusal(c)
+	}
+	switch {
+	case no != nil:
+		return true, r.refuse(no, size)
+	case slot < 0 && c.cluster.every != nil:
+		return true, r.onEveryNode(c, size)
+	}
+	no, err = r.route(c, slot)
+	if fault.Is(err, fault.ConnectionProblem) && r.ctx.Err() == nil {
+		no, err = refuse(codeError, "%s", fault.Message(err)), nil
+	}
+	if err != nil || no == nil {
+		return false, err
+	}
+	return true, r.refuse(no, size)
+}
 
 // slotOfAll returns the slot that all keys of a command belong to, -1 if it has none, and a refusal if they belong to several.
 func slotOfAll(c *command, args [][]byte) (slot int, no *refusal) {

@@ -89,3 +89,58 @@ func (r *relay) settleQueued(outcome string) error {
 	}
 	return nil
 }
+
+// enterMulti notes that a transaction begins. One within another is an error, and leaves the first as it is.
+func (r *relay) enterMulti() {
+	r.mu.Lock()
+	r.noMulti = false
+	r.mu.Unlock()
+	f := &r.fromClient
+	f.multi, f.dirty = true, f.multi && f.dirty
+}
+
+// exec ends a transaction.
+func (r *relay) exec(size int) (err error) {
+	f := &r.fromClient
+	dirty := f.multi && f.dirty
+	f.multi, f.dirty, f.pinned = false, false, nil
+	if dirty {
+		err = r.discardDirty(size)
+	} else {
+		err = r.perform(request{role: exec}, size)
+	}
+	if err != nil {
+		return err
+	}
+	return r.behindMulti()
+}
+
+// discardDirty discards, at EXEC, a transaction of which a command was refused here, as the database does itself.
+func (r *relay) discardDirty(size int) error {
+	no := refuse(codeAborted, "Transaction discarded because of previous errors.")
+	if err := r.recordRefusal(no); err != nil {
+		return err
+	}
+	if err := r.settled(); err != nil {
+		return err
+	}
+	r.drop(size)
+	if _, err := r.askServer(discard, "DISCARD"); err != nil {
+		return err
+	}
+	return r.reply(no.reply())
+}
+
+// leaveRefusedMulti is out of a transaction that the database has refused to begin, as an account without MULTI. It knows when nothing
+// is under way. Where a cluster is behind, the node of a transaction stays the one for what follows until that ends.
+func (r *relay) leaveRefusedMulti() {
+	f := &r.fromClient
+	if !f.multi || r.cluster != nil || len(f.joined.requests) > 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.noMulti && r.requests.Len() == 0 {
+		f.multi, f.dirty, f.selects, r.noMulti = false, false, false, false
+	}
+}
