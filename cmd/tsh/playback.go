@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -176,7 +175,10 @@ func (p *playback) values(b *strings.Builder, what string, values []any, binary 
 		if err != nil {
 			return // these came out of JSON
 		}
-		if shown[i] = string(text); slices.Contains(binary, i) {
+		shown[i] = string(text)
+	}
+	for _, i := range binary { // there may be millions
+		if i >= 0 && i < len(shown) {
 			shown[i] = "base64 " + shown[i]
 		}
 	}

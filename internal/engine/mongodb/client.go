@@ -139,6 +139,10 @@ func (r *relay) message(h mongowire.Header, frame []byte) error {
 func (r *relay) command(a asked, frame []byte) error {
 	c := &r.fromClient
 	in := c.in
+	if r.isUsed(a.id) {
+		c.names.reset()
+		return r.refuse(a, len(frame), withCode(codeProtocol, fault.BadParameter, "the request has the number %d of one that wanted no answer; give each request its own number", a.id))
+	}
 	name, ok := commandName(c.msg.Body)
 	if !ok {
 		c.names.reset()

@@ -159,6 +159,29 @@ func TestAnswersThatNobodyWants(t *testing.T) {
 	}
 }
 
+// TestNumbersAreUsedOnce has a client give two commands one number, of which the first wants no answer and fails.
+func TestNumbersAreUsedOnce(t *testing.T) {
+	t.Parallel()
+	agent := front(t)
+	c := logIn(t, agent)
+	insert := in("orders", e("insert", "numbered"), e("documents", bson.A{d(e("_id", 1))}))
+	if _, err := c.run(patience(t), insert); err != nil {
+		t.Fatal(err)
+	}
+	write(t, c, message(t, 77, mongowire.MoreToCome, insert))
+	write(t, c, message(t, 77, 0, in("orders", e("insert", "numbered"), e("documents", bson.A{d(e("_id", 2)), d(e("_id", 3))}))))
+	if got := read(t, c).Body.String(); !strings.Contains(got, "the request has the number 77 of one that wanted no answer; give each request its own number") {
+		t.Errorf("the client read %s", got)
+	}
+	if body, err := c.run(patience(t), in("orders", e("count", "numbered"))); err != nil || body.Lookup("n").AsInt64() != 1 {
+		t.Errorf("%v, counted %s", err, body)
+	}
+	v := leave(t, agent, c)
+	if failed := v.Journal.Events("db.session.query.failed"); len(failed) != 1 {
+		t.Errorf("refused %v", failed)
+	}
+}
+
 // TestExhaust has a server send several answers to one getMore.
 func TestExhaust(t *testing.T) {
 	t.Parallel()

@@ -150,6 +150,14 @@ func (r *relay) refrain(id int32) {
 	r.unwanted = append(r.unwanted, id)
 }
 
+// isUsed reports whether a command that is not to be answered had this number: which of the two an answer is to could not be
+// told.
+func (r *relay) isUsed(id int32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.unwanted, id)
+}
+
 // isUnwanted reports whether an answer is one that nobody wanted, of which there is at most one to each command: FerretDB
 // answers all the same.
 func (r *relay) isUnwanted(to int32) bool {
