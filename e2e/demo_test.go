@@ -14,17 +14,51 @@ import (
 )
 
 // demonstration runs a script of the project with the commands under test, and returns what it prints. Its folder is where
-// the script leaves files.
+// the script leaves files. Whoever runs it has settings of her own.
 func demonstration(t *testing.T, folder, script string, args, environment []string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "scripts", script), args...)
+	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `umask 077; exec "$0" "$@"`, filepath.Join("..", "scripts", script)}, args...)...)
 	cmd.Env = append(os.Environ(), "SALLYPORT_BIN="+binaries, "TMPDIR="+folder, "TERM=dumb", "GORACE="+races)
 	cmd.Env = append(cmd.Env, environment...)
+	cmd.Env = append(cmd.Env, settings(t)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %q: %v\n%s", script, args, err, out)
 	}
 	return string(out)
+}
+
+// settings are variables, and files in the home folder, of a person whose programs go to databases, a cluster and an account
+// of AWS of her own, and look different.
+func settings(t *testing.T) []string {
+	t.Helper()
+	home := t.TempDir()
+	for name, content := range map[string]string{
+		".psqlrc": "\\pset format html\n", ".my.cnf": "[client]\nhost=192.0.2.1\npassword=hers\n[mysql]\nxml\n", ".mongoshrc.js": "throw new Error('hers')\n",
+		".curlrc": "proxy = http://127.0.0.1:1\ninclude\n",
+	} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables := []string{
+		"HOME=" + home, "XDG_CACHE_HOME=" + cache, "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "CDPATH=/:..", "ALL_PROXY=http://127.0.0.1:1",
+		"PGHOST=192.0.2.1", "PGSSLMODE=verify-full", "PGSERVICE=hers", "PGOPTIONS=--search_path=hers", "MYSQL_HOST=192.0.2.1", "MYSQL_PWD=hers", "REDISCLI_AUTH=hers",
+		"TELEPORT_PROXY=hers.example.com:443", "TELEPORT_CLUSTER=hers", "TELEPORT_IDENTITY_FILE=" + home + "/none", "TELEPORT_AUTH_SERVER=127.0.0.1:1",
+		"AWS_PROFILE=hers", "AWS_REGION=sa-east-1", "AWS_ENDPOINT_URL=http://127.0.0.1:1",
+	}
+	for _, name := range []string{"GOPATH", "GOCACHE", "GOMODCACHE"} { // which are found by HOME, too
+		value, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		variables = append(variables, name+"="+strings.TrimSpace(string(value)))
+	}
+	return variables
 }
 
 // shows checks that a demonstration printed lines, in this order.
@@ -148,7 +182,7 @@ func byHand(t *testing.T, out, played string) {
 		line, _, _ := strings.Cut(rest[at:], "\n")
 		exports, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", exports+"; "+line)
-		cmd.Env = append(os.Environ(), "GORACE="+races)
+		cmd.Env = append(os.Environ(), "GORACE="+races, "HOME="+t.TempDir())
 		if said, err := cmd.CombinedOutput(); err != nil || command == "tsh play " && !strings.Contains(string(said), played) {
 			t.Errorf("%s: %v: %s", line, err, said)
 		}

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// disturbing are beginnings of the names of variables by which clients and servers of databases go elsewhere, come as somebody
-// else, or speak another language.
-var disturbing = []string{"PG", "PSQL", "MYSQL", "MARIADB", "REDISCLI", "VALKEYCLI", "MONGODB", "ALL_PROXY", "all_proxy", "LC_", "LANG"}
+// disturbing are beginnings of the names of variables by which clients and servers of databases, and our own commands, go
+// elsewhere, come as somebody else, or speak another language.
+var disturbing = []string{"TELEPORT_", "PG", "PSQL", "MYSQL", "MARIADB", "REDISCLI", "VALKEYCLI", "MONGODB", "ALL_PROXY", "all_proxy", "LC_", "LANG"}
 
-// Environment returns this process's variables but for those that databases' programs are disturbed by.
+// Environment returns this process's variables but for those that such programs are disturbed by.
 func Environment() []string {
 	return append(slices.DeleteFunc(os.Environ(), isDisturbing), "LC_ALL=C.UTF-8")
 }
