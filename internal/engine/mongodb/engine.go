@@ -77,18 +77,18 @@ func (e *Engine) Serve(ctx context.Context, client net.Conn, s *session.Session)
 	want.AnyName = want.Name == ""
 	place, err := e.placeOf(s.Database())
 	if err != nil {
-		return e.sayNo(ctx, client, first, s.Refuse(want, err))
+		return e.refuse(ctx, client, s, in, first, s.Refuse(want, err))
 	}
 	if len(place.hosts) > 0 {
 		want.Seeds = place.seeds
 	}
 	up, err := s.Open(ctx, want)
 	if err != nil {
-		return e.sayNo(ctx, client, first, err)
+		return e.refuse(ctx, client, s, in, first, err)
 	}
 	l, err := logIn(ctx, s, up, place)
 	if err != nil {
-		return e.sayNo(ctx, client, first, err)
+		return e.refuse(ctx, client, s, in, first, err)
 	}
 	s.SetBackend(uint64(l.connection))
 	r := newRelay(ctx, e, client, l.conn, s, in)
@@ -146,24 +146,29 @@ func fillFirst(client net.Conn, in *inbox.Inbox) (f first, err error) {
 
 // introduce returns what the client says it is, and whether its first message can be read.
 func introduce(message []byte) (userAgent string, err error) {
-	var body mongowire.Document
+	body, err := bodyOf(message)
+	if err != nil {
+		return "", err
+	}
+	return clientOf(body), nil
+}
+
+// bodyOf returns the command of a whole message.
+func bodyOf(message []byte) (mongowire.Document, error) {
 	switch h := mongowire.ReadHeader(message); h.Op {
 	case mongowire.OpMsg:
 		var m mongowire.Msg
-		if err := m.Parse(message); err != nil {
-			return "", err
-		}
-		body = m.Body
+		err := m.Parse(message)
+		return m.Body, err
 	case mongowire.OpQuery:
 		q, err := mongowire.ParseQuery(message)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		body = unwrap(q.Document)
+		return unwrap(q.Document), nil
 	default:
-		return "", fmt.Errorf("%s", h.Op)
+		return nil, fmt.Errorf("%s", h.Op)
 	}
-	return clientOf(body), nil
 }
 
 // turnAway refuses a client whose first message did not come, or cannot be read, which is recorded.
@@ -179,7 +184,7 @@ func (e *Engine) turnAway(ctx context.Context, client net.Conn, s *session.Sessi
 	return e.sayNo(ctx, client, f, err)
 }
 
-// sayNo ends a visit before the relay, and returns why. The client reads it as the answer to its first message.
+// sayNo ends a visit before the relay, and returns why. The client reads it as the answer to its first message, and may come again.
 func (e *Engine) sayNo(ctx context.Context, client net.Conn, f first, cause error) error {
 	if ctx.Err() != nil {
 		cause = context.Cause(ctx)

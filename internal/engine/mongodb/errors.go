@@ -47,7 +47,18 @@ func desynchronised(format string, args ...any) error {
 	return &coded{fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...), "the database sent a message that does not belong here; the session ends, connect again"), codeHostUnreachable}
 }
 
+// textOf returns what the client's user is to read.
+func textOf(cause error) string {
+	if refused, ok := errors.AsType[*refusedLogin](cause); ok {
+		return refused.Error()
+	}
+	return fault.Message(cause)
+}
+
 func codeOf(err error) int32 {
+	if refused, ok := errors.AsType[*refusedLogin](err); ok {
+		return refused.code
+	}
 	if c, ok := errors.AsType[*coded](err); ok {
 		return c.code
 	}
@@ -72,13 +83,9 @@ type asked struct {
 // failure appends the answer that tells an error, in the words that the client's user is to read.
 func (a asked) failure(b []byte, cause error) []byte {
 	code := codeOf(cause)
-	text := fault.Message(cause)
-	if refused, ok := errors.AsType[*refusedLogin](cause); ok {
-		code, text = refused.code, refused.Error()
-	}
 	to := mongowire.Header{RequestID: a.id, Op: mongowire.OpMsg}
 	if a.legacy {
 		to.Op = mongowire.OpQuery
 	}
-	return mongowire.Failure{Code: code, Name: codeNames[code], Text: text}.Append(b, to)
+	return mongowire.Failure{Code: code, Name: codeNames[code], Text: textOf(cause)}.Append(b, to)
 }

@@ -102,7 +102,7 @@ func TestReplicaSets(t *testing.T) {
 		}
 		agent := s.at(t, c.uri)
 		client := connectRaw(t, agent)
-		_, err := client.run(patience(t), hello())
+		err := client.enter(patience(t), hello())
 		if c.text != "" {
 			if err == nil || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%s: %v", name, err)

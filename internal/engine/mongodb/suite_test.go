@@ -40,7 +40,7 @@ func TestSuite(t *testing.T) {
 				return nil, err
 			}
 			c.name = name
-			_, err = c.run(ctx, bson.D{{Key: "isMaster", Value: 1}, {Key: "$db", Value: "admin"}})
+			err = c.enter(ctx, bson.D{{Key: "isMaster", Value: 1}, {Key: "$db", Value: "admin"}})
 			return suiteClient{c}, err
 		},
 		Refusal: func(err error) (string, bool) {
@@ -138,6 +138,19 @@ func (c *rawClient) run(ctx context.Context, command bson.D) (bson.Raw, error) {
 	}
 	c.id++
 	return c.exchange(ctx, mongowire.AppendMsg(nil, c.id, 0, 0, body))
+}
+
+// enter says hello, and returns why it is refused: what follows such a hello is, or the hello itself.
+func (c *rawClient) enter(ctx context.Context, hello bson.D) error {
+	said, err := c.run(ctx, hello)
+	if err != nil {
+		return err
+	}
+	if _, err := said.LookupErr("refusal"); err != nil {
+		return nil // it is not refused
+	}
+	_, err = c.run(ctx, bson.D{{Key: "ping", Value: 1}, {Key: "$db", Value: "admin"}})
+	return errors.Join(err, c.conn.Close())
 }
 
 func (c *rawClient) exchange(ctx context.Context, message []byte) (bson.Raw, error) {

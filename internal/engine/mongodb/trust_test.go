@@ -62,7 +62,7 @@ func TestTrust(t *testing.T) {
 	} {
 		agent, server := small(t, mongotest.Options{}, c.change)
 		client := connectRaw(t, agent)
-		if _, err := client.run(patience(t), hello()); err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "secret") {
+		if err := client.enter(patience(t), hello()); err == nil || !strings.Contains(err.Error(), c.text) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 		v := agent.Visit(t, 0)
