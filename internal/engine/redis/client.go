@@ -23,6 +23,7 @@ type reader struct {
 	keyless   bool  // no key has chosen it
 	listening *node // that subscriptions are on
 	multiHeld bool  // MULTI was answered here and not sent on yet
+	slot      int   // of the keys of the command that was read last, -1 if it is not known to have any
 
 	multi   bool // within MULTI, as far as can be known before it is answered
 	selects bool // and SELECT within that

@@ -17,6 +17,8 @@ import (
 const (
 	maxHeld  = 16 << 20 // bytes of commands that may have to be sent to another node
 	maxNodes = 1_000
+
+	maxAskedKey = 1 << 10 // bytes of a key that we ask for
 )
 
 // cluster is what a relay knows of the cluster that it is before. To the client it looks like one server.
@@ -82,6 +84,35 @@ func (r *relay) nodeOf(slot int) (*node, error) {
 		address = r.cluster.seed
 	}
 	return r.at(address)
+}
+
+// knows reports whether it is known which node has a slot.
+func (c *cluster) knows(slot int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slots.node(slot) != ""
+}
+
+// believe reports whether a redirection of a command with keys of a slot can be the cluster's own, and notes where the slot is. What a
+// script may have said leads to nodes that the cluster has named before: whoever may use scripts could have the agent connect to any
+// address otherwise.
+func (c *cluster) believe(to redirection, slot int, scripted bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case scripted && to.address != c.seed && !c.slots.members[to.address]:
+		if slot >= 0 {
+			c.slots.note(slot, "") // it is asked for before the next script
+		}
+		return false
+	case slot != to.slot:
+		return slot < 0 && scripted
+	}
+	c.slots.addMember(to.address)
+	if !to.ask {
+		c.slots.note(slot, to.address)
+	}
+	return true
 }
 
 // closeNodes closes the connections to all nodes but the first, when nothing uses them any more.

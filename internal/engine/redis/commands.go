@@ -53,8 +53,6 @@ func (r *relay) execute(c *command, size int) error {
 		return r.exec(size)
 	case multi:
 		r.enterMulti()
-	case discard:
-		r.fromClient.multi, r.fromClient.pinned = false, nil
 	}
 	q := request{role: c.role, notable: c.admin || c == &unknown}
 	q.foresee(c, r.parser.Args)
@@ -73,7 +71,7 @@ func (r *relay) behind(q *request) error {
 	case selects:
 		return r.behindSelect(q.database)
 	case discard:
-		return r.behindMulti()
+		return r.behindDiscard()
 	case hello:
 		return r.behindHello(q.proto)
 	default:
@@ -89,7 +87,7 @@ func (r *relay) perform(q request, size int) error {
 	}
 	q.began, q.masked = r.engine.cfg.Now(), event.Masked
 	if r.cluster != nil {
-		q.sent = r.message(size)
+		q.sent, q.slot = r.message(size), r.fromClient.slot
 	}
 	var err error
 	if standsAlone(&q, event) {

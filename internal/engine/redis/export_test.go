@@ -55,3 +55,6 @@ func RecordOf(args [][]byte) *audit.DatabaseQuery {
 	c.read(args, lenOf(args))
 	return new(recorder).query(&c)
 }
+
+// SlotOf returns the slot of a key.
+func SlotOf(key string) int { return slotOf([]byte(key)) }

@@ -175,7 +175,7 @@ func (n *node) own(reply *resp.Reply) error {
 		n.whole = nil
 	}
 	switch {
-	case q.role == discard:
+	case q.role == discard && answer == "+OK":
 		if err := n.settleQueued(notExecuted); err != nil {
 			return err
 		}

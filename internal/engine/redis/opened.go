@@ -80,7 +80,7 @@ func (r *relay) helloWithout(args [][]byte, size int) error {
 		return err
 	}
 	if r.cluster != nil {
-		q.sent = message
+		q.sent, q.slot = message, -1
 	}
 	r.push(q)
 	if err := r.replace(size, message); err != nil {

@@ -13,6 +13,8 @@ type request struct {
 	proto    byte        // of HELLO: the version asked for
 	masked   bool        // it has secrets, which the server may repeat in an error
 	sent     []byte      // in a cluster: what may have to be sent again
+	slot     int         // in a cluster: of its keys, -1 if it is not known to have any
+	scripted bool        // the words of its error may be those of a script
 	event    int64       // index of its record
 	command  int         // which of the commands in that, counted from 1; 0 if it is alone there
 	notable  bool        // it concerns the server
@@ -25,6 +27,7 @@ type request struct {
 
 // foresee notes what has to be known of a command when its reply comes.
 func (q *request) foresee(c *command, args [][]byte) {
+	q.scripted = c.scripted()
 	switch c.role {
 	case selects:
 		q.database = databaseOf(args)

@@ -11,13 +11,8 @@ const maxRedirections = 5
 // for a reply that is not to be followed. The reply is the next size bytes of the input.
 func (n *node) follow(reply *resp.Reply, size int) (bool, error) {
 	to, ok := parseRedirection(reply.Text, n.address)
-	if !ok {
+	if !ok || !n.believe(to) {
 		return false, nil
-	}
-	if !to.ask {
-		n.cluster.mu.Lock()
-		n.cluster.slots.learn(to.slot, to.address)
-		n.cluster.mu.Unlock()
 	}
 	other, message, err := n.mayFollow(to)
 	if message == nil {
@@ -30,6 +25,19 @@ func (n *node) follow(reply *resp.Reply, size int) (bool, error) {
 	n.in.Start = n.in.Scanned
 	n.bytes = 0
 	return true, n.sendAgain(to, other, message)
+}
+
+// believe reports whether the redirection that answers the next request can be the cluster's own.
+func (n *node) believe(to redirection) bool {
+	n.mu.Lock()
+	q := n.requests.First()
+	if q == nil || q.own {
+		n.mu.Unlock()
+		return false
+	}
+	slot, scripted := q.slot, q.scripted
+	n.mu.Unlock()
+	return n.cluster.believe(to, slot, scripted)
 }
 
 // mayFollow returns the command to send again, and the node that it is to be sent to; nothing if the redirection is not to be

@@ -50,6 +50,7 @@ type relay struct {
 	owns     int    // requests that are not the client's
 	unsent   bool   // replies to others are not with the client yet
 	noMulti  bool   // the database has refused the last MULTI that it was asked for
+	goesOn   bool   // and the last EXEC or DISCARD, within a transaction
 }
 
 func newRelay(ctx context.Context, v *visit, b *backend) *relay {

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/engine/redis/redistest"
 	"sallyport/internal/engine/redis/resp"
 )
@@ -95,11 +96,11 @@ func TestRedirectionsWithoutEnd(t *testing.T) {
 		case "ask":
 			kind = "ASK"
 		}
-		return fmt.Sprintf("-%s 1 %s\n", kind, to.Addr)
+		return fmt.Sprintf("-%s %d %s\n", kind, redis.SlotOf(args[1]), to.Addr)
 	})
 	for _, key := range []string{"itself", "round", "ask"} {
 		raw.say(t, "GET "+key, "PING")
-		if line := raw.line(t); !strings.HasPrefix(line, "-MOVED 1 ") && !strings.HasPrefix(line, "-ASK 1 ") {
+		if line, slot := raw.line(t), fmt.Sprint(redis.SlotOf(key)); !strings.HasPrefix(line, "-MOVED "+slot+" ") && !strings.HasPrefix(line, "-ASK "+slot+" ") {
 			t.Errorf("heard %s", line)
 		}
 		raw.hear(t, "+OK\n")
@@ -133,6 +134,24 @@ func TestNodesThatAreReachedLaterSpeakTheSame(t *testing.T) {
 	raw.say(t, "GET b")
 	raw.hear(t, "+OK\n")
 	if got, want := c.said(1), []string{"AUTH default secret", "HELLO 3", "GET b"}; !slices.Equal(got, want) {
+		t.Errorf("the second node got %q", got)
+	}
+}
+
+// A node that the cluster has named in a redirection is a node for scripts too.
+func TestScriptsAreLedToNodesThatWereNamed(t *testing.T) {
+	t.Parallel()
+	c, raw := startRogueCluster(t, func(c *rogueCluster, node int, args []string) string {
+		if node == 0 && (args[0] == "GET" || args[0] == "EVAL") {
+			return "-ASK 3300 " + c.nodes[1].Addr + "\n"
+		}
+		return ""
+	})
+	raw.say(t, "EVAL script 1 b")
+	raw.hear(t, "-ASK 3300 "+c.nodes[1].Addr+"\n")
+	raw.say(t, "GET b", "EVAL script 1 b")
+	raw.hear(t, "+OK\n+OK\n")
+	if got, want := c.said(1), []string{"AUTH default secret", "ASKING", "GET b", "ASKING", "EVAL script 1 b"}; !slices.Equal(got, want) {
 		t.Errorf("the second node got %q", got)
 	}
 }

@@ -17,6 +17,7 @@ func (r *relay) chooseNode(c *command, size int) (done bool, err error) {
 		return true, r.holdMulti(size)
 	}
 	slot, no := slotOfAll(c, r.parser.Args)
+	r.fromClient.slot = slot
 	if no == nil && slot < 0 {
 		no = r.keylessRefusal(c)
 	}
@@ -70,7 +71,10 @@ func (r *relay) route(c *command, slot int) (*refusal, error) {
 	f := &r.fromClient
 	target := f.current
 	if slot >= 0 {
-		var err error
+		err := r.locate(c, slot)
+		if err != nil {
+			return nil, err
+		}
 		if target, err = r.nodeOf(slot); err != nil {
 			return nil, err
 		}
@@ -101,6 +105,34 @@ func (r *relay) route(c *command, slot int) (*refusal, error) {
 		return nil, err
 	}
 	return nil, r.beginMulti(c)
+}
+
+// locate finds out where a slot is, if that is not known, before a script is sent there, whose redirections are not to be relied on: by a command
+// of ours that does nothing. An account that may not use that has its scripts go to the seed.
+func (r *relay) locate(c *command, slot int) error {
+	key := r.parser.Args[keysOf(c, r.parser.Args)[0]]
+	if !c.scripted() || r.fromClient.multi || len(key) > maxAskedKey || r.cluster.knows(slot) {
+		return nil
+	}
+	if err := r.turnTo(r.server); err != nil {
+		return err
+	}
+	if err := r.settled(); err != nil {
+		return err
+	}
+	answer, err := r.askServer(ordinary, "EXISTS", string(key))
+	if err != nil {
+		return err
+	}
+	to := redirection{slot: slot, address: r.server.address}
+	if answer[0] == resp.Error {
+		var ok bool
+		if to, ok = parseRedirection([]byte(answer[1:]), r.server.address); !ok {
+			return nil
+		}
+	}
+	r.cluster.believe(to, slot, false)
+	return nil
 }
 
 // turnTo has the commands to come go to a node.

@@ -94,8 +94,9 @@ func (s *keySpec) from(places []int, first int, args [][]byte) []int {
 
 // slotMap says which node has which slots, as far as is known. The zero value knows nothing.
 type slotMap struct {
-	ranges []slotRange    // sorted, without overlap
-	moved  map[int]string // what was learned since
+	ranges  []slotRange     // sorted, without overlap
+	moved   map[int]string  // what was noted since
+	members map[string]bool // addresses of all nodes that were named, replicas too
 }
 
 type slotRange struct {
@@ -117,6 +118,11 @@ func parseSlots(v *resp.Value, asked string) (m slotMap) {
 			continue
 		}
 		m.ranges = append(m.ranges, slotRange{first, last, nodeAddress(e[2].Elements[0].Text, e[2].Elements[1].Text, host)})
+		for _, node := range e[2:] {
+			if len(node.Elements) >= 2 {
+				m.addMember(nodeAddress(node.Elements[0].Text, node.Elements[1].Text, host))
+			}
+		}
 	}
 	slices.SortFunc(m.ranges, func(a, b slotRange) int { return cmp.Compare(a.first, b.first) })
 	return m
@@ -144,12 +150,19 @@ func (m *slotMap) node(slot int) string {
 	return m.ranges[i].address
 }
 
-// learn notes where a slot is.
-func (m *slotMap) learn(slot int, address string) {
+// note says where a slot is now, "" if that is not known any more.
+func (m *slotMap) note(slot int, address string) {
 	if m.moved == nil {
 		m.moved = make(map[int]string)
 	}
 	m.moved[slot] = address
+}
+
+func (m *slotMap) addMember(address string) {
+	if m.members == nil {
+		m.members = make(map[string]bool)
+	}
+	m.members[address] = true
 }
 
 // redirection is a MOVED or an ASK.

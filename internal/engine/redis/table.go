@@ -53,6 +53,12 @@ type command struct {
 	cluster clusterRule // of one without keys
 }
 
+// scripted reports whether an error of the command may be worded by its user: a script or a function makes what replies it likes, and so
+// may a command that is not known.
+func (c *command) scripted() bool {
+	return c == &unknown || c.role == eval || c.role == evalSHA || c.name == "fcall" || c.name == "fcall_ro"
+}
+
 // keySpec says where a command has keys (https://redis.io/docs/latest/develop/reference/key-specs/).
 type keySpec struct {
 	keyword string // after which they begin; empty if they begin at index

@@ -61,11 +61,19 @@ func (r *relay) executed(place int64, reply *resp.Reply, size int64) {
 	_ = r.recordOutcome(q.request(), failureOf(reply), rowsOf(reply), size)
 }
 
+// endsMulti are the codes of errors of EXEC with which the transaction is over: those of clusters, which come in place of its execution,
+// beside the usual one (https://redis.io/docs/latest/develop/using-commands/transactions/).
+var endsMulti = map[string]bool{codeAborted: true, codeCrossSlot: true, "MOVED": true, "ASK": true, "TRYAGAIN": true, "CLUSTERDOWN": true}
+
 // endMulti gives what is left of a transaction its outcome.
 func (r *relay) endMulti(q *request, reply *resp.Reply, failure string) error {
 	a := &r.fromServer
-	if q.role != exec && failure != "" || q.role == exec && resp.Code(reply.Text) == codeError {
-		return nil // there was none
+	over := failure == "" || q.role == exec && endsMulti[resp.Code(reply.Text)]
+	r.mu.Lock()
+	r.goesOn = a.inMulti && !over
+	r.mu.Unlock()
+	if !over {
+		return nil // there was none, or the account may not end it
 	}
 	outcome := notExecuted
 	if q.role == exec && reply.Null {
@@ -115,6 +123,25 @@ func (r *relay) exec(size int) (err error) {
 	return r.behindMulti()
 }
 
+// behindDiscard looks whether a DISCARD has ended the transaction: an account may be refused it.
+func (r *relay) behindDiscard() error {
+	f := &r.fromClient
+	if !f.multi {
+		return nil
+	}
+	if err := r.settled(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	goesOn := r.goesOn
+	r.mu.Unlock()
+	if goesOn {
+		return nil
+	}
+	f.multi, f.dirty, f.pinned = false, false, nil
+	return r.behindMulti()
+}
+
 // discardDirty discards, at EXEC, a transaction of which a command was refused here, as the database does itself.
 func (r *relay) discardDirty(size int) error {
 	no := refuse(codeAborted, "Transaction discarded because of previous errors.")
@@ -125,8 +152,12 @@ func (r *relay) discardDirty(size int) error {
 		return err
 	}
 	r.drop(size)
-	if _, err := r.askServer(discard, "DISCARD"); err != nil {
+	answer, err := r.askServer(discard, "DISCARD")
+	if err != nil {
 		return err
+	}
+	if answer != "+OK" {
+		return fault.New(fault.ConnectionProblem, "a command of the transaction was refused, and the database does not let it be discarded (%s); connect again", answer[1:])
 	}
 	return r.reply(no.reply())
 }
