@@ -41,24 +41,12 @@ func settings(t *testing.T) []string {
 			t.Fatal(err)
 		}
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	variables := []string{
-		"HOME=" + home, "XDG_CACHE_HOME=" + cache, "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "CDPATH=/:..", "ALL_PROXY=http://127.0.0.1:1",
-		"PGHOST=192.0.2.1", "PGSSLMODE=verify-full", "PGSERVICE=hers", "PGOPTIONS=--search_path=hers", "MYSQL_HOST=192.0.2.1", "MYSQL_PWD=hers", "REDISCLI_AUTH=hers",
+	return []string{
+		"HOME=" + home, "LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "CDPATH=/:..", "ALL_PROXY=http://127.0.0.1:1",
+		"PGHOST=192.0.2.1", "PGSSLMODE=verify-full", "PGSERVICE=hers", "MYSQL_HOST=192.0.2.1", "MYSQL_PWD=hers", "REDISCLI_AUTH=hers",
 		"TELEPORT_PROXY=hers.example.com:443", "TELEPORT_CLUSTER=hers", "TELEPORT_IDENTITY_FILE=" + home + "/none", "TELEPORT_AUTH_SERVER=127.0.0.1:1",
 		"AWS_PROFILE=hers", "AWS_REGION=sa-east-1", "AWS_ENDPOINT_URL=http://127.0.0.1:1",
 	}
-	for _, name := range []string{"GOPATH", "GOCACHE", "GOMODCACHE"} { // which are found by HOME, too
-		value, err := exec.Command("go", "env", name).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		variables = append(variables, name+"="+strings.TrimSpace(string(value)))
-	}
-	return variables
 }
 
 // shows checks that a demonstration printed lines, in this order.
@@ -182,7 +170,7 @@ func byHand(t *testing.T, out, played string) {
 		line, _, _ := strings.Cut(rest[at:], "\n")
 		exports, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
 		cmd := exec.CommandContext(t.Context(), "bash", "-c", exports+"; "+line)
-		cmd.Env = append(os.Environ(), "GORACE="+races, "HOME="+t.TempDir())
+		cmd.Env = append(append(os.Environ(), settings(t)...), "GORACE="+races, "HOME="+t.TempDir())
 		if said, err := cmd.CombinedOutput(); err != nil || command == "tsh play " && !strings.Contains(string(said), played) {
 			t.Errorf("%s: %v: %s", line, err, said)
 		}

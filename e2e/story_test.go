@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +34,6 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
 func buildAndRun(m *testing.M) int {
-	realserver.Undisturbed()
 	dir, err := os.MkdirTemp("", "sallyport-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,15 +41,17 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binaries = dir
+	syscall.Umask(0o022) // some stories act as users who may not do everything
 	build := exec.Command("go", "build", "-race", "-o", dir+"/", "../cmd/teleport", "../cmd/tctl", "../cmd/tsh", "../cmd/fakeaws")
 	out, err := build.CombinedOutput()
 	if err == nil {
-		err = os.Chmod(dir, 0o755) // some stories act as users who may not do everything
+		err = os.Chmod(dir, 0o755)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "building the commands: %v\n%s", err, out)
 		return 1
 	}
+	realserver.Undisturbed()
 	return m.Run()
 }
 

@@ -4,6 +4,7 @@ package realserver
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,14 +30,29 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Undisturbed makes this process's own environment what Environment returns, and lets other accounts read the files that it
-// writes, as far as they are meant for them.
+// Undisturbed makes this process's own environment what Environment returns, with a home where clients find no files, and lets
+// other accounts read what it writes, as far as it is meant for them.
 func Undisturbed() {
 	syscall.Umask(0o022)
-	kept := Environment()
-	os.Clearenv()
-	for _, variable := range kept {
-		name, value, _ := strings.Cut(variable, "=")
-		_ = os.Setenv(name, value) // they were set before
+	environment := append(Environment(), "HOME=/nonexistent")
+	for name, place := range elsewhere {
+		if dir, err := place.base(); err == nil && os.Getenv(name) == "" {
+			environment = append(environment, name+"="+filepath.Join(dir, place.path))
+		}
 	}
+	os.Clearenv()
+	for _, variable := range environment {
+		name, value, _ := strings.Cut(variable, "=")
+		_ = os.Setenv(name, value) // it is a name
+	}
+}
+
+// elsewhere is where programs of Go, and our scripts, would otherwise look for their files at home.
+var elsewhere = map[string]struct {
+	base func() (string, error)
+	path string
+}{
+	"GOPATH":         {os.UserHomeDir, "go"},
+	"GOENV":          {os.UserConfigDir, "go/env"},
+	"XDG_CACHE_HOME": {os.UserCacheDir, ""},
 }

@@ -17,6 +17,14 @@ import (
 	"sallyport/internal/terminal"
 )
 
+// TestMain lets errors be told as to anybody, without their details.
+func TestMain(m *testing.M) {
+	if err := os.Unsetenv("TELEPORT_DEBUG"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 func TestTableHasHeaderDashesAndASpaceAfterEachColumn(t *testing.T) {
 	t.Parallel()
 	table := terminal.Table{Header: []string{"Name", "URI"}, Rows: [][]string{{"orders", "h:1"}, {"é"}, {"a\nb", "x\x1b[31m"}}}
