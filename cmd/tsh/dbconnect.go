@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ MongoDB, redis-cli for Redis, through a local proxy that adds your certificate. 
 				return err
 			}
 			// Clients are told why a connection fails; a log would write over what they show.
-			proxy := localproxy.New(localproxy.Config{Dial: who.dialer.To(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: slog.New(slog.DiscardHandler)})
+			proxy := localproxy.Config{Dial: who.dialer.To(who.proxy), TLS: renewer.tls, Protocol: r.Protocol, Logger: slog.New(slog.DiscardHandler)}
 			return runClient(cmd, &program, binary, r, proxy, listener)
 		},
 	}
@@ -59,19 +60,31 @@ MongoDB, redis-cli for Redis, through a local proxy that adds your certificate. 
 	return cmd
 }
 
-// runClient serves the client's connections while it runs, and ends with its exit code.
-func runClient(cmd *cobra.Command, program *program, binary string, r client.Route, proxy *localproxy.Proxy, listener net.Listener) error {
+// lastWords is how long what a client has written last may take to arrive, and how long a client may take to end that is told to.
+const lastWords = 2 * time.Second
+
+// runClient serves the client's connections while it runs, and ends with its exit code, or with why it was refused.
+func runClient(cmd *cobra.Command, program *program, binary string, r client.Route, cfg localproxy.Config, listener net.Listener) error {
 	// Ctrl-C is the client's: the terminal sends it to the client too, and main catches ours. Only an order
 	// to end ends the session.
 	ctx, stop := signal.NotifyContext(context.WithoutCancel(cmd.Context()), syscall.SIGTERM)
 	defer stop()
+	running, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	cfg.Refused = end
 	served := make(chan error, 1)
-	go func() { served <- proxy.Serve(ctx, listener) }()
-	child := program.process(ctx, binary, listener.Addr(), r)
+	go func() { served <- localproxy.New(cfg).Serve(ctx, listener) }()
+	child := program.process(running, binary, listener.Addr(), r)
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), terminal.Beneath(cmd.OutOrStdout()), cmd.ErrOrStderr()
 	err := child.Run()
-	stop()
+	// The client's last words may still be on their way: its connections end by themselves.
+	_ = listener.Close()
+	late := time.AfterFunc(lastWords, stop)
+	defer late.Stop()
 	serveErr := <-served
+	if refusal, ok := errors.AsType[*fault.Error](context.Cause(running)); ok {
+		return refusal
+	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return &terminal.ExitError{State: exit.Error(), Code: max(exit.ExitCode(), 1)} // a signal has no code
 	}

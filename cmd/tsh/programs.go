@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -94,6 +95,13 @@ func (p *program) find() (string, error) {
 func (p *program) process(ctx context.Context, path string, address net.Addr, r client.Route) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, p.arguments(path, address, r)...)
 	cmd.Env = p.withheld.from(os.Environ())
+	cmd.Cancel = func() error { // it may have the terminal to put in order
+		if cmd.Process.Signal(syscall.SIGTERM) == nil {
+			return nil
+		}
+		return cmd.Process.Kill()
+	}
+	cmd.WaitDelay = lastWords
 	return cmd
 }
 

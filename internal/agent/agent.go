@@ -116,6 +116,7 @@ type Agent struct {
 	counters  counters
 	tallies   map[string]*session.Tally // by protocol; not changed after New
 	late      late
+	twin      twin
 	draining  atomic.Bool
 	encoder   *audit.Encoder
 
@@ -208,7 +209,9 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	<-ctx.Done()
 	a.draining.Store(true)
 	registering.Wait() // a registration that is under way must not land after the goodbye
-	a.deregister(context.WithoutCancel(ctx))
+	if !a.twin.exists(a.Now()) { // which goes on serving under this name
+		a.deregister(context.WithoutCancel(ctx))
+	}
 	parts.Wait()
 }
 

@@ -42,6 +42,7 @@ func (c canceller) CancelFound(request cancelkey.ID) { c.found <- request }
 type farProxy struct {
 	heard chan *sallyportv1.ControlRequest
 	say   chan *sallyportv1.ControlResponse
+	end   chan error // with which a connection ends
 }
 
 func (p *farProxy) Control(ctx context.Context, stream *connect.BidiStream[sallyportv1.ControlRequest, sallyportv1.ControlResponse]) error {
@@ -64,6 +65,8 @@ func (p *farProxy) Control(ctx context.Context, stream *connect.BidiStream[sally
 			return nil
 		case err := <-ended:
 			return err
+		case err := <-p.end:
+			return err
 		case msg := <-p.say:
 			if err := stream.Send(msg); err != nil {
 				return err
@@ -75,7 +78,7 @@ func (p *farProxy) Control(ctx context.Context, stream *connect.BidiStream[sally
 // startProxy serves control connections of the cluster's agents and returns the address.
 func (a *authority) startProxy(t *testing.T) (*farProxy, string) {
 	t.Helper()
-	p := &farProxy{heard: make(chan *sallyportv1.ControlRequest, 10), say: make(chan *sallyportv1.ControlResponse)}
+	p := &farProxy{heard: make(chan *sallyportv1.ControlRequest, 10), say: make(chan *sallyportv1.ControlResponse), end: make(chan error)}
 	cert := a.certificate(t, &identity.Identity{Kind: identity.Host, Cluster: cluster, Name: "44444444-4444-4444-8444-444444444444", SystemRoles: []string{"Proxy"}})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -108,6 +111,17 @@ func (p *farProxy) hear(t *testing.T) *sallyportv1.ControlRequest {
 	}
 }
 
+// follow has an agent connect to one proxy.
+func follow(cfg *agent.Config, address string) {
+	cfg.Proxies = func() []string { return []string{address} }
+	cfg.Dialer = detour.New(detour.Config{
+		TCP: func(ctx context.Context, address string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		},
+		Mode: detour.Never, Now: time.Now,
+	})
+}
+
 func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -115,13 +129,7 @@ func TestAgentsSayWhichCancelKeysTheyKnow(t *testing.T) {
 	e := canceller{cancelled: make(chan cancelkey.Key, 10), found: make(chan cancelkey.ID, 10)}
 	r := a.start(t, func(cfg *agent.Config) {
 		cfg.Engines = map[string]agent.Protocol{"postgres": {Engine: e}}
-		cfg.Proxies = func() []string { return []string{address} }
-		cfg.Dialer = detour.New(detour.Config{
-			TCP: func(ctx context.Context, address string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "tcp", address)
-			},
-			Mode: detour.Never, Now: time.Now,
-		})
+		follow(cfg, address)
 	})
 	request := cancelkey.NewID()
 	ask := func(pid uint32) {

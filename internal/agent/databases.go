@@ -39,7 +39,7 @@ func (d *databases) byID(id string) (*resource.Database, bool) {
 func (a *Agent) followDatabases(ctx context.Context) {
 	for ctx.Err() == nil {
 		changed := a.Cache.Changed()
-		labels, healths := a.databases.labels.news.Changed(), a.health.Changed()
+		labels, healths, twin := a.databases.labels.news.Changed(), a.health.Changed(), a.twin.bell.Changed()
 		var described, permitted, managed, found <-chan struct{}
 		if a.clouds != nil {
 			described = a.clouds.Changed()
@@ -59,6 +59,7 @@ func (a *Agent) followDatabases(ctx context.Context) {
 		case <-changed:
 		case <-labels:
 		case <-healths:
+		case <-twin:
 		case <-described:
 		case <-permitted:
 		case <-managed:
@@ -152,9 +153,9 @@ func (a *Agent) matching(db *resource.Database) (resource.ResourceSelector, bool
 func (a *Agent) register(ctx context.Context) time.Duration {
 	d := &a.databases
 	now := a.Now()
-	all := !now.Before(d.due)
+	all := a.twin.takeNews() || !now.Before(d.due)
 	if all {
-		d.due = now.Add(heartbeatEvery)
+		d.due = now.Add(a.heartbeatEvery(now))
 	}
 	wanted := a.wanted()
 	a.health.Serve(slices.Collect(maps.Values(wanted)), a.healthChecks())

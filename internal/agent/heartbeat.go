@@ -20,6 +20,13 @@ const (
 	stopGrace      = 2 * time.Second
 )
 
+func (a *Agent) heartbeatEvery(now time.Time) time.Duration {
+	if a.twin.exists(now) {
+		return twinHeartbeat
+	}
+	return heartbeatEvery
+}
+
 func (a *Agent) putServer(ctx context.Context, db *resource.Database, health resource.TargetHealth) error {
 	r, err := resource.New(resource.KindDatabaseServer)
 	if err != nil {

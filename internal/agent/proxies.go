@@ -81,9 +81,15 @@ func (a *Agent) followProxies(ctx, drain context.Context) {
 // followProxy keeps one control connection, dialling again whenever it breaks.
 func (a *Agent) followProxy(ctx, drain context.Context, address string) {
 	logger := a.Logger.With("proxy", address)
+	lost := false
+	back := func() {
+		if lost {
+			logger.Info("connected to the proxy again")
+		}
+	}
 	for wait := time.Duration(0); ctx.Err() == nil; {
 		began := a.Now()
-		err := a.controlOnce(ctx, drain, address)
+		err := a.controlOnce(ctx, drain, address, back)
 		if ctx.Err() != nil {
 			return
 		}
@@ -95,6 +101,10 @@ func (a *Agent) followProxy(ctx, drain context.Context, address string) {
 			}
 			continue
 		}
+		if connect.CodeOf(err) == connect.CodeAlreadyExists {
+			a.twin.saw(a.Now())
+		}
+		lost = true
 		if a.Now().Sub(began) > longestRedial {
 			wait = 0
 		}
@@ -107,8 +117,8 @@ func (a *Agent) followProxy(ctx, drain context.Context, address string) {
 	}
 }
 
-// controlOnce opens a control connection and serves it until it breaks.
-func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
+// controlOnce opens a control connection and serves it until it breaks. Connected is called when the proxy has answered.
+func (a *Agent) controlOnce(ctx, drain context.Context, address string, connected func()) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c := &control{reports: make(chan *sallyportv1.ControlRequest, 1024), ended: make(chan struct{})}
@@ -143,7 +153,7 @@ func (a *Agent) controlOnce(ctx, drain context.Context, address string) error {
 	})
 	defer sender.Wait()
 	defer cancel(nil)
-	return a.receive(ctx, parking, drain, stream, c, pool, cancel)
+	return a.receive(ctx, parking, drain, stream, c, pool, cancel, sync.OnceFunc(connected))
 }
 
 // controlConfig is for a control connection, which is given up when it leads to a proxy that is followed already.
@@ -235,7 +245,7 @@ func (a *Agent) sendReports(ctx context.Context, stream *connect.BidiStreamForCl
 }
 
 // receive does what the proxy asks for until the connection breaks.
-func (a *Agent) receive(ctx, parking, drain context.Context, stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], c *control, pool *tunnel.Pool, cancel context.CancelCauseFunc) error {
+func (a *Agent) receive(ctx, parking, drain context.Context, stream *connect.BidiStreamForClientSimple[sallyportv1.ControlRequest, sallyportv1.ControlResponse], c *control, pool *tunnel.Pool, cancel context.CancelCauseFunc, connected func()) error {
 	silence := time.AfterFunc(proxySilence, func() { cancel(errors.New("proxy is silent")) })
 	defer silence.Stop()
 	for {
@@ -247,6 +257,7 @@ func (a *Agent) receive(ctx, parking, drain context.Context, stream *connect.Bid
 			return err
 		}
 		silence.Reset(proxySilence)
+		connected()
 		switch m := msg.GetMessage().(type) {
 		case *sallyportv1.ControlResponse_Ticket:
 			ticket, err := tunnel.NewTicket(m.Ticket.GetId(), m.Ticket.GetSecret())

@@ -102,7 +102,7 @@ func (c *control) send(ctx context.Context, stream *connect.BidiStream[sallyport
 			continue
 		case ticket, open := <-attached.Tickets():
 			if !open {
-				return fault.New(fault.ConnectionProblem, "another process has connected as this host; if a second one runs with the same data_dir, stop it, or give it a data_dir of its own")
+				return fault.New(fault.AlreadyExists, "another process has connected as this host; if a second one runs with the same data_dir, stop it, or give it a data_dir of its own")
 			}
 			msg.Message = &sallyportv1.ControlResponse_Ticket{Ticket: &sallyportv1.Ticket{Id: ticket.ID[:], Secret: ticket.Secret()}}
 		case msg = <-one.messages:

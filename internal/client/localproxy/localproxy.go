@@ -31,14 +31,20 @@ type Config struct {
 	// Protocol is what the clients speak, as in spec.protocol of a database; and in what they are told why they cannot be
 	// served.
 	Protocol string
-	Logger   *slog.Logger
+	// Refused is told why the first connection is refused, where clients of the protocol would go on all the same; the connection ends
+	// then. It is called once at most, by a goroutine of Serve. May be nil: clients get what the agent says.
+	Refused func(error)
+	Logger  *slog.Logger
 }
 
 // Proxy serves one database.
-type Proxy struct{ cfg Config }
+type Proxy struct {
+	cfg     Config
+	hearing hearing
+}
 
 // New returns a local proxy that does not serve yet.
-func New(cfg Config) *Proxy { return &Proxy{cfg} }
+func New(cfg Config) *Proxy { return &Proxy{cfg: cfg, hearing: hearing{tell: cfg.Refused}} }
 
 // Listen listens on a loopback port, a free one for port 0.
 func Listen(port int) (net.Listener, error) {
@@ -111,7 +117,7 @@ func (p *Proxy) serve(ctx context.Context, conn net.Conn) error {
 		}
 		return splice.Failure(err)
 	}
-	return splice.Relay(client, remote)
+	return splice.Relay(client, p.hearing.on(remote, p.cfg.Protocol))
 }
 
 const handshakeTimeout = 15 * time.Second

@@ -1,6 +1,7 @@
 package localproxy_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -388,4 +389,66 @@ func TestClientsOfMongoDBReadWhy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusalsAreTold has the first connection of a client of MongoDB refused, in pieces and whole, and others that are not.
+func TestRefusalsAreTold(t *testing.T) {
+	t.Parallel()
+	greeting := mongowire.AppendMsg(nil, 1, 7, 0, mongowire.Greeting("access to db denied"))
+	old := mongowire.AppendReply(nil, 1, 7, false, mongowire.Greeting("access to db denied"))
+	var d mongowire.Builder
+	welcome := mongowire.AppendMsg(nil, 1, 7, 0, d.Int32("maxWireVersion", 21).Int32("ok", 1).Build())
+	for name, c := range map[string]struct {
+		protocol string
+		answers  [][]byte // of the agent, one after the other
+		told     bool
+	}{
+		"refused":               {"mongodb", [][]byte{greeting}, true},
+		"refused in old form":   {"mongodb", [][]byte{old}, true},
+		"in pieces":             {"mongodb", [][]byte{greeting[:3], greeting[3:40], greeting[40:]}, true},
+		"welcome":               {"mongodb", [][]byte{welcome}, false},
+		"welcome, then refused": {"mongodb", [][]byte{welcome, greeting}, false},
+		"another protocol":      {"postgres", [][]byte{greeting}, false},
+		"nonsense":              {"mongodb", [][]byte{bytes.Repeat([]byte{0xff}, 200)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := echo(t)
+			cfg.Protocol = c.protocol
+			var told []error
+			cfg.Refused = func(err error) { told = append(told, err) }
+			client := dial(t, serve(t, cfg))
+			got := ""
+			for _, answer := range c.answers {
+				if _, err := client.Write(answer); err != nil {
+					t.Fatal(err)
+				}
+				if c.told {
+					continue
+				}
+				b := make([]byte, len(answer))
+				if _, err := io.ReadFull(client, b); err != nil {
+					t.Fatal(err)
+				}
+				got += string(b)
+			}
+			rest, _ := io.ReadAll(closeWrite(t, client))
+			got += string(rest)
+			if c.told {
+				if len(told) != 1 || told[0].Error() != "access to db denied" || strings.Contains(got, "denied") {
+					t.Errorf("told: %v, and the client got %q", told, got)
+				}
+			} else if len(told) != 0 || got != string(bytes.Join(c.answers, nil)) {
+				t.Errorf("told: %v, and the client got %q", told, got)
+			}
+		})
+	}
+}
+
+func closeWrite(t *testing.T, conn *net.TCPConn) *net.TCPConn {
+	t.Helper()
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
