@@ -59,7 +59,7 @@ are created in order, up to the first that fails.`,
 
 func readResources(cmd *cobra.Command, args []string) ([]resource.Resource, error) {
 	if len(args) == 0 || args[0] == "-" {
-		data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 2<<20))
+		data, err := io.ReadAll(io.LimitReader(terminal.Interruptible(cmd.Context(), cmd.InOrStdin()), 2<<20))
 		if err != nil {
 			return nil, fault.Wrap(fault.BadParameter, err, "standard input cannot be read: %s", err)
 		}

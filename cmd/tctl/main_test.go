@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
+	"os"
 	"strings"
 	"testing"
 
@@ -64,5 +67,23 @@ func TestFilesThatCannotBeMadeAreToldBeforeAnythingIsSigned(t *testing.T) {
 	root.SetArgs([]string{"auth", "sign", "--user=alice", "--out=/dev/null/alice.pem", "--auth-server=localhost:1"})
 	if err := root.Execute(); !fault.Is(err, fault.BadParameter) || fault.Message(err) != "/dev/null/alice.pem cannot be written: not a directory; choose another --out" {
 		t.Error(err)
+	}
+}
+
+func TestResourcesThatNobodyTypesAreWaitedForUntilTheCommandIsEnded(t *testing.T) {
+	t.Parallel()
+	typed, typist, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer typed.Close()
+	defer typist.Close()
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	root := newRoot()
+	root.SetIn(typed)
+	root.SetArgs([]string{"create"})
+	if err := root.ExecuteContext(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
 	}
 }

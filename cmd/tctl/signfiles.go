@@ -50,7 +50,10 @@ func (f *signFlags) confirm(cmd *cobra.Command) error {
 	if len(existing) == 1 {
 		verb = "exists"
 	}
-	yes, err := terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), strings.Join(existing, ", ")+" "+verb+". Overwrite?")
+	yes, err := terminal.Confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), strings.Join(existing, ", ")+" "+verb+". Overwrite?")
+	if ended := cmd.Context().Err(); ended != nil {
+		return ended // there is nothing to say to whoever has ended it
+	}
 	if err != nil || !yes {
 		return fault.New(fault.AlreadyExists, "%s would be replaced; give --overwrite or another --out", strings.Join(existing, ", "))
 	}

@@ -116,7 +116,7 @@ func (f *bootstrapFlags) setUp(cmd *cobra.Command, planFor planner) error {
 		return err
 	}
 	if !f.confirm {
-		yes, err := terminal.Confirm(cmd.InOrStdin(), out, "Do this?")
+		yes, err := terminal.Confirm(cmd.Context(), cmd.InOrStdin(), out, "Do this?")
 		if err != nil || !yes {
 			return err
 		}

@@ -22,7 +22,8 @@ func installSystemdCommand() *cobra.Command {
 		Use:   "systemd",
 		Short: "Make a systemd unit",
 		Long: `Makes a unit that runs the daemon with /etc/teleport.yaml. The unit has no reload: restart it after changes of the
-configuration.
+configuration. "systemctl restart" ends running sessions; "systemctl kill --signal=SIGQUIT" lets them end by themselves, for ten minutes
+at most and without new ones, before the daemon starts again.
 
 --output is stdout; file, for /etc/systemd/system/teleport.service; or an absolute path. A file that is there
 already is not overwritten.`,

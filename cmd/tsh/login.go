@@ -159,13 +159,13 @@ func (g *global) login(cmd *cobra.Command, proxy, user, cluster string) (*client
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
 	}
 	prompt := terminal.NewPrompt(cmd.InOrStdin(), cmd.ErrOrStderr())
-	password, err := prompt.Secret(fmt.Sprintf("Enter password for user %s:", user))
+	password, err := prompt.Secret(ctx, fmt.Sprintf("Enter password for user %s:", user))
 	if err != nil {
 		return nil, "", err
 	}
 	code := ""
 	if info.GetSecondFactor() != "off" {
-		if code, err = prompt.Secret("Enter the one-time code from your authenticator:"); err != nil {
+		if code, err = prompt.Secret(ctx, "Enter the one-time code from your authenticator:"); err != nil {
 			return nil, "", err
 		}
 	}

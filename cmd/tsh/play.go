@@ -26,7 +26,8 @@ func playCommand(g *global) *cobra.Command {
 		Use:   "play SESSION",
 		Short: "Replay a session from the audit log: its statements and how they ended",
 		Long: `Replay a session: for people, or with --format=json as its events. SESSION is the sid of the session's events, or a
-file of events that was saved before. Results of queries are not recorded and not shown.`,
+file of events that was saved before. Results of queries are not recorded and not shown. JSON is laid out for people; as they are
+stored, one on each line, "tctl audit ls --session=SESSION --ascending --format=json" prints the events.`,
 		Example: "  tsh play --format json 307b49d6-56c7-4d20-8cf0-5bc5348a7101",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

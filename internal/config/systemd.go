@@ -39,6 +39,8 @@ After=network.target
 [Service]
 Type=simple
 Restart=on-failure
+# After a drain too, which ends with 0.
+RestartForceExitStatus=0
 RestartSec=5s
 EnvironmentFile=-%[1]s
 ExecStart=%[2]s start --config %[3]s --pid-file=%[4]s
@@ -46,7 +48,8 @@ PIDFile=%[4]s
 LimitNOFILE=%[5]d
 
 # The configuration is read at the start; after changes: systemctl restart.
-# To let sessions end first: systemctl kill --signal=SIGQUIT, then start again.
+# That ends sessions. To let them end by themselves, for ten minutes at most and without new ones: systemctl kill --signal=SIGQUIT,
+# and the daemon starts again when they have ended.
 
 # Memory holds keys and what users query: no core dumps.
 LimitCORE=0

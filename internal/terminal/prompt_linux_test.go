@@ -44,7 +44,7 @@ func TestSecretsAreNotShownOnATerminal(t *testing.T) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		answer, err := terminal.NewPrompt(program, question{t, program}).Secret("Password:")
+		answer, err := terminal.NewPrompt(program, question{t, program}).Secret(t.Context(), "Password:")
 		done <- result{answer, err}
 	}()
 	seen := bufio.NewReader(person)

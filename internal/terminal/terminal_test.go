@@ -171,11 +171,11 @@ func TestPromptReadsOneLineForEachQuestion(t *testing.T) {
 	var asked bytes.Buffer
 	prompt := terminal.NewPrompt(strings.NewReader("one\r\n two \nthree"), &asked)
 	for _, want := range []string{"one", " two ", "three"} {
-		if got, err := prompt.Secret("Password:"); err != nil || got != want {
+		if got, err := prompt.Secret(t.Context(), "Password:"); err != nil || got != want {
 			t.Errorf("answer is %q, %v, want %q", got, err, want)
 		}
 	}
-	if _, err := prompt.Secret("Password:"); !fault.Is(err, fault.BadParameter) {
+	if _, err := prompt.Secret(t.Context(), "Password:"); !fault.Is(err, fault.BadParameter) {
 		t.Errorf("end of input: %v, want an error", err)
 	}
 	if !strings.HasPrefix(asked.String(), "Password: \n") || strings.Contains(asked.String(), "one") {
@@ -187,12 +187,12 @@ func TestConfirm(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, "yes": true, "n\n": false, "\n": false, "yep\n": false} {
 		var asked bytes.Buffer
-		if got, err := terminal.Confirm(strings.NewReader(answer), &asked, "Overwrite?"); err != nil || got != want || asked.String() != "Overwrite? [y/N]: \n" {
+		if got, err := terminal.Confirm(t.Context(), strings.NewReader(answer), &asked, "Overwrite?"); err != nil || got != want || asked.String() != "Overwrite? [y/N]: \n" {
 			t.Errorf("%q gives %t, %v after %q", answer, got, err, asked.String())
 		}
 	}
 	var asked bytes.Buffer
-	if _, err := terminal.Confirm(strings.NewReader(""), &asked, "Overwrite?"); err == nil || !strings.HasSuffix(asked.String(), "\n") {
+	if _, err := terminal.Confirm(t.Context(), strings.NewReader(""), &asked, "Overwrite?"); err == nil || !strings.HasSuffix(asked.String(), "\n") {
 		t.Errorf("at the end of the input: %v after %q, want an error and a new line", err, asked.String())
 	}
 }
