@@ -135,7 +135,7 @@ const (
 // MySQLSchema is a command that has a logical database as its argument.
 type MySQLSchema struct {
 	Command SchemaCommand
-	Name    string
+	Name    []byte
 }
 
 // Type implements Event.

@@ -33,6 +33,7 @@ func (v *MySQLExecute) size() int     { return valuesSize(v.Parameters) }
 func (v *MySQLBulkExecute) size() int { return textSize(v.Query) + valuesSize(v.Parameters) }
 func (v *MySQLLongData) size() int    { return base64Size(len(v.Data)) }
 func (v *MySQLCommand) size() int     { return textSize(v.Argument) }
+func (v *MySQLSchema) size() int      { return textSize(v.Name) }
 func (v *MalformedPacket) size() int  { return base64Size(len(v.Payload)) }
 
 func base64Size(n int) int { return base64.StdEncoding.EncodedLen(n) + len(`"",`) }

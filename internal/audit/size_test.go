@@ -89,6 +89,7 @@ func TestLargeEventsTakeWhatTheyNeed(t *testing.T) {
 		"one by one":              &audit.DatabaseQuery{Parameters: values("\x01", 1, 600_000)},
 		"a text":                  &audit.DatabaseQuery{Query: bytes.Repeat([]byte("x"), 6_000_000)},
 		"a text that is none":     &audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{Query: bytes.Repeat([]byte("\x01"), 6_000_000)}},
+		"a name":                  &audit.MySQLSchema{Command: audit.SchemaUse, Name: make([]byte, 6_000_000)},
 		"a piece":                 &audit.MySQLLongData{Data: make([]byte, 6_000_000)},
 	} {
 		chain := newChain(t)

@@ -36,11 +36,11 @@ func (r *relay) command(command mysqlwire.Command, body []byte) error {
 	case mysqlwire.ComInitDB:
 		r.fromClient.settling = true
 		name := body[:min(len(body), maxName*utf8.UTFMax+1)] // more is the name of none
-		return r.perform(request{command: command, name: string(name)}, &audit.MySQLSchema{Command: audit.SchemaUse, Name: string(body)})
+		return r.perform(request{command: command, name: string(name)}, &audit.MySQLSchema{Command: audit.SchemaUse, Name: body})
 	case mysqlwire.ComCreateDB:
-		return r.perform(request{command: command}, &audit.MySQLSchema{Command: audit.SchemaCreate, Name: string(body)})
+		return r.perform(request{command: command}, &audit.MySQLSchema{Command: audit.SchemaCreate, Name: body})
 	case mysqlwire.ComDropDB:
-		return r.perform(request{command: command}, &audit.MySQLSchema{Command: audit.SchemaDrop, Name: string(body)})
+		return r.perform(request{command: command}, &audit.MySQLSchema{Command: audit.SchemaDrop, Name: body})
 	case mysqlwire.ComStmtPrepare, mysqlwire.ComStmtExecute, mysqlwire.ComStmtBulkExecute, mysqlwire.ComStmtLongData,
 		mysqlwire.ComStmtClose, mysqlwire.ComStmtReset, mysqlwire.ComStmtFetch:
 		return r.statementCommand(command, body)

@@ -165,8 +165,13 @@ func (r *relay) beginMulti(c *command) error {
 		return err
 	}
 	answer, err := r.askServer(multi, "MULTI")
-	if err == nil && answer != "+OK" {
-		err = desynchronised("%q in answer to MULTI", answer)
+	switch {
+	case err != nil:
+		return err
+	case strings.HasPrefix(answer, "-"+codeNoPerm):
+		return fault.New(fault.AccessDenied, "the database refuses the account MULTI (%s), and it was answered already; have the account be given +multi, or go without transactions", answer[1:])
+	case answer != "+OK":
+		return desynchronised("%q in answer to MULTI", answer)
 	}
-	return err
+	return nil
 }

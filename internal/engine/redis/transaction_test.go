@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sallyport/internal/access"
+	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/fault"
 	"sallyport/internal/redisserver"
@@ -53,5 +54,22 @@ func TestARefusedTransactionThatCannotBeDiscarded(t *testing.T) {
 	}
 	if got := s.Do(t, "EXISTS", "a"); got != "0" {
 		t.Errorf("a: %s", got)
+	}
+}
+
+// TestTransactionsThatTheAccountMayNotBegin are found out in a cluster when the first command has come, which tells the node.
+func TestTransactionsThatTheAccountMayNotBegin(t *testing.T) {
+	t.Parallel()
+	s := redisserver.StartCluster(t, 2, redisserver.Options{Users: []string{"app on nopass ~* &* +@all -multi"}})
+	r := behindCluster(t, s, func(cfg *enginetest.Config) {
+		cfg.Identity.Route.User = "app"
+		cfg.Credentials = enginetest.Given(cred.Credential{Certificate: s.Nodes[0].ClientCertificate(t, "app")})
+	})
+	c := r.raw(t)
+	c.say(t, "MULTI", "SET k v")
+	c.hear(t, "+OK\n-NOPERM the database refuses the account MULTI (NOPERM this user has no permissions to run the 'multi' command), and it was answered already; "+
+		"have the account be given +multi, or go without transactions\n")
+	if err := r.agent.Visit(t, 0).Wait(t); !fault.Is(err, fault.AccessDenied) {
+		t.Errorf("the session ended with %v", err)
 	}
 }
