@@ -85,23 +85,44 @@ func (g *global) connect(ctx context.Context) (*authapi.Client, error) {
 		return g.reach(ctx, credentials, g.authServer)
 	}
 	local, err := g.local(ctx)
-	if err != nil || local != nil {
-		return local, err
+	if local != nil {
+		return local, nil
 	}
-	return g.fromProfile(ctx)
+	_, unseen := errors.AsType[*unseenError](err)
+	if err != nil && !unseen {
+		return nil, err
+	}
+	profile, noLogin := currentProfile()
+	switch {
+	case noLogin == nil:
+		return g.fromProfile(ctx, profile)
+	case unseen:
+		return nil, fault.Wrap(fault.AccessDenied, err, "%s; or use a login of your own: run tsh login, or give --identity and --auth-server", fault.Message(err))
+	default:
+		return nil, noLogin
+	}
 }
+
+// unseenError is the error of a user who may not see whether this is an auth server's host, and has not claimed that it is.
+type unseenError struct{ error }
+
+func (e *unseenError) Unwrap() error { return e.error }
 
 // local returns a client with the administrator's identity of this host, or nil when this is no auth
 // server's host.
 func (g *global) local(ctx context.Context) (*authapi.Client, error) {
-	dataDir, err := g.dataDir()
+	dataDir, guessed, err := g.dataDir()
 	if err != nil || dataDir == "" {
 		return nil, err
 	}
 	path := filepath.Join(dataDir, config.AdminFile)
 	if _, err := os.Stat(path); err != nil {
 		if errors.Is(err, fs.ErrPermission) {
-			return nil, fault.Wrap(fault.AccessDenied, err, "%s cannot be read; run tctl as the user that the auth server runs as", path)
+			err = fault.Wrap(fault.AccessDenied, err, "%s cannot be read; run tctl as the user that the auth server runs as", path)
+			if guessed {
+				err = &unseenError{err}
+			}
+			return nil, err
 		}
 		if g.configPath != "" {
 			return nil, fault.Wrap(fault.NotFound, err, "%s does not exist; start the auth server of that configuration first", path)
@@ -132,23 +153,24 @@ func (g *global) reach(ctx context.Context, credentials *client.Credentials, add
 	return credentials.API(dialer, address), nil
 }
 
-// dataDir returns the data directory of an auth server on this host, or an empty string.
-func (g *global) dataDir() (string, error) {
+// dataDir returns the data directory of an auth server on this host, or an empty string. It is guessed where there is no
+// configuration.
+func (g *global) dataDir() (dir string, guessed bool, err error) {
 	path := g.configPath
 	if path == "" {
 		if _, err := os.Stat(config.DefaultPath); err != nil {
-			return config.DefaultDataDir, nil
+			return config.DefaultDataDir, true, nil
 		}
 		path = config.DefaultPath
 	}
 	cfg, err := config.Load(path)
-	if err != nil {
-		return "", err
+	switch {
+	case g.configPath == "" && errors.Is(err, fs.ErrPermission):
+		return "", false, &unseenError{err}
+	case err != nil || !cfg.Auth.Enabled:
+		return "", false, err
 	}
-	if !cfg.Auth.Enabled {
-		return "", nil
-	}
-	return cfg.DataDir, nil
+	return cfg.DataDir, false, nil
 }
 
 // localAddress returns where the auth server of a data directory listens.
@@ -167,7 +189,8 @@ func localAddress(dataDir string) string {
 	return net.JoinHostPort(host, port)
 }
 
-func (g *global) fromProfile(ctx context.Context) (*authapi.Client, error) {
+// currentProfile returns the login of tsh.
+func currentProfile() (*client.Profile, error) {
 	home, err := client.OpenHome(os.Getenv("TELEPORT_HOME"))
 	if err != nil {
 		return nil, err
@@ -176,6 +199,10 @@ func (g *global) fromProfile(ctx context.Context) (*authapi.Client, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unauthenticated, "this is no auth server's host and nobody is logged in; run tsh login, or give --identity and --auth-server")
 	}
+	return profile, nil
+}
+
+func (g *global) fromProfile(ctx context.Context, profile *client.Profile) (*authapi.Client, error) {
 	credentials, err := profile.Credentials()
 	if err != nil {
 		return nil, err
