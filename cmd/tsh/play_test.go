@@ -43,7 +43,7 @@ var session = []audit.SessionEvent{
 var sessions = map[string][]audit.SessionEvent{
 	"mysql": {
 		&audit.DatabaseSessionStart{Status: audit.Status{Success: true}},
-		&audit.MySQLSchema{Command: audit.SchemaUse, Name: "ledger"},
+		&audit.MySQLSchema{Command: audit.SchemaUse, Name: []byte("ledger")},
 		&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 1},
 		&audit.MySQLPrepare{Query: []byte("insert into t values (?, ?)")},
 		&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 3},
@@ -54,7 +54,7 @@ var sessions = map[string][]audit.SessionEvent{
 		&audit.MySQLBulkExecute{StatementID: 1, Query: []byte("insert into t values (?, ?)"), Parameters: []audit.Parameter{{Value: []byte("1")}, {Value: []byte("2")}}, Rows: 1},
 		&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 9, Rows: 1},
 		&audit.MySQLFetch{StatementID: 2, Rows: 10}, &audit.MySQLReset{StatementID: 1}, &audit.MySQLClose{StatementID: 1},
-		&audit.MySQLSchema{Command: audit.SchemaCreate, Name: "x\n#9 forged"}, &audit.MySQLSchema{Command: audit.SchemaDrop, Name: "x"},
+		&audit.MySQLSchema{Command: audit.SchemaCreate, Name: []byte("x\n#9 forged")}, &audit.MySQLSchema{Command: audit.SchemaDrop, Name: []byte("x")},
 		&audit.MySQLProcessKill{ProcessID: 7}, &audit.MySQLRefresh{Subcommand: "LOG"}, &audit.MySQLShutDown{}, &audit.MySQLDebug{},
 		&audit.MySQLCommand{Command: "statistics", Status: audit.Status{Success: true}},
 		&audit.MySQLCommand{Command: "change_user", Argument: []byte("root"), Status: audit.Status{Error: "accounts are not changed"}},

@@ -2,7 +2,8 @@ package redis_test
 
 import (
 	"crypto/sha1"
-	"encoding/hex"
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -19,8 +20,7 @@ func TestScriptsOfOthersTakeTheRoom(t *testing.T) {
 	t.Parallel()
 	const roomy = 1 << 20
 	text := "return 1" + strings.Repeat(" ", roomy-100<<10)
-	sum := sha1.Sum([]byte(text))
-	name := hex.EncodeToString(sum[:])
+	name := sumOf(text)
 	for way, free := range map[string]func(r *real, first *raw){
 		"the client leaves": func(r *real, first *raw) {
 			closed(t, r, first)
@@ -64,4 +64,50 @@ func TestScriptsOfOthersTakeTheRoom(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sumOf is the name that the server gives a script.
+func sumOf(script string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(script))) }
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	hold(t, map[string]conversation{
+		"scripts": func(t *testing.T, r *real, c *raw) {
+			c.say(t, "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0")
+			c.hear(t, "-NOSCRIPT No matching script. Please use EVAL.\n")
+			if _, err := io.WriteString(c, lines("*3\n$4\nEVAL\n$8\nreturn 1\n$1\n0\n")); err != nil {
+				t.Fatal(err)
+			}
+			c.hear(t, ":1\n")
+			c.say(t, "EVALSHA E0E1F9FABFC9D4800C877A703B823AC0578FF8DB 0")
+			c.hear(t, ":1\n")
+			v := closed(t, r, c)
+			events := v.Journal.Events("db.session.query")
+			if len(events) != 2 || events[0].Text("db_query") != `EVAL "return 1" 0` || events[1].Text("script") != "return 1" {
+				t.Errorf("recorded %v", events)
+			}
+		},
+		"scripts of another session": func(t *testing.T, r *real, c *raw) {
+			r.Do(t, "SCRIPT", "LOAD", "return 3")
+			c.say(t, "SCRIPT EXISTS "+sumOf("return 3")+" "+sumOf("return 4"))
+			c.hear(t, "*2\n:0\n:0\n")
+			if _, err := io.WriteString(c, "EVAL 'return 3' 0\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			c.say(t, "SCRIPT EXISTS "+strings.ToUpper(sumOf("return 3"))+" "+sumOf("return 4"))
+			c.hear(t, ":3\n*2\n:1\n:0\n")
+			wantOutcomes(t, r, c, "SCRIPT EXISTS "+sumOf("return 3")+" "+sumOf("return 4")+" → ok", `EVAL "return 3" 0 → ok`, "SCRIPT EXISTS "+strings.ToUpper(sumOf("return 3"))+" "+sumOf("return 4")+" → ok")
+		},
+		"scripts that are loaded": func(t *testing.T, r *real, c *raw) {
+			if _, err := io.WriteString(c, lines("*3\n$6\nSCRIPT\n$4\nLOAD\n$8\nreturn 2\n")); err != nil {
+				t.Fatal(err)
+			}
+			c.hear(t, "$40\n7f923f79fe76194c868d7e1d0820de36700eb649\n")
+			c.say(t, "EVALSHA 7f923f79fe76194c868d7e1d0820de36700eb649 0")
+			c.hear(t, ":2\n")
+			if events := closed(t, r, c).Journal.Events("db.session.query"); len(events) != 2 || events[1].Text("script") != "return 2" {
+				t.Errorf("recorded %v", events)
+			}
+		},
+	})
 }
