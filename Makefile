@@ -7,13 +7,14 @@ BINARIES := teleport tctl tsh
 TOOL := $(GO) tool -modfile=tools/go.mod
 BUF := $(GO) run -modfile=tools/go.mod github.com/bufbuild/buf/cmd/buf
 FUZZTIME ?= 30s
-export GOFLAGS := -trimpath
+# Only the binaries say which commit they are made of: Go cannot find that out in a checkout that belongs to somebody else.
+export GOFLAGS := -trimpath -buildvcs=false
 
 .PHONY: build test lint fmt vet generate check-proto packages fuzz bench bench-aws fakeaws demo demo-stop demo-aws
 
 build: ## static binaries in bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -o $(BIN)/ $(addprefix ./cmd/,$(BINARIES))
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -o $(BIN)/ $(addprefix ./cmd/,$(BINARIES))
 
 test: packages lint ## every check
 	$(GO) test -race -shuffle=on -timeout 20m -v ./... | scripts/summary
@@ -24,7 +25,7 @@ packages: ## the Debian packages that tests need, installed when missing
 lint: fmt vet
 
 fmt:
-	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l) || exit 1; if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
 
 # With -race both look at what the tests need compiled anyway, and without cgo at what is in the binaries.
 vet: ## go vet and staticcheck, and that what runs on other systems compiles there
