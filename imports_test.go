@@ -86,7 +86,7 @@ func packages(t *testing.T) []pkg {
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.Command("go", "list", "-f", `{{if .GoFiles}}{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}|{{.Doc}}{{end}}`, "./...").Output()
+	out, err := exec.Command("go", "list", "-buildvcs=false", "-f", `{{if .GoFiles}}{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}|{{.Doc}}{{end}}`, "./...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
