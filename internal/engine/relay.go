@@ -31,17 +31,22 @@ func Run(ctx context.Context, end context.CancelCauseFunc, interrupt func(), dir
 	return context.Cause(ctx)
 }
 
-// Interrupt unblocks whoever reads from the connections. What is being written may be completed within the patience.
-func Interrupt(patience time.Duration, conns ...net.Conn) {
+// Interrupt unblocks, when the context of a relay has ended, whoever reads from its connections or is in Wait. What is being
+// written may be completed within the patience. It sets deadlines under the lock of changed: under that, whoever finds that the
+// context goes on may set one without undoing these.
+func Interrupt(patience time.Duration, changed *sync.Cond, conns ...net.Conn) {
+	changed.L.Lock()
+	defer changed.L.Unlock()
 	past, soon := time.Unix(1, 0), time.Now().Add(patience)
 	for _, conn := range conns {
 		_ = conn.SetWriteDeadline(soon)
 		_ = conn.SetReadDeadline(past)
 	}
+	changed.Broadcast()
 }
 
 // Wait returns when the condition, asked under the lock of changed, holds, or with the cause when the context ends.
-// Whoever ends it, or changes what is asked for, broadcasts under that lock.
+// Whoever changes what is asked for broadcasts under that lock, as Interrupt does.
 func Wait(ctx context.Context, changed *sync.Cond, condition func() bool) error {
 	changed.L.Lock()
 	defer changed.L.Unlock()

@@ -79,7 +79,10 @@ func TestWait(t *testing.T) {
 		}
 		ready = false
 		gone := errors.New("gone")
-		time.AfterFunc(time.Second, func() { change(func() { end(gone) }) })
+		time.AfterFunc(time.Second, func() {
+			end(gone)
+			engine.Interrupt(0, changed)
+		})
 		if err := engine.Wait(ctx, changed, isReady); !errors.Is(err, gone) {
 			t.Errorf("%v, want the cause of the context", err)
 		}
@@ -92,6 +95,8 @@ func TestHungUpIsNoDepartureOfTheClient(t *testing.T) {
 		t.Errorf("%v: it must tell the cause and not be it", err)
 	}
 }
+
+func newCond() *sync.Cond { return sync.NewCond(new(sync.Mutex)) }
 
 func TestInterruptUnblocksReadersAtOnceAndWritersAfterPatience(t *testing.T) {
 	t.Parallel()
@@ -117,7 +122,7 @@ func TestInterruptUnblocksReadersAtOnceAndWritersAfterPatience(t *testing.T) {
 			})
 		}
 		synctest.Wait() // all are blocked
-		engine.Interrupt(patience, conns...)
+		engine.Interrupt(patience, newCond(), conns...)
 		work.Wait()
 	})
 }
@@ -128,7 +133,7 @@ func TestInterruptLetsAWriteBeCompleted(t *testing.T) {
 		near, far := net.Pipe()
 		defer near.Close()
 		defer far.Close()
-		engine.Interrupt(3*time.Second, near)
+		engine.Interrupt(3*time.Second, newCond(), near)
 		began := time.Now()
 		if _, err := near.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != 0 {
 			t.Errorf("a read that begins afterwards: %v after %s", err, time.Since(began))
@@ -150,7 +155,7 @@ func TestInterruptLetsAWriteBeCompleted(t *testing.T) {
 		}
 		other, _ := net.Pipe()
 		defer other.Close()
-		engine.Interrupt(0, other)
+		engine.Interrupt(0, newCond(), other)
 		if _, err := other.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("a write without patience: %v", err)
 		}

@@ -135,11 +135,15 @@ func (s *Session) OnlyCrowded(want Want) bool { return s.cfg.Crowded && s.permit
 func (s *Session) Active() { s.lastActivity.Store(s.cfg.Now().UnixNano()) }
 
 // Working notes that the database has something to do for the client, or nothing any more. As long as it has, the
-// session is not idle.
+// session is not idle. Only a change counts, so that it may be told what it has been told already.
 func (s *Session) Working(working bool) {
-	if s.working.Store(working); !working {
+	if s.working.Load() == working {
+		return
+	}
+	if !working {
 		s.Active()
 	}
+	s.working.Store(working)
 }
 
 // LastActivity returns when the client last did something, or was answered: now, while the database works for it.

@@ -58,7 +58,6 @@ type relay struct {
 	requests  engine.Queue[request] // guarded by mu, like all that follows
 	unflushed bool                  // an answer is read and not yet with the client
 	unwanted  []int32               // numbers of commands to which the client wants no answer, the last ones
-	working   bool
 }
 
 func newRelay(ctx context.Context, e *Engine, client, server net.Conn, s *session.Session, in *inbox.Inbox) *relay {
@@ -90,12 +89,7 @@ func (r *relay) run() error {
 }
 
 // interrupt unblocks both directions. What is being written may be completed.
-func (r *relay) interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	engine.Interrupt(goodbyeTime, r.client, r.server)
-	r.changed.Broadcast()
-}
+func (r *relay) interrupt() { engine.Interrupt(goodbyeTime, &r.changed, r.client, r.server) }
 
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
@@ -212,10 +206,7 @@ func (r *relay) noteWork() {
 	for i := range waiting {
 		working = working || !waiting[i].hello && waiting[i].reply == nil
 	}
-	if working != r.working {
-		r.working = working
-		r.session.Working(working)
-	}
+	r.session.Working(working)
 }
 
 // recordUnanswered gives each command that was not answered its result: nobody knows it. It returns who is owed an

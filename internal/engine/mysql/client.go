@@ -152,7 +152,7 @@ func (r *relay) scanMessage(arrived []byte) (total int, err error) {
 		case errors.Is(err, errGoodbye):
 			c.inbox.Scanned += total
 			r.saidGoodbye.Store(true)
-		case r.ctx.Err() == nil && isMalformed(err):
+		case engine.Unreadable(r.ctx, err):
 			return 0, r.recordMalformed(arrived[:total], err)
 		}
 		return 0, err
@@ -192,13 +192,6 @@ func (c *reader) join(packets []byte) []byte {
 	joined := c.joined
 	c.joined = nil // one such message is much to keep
 	return joined
-}
-
-// isMalformed tells errors of the decoders from those of recording and of limits.
-func isMalformed(err error) bool {
-	_, isEnding := errors.AsType[*ending](err)
-	_, isFault := errors.AsType[*fault.Error](err)
-	return !isEnding && !isFault
 }
 
 // misnumbered returns what is recorded of a packet with a wrong number: its header, and the byte that would say the command. It may as

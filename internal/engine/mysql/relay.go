@@ -60,7 +60,6 @@ type relay struct {
 	kept       engine.Kept // of statements
 	copied     int64       // bytes of the file that the client sent last
 	file       bool        // the client is to send a file, and has not sent the end of it
-	working    bool        // the database owes an answer
 }
 
 func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Session, flags mysqlwire.Flags, b *backend) *relay {
@@ -95,12 +94,7 @@ func (r *relay) run() error {
 }
 
 // interrupt unblocks both directions. What is being written may be completed.
-func (r *relay) interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	engine.Interrupt(goodbyeTime, r.client, r.server)
-	r.changed.Broadcast()
-}
+func (r *relay) interrupt() { engine.Interrupt(goodbyeTime, &r.changed, r.client, r.server) }
 
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
@@ -118,10 +112,7 @@ func (r *relay) unanswered() int {
 
 // noteWork tells the session whether the database has something to do. It is called under the lock.
 func (r *relay) noteWork() {
-	if working := r.unanswered() > 0; working != r.working {
-		r.working = working
-		r.session.Working(working)
-	}
+	r.session.Working(r.unanswered() > 0)
 }
 
 // isWorking reports whether the database has something to do.

@@ -164,7 +164,7 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 			r.release()
 			return total, nil
 		}
-		if isMalformed(err) {
+		if engine.Unreadable(r.ctx, err) {
 			return 0, r.recordMalformed(frame[:total], err)
 		}
 		return 0, err
@@ -175,13 +175,6 @@ func (r *relay) scanFrame(frame []byte) (consumed int, err error) {
 		return 0, errGoodbye
 	}
 	return total, nil
-}
-
-// isMalformed tells errors of the decoders from those of recording and of limits.
-func isMalformed(err error) bool {
-	_, isEnding := errors.AsType[*ending](err)
-	_, isFault := errors.AsType[*fault.Error](err)
-	return !isEnding && !isFault
 }
 
 func (r *relay) recordMalformed(frame []byte, cause error) error {

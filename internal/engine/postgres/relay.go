@@ -56,7 +56,6 @@ type relay struct {
 	skipping   bool        // the database ignores everything up to the next Sync
 	copyingIn  bool        // the database ignores Syncs, until the client ends its COPY
 	guessed    int         // answers to Syncs that may have been those of later ones
-	working    bool        // the database owes an answer, and does not wait for data of a COPY
 
 	copied   atomic.Int64  // bytes of COPY from the client, since it last ended one or sent a command
 	firstPID atomic.Uint32 // number of the connection, until the first result has told it
@@ -94,12 +93,7 @@ func (r *relay) run() error {
 }
 
 // interrupt unblocks both directions. What is being written may be completed.
-func (r *relay) interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	engine.Interrupt(goodbyeTime, r.client, r.server)
-	r.changed.Broadcast()
-}
+func (r *relay) interrupt() { engine.Interrupt(goodbyeTime, &r.changed, r.client, r.server) }
 
 // wait returns when the condition, asked under the lock, holds, or the relay ends.
 func (r *relay) wait(condition func() bool) error {
@@ -117,10 +111,7 @@ func (r *relay) unanswered() int {
 
 // noteWork tells the session whether the database has something to do. It is called under the lock.
 func (r *relay) noteWork() {
-	if working := r.unanswered() > 0 && !r.copyingIn; working != r.working {
-		r.working = working
-		r.session.Working(working)
-	}
+	r.session.Working(r.unanswered() > 0 && !r.copyingIn)
 }
 
 // depart waits for the answers that are due to a client that has said its last word. One that said goodbye

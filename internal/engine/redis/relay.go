@@ -111,14 +111,13 @@ func (r *relay) start(n *node) {
 
 // interrupt unblocks both directions. What is being written may be completed.
 func (r *relay) interrupt() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	conns := []net.Conn{r.client}
-	for _, n := range r.nodes {
+	r.mu.Lock()
+	for _, n := range r.nodes { // start sees to those that come later
 		conns = append(conns, n.conn)
 	}
-	engine.Interrupt(goodbyeTime, conns...)
-	r.changed.Broadcast()
+	r.mu.Unlock()
+	engine.Interrupt(goodbyeTime, &r.changed, conns...)
 }
 
 // push notes that replies are due.
