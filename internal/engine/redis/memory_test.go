@@ -63,9 +63,14 @@ func TestRecordsTakeRoom(t *testing.T) {
 	if _, err := fmt.Fprintf(begun, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s", 2<<20, strings.Repeat("x", 3<<19)); err != nil {
 		t.Fatal(err)
 	}
+	visits := 1
 	add := func(value string) string {
 		c := r.raw(t)
-		defer c.Close()
+		defer func() {
+			_ = c.Close()
+			_ = r.agent.Visit(t, visits).Wait(t) // which gives its room back
+			visits++
+		}()
 		c.say(t, "AUTH default secret")
 		c.hear(t, "+OK\n")
 		const count = 100_000
