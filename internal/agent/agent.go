@@ -208,7 +208,7 @@ func (a *Agent) serve(ctx, drain context.Context) {
 	}
 	<-ctx.Done()
 	a.draining.Store(true)
-	registering.Wait() // a registration that is under way must not land after the goodbye
+	registering.Wait()           // a registration that is under way must not land after the goodbye
 	if !a.twin.exists(a.Now()) { // which goes on serving under this name
 		a.deregister(context.WithoutCancel(ctx))
 	}
