@@ -177,6 +177,9 @@ func (a *Agent) register(ctx context.Context) time.Duration {
 		}
 		if changed {
 			for _, warning := range resource.Warnings(db) {
+				if warning.Path == "spec.protocol" {
+					continue // told already, by the engines that there are
+				}
 				a.Logger.Warn("database may not work as it is written", "db", name, "key", warning.Path, "reason", warning.Message)
 			}
 		}

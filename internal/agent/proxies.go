@@ -109,7 +109,7 @@ func (a *Agent) followProxy(ctx, drain context.Context, address string) {
 			wait = 0
 		}
 		wait = min(max(2*wait, 100*time.Millisecond), longestRedial)
-		logger.Warn("proxy connection ended; running sessions go on", "error", err, "retry_in", wait.String())
+		logger.Warn("proxy connection ended; sessions go on whose own connections hold", "error", err, "retry_in", wait.String())
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait/2 + rand.N(wait/2)):

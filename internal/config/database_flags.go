@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/url"
 	"strings"
@@ -33,9 +34,9 @@ func (f *DatabaseFlags) Complete(env Env) (note string, err error) {
 	case f.Protocol == "" && f.URI == "":
 		return "", fault.New(fault.BadParameter, "--protocol and --uri are missing; a database needs both")
 	case f.Protocol == "":
-		return "", fault.New(fault.BadParameter, "--protocol is missing; use %s", orList(resource.Protocols()))
+		return "", fault.New(fault.BadParameter, "--protocol is missing; use %s", orList(resource.ServedProtocols()))
 	case f.URI == "":
-		return "", fault.New(fault.BadParameter, "--uri is missing; write the database's host and port, as in --uri=db.example.com:5432")
+		return "", fault.New(fault.BadParameter, "--uri is missing; write the database's host and port, as in --uri=db.example.com:%s", cmp.Or(resource.ProtocolNamed(f.Protocol).UsualPort, "5432"))
 	}
 	if f.Name == "" {
 		f.Name = firstLabel(f.URI)

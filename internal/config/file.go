@@ -87,5 +87,6 @@ func (f *fileConfig) config(p *problems, env Env) *Config {
 	f.DBService.apply(p, c, env)
 	f.DiscoveryService.apply(p, c)
 	c.fillHost(env)
+	c.checkListeners(p)
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/internal/yamlnode"
@@ -172,11 +173,16 @@ func (d *Database) check(p *problems) {
 	s := &d.Spec
 	s.checkAWS(p)
 	if s.Protocol == "" {
-		p.add("spec.protocol", "is missing; use %s", yamlnode.AnyOf(Protocols()))
+		p.add("spec.protocol", "is missing; use %s", yamlnode.AnyOf(ServedProtocols()))
 	} else if !slices.Contains(Protocols(), s.Protocol) {
-		p.add("spec.protocol", "%q is not known; use %s", s.Protocol, yamlnode.AnyOf(Protocols()))
-	} else if err := s.checkURI(); err != nil {
-		p.add("spec.uri", "%s", err)
+		p.add("spec.protocol", "%q is not known; use %s", s.Protocol, yamlnode.AnyOf(ServedProtocols()))
+	} else {
+		if !Served(s.Protocol) {
+			p.warn("spec.protocol", "is %s, which this version cannot serve: the database is listed only. Served are %s", s.Protocol, strings.Join(ServedProtocols(), ", "))
+		}
+		if err := s.checkURI(); err != nil {
+			p.add("spec.uri", "%s", err)
+		}
 	}
 	if s.TLS.Mode == "" {
 		s.TLS.Mode = TLSVerifyFull

@@ -146,7 +146,7 @@ func TestWarningsAboutEndpoints(t *testing.T) {
 		"a database of one's own":              {`protocol: postgres, uri: "[::1]:5432"`, "", ""},
 		"a replica set of one's own":           {`protocol: mongodb, uri: "mongodb://a:27017,b:27017"`, "", ""},
 		"an endpoint that is read":             {`protocol: postgres, uri: "db.abc.us-west-1.rds.amazonaws.com:5432"`, "", ""},
-		"OpenSearch under a name of one's own": {`protocol: opensearch, uri: "logs.example.com:443", aws: {account_id: "123456789012", region: us-east-1}`, "", ""},
+		"OpenSearch under a name of one's own": {`protocol: opensearch, uri: "logs.example.com:443", aws: {account_id: "123456789012", region: us-east-1}`, "spec.protocol", "is opensearch, which this version cannot serve: the database is listed only"},
 		"a name of RDS that cannot be read":    {`protocol: postgres, uri: "a.b.c.us-east-1.rds.amazonaws.com:5432"`, "spec.uri", "is not an endpoint of RDS"},
 		"a name of ElastiCache":                {`protocol: redis, uri: "master.g.abc.xyz1.cache.amazonaws.com:6379"`, "spec.uri", "short code"},
 		"a name of MemoryDB":                   {`protocol: redis, uri: "x.memorydb.us-east-1.amazonaws.com:6379"`, "spec.uri", "MemoryDB"},

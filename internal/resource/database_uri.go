@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sallyport/internal/yamlnode"
 )
 
 // checkURI refuses a URI that the agent could not dial, or that carries a password.
@@ -20,12 +23,12 @@ func (s *DatabaseSpec) checkURI() error {
 		return errors.New("must not contain spaces or control characters")
 	}
 	scheme, rest, hasScheme := strings.Cut(uri, "://")
-	if !hasScheme {
-		return checkHostPort(uri, true)
-	}
 	protocol := ProtocolNamed(s.Protocol)
+	if !hasScheme {
+		return protocol.checkHostPort(uri, true)
+	}
 	if !slices.Contains(protocol.Schemes, scheme) {
-		return fmt.Errorf("a %s database cannot have a URI that begins with %s://; write host:port", s.Protocol, scheme)
+		return fmt.Errorf("a %s database cannot have a URI that begins with %s://; write %s", s.Protocol, scheme, protocol.forms())
 	}
 	hosts, tail, _ := strings.Cut(rest, "/")
 	if before, query, ok := strings.Cut(hosts, "?"); ok {
@@ -46,7 +49,7 @@ func (s *DatabaseSpec) checkURI() error {
 		}
 	}
 	for host := range strings.SplitSeq(hosts, ",") {
-		if err := checkHostPort(host, protocol.NoUsualPort); err != nil {
+		if err := protocol.checkHostPort(host, protocol.NoUsualPort); err != nil {
 			return err
 		}
 	}
@@ -67,13 +70,25 @@ func (s *DatabaseSpec) checkNoURI() error {
 	return errors.New("is missing; write host:port")
 }
 
-func checkHostPort(address string, needsPort bool) error {
+// forms says how a URI can be written.
+func (p *Protocol) forms() string {
+	if len(p.Schemes) == 0 {
+		return "host:port"
+	}
+	var begins []string
+	for _, scheme := range p.Schemes {
+		begins = append(begins, scheme+"://")
+	}
+	return "host:port, or a URI that begins with " + yamlnode.AnyOf(begins)
+}
+
+func (p *Protocol) checkHostPort(address string, needsPort bool) error {
 	if !needsPort && !strings.Contains(strings.TrimPrefix(address, "["), ":") {
 		address += ":443" // only the form matters here
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q needs a host and a port, as in db.example.com:5432", address)
+		return fmt.Errorf("%q needs a host and a port, as in db.example.com:%s", address, cmp.Or(p.UsualPort, "5432"))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("%q is not a port between 1 and 65535", port)

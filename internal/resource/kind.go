@@ -40,6 +40,16 @@ const (
 	KindMaintenanceConfig    = "cluster_maintenance_config"
 )
 
+// ruleKinds are what rules of roles name besides the kinds with a type here, some of it of services that are not there.
+var ruleKinds = []string{
+	KindAll, KindDatabaseImportRule, KindDatabaseCertificate, KindEvent, KindSession, KindSessionTracker, KindClusterAlert, KindConnectionDiagnostic,
+	KindIntegration, KindInstance, KindConnector, KindTrustedCluster, KindRemoteCluster, KindNode, KindUIConfig, KindMaintenanceConfig,
+	"access_list", "access_monitoring_rule", "access_request", "app", "app_server", "audit_query", "auth_server", "bot", "bot_instance",
+	"cluster_audit_config", "db_object", "device", "github", "installer", "kube_cluster", "kube_server", "login_rule", "mfa_device",
+	"namespace", "notification", "oidc", "saml", "saml_idp_service_provider", "security_report", "semaphore", "user_group", "web_session",
+	"windows_desktop", "windows_desktop_service",
+}
+
 // Names of the resources that exist once.
 const (
 	NameAuthPreference   = "cluster-auth-preference"

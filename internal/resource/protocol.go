@@ -18,6 +18,8 @@ type Protocol struct {
 	Asker Asker
 	// Schemes are those a URI may begin with. One without a scheme is host:port for every protocol.
 	Schemes []string
+	// UsualPort is that of servers, for those who are told how to write an address.
+	UsualPort string
 	// NoUsualPort says that a URI with a scheme has to name the port too.
 	NoUsualPort bool
 	// KeyBesideCertificate says that clients read both from one file.
@@ -53,14 +55,14 @@ const (
 // protocols has them in the order in which they are shown.
 var protocols = []Protocol{
 	{Name: ProtocolPostgres, Served: true, OwnNames: true, TLS: TLSByRequest, Asker: AskerByAddress,
-		Schemes: []string{"postgres", "postgresql"}, NoUsualPort: true},
-	{Name: ProtocolMySQL, Served: true, TLS: TLSAfterGreeting, Asker: AskerByOwner},
+		Schemes: []string{"postgres", "postgresql"}, UsualPort: "5432", NoUsualPort: true},
+	{Name: ProtocolMySQL, Served: true, TLS: TLSAfterGreeting, Asker: AskerByOwner, UsualPort: "3306"},
 	{Name: ProtocolMongoDB, Served: true, OwnNames: true, TLS: TLSFirst, Asker: NobodyAsks,
-		Schemes: []string{"mongodb", "mongodb+srv"}, KeyBesideCertificate: true, AccountInLogin: true},
+		Schemes: []string{"mongodb", "mongodb+srv"}, UsualPort: "27017", KeyBesideCertificate: true, AccountInLogin: true},
 	{Name: ProtocolOracle},
 	{Name: ProtocolCockroachDB},
 	{Name: ProtocolRedis, Served: true, TLS: TLSFirst, Asker: NobodyAsks,
-		Schemes: []string{"redis", "rediss"}, UsualAccount: "default"},
+		Schemes: []string{"redis", "rediss"}, UsualPort: redisPort, UsualAccount: "default"},
 	{Name: ProtocolSnowflake, Schemes: []string{"https"}},
 	{Name: ProtocolSQLServer},
 	{Name: ProtocolCassandra},
@@ -98,6 +100,11 @@ func Protocols() []string {
 		names[i] = p.Name
 	}
 	return names
+}
+
+// ServedProtocols returns those that this version has an engine for.
+func ServedProtocols() []string {
+	return slices.DeleteFunc(Protocols(), func(name string) bool { return !Served(name) })
 }
 
 // ProtocolNamed returns what is known of a protocol: nothing but the name of one that is none. The caller does not change its

@@ -199,7 +199,9 @@ func (r *Rule) check(p *problems, path string) {
 		p.add(path+".resources", "is missing")
 	}
 	for i, kind := range r.Resources {
-		checkName(p, yamlnode.IndexPath(path+".resources", i), kind)
+		at := yamlnode.IndexPath(path+".resources", i)
+		checkName(p, at, kind)
+		checkRuleKind(p, at, kind)
 	}
 	if len(r.Verbs) == 0 {
 		p.add(path+".verbs", "is missing")
@@ -209,6 +211,20 @@ func (r *Rule) check(p *problems, path string) {
 	}
 	if r.Where != "" {
 		checkPredicate(p, path+".where", r.Where, predicate.ForRules())
+	}
+}
+
+// checkRuleKind doubts names that are no kind. They are no error, because roles are shared with access planes that have more; but
+// a misspelt one in a rule that denies would deny nothing.
+func checkRuleKind(p *problems, path, kind string) {
+	known := Kinds()
+	switch meant, isAlias := KindByAlias(kind); {
+	case slices.Contains(known, kind) || slices.Contains(ruleKinds, kind):
+	case isAlias:
+		p.warn(path, "is %q, for which rules write %s; it allows and denies nothing", kind, meant)
+	default:
+		p.warn(path, "is %q, which is no kind that is known here; it allows and denies nothing. Kinds are %s, %s and %s", kind,
+			strings.Join(known, ", "), KindSession, KindEvent)
 	}
 }
 
