@@ -88,11 +88,18 @@ func removeAllSections(p *client.Profile) error {
 	return nil
 }
 
-// changeSection replaces one section of a file, or removes it when there are no lines.
+// changeSection replaces one section of a file, or removes it when there are no lines. Commands that do so at the same time wait for
+// each other.
 func changeSection(path, section string, lines []string) error {
+	name := path
 	if behind, err := filepath.EvalSymlinks(path); err == nil {
 		path = behind // of people who keep such files elsewhere
 	}
+	return durable.WithDir(filepath.Dir(path), func() error { return changeSectionAlone(path, section, lines, name == path) })
+}
+
+// changeSectionAlone does so while nobody else does. A file that has nothing any more is removed, if it may be.
+func changeSectionAlone(path, section string, lines []string, removable bool) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if lines == nil {
@@ -104,6 +111,9 @@ func changeSection(path, section string, lines []string) error {
 	text := replaceSection(string(data), section, lines)
 	if text == string(data) {
 		return nil // the file is somebody else's matter
+	}
+	if text == "" && removable {
+		return os.Remove(path)
 	}
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(path); err == nil {

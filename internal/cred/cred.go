@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/authapi/sallyportv1"
 	"sallyport/internal/ca"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
 
@@ -158,6 +159,10 @@ func (s *SelfHosted) sign(ctx context.Context, req Request) (*Credential, time.T
 	res, err := s.signer.SignDatabaseClientCertificate(ctx, &sallyportv1.SignDatabaseClientCertificateRequest{
 		PublicKey: public, DatabaseService: req.Database.GetName(), DatabaseUser: req.DatabaseUser, UserCertificate: req.UserCertificate, CheckId: req.Check,
 	})
+	switch fault.KindOf(err) {
+	case fault.AccessDenied, fault.Unauthenticated:
+		return nil, time.Time{}, &Denied{err}
+	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("getting a client certificate for the database: %w", err)
 	}

@@ -164,6 +164,9 @@ func (s *Session) credential(ctx context.Context, account, name string) (*cred.C
 	credential, err := s.cfg.Credentials.Credential(ctx, cred.Request{
 		Database: s.cfg.Database, User: s.cfg.Identity.Name, UserCertificate: s.cfg.UserCertificate, DatabaseUser: account, DatabaseName: name,
 	})
+	if denied, ok := errors.AsType[*cred.Denied](err); ok {
+		return nil, denied
+	}
 	if err != nil {
 		return nil, fault.Wrap(fault.ConnectionProblem, err, "the agent could not get a credential for the database: %s", fault.Message(err))
 	}

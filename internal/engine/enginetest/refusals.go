@@ -1,10 +1,15 @@
 package enginetest
 
 import (
+	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
+	"sallyport/internal/authapi/sallyportv1"
+	"sallyport/internal/cred"
 	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
@@ -47,6 +52,33 @@ func otherName(t *testing.T, s *stage) {
 func decidedBefore(t *testing.T, s *stage) {
 	a := s.agent(t, func(c *Config) { c.Refusal = fault.New(fault.AccessDenied, "you are locked; ask an administrator") })
 	s.refused(t, a, account, name, "you are locked; ask an administrator")
+}
+
+// signer is an auth server that signs nothing.
+type signer struct{ err error }
+
+func (s signer) SignDatabaseClientCertificate(context.Context, *sallyportv1.SignDatabaseClientCertificateRequest) (*sallyportv1.SignDatabaseClientCertificateResponse, error) {
+	return nil, s.err
+}
+
+// deniedByAuth checks a visit that the agent's rules allow and those of the auth server do not, as when a role was taken from the user
+// after the login: to the client it is a denial like any other, and its reason is said once.
+func deniedByAuth(t *testing.T, s *stage) {
+	const reason = "your roles are not what they were; ask an administrator"
+	denial := fault.Wrap(fault.AccessDenied, errors.New("permission_denied: "+reason), reason)
+	a := s.agent(t, func(c *Config) { c.Credentials = cred.NewSelfHosted(signer{denial}, time.Now) })
+	_, err := s.try(t, a, account, name)
+	s.wantRefusal(t, err, reason)
+	if strings.Contains(err.Error(), "credential") {
+		t.Errorf("the client was told of the agent's affairs: %v", err)
+	}
+	v := a.Visit(t, 0)
+	if err := v.Wait(t); !fault.Is(err, fault.AccessDenied) || strings.Count(err.Error(), reason) != 1 {
+		t.Errorf("the engine returned %v", err)
+	}
+	if s.dials.get() != 0 {
+		t.Error("the database was dialled")
+	}
 }
 
 func down(t *testing.T, s *stage) {

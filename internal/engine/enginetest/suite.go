@@ -65,6 +65,7 @@ func Run(t *testing.T, h Harness) {
 		"another account is refused":                              otherAccount,
 		namesRefused:                                              otherName,
 		"a refusal decided before is told":                        decidedBefore,
+		"a denial by the auth server is told as one":              deniedByAuth,
 		"the database is down":                                    down,
 		"the database rejects the login":                          rejected,
 		"each command is recorded before it is seen":              recordedFirst,
