@@ -28,7 +28,7 @@ const (
 type cluster struct {
 	seed string // address of the node that was reached first
 
-	share engine.Share // of the budget for large commands, for replies that are kept
+	share *engine.Share // of the budget for large commands, for replies that are kept
 
 	mu    sync.Mutex // held while a node is dialled
 	slots slotMap    // guarded by mu
