@@ -100,8 +100,14 @@ func (r *relay) scanClient() error {
 			}
 			continue
 		}
+		large := size+len(r.parser.Args)*resp.Beside >= engine.LargeMessage
 		if err := r.command(size); err != nil {
 			return err
+		}
+		if large {
+			if err := r.finishLarge(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.sendToServer(); err != nil {

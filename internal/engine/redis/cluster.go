@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxHeld  = 16 << 20 // bytes of commands that may have to be sent to another node
+	maxHeld  = 1 << 20 // bytes of copies of commands that may have to be sent to another node
 	maxNodes = 1_000
 
 	maxAskedKey = 1 << 10 // bytes of a key that we ask for

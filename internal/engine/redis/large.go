@@ -30,6 +30,22 @@ func (r *relay) look(size int) error {
 	return r.reserve(size + len(c.args)*resp.Beside + c.size.bytes())
 }
 
+// finishLarge sends a large command on. In a cluster it may have to be sent again, and is not copied for that: nothing else is read before
+// it is answered. Then nothing is left of it, while the next one may have begun to arrive.
+func (r *relay) finishLarge() error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	if r.cluster != nil {
+		if err := r.wait(func() bool { return r.held == 0 }); err != nil {
+			return err
+		}
+	}
+	r.release()
+	r.forget()
+	return nil
+}
+
 // release gives back what was reserved, when nothing large is left of the command.
 func (r *relay) release() {
 	r.fromClient.share.Release()
