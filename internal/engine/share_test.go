@@ -60,9 +60,9 @@ func TestAShareHasToGoOn(t *testing.T) {
 					t.Fatal(err)
 				}
 				near, far := net.Pipe()
-				began, ended := time.Now(), time.Duration(0)
+				began, ended := time.Now(), make(chan time.Duration, 1)
 				context.AfterFunc(ctx, func() {
-					ended = time.Since(began)
+					ended <- time.Since(began)
 					_ = near.Close()
 				})
 				if c.waits > 0 {
@@ -95,13 +95,14 @@ func TestAShareHasToGoOn(t *testing.T) {
 				share.Release()
 				time.Sleep(time.Hour)
 				cause := context.Cause(ctx)
+				end(nil)
+				after := <-ended
 				switch {
 				case c.want == "" && cause != nil:
 					t.Errorf("the session ended: %v", cause)
-				case c.want != "" && (!fault.Is(cause, fault.LimitExceeded) || !strings.Contains(fault.Message(cause), c.want) || ended != c.after):
-					t.Errorf("the session ended after %s: %v; want %q after %s", ended, cause, c.want, c.after)
+				case c.want != "" && (!fault.Is(cause, fault.LimitExceeded) || !strings.Contains(fault.Message(cause), c.want) || after != c.after):
+					t.Errorf("the session ended after %s: %v; want %q after %s", after, cause, c.want, c.after)
 				}
-				end(nil)
 				synctest.Wait()
 			})
 		})
