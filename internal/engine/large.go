@@ -17,7 +17,10 @@ var ErrBusy = errors.New("busy with other large messages")
 // Budget bounds the bytes of the large messages that all sessions of an engine together have under way. As with a Room, the sessions
 // of one user may have as much as they leave to others, so that who comes new finds some. What does not fit waits, and is granted
 // in order of arrival as soon as it does: what does not fit yet holds up nobody behind it. Who has room has to go on, see
-// Share. It is safe for concurrent use.
+// Share.
+//
+// Nobody who has room waits for others who wait and have some: one session at a time that needs more than it has, and does not find it, has
+// that beyond the budget. So all together have no more than the budget and the largest message. It is safe for concurrent use.
 type Budget struct {
 	room *Room
 	most int // bytes that one user can have, while nobody else has any
@@ -26,6 +29,7 @@ type Budget struct {
 	mu      sync.Mutex
 	waiting []*waiter           // in order of arrival; guarded by mu
 	holders map[*Share]struct{} // who have room, and do not wait for more; guarded by mu
+	over    *Share              // who has some beyond the budget; guarded by mu
 }
 
 // waiter is a share that waits until it may be so large.
@@ -91,7 +95,13 @@ func (b *Budget) enqueue(w *waiter) bool {
 
 // grant makes a share so large, if there is room. The caller holds mu.
 func (b *Budget) grant(share *Share, want int64) bool {
-	if !b.room.take(share.user, want-share.taken) {
+	more := want - share.taken
+	switch {
+	case b.room.take(share.user, more):
+	case share.taken > 0 && (b.over == nil || b.over == share):
+		b.over = share
+		share.beyond += more
+	default:
 		return false
 	}
 	share.taken = want
@@ -104,8 +114,10 @@ func (b *Budget) release(share *Share) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pause(share)
-	b.room.give(share.user, share.taken)
-	share.taken = 0
+	b.room.give(share.user, share.taken-share.beyond)
+	if share.taken, share.beyond = 0, 0; b.over == share {
+		b.over = nil
+	}
 	b.waiting = slices.DeleteFunc(b.waiting, func(w *waiter) bool {
 		if !b.grant(w.share, w.want) {
 			return false

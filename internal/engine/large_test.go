@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,8 +161,7 @@ func TestBudgetSendsOnBeforeItWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := engine.NewBudget(200, time.Hour)
-		held := others(t, b, []use{{"me", 20}, {"me", 30}})
-		share, other := held[0], held[1]
+		share, other := b.Share("me", func(error) {}), others(t, b, []use{{"me", 30}})[0]
 		flushed := 0
 		flush := func() error {
 			flushed++
@@ -178,6 +178,55 @@ func TestBudgetSendsOnBeforeItWaits(t *testing.T) {
 		share.Release()
 		if err := other.Grow(t.Context(), 100, flush); err != nil || flushed != 1 {
 			t.Fatalf("the share was counted twice: %v, flushed %d times", err, flushed)
+		}
+	})
+}
+
+// TestBudgetLetsNobodyWaitForThoseWhoWait has sessions of one user take a part each, and then need more than is left: one after the other
+// has it, and none waits until its time is over.
+func TestBudgetLetsNobodyWaitForThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const work = time.Second
+		b := engine.NewBudget(200, pace)
+		var sessions sync.WaitGroup
+		began := time.Now()
+		for range 3 {
+			sessions.Go(func() {
+				share := b.Share("me", func(cause error) { t.Errorf("a session ended: %v", cause) })
+				for _, size := range []int{30, 60, 100} {
+					if err := share.Grow(t.Context(), size, nothing); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(work)
+				}
+				share.Release()
+			})
+		}
+		sessions.Wait()
+		if took := time.Since(began); took > 9*work {
+			t.Errorf("it took %s", took)
+		}
+		others(t, b, []use{{"me", 100}, {"a", 50}}) // everything was given back
+	})
+}
+
+// TestBudgetIsExceededByOneMessage, which takes nothing from others.
+func TestBudgetIsExceededByOneMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := engine.NewBudget(200, pace)
+		held := others(t, b, []use{{"me", 50}, {"me", 50}})
+		if err := held[0].Grow(t.Context(), 100, nothing); err != nil {
+			t.Fatal(err)
+		}
+		others(t, b, []use{{"a", 50}})
+		if err := held[1].Grow(t.Context(), 100, nothing); !errors.Is(err, engine.ErrBusy) {
+			t.Errorf("two exceed it: %v", err)
+		}
+		held[0].Release()
+		if err := held[1].Grow(t.Context(), 100, nothing); err != nil {
+			t.Errorf("who exceeded it still does: %v", err)
 		}
 	})
 }

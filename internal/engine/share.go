@@ -22,15 +22,17 @@ type Share struct {
 	user   string
 	end    context.CancelCauseFunc
 
-	taken int64       // by the goroutine that uses the share, or on its behalf while that waits
-	moved int64       // bytes of the message, since it last went on
-	timer *time.Timer // goes off when it is overdue; guarded by the budget's mu, like what follows
-	due   time.Time   // when it has to have gone on
-	reads bool        // from the client
+	taken int64 // by the goroutine that uses the share, or on its behalf while that waits
+	moved int64 // bytes of the message, since it last went on
+
+	beyond int64       // part of what is taken that is not the budget's; guarded by the budget's mu, like what follows
+	timer  *time.Timer // goes off when it is overdue
+	due    time.Time   // when it has to have gone on
+	reads  bool        // from the client
 }
 
 // Grow makes the share so many bytes large, or as large as that of a user can be, if that is less. What is an eighth more than the share has is
-// had at once and not counted: whoever waits for a little more while holding the rest would hold up those that wait for the rest.
+// had at once and not counted.
 // Before Grow waits for room it calls flush, which sends on what was read before the message, and may give the share back. It returns ErrBusy when
 // there was no room in time, and the cause when the context ends.
 func (s *Share) Grow(ctx context.Context, size int, flush func() error) error {

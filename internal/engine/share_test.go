@@ -135,10 +135,13 @@ func TestAClientThatWasHeldUpHasItsTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := engine.NewBudget(200, pace)
-				held := others(t, b, []use{{"a", 60}})
+				held := others(t, b, []use{{"a", 60}, {"b", 10}})
 				ctx, end := context.WithCancelCause(t.Context())
 				share := b.Share("me", end)
 				if err := share.Grow(ctx, 60, nothing); err != nil {
+					t.Fatal(err)
+				}
+				if err := held[1].Grow(ctx, 80, nothing); err != nil { // beyond the budget, so that nobody else has more
 					t.Fatal(err)
 				}
 				if err := heldUp(share, held); err != nil {
