@@ -38,6 +38,13 @@ func (r *Room) take(user string, n int64) bool {
 	return true
 }
 
+// give takes back so much.
+func (r *Room) give(user string, n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.add(user, -n)
+}
+
 // add takes so much, which is left or not. The caller holds mu.
 func (r *Room) add(user string, n int64) {
 	r.left -= n
@@ -87,9 +94,7 @@ func (k *Kept) RemoveAll() { k.Remove(int(k.bytes)) }
 
 func (k *Kept) settle() {
 	if need := stepsOf(k.bytes); need != k.taken {
-		k.room.mu.Lock()
-		k.room.add(k.user, need-k.taken)
-		k.room.mu.Unlock()
+		k.room.give(k.user, k.taken-need)
 		k.taken = need
 	}
 }

@@ -3,10 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // LargeMessage is how many bytes a message of a client has at least that takes room out of a Budget.
@@ -15,121 +14,115 @@ const LargeMessage = 1 << 20
 // ErrBusy is that other sessions have taken the room for large messages.
 var ErrBusy = errors.New("busy with other large messages")
 
-// Budget bounds the bytes of the large messages that all sessions of an engine together have under way, and lets those of one
-// user have half of it: what they have begun and do not go on with holds up nobody else. It is safe for concurrent use.
+// Budget bounds the bytes of the large messages that all sessions of an engine together have under way. As with a Room, the sessions
+// of one user may have as much as they leave to others, so that who comes new finds some. What does not fit waits, and is granted
+// in order of arrival as soon as it does: what does not fit yet holds up nobody behind it. Who has room has to go on, see
+// Share.
+//
+// Nobody who has room waits for others who wait and have some: one session at a time that needs more than it has, and does not find it, has
+// that beyond the budget. So all together have no more than the budget and the largest message. It is safe for concurrent use.
 type Budget struct {
-	room *semaphore.Weighted
-	most int // for one user
-	wait time.Duration
+	room *Room
+	most int // bytes that one user can have, while nobody else has any
+	pace time.Duration
 
-	mu    sync.Mutex
-	users map[string]*portion // who have or want something; guarded by mu
+	mu      sync.Mutex
+	waiting []*waiter           // in order of arrival; guarded by mu
+	holders map[*Share]struct{} // who have room, and do not wait for more; guarded by mu
+	over    *Share              // who has some beyond the budget; guarded by mu
 }
 
-// portion is what the sessions of one user may take.
-type portion struct {
-	room   *semaphore.Weighted
-	shares int // guarded by the budget's mu
+// waiter is a share that waits until it may be so large.
+type waiter struct {
+	share   *Share
+	want    int64
+	granted chan struct{}
 }
 
-// NewBudget returns a budget of so many bytes, 0 meaning 384 MiB. A message that finds no room waits so long for it, 0
-// meaning 30 seconds.
-func NewBudget(bytes int, wait time.Duration) *Budget {
+// NewBudget returns a budget of so many bytes, 0 meaning 512 MiB: the largest messages, of 64 MiB, take 192 MiB, which are to fit beside
+// those of others. The pace is the time in which a session that has room must go on, 0 meaning 30 seconds. What finds no room waits
+// half as long again, so that it outlasts those that do not go on.
+func NewBudget(bytes int, pace time.Duration) *Budget {
 	if bytes == 0 {
-		bytes = 384 << 20
+		bytes = 512 << 20
 	}
-	if wait == 0 {
-		wait = 30 * time.Second
+	if pace == 0 {
+		pace = 30 * time.Second
 	}
-	return &Budget{room: semaphore.NewWeighted(int64(bytes)), most: bytes / 2, wait: wait, users: make(map[string]*portion)}
+	return &Budget{room: NewRoom(bytes), most: bytes / 2, pace: pace, holders: make(map[*Share]struct{})}
 }
 
-// Share is what one session has taken out of a budget. It is used by one goroutine at a time.
-type Share struct {
-	User  string // whose session it is
-	taken int64
-	of    *portion // nil while nothing is taken or wanted
+// Share returns what a new session of a user has: nothing yet. End ends the session with a cause.
+func (b *Budget) Share(user string, end context.CancelCauseFunc) *Share {
+	return &Share{budget: b, user: user, end: end}
 }
 
-// Grow makes the share so many bytes large, or as large as a user may have, if that is less. What is an eighth more than the share has is
-// had at once and not counted: whoever waits for a little more while holding the rest would hold up those that wait for the rest.
-// Before Grow waits for room it calls flush, which sends on what was read before the message, and may give the share back. It returns ErrBusy when
-// there was no room in time, and the cause when the context ends.
-func (b *Budget) Grow(ctx context.Context, share *Share, size int, flush func() error) error {
-	want := int64(min(size, b.most))
-	if want <= share.taken+share.taken/8 {
+// wants waits until the share may be so large.
+func (b *Budget) wants(ctx context.Context, share *Share, want int64) error {
+	w := &waiter{share, want, make(chan struct{})}
+	if b.enqueue(w) {
 		return nil
 	}
-	b.join(share)
-	if more := want - share.taken; share.of.room.TryAcquire(more) {
-		if b.room.TryAcquire(more) {
-			share.taken = want
-			return nil
-		}
-		share.of.room.Release(more)
-	}
-	if err := flush(); err != nil {
-		b.leave(share)
-		return err
-	}
-	b.join(share)
-	patient, cancel := context.WithTimeout(ctx, b.wait)
+	patient, cancel := context.WithTimeoutCause(ctx, b.pace*3/2, ErrBusy)
 	defer cancel()
-	if err := b.acquire(patient, share, want-share.taken); err != nil {
-		b.leave(share)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return ErrBusy
+	select {
+	case <-w.granted:
+		return nil
+	case <-patient.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.waiting, w)
+	if i < 0 { // it was granted just now
+		return nil
+	}
+	b.waiting = slices.Delete(b.waiting, i, i+1)
+	return context.Cause(patient)
+}
+
+// enqueue reports true when what is wanted could be had at once.
+func (b *Budget) enqueue(w *waiter) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.grant(w.share, w.want) {
+		return true
+	}
+	b.pause(w.share)
+	b.waiting = append(b.waiting, w)
+	b.endOverdue()
+	return false
+}
+
+// grant makes a share so large, if there is room. The caller holds mu.
+func (b *Budget) grant(share *Share, want int64) bool {
+	more := want - share.taken
+	switch {
+	case b.room.take(share.user, more):
+	case share.taken > 0 && (b.over == nil || b.over == share):
+		b.over = share
+		share.beyond += more
+	default:
+		return false
 	}
 	share.taken = want
-	return nil
+	b.goesOn(share)
+	return true
 }
 
-func (b *Budget) acquire(ctx context.Context, share *Share, more int64) error {
-	if err := share.of.room.Acquire(ctx, more); err != nil {
-		return err
-	}
-	if err := b.room.Acquire(ctx, more); err != nil {
-		share.of.room.Release(more)
-		return err
-	}
-	return nil
-}
-
-// Release gives the share back.
-func (b *Budget) Release(share *Share) {
-	if share.taken > 0 {
-		b.room.Release(share.taken)
-		share.of.room.Release(share.taken)
-		share.taken = 0
-	}
-	b.leave(share)
-}
-
-// join finds the user's portion.
-func (b *Budget) join(share *Share) {
-	if share.of != nil {
-		return
-	}
+// release takes back what a share has, and grants it to those who wait.
+func (b *Budget) release(share *Share) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if share.of = b.users[share.User]; share.of == nil {
-		share.of = &portion{room: semaphore.NewWeighted(int64(b.most))}
-		b.users[share.User] = share.of
+	b.pause(share)
+	b.room.give(share.user, share.taken-share.beyond)
+	if share.taken, share.beyond = 0, 0; b.over == share {
+		b.over = nil
 	}
-	share.of.shares++
-}
-
-// leave forgets it once nobody has any of it.
-func (b *Budget) leave(share *Share) {
-	if share.of == nil || share.taken > 0 {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if share.of.shares--; share.of.shares == 0 {
-		delete(b.users, share.User)
-	}
-	share.of = nil
+	b.waiting = slices.DeleteFunc(b.waiting, func(w *waiter) bool {
+		if !b.grant(w.share, w.want) {
+			return false
+		}
+		close(w.granted)
+		return true
+	})
 }

@@ -118,6 +118,20 @@ func silentClient(t *testing.T, s *stage) {
 	}
 }
 
+func stalls(t *testing.T, s *stage) {
+	a := s.agent(t, func(cfg *Config) { cfg.Engine = s.Hasty() })
+	c := s.connect(t, a)
+	const why = "less than 1 MiB of a large message came from the client in 1s"
+	s.wantRefusal(t, c.Stall(patience(t)), why)
+	v := a.Visit(t, 0)
+	if err := v.Wait(t); !fault.Is(err, fault.LimitExceeded) || !strings.Contains(err.Error(), why) {
+		t.Errorf("the engine returned %v", err)
+	}
+	if end := ends(t, v); !strings.Contains(end.Text("error"), why) {
+		t.Errorf("recorded is the end %v", end.Fields)
+	}
+}
+
 func panicsAnswering(t *testing.T, s *stage) {
 	a := s.agent(t)
 	unlucky, other := s.connect(t, a), s.connect(t, a)

@@ -16,6 +16,8 @@ import (
 type Harness struct {
 	Protocol string
 	New      func() engine.Engine
+	// Hasty is New with a second for what large messages wait for; nil where another call of the suite sees to that.
+	Hasty func() engine.Engine
 	// Start starts a server, and stops it when the test is over.
 	Start func(t *testing.T) Server
 	// Connect logs a client of a real library in at the address.
@@ -52,6 +54,8 @@ type Server interface {
 type Client interface {
 	// Do sends a command and returns when it was answered. Each server answers any text.
 	Do(ctx context.Context, command string) error
+	// Stall sends the beginning of a command, of 2 MiB, and returns what comes instead of an answer.
+	Stall(ctx context.Context) error
 	// Abandon closes the connection without the protocol's goodbye.
 	Abandon() error
 	Close() error
@@ -77,11 +81,15 @@ func Run(t *testing.T, h Harness) {
 		"a lock ends an idle visit":                               lockedIdle,
 		"a lock ends a visit that waits for the server":           lockedBusy,
 		"a client that says nothing is not waited for at the end": silentClient,
-		"a panic ends one visit only":                             panics,
-		"a panic in an answer ends one visit only":                panicsAnswering,
+		clientStalls:                               stalls,
+		"a panic ends one visit only":              panics,
+		"a panic in an answer ends one visit only": panicsAnswering,
 	} {
 		if name == namesRefused && !resource.EnforcesNames(h.Protocol) {
 			continue // nothing is refused for its name
+		}
+		if name == clientStalls && h.Hasty == nil {
+			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +98,10 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-const namesRefused = "another logical database is refused"
+const (
+	namesRefused = "another logical database is refused"
+	clientStalls = "a client that does not go on with a large command"
+)
 
 const (
 	account = "app"

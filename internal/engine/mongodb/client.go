@@ -26,8 +26,8 @@ type reader struct {
 	query   audit.DatabaseQuery
 	current *asked // what is being looked at, and was not sent on
 
-	measured int          // bound of the bytes of its text; 0 while nobody has asked for that
-	share    engine.Share // of the budget for large messages
+	measured int           // bound of the bytes of its text; 0 while nobody has asked for that
+	share    *engine.Share // of the budget for large messages
 }
 
 func newUnscanned(in *inbox.Inbox) io.Reader { return bytes.NewReader(in.Buf[in.Scanned:in.End]) }
@@ -43,7 +43,7 @@ func (r *relay) readClient() error {
 			}
 			return err
 		}
-		n, err := in.Fill(r.client, in.Scanned < in.End)
+		n, err := r.fromClient.share.Fill(in, r.client, in.Scanned < in.End)
 		r.session.Count(0, n)
 		if err != nil {
 			if in.End > in.Scanned && n > 0 {
@@ -87,6 +87,7 @@ func (r *relay) scanClient() error {
 		if len(frame) < total {
 			in.Expect(total)
 			if len(frame) >= engine.LargeMessage {
+				r.fromClient.current = &asked{id: h.RequestID, legacy: h.Op == mongowire.OpQuery} // if it ends here
 				if err := r.reserve(total * takenPerByte); err != nil {
 					return err
 				}
@@ -258,7 +259,7 @@ func (r *relay) sendToServer() error {
 }
 
 func (r *relay) write(b []byte) error {
-	if _, err := r.server.Write(b); err != nil {
+	if _, err := r.fromClient.share.Write(r.server, b); err != nil {
 		if r.ctx.Err() != nil {
 			return context.Cause(r.ctx)
 		}

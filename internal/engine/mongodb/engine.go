@@ -36,8 +36,8 @@ type Config struct {
 	LookupSRV func(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 	LookupTXT func(ctx context.Context, name string) ([]string, error)
 	// MaxLarge bounds the bytes that messages of more than a mebibyte, with their texts, of all sessions together may
-	// take; 0 means 384 MiB. Those of one user have half of it. One that finds
-	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// take; 0 means 512 MiB. Who has room must go on within LargeWait, 0 meaning 30 seconds; what finds none
+	// waits half as long again, and then its session ends. See engine.Budget.
 	MaxLarge  int
 	LargeWait time.Duration
 }

@@ -74,7 +74,7 @@ func (r *relay) tooLarge(h mongowire.Header, frame []byte) error {
 
 // reserve takes so much room for a large message out of the budget of all sessions, if it has less.
 func (r *relay) reserve(total int) error {
-	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
+	err := r.fromClient.share.Grow(r.ctx, total, r.sendToServer)
 	if errors.Is(err, engine.ErrBusy) {
 		return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send smaller batches")
 	}
@@ -83,5 +83,5 @@ func (r *relay) reserve(total int) error {
 
 // release gives back what was reserved.
 func (r *relay) release() {
-	r.engine.large.Release(&r.fromClient.share)
+	r.fromClient.share.Release()
 }

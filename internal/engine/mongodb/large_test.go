@@ -18,7 +18,7 @@ func TestALargeCommandThatIsRefusedLeavesItsRoom(t *testing.T) {
 	const size = 2 << 20
 	agent, _ := small(t, mongotest.Options{}, func(cfg *enginetest.Config) {
 		cfg.Roles = []string{ordersOnly}
-		cfg.Engine = mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * 5 * size, LargeWait: time.Millisecond})
+		cfg.Engine = mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * 5 * size, LargeWait: enginetest.Patience})
 	})
 	large := []any{d(e("v", bytes.Repeat([]byte{'x'}, size)))}
 	idle := logIn(t, agent)

@@ -92,7 +92,7 @@ func TestALargeCommandGivesItsRoomBack(t *testing.T) {
 	t.Parallel()
 	const size = 2 << 20
 	agent, _ := small(t, quiet, func(cfg *enginetest.Config) {
-		cfg.Engine = mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * 5 * size, LargeWait: time.Millisecond})
+		cfg.Engine = mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * 5 * size, LargeWait: enginetest.Patience})
 	})
 	large := in("orders", e("insert", "c"), e("documents", []any{d(e("v", bytes.Repeat([]byte{'x'}, size)))}))
 	for who, c := range map[string]*rawClient{"the first": logIn(t, agent), "the second": logIn(t, agent)} {

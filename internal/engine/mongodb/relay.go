@@ -64,7 +64,7 @@ func newRelay(ctx context.Context, e *Engine, client, server net.Conn, s *sessio
 	r := &relay{engine: e, session: s, client: client, server: server}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
-	r.fromClient.share.User = s.Identity().Name
+	r.fromClient.share = e.large.Share(s.Identity().Name, r.end)
 	r.fromClient.in = in
 	r.fromServer.in = inbox.New(&e.pool)
 	return r

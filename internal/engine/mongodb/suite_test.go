@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ func TestSuite(t *testing.T) {
 	enginetest.Run(t, enginetest.Harness{
 		Protocol: "mongodb",
 		New:      func() engine.Engine { return newEngine() },
+		Hasty: func() engine.Engine {
+			return mongodb.New(mongodb.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), LargeWait: time.Second})
+		},
 		Routed:   true,
 		Farewell: "(*relay).farewell",
 		Start: func(t *testing.T) enginetest.Server {
@@ -104,6 +108,15 @@ type suiteClient struct{ *rawClient }
 
 func (c suiteClient) Do(ctx context.Context, command string) error {
 	_, err := c.run(ctx, bson.D{{Key: "distinct", Value: command}, {Key: "key", Value: "k"}, {Key: "$db", Value: c.name}})
+	return err
+}
+
+func (c suiteClient) Stall(ctx context.Context) error {
+	body, err := bson.Marshal(bson.D{{Key: "distinct", Value: strings.Repeat("x", 4<<20)}})
+	if err != nil {
+		return err
+	}
+	_, err = c.exchange(ctx, mongowire.AppendMsg(nil, 7, 0, 0, body)[:2<<20])
 	return err
 }
 

@@ -14,9 +14,9 @@ import (
 // reader is the state of the direction from the client.
 type reader struct {
 	inbox      *inbox.Inbox
-	failed     bool         // a write to the database went wrong
-	skip       int64        // bytes of a file's packet that are still to come
-	share      engine.Share // of the budget for large messages
+	failed     bool          // a write to the database went wrong
+	skip       int64         // bytes of a file's packet that are still to come
+	share      *engine.Share // of the budget for large messages
 	query      audit.DatabaseQuery
 	last       *statement        // that was prepared last; nil before
 	unprepared bool              // another was refused here since
@@ -42,7 +42,7 @@ func (r *relay) readClient() error {
 	c := &r.fromClient
 	for {
 		underWay := c.skip > 0 || c.inbox.Scanned < c.inbox.End
-		n, err := c.inbox.Fill(r.client, underWay)
+		n, err := c.share.Fill(c.inbox, r.client, underWay)
 		if n > 0 {
 			r.session.Count(0, n)
 			if scanErr := r.scanClient(); scanErr != nil {
@@ -252,7 +252,7 @@ func (r *relay) sendToServer() error {
 }
 
 func (r *relay) writeServer(message []byte) error {
-	if _, err := r.server.Write(message); err != nil {
+	if _, err := r.fromClient.share.Write(r.server, message); err != nil {
 		r.fromClient.failed = true
 		engine.LastWords(r.ctx, goodbyeTime)
 		return endWith(errUnknown, fault.ConnectionProblem, "the connection to the database broke; connect again")

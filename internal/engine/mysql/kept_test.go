@@ -143,7 +143,7 @@ func TestExecutionsWithVeryManyValues(t *testing.T) {
 func TestARefusedPreparationGivesBackItsPartOfTheBudget(t *testing.T) {
 	t.Parallel()
 	agent, _ := small(t, preparing(0), func(cfg *enginetest.Config) {
-		cfg.Engine = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy, MaxLarge: 3 << 20, LargeWait: time.Millisecond})
+		cfg.Engine = mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxKeptByAll: roomy, MaxLarge: 3 << 20, LargeWait: enginetest.Patience})
 	})
 	large := "select 1 /* " + strings.Repeat("x", 2<<20) + " */"
 	for range 2 {

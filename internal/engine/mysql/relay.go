@@ -67,7 +67,7 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.lasting = context.WithoutCancel(r.ctx)
 	r.changed.L = &r.mu
-	r.fromClient.share.User = s.Identity().Name
+	r.fromClient.share = e.large.Share(s.Identity().Name, r.end)
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	return r
 }

@@ -4,14 +4,19 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
+	"time"
 
 	client "github.com/go-sql-driver/mysql"
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/mysql"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/mysqlwire"
 )
@@ -21,6 +26,9 @@ func TestSuite(t *testing.T) {
 	enginetest.Run(t, enginetest.Harness{
 		Protocol: "mysql",
 		New:      func() engine.Engine { return newEngine() },
+		Hasty: func() engine.Engine {
+			return mysql.New(mysql.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), LargeWait: time.Second})
+		},
 		Start: func(t *testing.T) enginetest.Server {
 			s := &suiteServer{}
 			s.Server = mysqltest.Start(t, mysqltest.Options{Login: s.logIn, Command: s.command})
@@ -98,6 +106,21 @@ type suiteClient struct {
 func (c *suiteClient) Do(ctx context.Context, command string) error {
 	_, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, command, nil)
 	return err
+}
+
+func (c *suiteClient) Stall(context.Context) error {
+	if _, err := c.raw.Write(command(mysqlwire.ComQuery, strings.Repeat("x", 4<<20))[:2<<20]); err != nil {
+		return err
+	}
+	packet, err := io.ReadAll(c.raw)
+	if err != nil {
+		return err
+	}
+	refused, err := mysqlwire.ParseError(packet[mysqlwire.HeaderSize:])
+	if err != nil {
+		return err
+	}
+	return &client.MySQLError{Number: refused.Code, Message: refused.Message}
 }
 
 func (c *suiteClient) Abandon() error { return c.raw.Close() }

@@ -22,9 +22,9 @@ type reader struct {
 	failed bool  // a write to the database went wrong
 	query  audit.DatabaseQuery
 
-	oversize *oversize    // the message under way, which is too large; nil if there is none
-	refused  bool         // it has been recorded
-	share    engine.Share // of the budget for large messages
+	oversize *oversize     // the message under way, which is too large; nil if there is none
+	refused  bool          // it has been recorded
+	share    *engine.Share // of the budget for large messages
 
 	copyEnded bool // perhaps with Syncs before that, which are not answered yet
 
@@ -50,7 +50,7 @@ func (r *relay) readClient() error {
 	c := &r.fromClient
 	for {
 		underWay := c.skip > 0 || c.inbox.Scanned < c.inbox.End
-		n, err := c.inbox.Fill(r.client, underWay)
+		n, err := c.share.Fill(c.inbox, r.client, underWay)
 		if n > 0 {
 			r.session.Count(0, n)
 			if scanErr := r.scanClient(); scanErr != nil {
@@ -228,7 +228,7 @@ func (r *relay) sendToServer() error {
 }
 
 func (r *relay) writeServer(message []byte) error {
-	if _, err := r.server.Write(message); err != nil {
+	if _, err := r.fromClient.share.Write(r.server, message); err != nil {
 		r.fromClient.failed = true
 		engine.LastWords(r.ctx, goodbyeTime)
 		return endWith(stateConnectionFailure, fault.ConnectionProblem, "the connection to the database broke; connect again")

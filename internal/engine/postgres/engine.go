@@ -41,8 +41,8 @@ type Config struct {
 	// MaxKeptByAll bounds the same of all sessions together; 0 means 512 MiB. See engine.Room. What finds no room is refused.
 	MaxKeptByAll int
 	// MaxLarge bounds the bytes of messages of more than a mebibyte that all sessions together have under way; 0
-	// means 384 MiB. Those of one user have half of it. One that finds
-	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// means 512 MiB. Who has room must go on within LargeWait, 0 meaning 30 seconds; what finds none
+	// waits half as long again, and then its session ends. See engine.Budget.
 	MaxLarge  int
 	LargeWait time.Duration
 	// HalfClosed is how long a client that has closed its direction is waited for while the database works for it;

@@ -18,7 +18,7 @@ const takenPerByte = 3
 
 // reserve takes so much room for a large message out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
-	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
+	err := r.fromClient.share.Grow(r.ctx, total, r.sendToServer)
 	if errors.Is(err, engine.ErrBusy) {
 		return endWith(stateInsufficientResources, fault.LimitExceeded, "the agent is busy with other large statements; try again later, or send large values in pieces")
 	}
@@ -27,7 +27,7 @@ func (r *relay) reserve(total int) error {
 
 // release gives back what was reserved, when nothing large is left of the message.
 func (r *relay) release() {
-	r.engine.large.Release(&r.fromClient.share)
+	r.fromClient.share.Release()
 }
 
 // oversize is a message beyond the limit, which is read to its end for the record, and not kept.

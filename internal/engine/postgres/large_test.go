@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,39 +122,75 @@ func TestALargeStatementTakesLittleMoreThanItself(t *testing.T) {
 	}
 }
 
-// TestLargeMessagesShareABudget checks that what many sessions keep of messages under way is bounded together.
+// TestLargeMessagesShareABudget checks that what many sessions keep of messages under way is bounded together, and that a database
+// that takes none of its own holds up those of others for a while only.
 func TestLargeMessagesShareABudget(t *testing.T) {
 	t.Parallel()
 	const size = 32 << 20
 	hold := make(chan struct{})
-	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2*size + size, LargeWait: 50 * time.Millisecond})
+	defer close(hold)
+	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2*size + size, LargeWait: 10 * time.Second})
 	agent, _ := small(t, pgtest.Options{Relay: func(*pgtest.Conn) { <-hold }}, func(cfg *enginetest.Config) { cfg.Engine = engine })
 	statement := frame('Q', "select '"+strings.Repeat("x", size)+"'\x00")
 	first, second := logIn(t, agent), logIn(t, agent)
 	go func() { _, _ = first.Conn.Write(statement) }()
 	held := agent.Visit(t, 0)
-	for len(held.Journal.Events("db.session.query")) == 0 {
-		runtime.Gosched()
-	}
+	awaitRecord(t, held)
 	go func() { _, _ = second.Conn.Write(statement) }()
-	second.expect("ErrorResponse(FATAL 53000) end")
-	if got := agent.Visit(t, 1).Journal.Events("db.session.query"); len(got) != 0 {
-		t.Errorf("%d statements were recorded", len(got))
+	first.expect("ErrorResponse(FATAL 57P01) end")
+	if err := held.Wait(t); !fault.Is(err, fault.LimitExceeded) || !strings.Contains(err.Error(), "others need the memory") {
+		t.Errorf("the engine returned %v", err)
 	}
-	held.End(errStopping)
-	if err := held.Wait(t); err == nil {
-		t.Error("the engine returned no error")
-	}
-	// What the first has held is free again.
-	third := logIn(t, agent)
-	go func() { _, _ = third.Conn.Write(statement) }()
-	last := agent.Visit(t, 2)
-	deadline := time.Now().Add(enginetest.Patience)
-	for len(last.Journal.Events("db.session.query")) == 0 {
+	awaitRecord(t, agent.Visit(t, 1))
+}
+
+// awaitRecord waits for a statement in the record.
+func awaitRecord(t *testing.T, v *enginetest.Visit) {
+	t.Helper()
+	for deadline := time.Now().Add(enginetest.Patience); len(v.Journal.Events("db.session.query")) == 0; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatal("the third statement is not recorded")
+			t.Fatal("the statement is not recorded")
 		}
-		runtime.Gosched()
 	}
-	close(hold)
+}
+
+// TestALargeStatementThatFindsNoRoomIsToldSo when the one that has it goes on.
+func TestALargeStatementThatFindsNoRoomIsToldSo(t *testing.T) {
+	t.Parallel()
+	const size = 60 << 20
+	engine := postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: size, LargeWait: time.Second})
+	agent, _ := small(t, swallow, func(cfg *enginetest.Config) { cfg.Engine = engine })
+	first := logIn(t, agent)
+	statement := frame('Q', strings.Repeat("x", size)+"\x00")
+	over := make(chan struct{})
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer close(over)
+	writing.Go(func() {
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for piece := range slices.Chunk(statement[:size], 1<<20) {
+			if _, err := first.Conn.Write(piece); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	for { // until the first one has its room
+		second := logIn(t, agent)
+		second.write(statement[:2<<20]...)
+		message, err := second.Receive()
+		refused, ok := message.(*pgproto3.ErrorResponse)
+		if ok && refused.Code == "53000" {
+			return
+		}
+		if !ok || refused.Code != "57P01" { // of a second one that was the first
+			t.Fatal(message, err)
+		}
+	}
 }

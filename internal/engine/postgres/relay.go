@@ -65,7 +65,7 @@ func newRelay(ctx context.Context, e *Engine, client net.Conn, s *session.Sessio
 	r := &relay{engine: e, session: s, client: client, server: b.conn, verbose: s.Options().RecordProtocol, kept: e.room.Kept(s.Identity().Name)}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
-	r.fromClient.share.User = s.Identity().Name
+	r.fromClient.share = e.large.Share(s.Identity().Name, r.end)
 	r.fromClient.inbox, r.fromServer.inbox = inbox.New(&e.buffers), inbox.New(&e.buffers)
 	r.firstPID.Store(b.key.processID)
 	return r

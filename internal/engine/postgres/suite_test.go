@@ -3,7 +3,10 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,6 +15,7 @@ import (
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/postgres"
 	"sallyport/internal/engine/postgres/pgtest"
 )
 
@@ -20,6 +24,9 @@ func TestSuite(t *testing.T) {
 	enginetest.Run(t, enginetest.Harness{
 		Protocol: "postgres",
 		New:      func() engine.Engine { return newEngine() },
+		Hasty: func() engine.Engine {
+			return postgres.New(postgres.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), LargeWait: time.Second})
+		},
 		Start: func(t *testing.T) enginetest.Server {
 			s := &suiteServer{}
 			s.Server = pgtest.Start(t, pgtest.Options{Login: s.logIn, Command: s.command})
@@ -80,6 +87,18 @@ type suiteClient struct{ conn *pgx.Conn }
 
 func (c suiteClient) Do(ctx context.Context, command string) error {
 	_, err := c.conn.PgConn().Exec(ctx, command).ReadAll()
+	return err
+}
+
+func (c suiteClient) Stall(context.Context) error {
+	conn := c.conn.PgConn()
+	if _, err := conn.Conn().Write(frame('Q', strings.Repeat("x", 4<<20))[:2<<20]); err != nil {
+		return err
+	}
+	message, err := conn.Frontend().Receive()
+	if failed, ok := message.(*pgproto3.ErrorResponse); ok {
+		return pgconn.ErrorResponseToPgError(failed)
+	}
 	return err
 }
 

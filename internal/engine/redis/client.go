@@ -34,8 +34,8 @@ type reader struct {
 	reading reading // of the command that was read last
 	joined  pipeline
 	scripts scripts
-	instead []byte       // of the command that was read last, and as which it is recorded; nil if that is sent on
-	share   engine.Share // of the budget for large commands
+	instead []byte        // of the command that was read last, and as which it is recorded; nil if that is sent on
+	share   *engine.Share // of the budget for large commands
 }
 
 // readClient reads commands until the client goes: all that one read brought are recorded and then sent on, in one
@@ -49,7 +49,7 @@ func (r *relay) readClient() error {
 		if err := r.scanClient(); err != nil {
 			return r.finishClient(err)
 		}
-		n, err := r.in.Fill(r.client, r.in.Scanned < r.in.End)
+		n, err := r.fromClient.share.Fill(r.in, r.client, r.in.Scanned < r.in.End)
 		if n > 0 {
 			r.session.Count(0, n)
 			continue
@@ -100,8 +100,14 @@ func (r *relay) scanClient() error {
 			}
 			continue
 		}
+		large := size+len(r.parser.Args)*resp.Beside >= engine.LargeMessage
 		if err := r.command(size); err != nil {
 			return err
+		}
+		if large {
+			if err := r.finishLarge(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.sendToServer(); err != nil {
@@ -187,7 +193,7 @@ func (r *relay) sendToServer() error {
 }
 
 func (r *relay) write(message []byte) error {
-	if _, err := r.fromClient.current.conn.Write(message); err != nil {
+	if _, err := r.fromClient.share.Write(r.fromClient.current.conn, message); err != nil {
 		engine.LastWords(r.ctx, goodbyeTime)
 		return engine.HungUp(err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxHeld  = 16 << 20 // bytes of commands that may have to be sent to another node
+	maxHeld  = 1 << 20 // bytes of copies of commands that may have to be sent to another node
 	maxNodes = 1_000
 
 	maxAskedKey = 1 << 10 // bytes of a key that we ask for
@@ -28,7 +28,7 @@ const (
 type cluster struct {
 	seed string // address of the node that was reached first
 
-	share engine.Share // of the budget for large commands, for replies that are kept
+	share *engine.Share // of the budget for large commands, for replies that are kept
 
 	mu    sync.Mutex // held while a node is dialled
 	slots slotMap    // guarded by mu

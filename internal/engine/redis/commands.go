@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/redis/resp"
 	"sallyport/internal/fault"
 )
@@ -106,7 +107,8 @@ func (r *relay) perform(q request, size int) error {
 	return r.forward(size)
 }
 
-// message returns a copy of the command that has just been read, as it is sent.
+// message returns the command that has just been read, as it is sent. It is a copy, but for a large one, which stays where it is until it
+// is answered.
 func (r *relay) message(size int) []byte {
 	if r.fromClient.instead != nil {
 		return r.fromClient.instead
@@ -114,7 +116,11 @@ func (r *relay) message(size int) []byte {
 	if r.parser.Inline {
 		return resp.AppendCommand(nil, r.parser.Args...)
 	}
-	return bytes.Clone(r.in.Buf[r.in.Scanned : r.in.Scanned+size])
+	message := r.in.Buf[r.in.Scanned : r.in.Scanned+size]
+	if size >= engine.LargeMessage {
+		return message
+	}
+	return bytes.Clone(message)
 }
 
 // awaitRoom waits while too many commands are on their way.

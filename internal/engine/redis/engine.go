@@ -22,8 +22,8 @@ type Config struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 	// MaxLarge bounds the bytes of commands of more than a mebibyte that all sessions together have under way; 0 means
-	// 384 MiB. Those of one user have half of it. One that finds
-	// no room waits for LargeWait, 0 meaning 30 seconds, and then its session ends.
+	// 512 MiB. Who has room must go on within LargeWait, 0 meaning 30 seconds; what finds none
+	// waits half as long again, and then its session ends. See engine.Budget.
 	MaxLarge  int
 	LargeWait time.Duration
 	// MaxKeptByAll bounds the bytes of scripts that all sessions together make us keep; 0 means 512 MiB. See engine.Room.

@@ -108,7 +108,7 @@ func (r *relay) onEveryNode(c *command, size int) error {
 	}
 	err = r.reply(answer...)
 	if err == nil { // otherwise some node may still be asking for room
-		r.engine.large.Release(&r.cluster.share)
+		r.cluster.share.Release()
 	}
 	return err
 }

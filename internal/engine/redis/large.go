@@ -13,7 +13,7 @@ const takenPerByte = 3
 
 // reserve takes the room for a large command out of the budget of all sessions, once it has begun to arrive.
 func (r *relay) reserve(total int) error {
-	err := r.engine.large.Grow(r.ctx, &r.fromClient.share, total, r.sendToServer)
+	err := r.fromClient.share.Grow(r.ctx, total, r.sendToServer)
 	if errors.Is(err, engine.ErrBusy) {
 		return fault.New(fault.LimitExceeded, "the agent is busy with other large commands; try again later, or send large values in pieces, with APPEND or SETRANGE")
 	}
@@ -30,7 +30,23 @@ func (r *relay) look(size int) error {
 	return r.reserve(size + len(c.args)*resp.Beside + c.size.bytes())
 }
 
+// finishLarge sends a large command on. In a cluster it may have to be sent again, and is not copied for that: nothing else is read before
+// it is answered. Then nothing is left of it, while the next one may have begun to arrive.
+func (r *relay) finishLarge() error {
+	if err := r.sendToServer(); err != nil {
+		return err
+	}
+	if r.cluster != nil {
+		if err := r.wait(func() bool { return r.held == 0 }); err != nil {
+			return err
+		}
+	}
+	r.release()
+	r.forget()
+	return nil
+}
+
 // release gives back what was reserved, when nothing large is left of the command.
 func (r *relay) release() {
-	r.engine.large.Release(&r.fromClient.share)
+	r.fromClient.share.Release()
 }

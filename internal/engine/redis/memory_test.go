@@ -6,12 +6,14 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis"
+	"sallyport/internal/engine/redis/resp"
 )
 
 // a large command of any bytes costs hardly more memory than one of letters. It runs alone: what is allocated is the whole
@@ -20,9 +22,8 @@ func TestBytesCostNoMoreThanLetters(t *testing.T) {
 	r, c := ready(t, func([]string) []byte { return []byte(":1\r\n") })
 	v := r.agent.Visit(t, 0)
 	const size, count = 1000, 8000
-	cost := func(name, value string) float64 {
+	costOf := func(command string) float64 {
 		t.Helper()
-		command := fmt.Sprintf("*%d\r\n$%d\r\n%s\r\n$1\r\nk\r\n", count+2, len(name), name) + strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), count)
 		v.Journal.Forget()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -32,6 +33,10 @@ func TestBytesCostNoMoreThanLetters(t *testing.T) {
 		c.line(t)
 		runtime.ReadMemStats(&after)
 		return float64(after.TotalAlloc - before.TotalAlloc)
+	}
+	cost := func(name, value string) float64 {
+		t.Helper()
+		return costOf(fmt.Sprintf("*%d\r\n$%d\r\n%s\r\n$1\r\nk\r\n", count+2, len(name), name) + strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), count))
 	}
 	for _, name := range []string{"SADD", "SADX"} { // what is passed on, and what is refused
 		letters := cost(name, strings.Repeat("x", size))
@@ -45,6 +50,18 @@ func TestBytesCostNoMoreThanLetters(t *testing.T) {
 			if ratio := cost(name, value) / letters; ratio > 1.5 {
 				t.Errorf("%s: %s cost %.1f times as much as letters", name, what, ratio)
 			}
+		}
+	}
+	// What is looked into for secrets, or for names of scripts.
+	for _, command := range []string{"CONFIG GET", "SENTINEL GET", "ACL DRYRUN u config get", "EVALSHA", "SCRIPT EXISTS"} {
+		with := func(argument string) string {
+			return string(resp.AppendCommand(nil, append(strings.Fields(command), strings.Repeat(argument, size*count))...))
+		}
+		if ratio := costOf(with("\xff")) / costOf(with("x")); ratio > 1.5 {
+			t.Errorf("%s: bytes cost %.1f times as much as letters", command, ratio)
+		}
+		if ratio := costOf(with("X")) / costOf(with("x")); ratio > 1.2 {
+			t.Errorf("%s: capitals cost %.1f times as much as small letters", command, ratio)
 		}
 	}
 	_ = c.Close()
@@ -88,6 +105,31 @@ func TestRecordsTakeRoom(t *testing.T) {
 	if line := add(strings.Repeat("x", 8)); line != ":1" {
 		t.Errorf("one of letters heard %s", line)
 	}
+}
+
+// of a large command nothing is left once it is sent, also when the next one has begun to arrive. What is in use is measured, so
+// that no other test runs beside it.
+func TestALargeCommandLeavesNothingBehind(t *testing.T) {
+	r, c := ready(t, one, func(cfg *enginetest.Config) {
+		cfg.Engine = redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 48 << 20, LargeWait: 5 * time.Second})
+	})
+	v := r.agent.Visit(t, 0)
+	before := enginetest.LiveHeap()
+	args := append([]string{"RPUSH", "k"}, slices.Repeat([]string{strings.Repeat("x", 1000)}, 8000)...)
+	if _, err := c.Write(append(resp.AppendCommand(nil, args...), "*1\r\n$4\r\nPI"...)); err != nil {
+		t.Fatal(err)
+	}
+	c.hear(t, ":1\n")
+	clear(args)
+	v.Journal.Forget()
+	enginetest.AwaitHeap(t, before+3<<20)
+	other := r.raw(t)
+	other.say(t, "AUTH default secret", "SET k "+strings.Repeat("x", 8<<20))
+	other.hear(t, "+OK\n:1\n")
+	if _, err := io.WriteString(c, "NG\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	c.hear(t, ":1\n")
 }
 
 // of a large command, what escapes would swell stands among the parameters, each argument in its order and exactly; of a

@@ -72,17 +72,20 @@ func (n *node) mayFollow(to redirection) (other *node, message []byte, err error
 func (n *node) sendAgain(to redirection, other *node, message []byte) error {
 	n.mu.Lock()
 	answered := n.answers + 1
+	var asking []byte
 	if to.ask {
 		n.requests.PushFront(request{own: true, to: other, answer: make(chan string, 1)})
 		n.owns++
 		answered++
-		message = append(resp.AppendCommand(nil, "ASKING"), message...)
+		asking = resp.AppendCommand(nil, "ASKING")
 	}
 	n.mu.Unlock()
 	n.unlockClient()
 	defer n.lockClient()
-	if _, err := other.conn.Write(message); err != nil {
-		return engine.HungUp(err)
+	for _, part := range [][]byte{asking, message} { // which may be large
+		if _, err := other.conn.Write(part); err != nil {
+			return engine.HungUp(err)
+		}
 	}
 	err := n.wait(func() bool { return n.answers >= answered })
 	n.mu.Lock()

@@ -57,7 +57,7 @@ func newRelay(ctx context.Context, v *visit, b *backend) *relay {
 	r := &relay{visit: v}
 	r.ctx, r.end = context.WithCancelCause(ctx)
 	r.changed.L = &r.mu
-	r.fromClient.share.User = v.session.Identity().Name
+	r.fromClient.share = v.engine.large.Share(v.session.Identity().Name, r.end)
 	r.renewal.done = make(chan struct{}, 1)
 	r.proto.Store(2)
 	r.selected = v.database
@@ -82,7 +82,7 @@ func (r *relay) run() error {
 	r.readers.Wait()
 	r.release()
 	if r.cluster != nil {
-		r.engine.large.Release(&r.cluster.share)
+		r.cluster.share.Release()
 	}
 	if r.recordUnanswered() {
 		r.session.Abort() // the database is not to begin what waits behind

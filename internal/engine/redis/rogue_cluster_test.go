@@ -2,10 +2,13 @@ package redis_test
 
 import (
 	"fmt"
+	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine/enginetest"
@@ -22,6 +25,9 @@ type rogueCluster struct {
 	got [2][]string // commands that each node got; guarded by mu
 }
 
+// nothing has a node read on without an answer.
+const nothing = "nothing"
+
 // startRogueCluster starts an agent before two nodes.
 func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args []string) string, change ...func(*enginetest.Config)) (*rogueCluster, *raw) {
 	t.Helper()
@@ -37,6 +43,8 @@ func startRogueCluster(t *testing.T, answer func(c *rogueCluster, node int, args
 			c.mu.Unlock()
 			said := answer(c, i, args)
 			switch {
+			case said == nothing:
+				return []byte{}
 			case said != "":
 			case args[0] == "CLUSTER":
 				said = "-NOPERM no\n" // so that the agent learns from redirections
@@ -80,6 +88,62 @@ func moved(c *rogueCluster, node int, args []string) string {
 		return "-MOVED 3300 " + c.nodes[1].Addr + "\n"
 	}
 	return ""
+}
+
+// A large command that may have to be sent again keeps its room until it is answered, as long as nobody waits in vain.
+func TestLargeCommandsKeepTheirRoomUntilTheyAreAnswered(t *testing.T) {
+	t.Parallel()
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 30 << 20, LargeWait: 10 * time.Second})
+	shared := func(cfg *enginetest.Config) { cfg.Engine = e }
+	answer := func(_ *rogueCluster, _ int, args []string) string {
+		if args[0] == "BLPOP" || args[0] == "SET" && args[1] == "held" {
+			return nothing
+		}
+		return ""
+	}
+	value := strings.Repeat("x", 4<<20)
+	nodes, first := startRogueCluster(t, answer, shared)
+	_, other := startRogueCluster(t, answer, shared)
+	first.say(t, "BLPOP held 0", "SET held "+value)
+	awaitSaid(t, nodes, "SET held ", 1)
+	other.waits(t, "SET k "+value)
+	first.hear(t, "-ERR a large message went on by less than 1 MiB in 10s, and others need the memory that it has in the agent; try again when the database is less busy\n")
+	other.hear(t, "+OK\n")
+}
+
+// Commands that may have to be sent again are copied, and no more are read while those are many bytes. Stacks are looked at, so that no
+// other test runs beside it.
+func TestFewCommandsAreKeptToBeSentAgain(t *testing.T) {
+	nodes, c := startRogueCluster(t, func(_ *rogueCluster, _ int, args []string) string {
+		if args[0] == "SET" {
+			return nothing
+		}
+		return ""
+	})
+	for range 5 {
+		c.say(t, "SET k "+strings.Repeat("x", 400<<10))
+	}
+	awaitStack(t, "(*relay).awaitRoom", "sync.(*Cond).Wait")
+	awaitSaid(t, nodes, "SET k ", 3)
+}
+
+// awaitSaid waits until the nodes have got so many commands that begin so.
+func awaitSaid(t *testing.T, nodes *rogueCluster, prefix string, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(enginetest.Patience); ; runtime.Gosched() {
+		got := 0
+		for _, command := range append(nodes.said(0), nodes.said(1)...) {
+			if strings.HasPrefix(command, prefix) {
+				got++
+			}
+		}
+		if got == want {
+			return
+		}
+		if got > want || time.Now().After(deadline) {
+			t.Fatalf("the nodes got %s %d times, not %d", prefix, got, want)
+		}
+	}
 }
 
 // A redirection goes on to another node once, and not round and round.

@@ -3,9 +3,11 @@ package redis_test
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -197,9 +199,9 @@ func TestLargeValues(t *testing.T) {
 func TestLargeCommandsWaitForRoom(t *testing.T) {
 	t.Parallel()
 	s := redisserver.Start(t, redisserver.Options{})
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 6 << 20, LargeWait: 2 * time.Second})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 24 << 20, LargeWait: enginetest.Patience})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
-	value := strings.Repeat("x", 2<<20)
+	value := strings.Repeat("x", 4<<20)
 	begun, other := r.raw(t), r.raw(t)
 	begin := fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s", len(value), value[:len(value)-1])
 	begun.say(t, "PING")
@@ -207,28 +209,79 @@ func TestLargeCommandsWaitForRoom(t *testing.T) {
 	if _, err := io.WriteString(begun, begin); err != nil {
 		t.Fatal(err)
 	}
-	// What is not complete keeps its room; the other one finds none, as soon as the first has got it. The first may have to
-	// wait for the other once.
-	deadline := time.Now().Add(enginetest.Patience)
-	for refused := false; !refused; other = r.raw(t) {
-		if time.Now().After(deadline) {
-			t.Fatal("there is room for both")
-		}
-		other.say(t, "SET l "+value)
-		line := other.line(t)
-		if refused = strings.HasPrefix(line, "-ERR the agent is busy with other large commands"); !refused && line != "+OK" {
-			t.Fatal(line)
-		}
-	}
+	other.waits(t, "SET l "+value)
 	bob := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine, cfg.Identity.Name = e, "bob" }).raw(t)
-	bob.say(t, "SET m "+value) // who waits for no commands of others
+	bob.say(t, "SET m "+value[:1<<20]) // who finds what is left
 	bob.hear(t, "+OK\n")
 	if _, err := io.WriteString(begun, "x\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	begun.hear(t, "+OK\n")
-	other.say(t, "SET l "+value)
 	other.hear(t, "+OK\n")
+}
+
+// waits says a large command again and again until that has no answer within a second: it finds no room, once another one has
+// got that.
+func (c *raw) waits(t *testing.T, command string) {
+	t.Helper()
+	for deadline := time.Now().Add(enginetest.Patience); time.Now().Before(deadline); {
+		c.say(t, command)
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		_, err := c.r.Peek(1)
+		if _ = c.SetReadDeadline(time.Now().Add(4 * enginetest.Patience)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		c.hear(t, "+OK\n")
+	}
+	t.Fatal("there is room for all")
+}
+
+// slow has a client go on with a large command slowly, so that it has room for that, until the test is over.
+func (c *raw) slow(t *testing.T) {
+	t.Helper()
+	over := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		_, _ = io.WriteString(c, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$60000000\r\n")
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for range 50 {
+			if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(over)
+		writing.Wait()
+	})
+}
+
+// TestALargeCommandThatFindsNoRoomIsToldSo when those that have it go on.
+func TestALargeCommandThatFindsNoRoomIsToldSo(t *testing.T) {
+	t.Parallel()
+	s := redisserver.Start(t, redisserver.Options{})
+	r := behind(t, s, "default", func(cfg *enginetest.Config) {
+		cfg.Engine = redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 24 << 20, LargeWait: time.Second})
+	})
+	r.raw(t).slow(t)
+	for deadline := time.Now().Add(3 * time.Second); ; {
+		other := r.raw(t)
+		other.say(t, "SET l "+strings.Repeat("x", 4<<20))
+		line := other.line(t)
+		if strings.HasPrefix(line, "-ERR the agent is busy with other large commands") {
+			return
+		}
+		if line != "+OK" || time.Now().After(deadline) {
+			t.Fatalf("the other client heard %s", line)
+		}
+	}
 }
 
 // Many small arguments cost more than their bytes, and take that room.
@@ -253,7 +306,7 @@ func TestSmallArgumentsTakeRoom(t *testing.T) {
 // takesRoom begins a command of many arguments, and checks that nobody else finds room until it is complete.
 func takesRoom(t *testing.T, s *redisserver.Server, argument string, arguments, room int) {
 	t.Helper()
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * room, LargeWait: 5 * time.Second})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 * room, LargeWait: enginetest.Patience})
 	r := behind(t, s, "default", func(cfg *enginetest.Config) { cfg.Engine = e })
 	begun := r.raw(t)
 	begun.say(t, "PING")
@@ -261,23 +314,13 @@ func takesRoom(t *testing.T, s *redisserver.Server, argument string, arguments, 
 	if _, err := fmt.Fprintf(begun, "*%d\r\n$3\r\nDEL\r\n%s", arguments+2, strings.Repeat(argument, arguments)); err != nil {
 		t.Fatal(err)
 	}
-	command := "SET l " + strings.Repeat("x", 2<<20)
-	for deadline := time.Now().Add(enginetest.Patience); ; {
-		other := r.raw(t)
-		other.say(t, command)
-		line := other.line(t)
-		_ = other.Close()
-		if strings.HasPrefix(line, "-ERR the agent is busy with other large commands") {
-			break
-		}
-		if line != "+OK" || time.Now().After(deadline) {
-			t.Fatalf("the other client heard %s", line)
-		}
-	}
+	other := r.raw(t)
+	other.waits(t, "SET l "+strings.Repeat("x", 2<<20))
 	if _, err := io.WriteString(begun, "$1\r\ny\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	begun.hear(t, ":0\n")
+	other.hear(t, "+OK\n")
 }
 
 // a client that does not read costs no more than the buffers: what it does not read is left with the database.

@@ -53,6 +53,9 @@ func (s *scripts) forget() {
 
 // text returns the text of a script, or nil.
 func (s *scripts) text(name []byte) []byte {
+	if len(name) != hex.EncodedLen(sha1.Size) {
+		return nil
+	}
 	return s.texts[string(bytes.ToLower(name))]
 }
 

@@ -152,17 +152,26 @@ var passwordSettings = []string{"requirepass", "masterauth", "primaryauth", "tls
 // the space behind them.
 func (s *secrets) behind(args [][]byte, settings ...string) {
 	for i := 1; i < len(args) && !s.full(i); i++ {
-		arg := bytes.ToLower(args[i])
-		for _, setting := range settings {
-			switch at := bytes.Index(arg, []byte(setting)); {
-			case at == 0 && len(arg) == len(setting):
-				s.add(i + 1)
-			case at >= 0:
+		if n := names(args[i], settings); n > 0 {
+			if n < len(args[i]) {
 				s.add(i)
-				s.add(i + 1)
+			}
+			s.add(i + 1)
+		}
+	}
+}
+
+// names returns the length of the first of the settings, in lower case, that stands in an argument, in whatever case; 0 if there is none.
+// It makes no copy of the argument, which may be large.
+func names(arg []byte, settings []string) int {
+	for i, c := range arg {
+		for _, setting := range settings {
+			if c|0x20 == setting[0] && len(arg)-i >= len(setting) && is(arg[i:i+len(setting)], setting) {
+				return len(setting)
 			}
 		}
 	}
+	return 0
 }
 
 // ofModule hides the settings and arguments of a module, which nobody knows (redis.io, "MODULE LOAD" and "MODULE LOADEX").

@@ -3,14 +3,18 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	redigo "github.com/gomodule/redigo/redis"
 
 	"sallyport/internal/cred"
 	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
+	"sallyport/internal/engine/redis"
 	"sallyport/internal/engine/redis/redistest"
 	"sallyport/internal/engine/redis/resp"
 )
@@ -21,14 +25,23 @@ func TestSuite(t *testing.T) {
 		Protocol: "redis",
 		Routed:   true,
 		New:      func() engine.Engine { return newEngine() },
+		Hasty: func() engine.Engine {
+			return redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), LargeWait: time.Second})
+		},
 		Start: func(t *testing.T) enginetest.Server {
 			s := &suiteServer{}
 			s.Server = redistest.Start(t, s.answer)
 			return s
 		},
 		Connect: func(ctx context.Context, address, account, _ string) (enginetest.Client, error) {
-			conn, err := redigo.DialContext(ctx, "tcp", address, redigo.DialUsername(account), redigo.DialPassword("secret"))
-			return suiteClient{conn}, err
+			var c suiteClient
+			dial := redigo.DialContextFunc(func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+				c.raw, err = (&net.Dialer{}).DialContext(ctx, network, addr)
+				return c.raw, err
+			})
+			var err error
+			c.Conn, err = redigo.DialContext(ctx, "tcp", address, dial, redigo.DialUsername(account), redigo.DialPassword("secret"))
+			return c, err
 		},
 		Refusal: func(err error) (string, bool) {
 			refusal, ok := errors.AsType[redigo.Error](err)
@@ -76,10 +89,21 @@ func (s *suiteServer) answer(args []string) []byte {
 	return resp.AppendSimple(nil, "OK")
 }
 
-type suiteClient struct{ redigo.Conn }
+type suiteClient struct {
+	redigo.Conn
+	raw net.Conn
+}
 
 func (c suiteClient) Do(ctx context.Context, command string) error {
 	_, err := redigo.DoContext(c.Conn, ctx, "ECHO", command)
+	return err
+}
+
+func (c suiteClient) Stall(ctx context.Context) error {
+	if _, err := c.raw.Write(resp.AppendCommand(nil, "ECHO", strings.Repeat("x", 4<<20))[:2<<20]); err != nil {
+		return err
+	}
+	_, err := redigo.ReceiveContext(c.Conn, ctx)
 	return err
 }
 

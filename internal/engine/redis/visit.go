@@ -94,7 +94,7 @@ func (v *visit) serve(ctx context.Context) error {
 		if r.cluster, err = joinCluster(ctx, b, place.Address); err != nil {
 			return v.turnAway(ctx, err)
 		}
-		r.cluster.share.User = v.session.Identity().Name
+		r.cluster.share = v.engine.large.Share(v.session.Identity().Name, r.end)
 		r.server.address = place.Address
 		r.cluster.nodes[place.Address] = r.server
 	}

@@ -62,7 +62,7 @@ func (w *wholeReply) reserve(r *relay, total int) error {
 	if total <= maxSmall {
 		return nil
 	}
-	err := r.engine.large.Grow(r.ctx, &r.cluster.share, total, func() error { return nil })
+	err := r.cluster.share.Grow(r.ctx, total, func() error { return nil })
 	if errors.Is(err, engine.ErrBusy) {
 		w.busy, w.pieces = true, nil
 		return nil

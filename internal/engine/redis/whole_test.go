@@ -55,7 +55,7 @@ func TestJoinedRepliesAreNotDecoded(t *testing.T) {
 func TestJoinedRepliesWaitForRoom(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 5 << 20, LargeWait: time.Millisecond})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 5 << 20, LargeWait: time.Second})
 	shared := func(cfg *enginetest.Config) { cfg.Engine = e }
 	arrived, release := make(chan struct{}, 1), make(chan struct{}, 1)
 	defer close(release)
@@ -82,11 +82,31 @@ func TestJoinedRepliesWaitForRoom(t *testing.T) {
 	first.say(t, "KEYS *")
 	<-arrived
 	other.say(t, "KEYS *", "PING")
-	other.hear(t, "-ERR the agent is busy with other large commands; try again later, or ask for less\n+OK\n")
-	release <- struct{}{}
-	whole(first)
-	other.say(t, "KEYS *")
-	whole(other)
+	whole(other) // it waits until the first has had its time to go on
+	first.hear(t, "-ERR a large message went on by less than 1 MiB in 1s, and others need the memory that it has in the agent; try again when the database is less busy\n")
+}
+
+func TestJoinedRepliesThatFindNoRoomAreRefused(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 5 << 20, LargeWait: time.Second})
+	shared := func(cfg *enginetest.Config) { cfg.Engine = e }
+	plain := answersTo("KEYS", numbers(size))
+	_, first := startRogueCluster(t, plain, shared)
+	_, other := startRogueCluster(t, plain, shared)
+	first.slow(t)
+	for { // until the first one has its room
+		other.say(t, "KEYS *")
+		line := other.line(t)
+		if strings.HasPrefix(line, "-ERR the agent is busy with other large commands; try again later, or ask for less") {
+			break
+		}
+		if _, err := io.CopyN(io.Discard, other.r, size*2); err != nil {
+			t.Fatalf("the other client heard %s, %v", line, err)
+		}
+	}
+	other.say(t, "PING")
+	other.hear(t, "+OK\n")
 }
 
 // Replies that are decoded, or are only compared, are small.
