@@ -132,3 +132,13 @@ func (r *reader) time() Value {
 	}
 	return Value{Text: text}
 }
+
+// FirstText returns the first value of a row of a text result, and false for one that is NULL or cannot be read ("Text Resultset Row").
+func FirstText(row []byte) (string, bool) {
+	if len(row) == 0 || row[0] == 0xfb {
+		return "", false
+	}
+	r := reader{rest: row}
+	text := r.counted()
+	return string(text), !r.bad
+}

@@ -31,6 +31,9 @@ func (e *Engine) Check(ctx context.Context, p *session.Probe) error {
 		return err
 	}
 	as := fmt.Sprintf("as %q", up.User)
+	if at := strings.LastIndexByte(b.account, '@'); at >= 0 && b.account[:at] != up.User {
+		as += fmt.Sprintf(", for whom the database acts as %.200q", b.account)
+	}
 	if p.DatabaseName() != "" {
 		as += fmt.Sprintf(" to database %q", p.DatabaseName())
 	}

@@ -25,6 +25,7 @@ type backend struct {
 	connection uint32 // its number in the server
 	version    string // that the server claims
 	ready      []byte // the OK that ended the login
+	account    string // name@host, as the server has it; empty when it does not tell
 }
 
 // logIn opens TLS on the way to the database and logs in there with the account that was authorised.
@@ -61,6 +62,11 @@ func (e *Engine) answer(ctx context.Context, up *session.Upstream, db *resource.
 	l := &login{backend: backend{conn: conn, connection: g.Connection, version: g.Version}, up: up, sequence: 2}
 	if err := l.run(g, p); err != nil {
 		return nil, err
+	}
+	if !db.InAWS() { // where an account has to be one of IAM, or of a proxy
+		if err := l.identify(); err != nil {
+			return nil, err
+		}
 	}
 	return &l.backend, nil
 }
@@ -151,7 +157,7 @@ func explainLogin(up *session.Upstream, name string, err error) error {
 	if refused, ok := errors.AsType[*refusedLogin](err); ok {
 		refused.advice = up.Advice(cred.Refusal{Code: refused.State, Number: refused.Code, Message: refused.Message, Method: refused.method})
 		if refused.advice == "" && up.Password == "" { // the certificate is all that it is shown
-			refused.advice = adviceFor(refused.Code, up.User, name)
+			refused.advice = adviceFor(&refused.ServerError, up.User, name)
 		}
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/mysql/mysqltest"
 	"sallyport/internal/fault"
+	"sallyport/internal/mariaserver"
 	"sallyport/internal/mysqlwire"
 	"sallyport/internal/resource"
 )
@@ -124,6 +125,72 @@ func TestAccountsThatMayNotUseTheDatabaseReadWhatToDo(t *testing.T) {
 	_, err := dial(t, front(t, server).Addr(), "stranger", "orders")
 	if want := "; let the account into the database with GRANT SELECT ON `orders`.* TO 'stranger'@'%', or name another one"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v, want %s", err, want)
+	}
+}
+
+// TestAnonymousAccountsLetNobodyIn has a server as MariaDB installs it by itself: an account without a name, at the agent's address, goes before
+// the one that was made for the user.
+func TestAnonymousAccountsLetNobodyIn(t *testing.T) {
+	t.Parallel()
+	server := real(t)
+	server.Exec(t, "create user alice require subject '/CN=alice'; create user ''@'127.0.0.1'; grant all on *.* to alice")
+	const remove = "DROP USER ''@'127.0.0.1', because it goes before 'alice'@'%'"
+	for _, name := range []string{"", "orders"} {
+		agent := front(t, server, func(c *enginetest.Config) { c.Credentials = certificates(t, server) })
+		_, err := dial(t, agent.Addr(), "alice", name)
+		refused, ok := errors.AsType[*client.MySQLError](err)
+		if !ok || !strings.Contains(refused.Message, remove) || strings.Contains(refused.Message, "GRANT") {
+			t.Errorf("in %q the client reads %v", name, err)
+		}
+	}
+	steps, err := enginetest.Probe(t, newEngine(), enginetest.NewDatabase(t, "mysql", server.Addr, server.DatabaseCA.CertPEM()), "alice", certificates(t, server), nil)
+	if _, last := enginetest.Outline(steps); err == nil || !strings.Contains(last, remove) {
+		t.Errorf("the check says %s, %v", last, err)
+	}
+	server.Exec(t, "drop user ''@'127.0.0.1'")
+	agent := front(t, server, func(c *enginetest.Config) { c.Credentials = certificates(t, server) })
+	session, err := dial(t, agent.Addr(), "alice", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	depart(t, agent, session)
+}
+
+func certificates(t testing.TB, server *mariaserver.Server) cred.Source {
+	return enginetest.Certificates(func(account string) (*cred.Credential, error) {
+		return &cred.Credential{User: account, Certificate: server.ClientCertificate(t, account)}, nil
+	})
+}
+
+// TestWhoADatabaseTakesAnAccountFor has servers that tell it in each form, and others that do not.
+func TestWhoADatabaseTakesAnAccountFor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		account string
+		want    string // of the error; empty if clients are let in
+		check   string
+	}{
+		"the same":                  {"app@10.0.0.%", "", `as "app"`},
+		"one that it is a proxy of": {"group@%", "", `as "app", for whom the database acts as "group@%"`},
+		"the anonymous one":         {"@localhost", "DROP USER ''@'localhost'", "DROP USER ''@'localhost'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			agent, server := small(t, mysqltest.Options{Account: c.account})
+			session, err := dial(t, agent.Addr(), "app", "")
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				depart(t, agent, session)
+			} else if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("the client reads %v", err)
+			}
+			steps, _ := enginetest.Probe(t, newEngine(), enginetest.NewDatabase(t, "mysql", server.Addr, server.Authority.CertPEM()), "app", enginetest.AccountsOnly, nil)
+			if said := fmt.Sprint(steps); !strings.Contains(said, c.check) {
+				t.Errorf("the check says %s", said)
+			}
+		})
 	}
 }
 

@@ -34,8 +34,11 @@ func (r *refusedLogin) shown() mysqlwire.ServerError {
 // adviceFor says what to do about a database that does not take an account by its certificate, or does not let it into the
 // logical database of that name; "" where that is not known. For an account that does not exist MariaDB pretends that it is like one of
 // the others, by its name, and has the number that goes with that one's method.
-func adviceFor(code uint16, account, name string) string {
-	quoted := literal(account)
+func adviceFor(e *mysqlwire.ServerError, account, name string) string {
+	quoted, code := literal(account), e.Code
+	if found := anonymous.FindStringSubmatch(e.Message); found != nil {
+		return "the database takes the account for its anonymous one; " + dropAnonymous(account, found[1])
+	}
 	switch {
 	case code == errAccessDenied.code, code == errNoPassword.code:
 		return fmt.Sprintf("make the account with CREATE USER %s@'%%' REQUIRE SUBJECT %s", quoted, literal("/CN="+account))

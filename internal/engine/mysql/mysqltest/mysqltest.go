@@ -3,6 +3,7 @@
 package mysqltest
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ type Options struct {
 	Login func(*Conn) bool
 	// Command is called for each command; it is answered in the usual way if it returns false.
 	Command func(c *Conn, command mysqlwire.Command, body []byte) (answered bool)
+	// Account is whom the server takes a client for, name@host; default: the account that the client names. The agent's question for it
+	// is not among what was seen.
+	Account string
 	// Trace gets the conversation behind the login, as text.
 	Trace io.Writer
 }
@@ -138,7 +142,7 @@ func (c *Conn) run() {
 	} else if c.OK() != nil {
 		return
 	}
-	for {
+	for first := true; ; first = false {
 		payload, _, err := mysqlwire.ReadPacket(c, 1<<24)
 		if err != nil || len(payload) == 0 {
 			return
@@ -146,6 +150,12 @@ func (c *Conn) run() {
 		c.Sequence = 1
 		command, body := mysqlwire.Command(payload[0]), payload[1:]
 		c.trace("C", 0, payload)
+		if first && string(body) == "SELECT CURRENT_USER()" {
+			if c.Row(cmp.Or(c.Server.options.Account, c.Account.User+"@%")) != nil {
+				return
+			}
+			continue
+		}
 		if command == mysqlwire.ComQuit {
 			return
 		}
