@@ -72,13 +72,14 @@ func runClient(cmd *cobra.Command, program *program, binary string, r client.Rou
 	running, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	cfg.Refused = end
+	proxy := localproxy.New(cfg)
 	served := make(chan error, 1)
-	go func() { served <- localproxy.New(cfg).Serve(ctx, listener) }()
+	go func() { served <- proxy.Serve(ctx, listener) }()
 	child := program.process(running, binary, listener.Addr(), r)
 	child.Stdin, child.Stdout, child.Stderr = cmd.InOrStdin(), terminal.Beneath(cmd.OutOrStdout()), cmd.ErrOrStderr()
 	err := child.Run()
 	// The client's last words may still be on their way: its connections end by themselves.
-	_ = listener.Close()
+	proxy.Finish(listener)
 	late := time.AfterFunc(lastWords, stop)
 	defer late.Stop()
 	serveErr := <-served

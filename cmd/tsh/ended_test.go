@@ -128,6 +128,25 @@ func TestWhatIsStoredCanBeShownAndRemovedWhenTheLoginHasEnded(t *testing.T) {
 	}
 }
 
+// TestALoginIsForWhomItWasMade names another user or port than those of the login, as scripts and the environment may.
+func TestALoginIsForWhomItWasMade(t *testing.T) {
+	end := time.Now().Add(time.Hour)
+	keepLogins(t, end, end, "shop")
+	for _, line := range []string{"status", "db config shop", "db ls", "db connect shop", "db logout shop"} {
+		step{"--user=carl " + line, 1, "", "ERROR: you are logged in at 127.0.0.1:1 as alice; for another login run tsh login --proxy=127.0.0.1:1 --user=carl, or"}.take(t)
+		step{"--proxy=127.0.0.1:2 " + line, 1, "", "ERROR: you are logged in at 127.0.0.1:1 as alice; for another login run tsh login --proxy=127.0.0.1:2 --user=alice, or"}.take(t)
+	}
+	step{"--proxy=127.0.0.1:2 logout", 1, "", "you are logged in at 127.0.0.1:1 as alice"}.take(t)
+	step{"--proxy=127.0.0.1:2 login --user=alice", 1, "", "no proxy answers at 127.0.0.1:2"}.take(t)
+	for _, same := range []string{"", "--user=alice ", "--proxy=127.0.0.1 ", "--proxy=127.0.0.1:1 --user=alice "} {
+		step{same + "status", 0, "Logged in as:       alice", ""}.take(t)
+		step{same + "login", 0, "Logged in as:       alice", ""}.take(t)
+	}
+	t.Setenv("TELEPORT_USER", "carl")
+	step{"db config shop", 1, "", "you are logged in at 127.0.0.1:1 as alice"}.take(t)
+	step{"--user=alice db config shop", 0, "/shop.crt", ""}.take(t)
+}
+
 func TestALoginToADatabaseCanEndBeforeTheLoginItself(t *testing.T) {
 	end := time.Now().Add(-time.Minute)
 	keepLogins(t, time.Now().Add(time.Hour), end, "shop")

@@ -136,7 +136,7 @@ func orElse(value, other string) string {
 
 // stillValid reports whether a login does what is asked for.
 func (g *global) stillValid(p *client.Profile, cluster string) bool {
-	if p == nil || g.user != "" && g.user != p.User || cluster != "" && cluster != p.Cluster {
+	if p == nil || !g.isOf(p) || cluster != "" && cluster != p.Cluster {
 		return false
 	}
 	credentials, err := p.Credentials()
@@ -229,7 +229,7 @@ func logoutCommand(g *global) *cobra.Command {
 			}
 			var profiles []*client.Profile
 			if g.proxy != "" {
-				one, err := home.Current(g.proxy)
+				one, err := g.current(home)
 				if err != nil {
 					return err
 				}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -156,11 +157,35 @@ func (g *global) lifetime() (time.Duration, error) {
 }
 
 func (g *global) fromProfile(home client.Home) (*account, error) {
-	profile, err := home.Current(g.proxy)
+	profile, err := g.current(home)
 	if err != nil {
 		return nil, err
 	}
 	return g.accountOf(profile)
+}
+
+// current returns the login in use, which is that of the user and the proxy that were asked for, or none: nobody is to act as somebody else
+// unawares.
+func (g *global) current(home client.Home) (*client.Profile, error) {
+	profile, err := home.Current(g.proxy)
+	if err != nil || g.isOf(profile) {
+		return profile, err
+	}
+	return nil, fault.New(fault.Unauthenticated, "you are logged in at %s as %s; for another login run tsh login --proxy=%s --user=%s, or leave out --proxy and --user and unset TELEPORT_PROXY and TELEPORT_USER",
+		profile.WebProxyAddr, profile.User, orElse(g.proxy, profile.WebProxyAddr), orElse(g.user, profile.User))
+}
+
+// isOf reports whether a login at the proxy's host is for the user and the port that were asked for, if they were.
+func (g *global) isOf(profile *client.Profile) bool {
+	if g.user != "" && g.user != profile.User {
+		return false
+	}
+	_, asked, err := net.SplitHostPort(g.proxy)
+	if err != nil || asked == "" {
+		return true // no port
+	}
+	_, port, err := net.SplitHostPort(profile.WebProxyAddr)
+	return err != nil || port == asked
 }
 
 func (g *global) accountOf(profile *client.Profile) (*account, error) {

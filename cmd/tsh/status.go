@@ -31,7 +31,7 @@ func statusCommand(g *global) *cobra.Command {
 			if g.identity != "" {
 				return g.printIdentity(cmd, home, f)
 			}
-			current, err := home.Current(g.proxy)
+			current, err := g.current(home)
 			if err != nil {
 				return err
 			}

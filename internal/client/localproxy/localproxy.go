@@ -41,6 +41,9 @@ type Config struct {
 type Proxy struct {
 	cfg     Config
 	hearing hearing
+
+	mu   sync.Mutex
+	last string // address of the connection behind which none is taken; empty before Finish; guarded by mu
 }
 
 // New returns a local proxy that does not serve yet.
@@ -85,12 +88,37 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 		if err != nil {
 			return fmt.Errorf("accepting connections: %w", err)
 		}
+		if p.isLast(conn) {
+			_ = conn.Close()
+			_ = listener.Close()
+			return nil
+		}
 		conns.Go(func() {
 			if err := p.serve(ctx, conn); err != nil && ctx.Err() == nil {
 				p.cfg.Logger.Error("connection failed", "error", err)
 			}
 		})
 	}
+}
+
+// Finish has Serve take the connections that have been made to its listener by now, and then no more. One of its own tells where that is: to close
+// the listener would break those off that nobody has accepted yet.
+func (p *Proxy) Finish(listener net.Listener) {
+	p.mu.Lock() // until Serve can know it
+	defer p.mu.Unlock()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		_ = listener.Close()
+		return
+	}
+	defer conn.Close()
+	p.last = conn.LocalAddr().String()
+}
+
+func (p *Proxy) isLast(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return conn.RemoteAddr().String() == p.last
 }
 
 // serve carries one connection.
