@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,7 @@ func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
 	if err != nil {
 		return err
 	}
-	if string(after) == string(before) {
+	if text := strings.TrimSpace(string(after)); text == "" || string(after) == string(before) {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nothing was changed.")
 		return err
 	}

@@ -35,7 +35,7 @@ var session = []audit.SessionEvent{
 	&audit.DatabaseQuery{Query: []byte("GET a\nGET b\nINCR a"), Commands: 3},
 	&audit.DatabaseResult{Status: audit.Status{Success: true}, Statement: 20, Command: 1, Following: []audit.Outcome{{Statement: 20, Command: 2, Rows: 1}}},
 	&audit.DatabaseResult{Status: audit.Status{Error: "ERR not a number"}, Statement: 20, Command: 3},
-	&audit.MalformedPacket{Payload: []byte{1}},
+	&audit.MalformedPacket{Payload: []byte{1}, Error: "a packet with a wrong number"},
 	&audit.DatabaseSessionEnd{Reason: "the client closed the session"},
 }
 

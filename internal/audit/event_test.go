@@ -63,7 +63,7 @@ func sessionEvents() []audit.SessionEvent {
 		&audit.DatabaseResult{Status: audit.Status{Error: `relation "x" does not exist`}, Statement: 5, SQLState: "42P01"},
 		&audit.DatabaseQueryFailed{DatabaseQuery: audit.DatabaseQuery{Query: []byte("drop table t")},
 			Error: "no", Message: "not allowed; ask an administrator"},
-		&audit.MalformedPacket{Payload: []byte{3, 0, 0, 0, 1}},
+		&audit.MalformedPacket{Payload: []byte{3, 0, 0, 0, 1}, Error: "a packet with a wrong number"},
 		&audit.PostgresParse{StatementName: "s1", Query: []byte("select $1")},
 		&audit.PostgresBind{StatementName: "s1", Parameters: []audit.Parameter{{Value: []byte("42")}}},
 		&audit.PostgresBind{StatementName: "s1", PortalName: "p1", Query: []byte("select 1"), Uncertain: true},

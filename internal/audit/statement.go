@@ -82,6 +82,7 @@ func (v *DatabaseQueryFailed) appendFields(e *encoder) {
 // MalformedPacket is what the client sent where no message could be read. It ends the session.
 type MalformedPacket struct {
 	Payload []byte
+	Error   string // what was wrong with it, where that is known; nothing of what the client sent
 }
 
 // Type implements Event.
@@ -92,7 +93,10 @@ func (*MalformedPacket) Code() string { return "TDB06I" }
 
 func (*MalformedPacket) ofSession() {}
 
-func (v *MalformedPacket) appendFields(e *encoder) { e.base64("payload", v.Payload) }
+func (v *MalformedPacket) appendFields(e *encoder) {
+	e.base64("payload", v.Payload)
+	e.text("error", v.Error)
+}
 
 // The directions of a COPY.
 const (

@@ -177,7 +177,7 @@ const refusedPayload = 64
 // it cannot be kept the session ends, and the caller must not go on.
 func (s *Session) Record(ctx context.Context, event audit.SessionEvent) (index int64, err error) {
 	if m, ok := event.(*audit.MalformedPacket); ok && s.cfg.Refusal != nil {
-		event = &audit.MalformedPacket{Payload: m.Payload[:min(len(m.Payload), refusedPayload)]}
+		event = &audit.MalformedPacket{Payload: m.Payload[:min(len(m.Payload), refusedPayload)], Error: m.Error}
 	}
 	index, at, err := s.append(event)
 	if err == nil && s.cfg.Strict {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,5 +31,9 @@ func Edit(ctx context.Context, text []byte, pattern string) (changed []byte, err
 	if err := cmd.Run(); err != nil {
 		return nil, fault.Wrap(fault.BadParameter, err, "the editor %q ended with: %s; nothing was changed. Choose another one with TELEPORT_EDITOR", words[0], err)
 	}
-	return os.ReadFile(path)
+	text, err = os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // as an emptied one: that is how people give up
+	}
+	return text, err
 }

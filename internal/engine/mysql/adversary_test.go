@@ -204,6 +204,9 @@ func TestPasswordsOfClientsAreNotRecorded(t *testing.T) {
 			if len(events) != 1 || events[0].Type != "db.session.malformed_packet" {
 				t.Fatalf("recorded %v", events)
 			}
+			if wrong := events[0].Text("error"); !strings.Contains(wrong, "packet number ") && !strings.Contains(wrong, "cannot be read") {
+				t.Errorf("recorded that %q was wrong", wrong)
+			}
 			payload, err := base64.StdEncoding.DecodeString(events[0].Text("payload"))
 			if text := string(payload) + sprint(events[0].Fields); err != nil || strings.Contains(text, "hunter") {
 				t.Errorf("recorded %q, %v", text, err)

@@ -202,7 +202,7 @@ func misnumbered(arrived []byte) []byte {
 }
 
 func (r *relay) recordMalformed(packet []byte, cause error) error {
-	event := &audit.MalformedPacket{Payload: packet[:min(len(packet), maxPayload)]}
+	event := &audit.MalformedPacket{Payload: packet[:min(len(packet), maxPayload)], Error: cause.Error()}
 	if _, err := r.session.Record(r.ctx, event); err != nil {
 		return err
 	}

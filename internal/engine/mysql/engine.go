@@ -123,7 +123,7 @@ func (e *Engine) turnAway(ctx context.Context, d *dialogue, s *session.Session, 
 		return fmt.Errorf("during the handshake: %w", err)
 	}
 	if bad, ok := errors.AsType[*malformedPacket](err); ok {
-		if _, recordErr := s.Record(ctx, &audit.MalformedPacket{Payload: bad.payload}); recordErr != nil {
+		if _, recordErr := s.Record(ctx, &audit.MalformedPacket{Payload: bad.payload, Error: bad.wrong()}); recordErr != nil {
 			return errors.Join(err, recordErr)
 		}
 	} else if _, ok := errors.AsType[*ending](err); ok {

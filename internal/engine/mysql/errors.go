@@ -56,6 +56,14 @@ type malformedPacket struct {
 
 func (m *malformedPacket) Unwrap() error { return m.error }
 
+// wrong says what was wrong with it, in words of ours.
+func (m *malformedPacket) wrong() string {
+	if told, ok := errors.AsType[*fault.Error](m.error); ok && told.Cause != nil {
+		return told.Cause.Error()
+	}
+	return ""
+}
+
 // desynchronised is a packet of the database that answers nothing.
 func desynchronised(format string, args ...any) error {
 	return &ending{fault.Wrap(fault.ConnectionProblem, fmt.Errorf(format, args...), "the database sent a packet that does not belong here; the session ends, connect again"), errMalformed}

@@ -37,7 +37,7 @@ func TestCheck(t *testing.T) {
 		"a password that is known":            {"", "app", "secret", "login=ok server=ok", `version "7`, false},
 		"a password that is wrong":            {"", "app", "wrong", "login=failed", "WRONGPASS", true},
 		"a password that only its user knows": {"", "app", "", "login=doubt", "clients give it with AUTH", false},
-		"an account that does not exist":      {"", "alice", "", "login=doubt", "or the account does not exist: make it with ACL SETUSER alice on nopass ", false},
+		"an account that does not exist":      {"", "alice", "", "login=doubt", "or the account does not exist, which ACL GETUSER alice shows: only then make it with ACL SETUSER alice on nopass ", false},
 		"one server that is called a cluster": {"?mode=cluster", "default", "", "login=ok server=doubt", "its mode is standalone", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,16 +35,24 @@ func passwordWanted(db *resource.Database, account string, refused error) string
 	if missing := perhapsMissing(db, account); missing != "" {
 		text += "; " + missing
 	}
+	if account == everyone {
+		text += "; where that account is off, as it should be, no password helps: name another one with --db-user"
+	}
 	return text
 }
 
 // perhapsMissing says how the account is made, because the database answers for one that it does not have as for one with a password;
-// "" where there is nothing to make. Accounts in AWS are not made by commands.
+// "" where there is nothing to make. Accounts in AWS are not made by commands. To set nopass on an account that exists takes its
+// passwords away and opens it, in a cluster to every node's key, so the reader looks first.
 func perhapsMissing(db *resource.Database, account string) string {
 	if account == everyone || db.InAWS() {
 		return ""
 	}
-	return fmt.Sprintf("or the account does not exist: make it with ACL SETUSER %s on nopass ~* &* +@all, or with fewer rights", account)
+	secret := "nopass"
+	if place, err := resource.ParseRedisURI(db.Spec.URI); err == nil && place.Cluster {
+		secret = "'>a-password'"
+	}
+	return fmt.Sprintf("or the account does not exist, which ACL GETUSER %s shows: only then make it with ACL SETUSER %s on %s ~* &* +@all, or with fewer rights", account, account, secret)
 }
 
 // alreadyOpen deals with a client that says who it is although a credential has opened its account: a password that it

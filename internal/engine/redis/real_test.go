@@ -211,7 +211,7 @@ func TestPasswordOfTheClient(t *testing.T) {
 	t.Run("of an account that does not exist", func(t *testing.T) {
 		t.Parallel()
 		r := behind(t, s, "alice")
-		const want = `NOAUTH Authentication required. The database wants a password for the account "alice": give it with AUTH alice <password>; or the account does not exist: make it with ACL SETUSER alice on nopass ~* &* +@all`
+		const want = `NOAUTH Authentication required. The database wants a password for the account "alice": give it with AUTH alice <password>; or the account does not exist, which ACL GETUSER alice shows: only then make it with ACL SETUSER alice on nopass ~* &* +@all`
 		if out := r.cli(t, "", "GET", "k"); !strings.Contains(out, want) {
 			t.Errorf("redis-cli printed %s", out)
 		}
