@@ -70,43 +70,6 @@ func TestBytesCostNoMoreThanLetters(t *testing.T) {
 	}
 }
 
-// TestRecordsTakeRoom has a command come whose record takes more than its bytes promised, while another of its user has begun: there
-// is no room for it, as there is for one of letters.
-func TestRecordsTakeRoom(t *testing.T) {
-	t.Parallel()
-	r, begun := ready(t, one, func(cfg *enginetest.Config) {
-		cfg.Engine = redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 32 << 20, LargeWait: time.Millisecond})
-	})
-	if _, err := fmt.Fprintf(begun, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s", 2<<20, strings.Repeat("x", 3<<19)); err != nil {
-		t.Fatal(err)
-	}
-	visits := 1
-	add := func(value string) string {
-		c := r.raw(t)
-		defer func() {
-			_ = c.Close()
-			_ = r.agent.Visit(t, visits).Wait(t) // which gives its room back
-			visits++
-		}()
-		c.say(t, "AUTH default secret")
-		c.hear(t, "+OK\n")
-		const count = 100_000
-		if _, err := fmt.Fprintf(c, "*%d\r\n$4\r\nSADD\r\n$1\r\nk\r\n%s", count+2, strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), count)); err != nil {
-			t.Fatal(err)
-		}
-		return c.line(t)
-	}
-	const busy = "-ERR the agent is busy with other large commands"
-	for deadline := time.Now().Add(enginetest.Patience); !strings.HasPrefix(add(strings.Repeat("\x01", 8)), busy); { // the other may not have arrived
-		if time.Now().After(deadline) {
-			t.Fatal("the record took no room")
-		}
-	}
-	if line := add(strings.Repeat("x", 8)); line != ":1" {
-		t.Errorf("one of letters heard %s", line)
-	}
-}
-
 // of a large command nothing is left once it is sent, also when the next one has begun to arrive. What is in use is measured, so
 // that no other test runs beside it.
 func TestALargeCommandLeavesNothingBehind(t *testing.T) {
