@@ -55,7 +55,7 @@ func TestJoinedRepliesAreNotDecoded(t *testing.T) {
 func TestJoinedRepliesWaitForRoom(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
-	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 5 << 20, LargeWait: time.Second})
+	e := redis.New(redis.Config{Now: time.Now, Logger: slog.New(slog.DiscardHandler), MaxLarge: 2 << 20, LargeWait: time.Second})
 	shared := func(cfg *enginetest.Config) { cfg.Engine = e }
 	arrived, release := make(chan struct{}, 1), make(chan struct{}, 1)
 	defer close(release)
