@@ -220,13 +220,20 @@ func TestBudgetIsExceededByOneMessage(t *testing.T) {
 		if err := held[0].Grow(t.Context(), 100, nothing); err != nil {
 			t.Fatal(err)
 		}
-		others(t, b, []use{{"a", 50}})
+		beside := others(t, b, []use{{"a", 50}})
 		if err := held[1].Grow(t.Context(), 100, nothing); !errors.Is(err, engine.ErrBusy) {
 			t.Errorf("two exceed it: %v", err)
 		}
 		held[0].Release()
 		if err := held[1].Grow(t.Context(), 100, nothing); err != nil {
 			t.Errorf("who exceeded it still does: %v", err)
+		}
+		for _, share := range append(beside, held[1]) {
+			share.Release()
+		}
+		others(t, b, []use{{"me", 100}})
+		if err := b.Share("a", nil).Grow(t.Context(), 51, nothing); !errors.Is(err, engine.ErrBusy) {
+			t.Errorf("the budget has grown by what was beyond it: %v", err)
 		}
 	})
 }
