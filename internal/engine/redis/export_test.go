@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/engine"
 	"sallyport/internal/inbox"
 	"sallyport/internal/session"
 )
@@ -58,3 +59,11 @@ func RecordOf(args [][]byte) *audit.DatabaseQuery {
 
 // SlotOf returns the slot of a key.
 func SlotOf(key string) int { return slotOf([]byte(key)) }
+
+// Look has a relay look at a command that was sent as so many bytes, whose room comes from the budget.
+func Look(ctx context.Context, budget *engine.Budget, args [][]byte, sent int) error {
+	r := &relay{visit: &visit{}, ctx: ctx}
+	r.parser.Args = args
+	r.fromClient.share = budget.Share("reader", nil)
+	return r.look(sent)
+}

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/engine"
 	"sallyport/internal/engine/enginetest"
 	"sallyport/internal/engine/redis"
 	"sallyport/internal/engine/redis/resp"
@@ -67,6 +69,24 @@ func TestBytesCostNoMoreThanLetters(t *testing.T) {
 	_ = c.Close()
 	if err := v.Wait(t); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRecordsTakeRoom leaves to others, beside a command of bytes that are printed as several, less than beside one of letters.
+func TestRecordsTakeRoom(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value string
+		want  error // of another user who wants twelve of the 32 MiB
+	}{"letters": {"xxxxxxxx", nil}, "control characters": {strings.Repeat("\x01", 8), engine.ErrBusy}} {
+		budget := engine.NewBudget(32<<20, time.Millisecond)
+		args := append([][]byte{[]byte("SADD"), []byte("k")}, slices.Repeat([][]byte{[]byte(c.value)}, 100_000)...)
+		if err := redis.Look(t.Context(), budget, args, len(args)*len("$8\r\nxxxxxxxx\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := budget.Share("other", nil).Grow(t.Context(), 12<<20, func() error { return nil }); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
