@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,6 +128,33 @@ func TestWhatIsStoredCanBeShownAndRemovedWhenTheLoginHasEnded(t *testing.T) {
 	}
 	if _, err := os.Stat(os.Getenv("PGSERVICEFILE")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("clients still have a file: %v", err)
+	}
+}
+
+func TestALogoutNeedsNoHomeDirectory(t *testing.T) {
+	end := time.Now().Add(time.Hour)
+	keepLogins(t, end, end, "shop", "stock")
+	t.Setenv("HOME", "")
+	step{"db logout shop", 0, `Logged out of database "shop"`, ""}.take(t)
+	step{"logout", 0, "Logged out alice from 127.0.0.1:1.", ""}.take(t)
+	if _, err := os.Stat(os.Getenv("PGSERVICEFILE")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("clients still have a file: %v", err)
+	}
+}
+
+func TestWithoutHOMETheSystemKnowsTheHomeDirectory(t *testing.T) {
+	known := func() (*user.User, error) { return &user.User{HomeDir: "/of/the/system"}, nil }
+	unknown := func() (*user.User, error) { return nil, errors.New("no such user") }
+	t.Setenv("HOME", "/of/the/environment")
+	if home := homeFolder(known); home != "/of/the/environment" {
+		t.Errorf("HOME is passed over for %q", home)
+	}
+	t.Setenv("HOME", "")
+	if home := homeFolder(known); home != "/of/the/system" {
+		t.Errorf("the user's home is %q", home)
+	}
+	if home := homeFolder(unknown); home != "" {
+		t.Errorf("nobody's home is %q", home)
 	}
 }
 
