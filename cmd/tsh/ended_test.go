@@ -168,6 +168,7 @@ func TestALoginIsForWhomItWasMade(t *testing.T) {
 	}
 	step{"--proxy=127.0.0.1:2 logout", 1, "", "you are logged in at 127.0.0.1:1 as alice"}.take(t)
 	step{"--proxy=127.0.0.1:2 login --user=alice", 1, "", "no proxy answers at 127.0.0.1:2"}.take(t)
+	step{"--proxy=https://127.0.0.1:1 login --user=alice", 1, "", `ERROR: --proxy: "https://127.0.0.1:1" is not an address; give host[:port] without https://`}.take(t)
 	for _, same := range []string{"", "--user=alice ", "--proxy=127.0.0.1 ", "--proxy=127.0.0.1:1 --user=alice "} {
 		step{same + "status", 0, "Logged in as:       alice", ""}.take(t)
 		step{same + "login", 0, "Logged in as:       alice", ""}.take(t)
