@@ -48,7 +48,7 @@ func serversOfFiles(ctx context.Context, api *authapi.Client, written []resource
 }
 
 // noteDisplaced tells whoever has written a database which agents served another one of that name until then, by their
-// configuration files: they may not any more. The servers are those from before it was written.
+// configuration files: it is refused when they announce it next. The servers are those from before it was written.
 func noteDisplaced(out io.Writer, servers []resource.Resource, db *resource.Database) {
 	for _, r := range servers {
 		server := r.(*resource.DatabaseServer)
@@ -56,7 +56,7 @@ func noteDisplaced(out io.Writer, servers []resource.Resource, db *resource.Data
 			continue
 		}
 		if what := db.Difference(server.Spec.Database); what != "" {
-			fmt.Fprintf(out, "NOTE: the Database Service of %s has db %q with other %s in its configuration file, and may no longer serve that; change one of them, or remove the resource with tctl rm db/%s\n",
+			fmt.Fprintf(out, "NOTE: the Database Service of %s has db %q with other %s in its configuration file, and loses it within minutes; change one of them, or remove the resource with tctl rm db/%s\n",
 				terminal.Clean(server.Spec.Hostname), db.GetName(), what, db.GetName())
 		}
 	}
