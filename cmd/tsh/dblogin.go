@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func storeLogin(cmd *cobra.Command, who *account, api *authapi.Client, r client.
 	if program.note != nil {
 		return program.note(cmd, who, login)
 	}
-	return program.takesFiles(), nil
+	return who.filesLead(&program, login, net.LookupHost), nil
 }
 
 // printLogin says how to connect. Native says that clients can do so with the files.
