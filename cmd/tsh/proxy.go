@@ -160,7 +160,7 @@ func (f *proxyFlags) ensureLogin(cmd *cobra.Command, who *account, args []string
 			return db, nil
 		}
 	}
-	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: f.dbUser, Name: f.dbName}
+	r := f.forLogin(db)
 	if namesAccount(r.Protocol) {
 		if r, err = f.route(who, db); err != nil {
 			return nil, err
