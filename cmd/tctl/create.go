@@ -40,13 +40,14 @@ are created in order, up to the first that fails.`,
 				return err
 			}
 			defer api.Close()
+			before := serversOfFiles(cmd.Context(), api, all)
 			for _, r := range all {
 				if over := r.Meta().Expires; len(all) > 1 && over != nil && over.Before(terminal.Now()) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "WARNING: %s %q was left out: it expired at %s\n", r.GetKind(), shownName(r), over.UTC().Format(time.DateTime+" UTC"))
 					continue
 				}
 				r.Meta().Revision = "" // of what it was read from; to replace is what --force means
-				if err := createOne(cmd, api, r, force); err != nil {
+				if err := createOne(cmd, api, before, r, force); err != nil {
 					return err
 				}
 			}
@@ -88,7 +89,7 @@ func refuseCreation(r resource.Resource) error {
 }
 
 // createOne creates a resource. Settings always exist, and are replaced.
-func createOne(cmd *cobra.Command, api *authapi.Client, r resource.Resource, force bool) error {
+func createOne(cmd *cobra.Command, api *authapi.Client, before []resource.Resource, r resource.Resource, force bool) error {
 	_, single := resource.SingletonName(r.GetKind())
 	if !force && !single {
 		err := createResource(cmd.Context(), api, r)
@@ -98,16 +99,16 @@ func createOne(cmd *cobra.Command, api *authapi.Client, r resource.Resource, for
 		if err != nil {
 			return err
 		}
-		return created(cmd, api, r, "created")
+		return created(cmd, api, before, r, "created")
 	}
 	isNew, err := putResource(cmd.Context(), api, r)
 	if err != nil {
 		return err
 	}
 	if isNew {
-		return created(cmd, api, r, "created")
+		return created(cmd, api, before, r, "created")
 	}
-	return created(cmd, api, r, "updated")
+	return created(cmd, api, before, r, "updated")
 }
 
 // shownName is a resource's name, without the secret that the name of a token is.
@@ -118,12 +119,14 @@ func shownName(r resource.Resource) string {
 	return r.GetName()
 }
 
-// created says what has become of a resource, and what may be wrong with it.
-func created(cmd *cobra.Command, api *authapi.Client, r resource.Resource, what string) error {
+// created says what has become of a resource, and what may be wrong with it. Before are the servers of databases that files named
+// before it was written.
+func created(cmd *cobra.Command, api *authapi.Client, before []resource.Resource, r resource.Resource, what string) error {
 	if err := announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), r, what); err != nil {
 		return err
 	}
 	if db, ok := r.(*resource.Database); ok {
+		noteDisplaced(cmd.ErrOrStderr(), before, db)
 		noteUnserved(cmd.Context(), cmd.ErrOrStderr(), api, db)
 	}
 	return nil

@@ -56,11 +56,12 @@ func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nothing was changed.")
 		return err
 	}
+	served := serversOfFiles(cmd.Context(), api, []resource.Resource{old})
 	changed, err := putEdited(cmd.Context(), api, old, after)
 	if err != nil {
 		return keepText(err, ref.kind, after)
 	}
-	return created(cmd, api, changed, "updated")
+	return created(cmd, api, served, changed, "updated")
 }
 
 // putEdited writes what the editor left of a resource, if nobody else has changed that meanwhile.

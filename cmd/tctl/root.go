@@ -48,8 +48,10 @@ the login of tsh; then your roles decide what you may do.`,
 	flags.StringVarP(&g.identity, "identity", "i", os.Getenv("TELEPORT_IDENTITY_FILE"), "identity `file` made with tctl auth sign or tsh login --out (env TELEPORT_IDENTITY_FILE)")
 	flags.BoolVar(&g.insecure, "insecure", false, "do not verify what ends TLS in front of a proxy; the auth server itself is always verified")
 	root.PersistentPreRunE = func(*cobra.Command, []string) (err error) {
-		g.detours, err = detour.ParseMode(os.Getenv(detour.Variable))
-		return err
+		if g.detours, err = detour.ParseMode(os.Getenv(detour.Variable)); err != nil {
+			return err
+		}
+		return client.CheckAddress("--auth-server", g.authServer)
 	}
 	root.AddCommand(statusCommand(g), tokensCommand(g), usersCommand(g), createCommand(g), getCommand(g), editCommand(g), rmCommand(g),
 		dbCommand(g), lockCommand(g), authCommand(g), auditCommand(g), terminal.VersionCommand())

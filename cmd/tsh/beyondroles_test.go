@@ -31,6 +31,7 @@ func TestALoginThatTheRolesWouldRefuseIsWarnedOf(t *testing.T) {
 		"a name that is denied":                        {"mongodb", []string{"*"}, nil, []string{"*"}, []string{"admin"}, "alice", "admin", []string{name("admin", "[*], except: [admin]")}},
 		"both":                                         {"mongodb", nil, nil, nil, nil, "alice", "x", []string{user("alice", "(none)"), name("x", "(none)")}},
 		"a name where names are not looked at":         {"mysql", []string{"*"}, nil, nil, nil, "alice", "zzz", nil},
+		"the account of clients that name none":        {"redis", []string{"a", "b"}, nil, nil, nil, "", "", []string{user("default", "[a b]")}},
 		"a role of AWS that is written in another way": {"mongodb", []string{role}, nil, []string{"*"}, nil, "role/reader", "d", nil},
 	} {
 		t.Run(rule, func(t *testing.T) {
@@ -44,6 +45,32 @@ func TestALoginThatTheRolesWouldRefuseIsWarnedOf(t *testing.T) {
 			got := beyondRoles(db, client.Route{Service: "shop", Protocol: c.protocol, User: c.user, Name: c.name})
 			if !slices.Equal(got, c.want) {
 				t.Errorf("warnings %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestALoginNamesTheOnlyAccountOfDatabasesWhoseClientsNameNone(t *testing.T) {
+	t.Parallel()
+	for rule, c := range map[string]struct {
+		protocol        string
+		allowed, denied []string
+		given, want     string
+	}{
+		"Redis, with one account":            {"redis", []string{"alice"}, nil, "", "alice"},
+		"Redis, with another one":            {"redis", []string{"alice"}, nil, "bob", "bob"},
+		"Redis, with the usual account":      {"redis", []string{"default"}, nil, "", ""},
+		"Redis, with all accounts":           {"redis", []string{"*"}, nil, "", ""},
+		"Redis, with several accounts":       {"redis", []string{"alice", "bob"}, nil, "", ""},
+		"Redis, with one that is denied too": {"redis", []string{"alice"}, []string{"alice"}, "", ""},
+		"PostgreSQL, whose clients name one": {"postgres", []string{"alice"}, nil, "", ""},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			t.Parallel()
+			db := &client.Database{Database: &resource.Database{}, AllowedUsers: c.allowed, DeniedUsers: c.denied}
+			db.Metadata.Name, db.Spec.Protocol, db.Spec.URI = "shop", c.protocol, "shop.example.com:1"
+			if r := (&choice{dbUser: c.given}).forLogin(db); r.User != c.want || r.Service != "shop" || r.Protocol != c.protocol {
+				t.Errorf("%+v, want the account %q", r, c.want)
 			}
 		})
 	}

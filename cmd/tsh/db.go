@@ -107,6 +107,18 @@ func (c *choice) route(who *account, db *client.Database) (client.Route, error) 
 	return r, nil
 }
 
+// forLogin returns what a login is for. User and name are only defaults here: what the client says later is checked then. A client
+// that names no account comes with the usual one; where the roles allow a single other one, that is meant.
+func (c *choice) forLogin(db *client.Database) client.Route {
+	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName}
+	if r.User == "" && resource.ProtocolNamed(r.Protocol).UsualAccount != "" && usualAccount(db) == "" {
+		if only, err := onlyChoice("--db-user", "database users", db.AllowedUsers, db.DeniedUsers); err == nil {
+			r.User = only
+		}
+	}
+	return r
+}
+
 // usualAccount returns the account of clients that name none, if it is meant: the roles allow it, and not exactly another one.
 func usualAccount(db *client.Database) string {
 	name := resource.ProtocolNamed(db.Spec.Protocol).UsualAccount

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"time"
 
@@ -41,8 +42,7 @@ show.`,
 			if err != nil {
 				return err
 			}
-			// User and name are only defaults here: what the client says later is checked then.
-			r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: c.dbUser, Name: c.dbName}
+			r := c.forLogin(db)
 			if full, err := c.route(who, db); err == nil && namesAccount(r.Protocol) {
 				r = full
 			}
@@ -65,8 +65,9 @@ show.`,
 // beyondRoles says what of a login would be refused as the roles are now. They may allow it before it is used.
 func beyondRoles(db *client.Database, r client.Route) (warnings []string) {
 	const text = "your roles do not allow the database %s %q on database %q, so that connections with it are refused; allowed: %s"
-	if r.User != "" && !access.UserIn(db.Database, db.AllowedUsers, db.DeniedUsers, r.User) {
-		warnings = append(warnings, fmt.Sprintf(text, "user", r.User, r.Service, allowedText(db.AllowedUsers, db.DeniedUsers)))
+	user := orElse(r.User, resource.ProtocolNamed(r.Protocol).UsualAccount)
+	if user != "" && !access.UserIn(db.Database, db.AllowedUsers, db.DeniedUsers, user) {
+		warnings = append(warnings, fmt.Sprintf(text, "user", user, r.Service, allowedText(db.AllowedUsers, db.DeniedUsers)))
 	}
 	if r.Name != "" && resource.EnforcesNames(r.Protocol) && !access.NameIn(db.AllowedNames, db.DeniedNames, r.Name) {
 		warnings = append(warnings, fmt.Sprintf(text, "name", r.Name, r.Service, allowedText(db.AllowedNames, db.DeniedNames)))
@@ -91,7 +92,7 @@ func storeLogin(cmd *cobra.Command, who *account, api *authapi.Client, r client.
 	if program.note != nil {
 		return program.note(cmd, who, login)
 	}
-	return program.takesFiles(), nil
+	return who.filesLead(&program, login, net.LookupHost), nil
 }
 
 // printLogin says how to connect. Native says that clients can do so with the files.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -130,6 +131,33 @@ func TestWhatIsStoredCanBeShownAndRemovedWhenTheLoginHasEnded(t *testing.T) {
 	}
 }
 
+func TestALogoutNeedsNoHomeDirectory(t *testing.T) {
+	end := time.Now().Add(time.Hour)
+	keepLogins(t, end, end, "shop", "stock")
+	t.Setenv("HOME", "")
+	step{"db logout shop", 0, `Logged out of database "shop"`, ""}.take(t)
+	step{"logout", 0, "Logged out alice from 127.0.0.1:1.", ""}.take(t)
+	if _, err := os.Stat(os.Getenv("PGSERVICEFILE")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("clients still have a file: %v", err)
+	}
+}
+
+func TestWithoutHOMETheSystemKnowsTheHomeDirectory(t *testing.T) {
+	known := func() (*user.User, error) { return &user.User{HomeDir: "/of/the/system"}, nil }
+	unknown := func() (*user.User, error) { return nil, errors.New("no such user") }
+	t.Setenv("HOME", "/of/the/environment")
+	if home := homeFolder(known); home != "/of/the/environment" {
+		t.Errorf("HOME is passed over for %q", home)
+	}
+	t.Setenv("HOME", "")
+	if home := homeFolder(known); home != "/of/the/system" {
+		t.Errorf("the user's home is %q", home)
+	}
+	if home := homeFolder(unknown); home != "" {
+		t.Errorf("nobody's home is %q", home)
+	}
+}
+
 // TestALoginIsForWhomItWasMade names another user or port than those of the login, as scripts and the environment may.
 func TestALoginIsForWhomItWasMade(t *testing.T) {
 	end := time.Now().Add(time.Hour)
@@ -140,6 +168,7 @@ func TestALoginIsForWhomItWasMade(t *testing.T) {
 	}
 	step{"--proxy=127.0.0.1:2 logout", 1, "", "you are logged in at 127.0.0.1:1 as alice"}.take(t)
 	step{"--proxy=127.0.0.1:2 login --user=alice", 1, "", "no proxy answers at 127.0.0.1:2"}.take(t)
+	step{"--proxy=https://127.0.0.1:1 login --user=alice", 1, "", `ERROR: --proxy: "https://127.0.0.1:1" is not an address; give host[:port] without https://`}.take(t)
 	for _, same := range []string{"", "--user=alice ", "--proxy=127.0.0.1 ", "--proxy=127.0.0.1:1 --user=alice "} {
 		step{same + "status", 0, "Logged in as:       alice", ""}.take(t)
 		step{same + "login", 0, "Logged in as:       alice", ""}.take(t)

@@ -113,14 +113,29 @@ func (a *account) commandOf(cmd *cobra.Command, program *program, e endpoint, se
 	if program.command != nil {
 		return program.command(cmd, a, e, service)
 	}
-	if program.byName && !e.leads() {
+	if program.byName && !e.leads(net.LookupHost) {
 		return "", fault.New(fault.BadParameter, "%[1]s finds the proxy by the database's own name, and here %[2]s does not lead to %[3]s; add it to the name server or to /etc/hosts, or use tsh db connect %[4]s or tsh proxy db %[4]s", program.names[0], e.host, e.hostAddr, service)
 	}
 	return program.quoted(program.native(e)), nil
 }
 
+// lookup returns the addresses of a host, as net.LookupHost does.
+type lookup func(host string) ([]string, error)
+
 // leads reports whether the proxy is found by the name of the database.
-func (e endpoint) leads() bool {
-	found, err := net.LookupHost(e.host)
+func (e endpoint) leads(addresses lookup) bool {
+	found, err := addresses(e.host)
 	return err == nil && slices.Contains(found, e.hostAddr)
+}
+
+// filesLead reports whether clients of a protocol that has no port of its own get to the database with the files of a login.
+func (a *account) filesLead(program *program, login *client.Credentials, addresses lookup) bool {
+	if !program.takesFiles() || a.dialer.Detours(a.proxy) {
+		return false
+	}
+	if !program.byName {
+		return true
+	}
+	e, err := endpointOf(a, login)
+	return err == nil && e.leads(addresses)
 }

@@ -15,17 +15,23 @@ import (
 // maxOptionLine is in bytes. What is beyond 4096 or a little less, with the end of the line, clients leave out without a word.
 const maxOptionLine = 4000
 
-// optionFile returns the path of the option file of MySQL's clients.
+const optionFileName = ".my.cnf"
+
+// optionFile returns the path of the option file of MySQL's clients, which look nowhere without HOME.
 func optionFile() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", fault.Wrap(fault.BadParameter, err, "there is no home directory, in which clients of MySQL look for .my.cnf; set HOME")
 	}
-	return filepath.Join(home, ".my.cnf"), nil
+	return filepath.Join(home, optionFileName), nil
 }
 
 // groupSuffix is what clients are given to read the section of a database besides their own.
 func groupSuffix(p *client.Profile, service string) string { return "_" + sectionName(p, service) }
+
+func optionSection(p *client.Profile, service string) string {
+	return "client" + groupSuffix(p, service)
+}
 
 // noteMySQL writes a login into the option file of MySQL's clients and reports whether they can use it. Without a port for
 // them, there is nothing to write and what was written is removed. A login that cannot be noted is good for other clients.
@@ -89,5 +95,5 @@ func changeOptionFile(p *client.Profile, service string, lines []string) error {
 	if err != nil {
 		return err
 	}
-	return changeSection(path, "client"+groupSuffix(p, service), lines)
+	return changeSection(path, optionSection(p, service), lines)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -121,7 +122,7 @@ func mysqlCommand(cmd *cobra.Command, a *account, e endpoint, service string) (s
 	if !namesDatabases(version) {
 		return "", fault.New(fault.BadParameter, "the client of MySQL on this machine cannot name the database in TLS, which takes mysql 8.1 of Oracle or newer; use %[1]s db connect %[2]s or %[1]s proxy db --tunnel %[2]s, or see %[1]s db config %[2]s for other clients", a.tsh, service)
 	}
-	if !e.leads() {
+	if !e.leads(net.LookupHost) {
 		return "", fault.New(fault.BadParameter, "mysql finds the proxy by the database's own name, and here %s does not lead to %s; add it to the name server or to /etc/hosts, or use %[3]s db connect %[4]s or %[3]s proxy db --tunnel %[4]s", e.host, e.hostAddr, a.tsh, service)
 	}
 	arguments := []string{"--host=" + e.host, "--port=" + e.port, "--protocol=TCP", "--ssl-mode=VERIFY_IDENTITY", "--tls-sni-servername=" + e.host,

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 
@@ -23,9 +24,9 @@ func serviceFile() (string, error) {
 	if path := os.Getenv("PGSERVICEFILE"); path != "" {
 		return path, nil
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", fault.Wrap(fault.BadParameter, err, "there is no home directory; set PGSERVICEFILE")
+	home := homeFolder(user.Current)
+	if home == "" {
+		return "", fault.New(fault.BadParameter, "there is no home directory; set PGSERVICEFILE")
 	}
 	return filepath.Join(home, ".pg_service.conf"), nil
 }
@@ -65,13 +66,29 @@ func writeServiceSection(p *client.Profile, service string, e endpoint) error {
 	return changeSection(path, sectionName(p, service), lines)
 }
 
-// removeSections removes a database from the files of all kinds of clients.
+// removeSections removes a database from the files of all kinds of clients, also where they would not be found by clients that are
+// started now.
 func removeSections(p *client.Profile, service string) error {
-	path, err := serviceFile()
-	if err != nil {
-		return err
+	var failed error
+	if path, err := serviceFile(); err == nil {
+		failed = changeSection(path, sectionName(p, service), nil)
 	}
-	return errors.Join(changeSection(path, sectionName(p, service), nil), changeOptionFile(p, service, nil))
+	if home := homeFolder(user.Current); home != "" {
+		failed = errors.Join(failed, changeSection(filepath.Join(home, optionFileName), optionSection(p, service), nil))
+	}
+	return failed
+}
+
+// homeFolder returns the home directory: that of the environment, or else the one that the system knows for the user, where libpq
+// looks too. It is "" if there is neither.
+func homeFolder(current func() (*user.User, error)) string {
+	if home, err := os.UserHomeDir(); err == nil {
+		return home
+	}
+	if user, err := current(); err == nil {
+		return user.HomeDir
+	}
+	return ""
 }
 
 // removeAllSections removes all databases of a login.

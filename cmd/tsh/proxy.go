@@ -160,7 +160,7 @@ func (f *proxyFlags) ensureLogin(cmd *cobra.Command, who *account, args []string
 			return db, nil
 		}
 	}
-	r := client.Route{Service: db.GetName(), Protocol: db.Spec.Protocol, User: f.dbUser, Name: f.dbName}
+	r := f.forLogin(db)
 	if namesAccount(r.Protocol) {
 		if r, err = f.route(who, db); err != nil {
 			return nil, err
@@ -178,12 +178,13 @@ func localOnly(ctx context.Context, who *account, db *client.Database) error {
 	if program.native != nil {
 		return nil
 	}
+	tunnel := fmt.Sprintf("a local proxy for %[1]s is always a tunnel: use %[2]s proxy db --tunnel %[3]s", db.Spec.Protocol, who.tsh, db.GetName())
 	if program.port != nil {
 		if at, err := program.port(ctx, who); err == nil && at.address != "" {
-			return fault.New(fault.BadParameter, "a local proxy for %[1]s is always a tunnel: use %[2]s proxy db --tunnel %[3]s; or connect a client that does TLS itself without one, as %[2]s db config %[3]s shows after %[2]s db login %[3]s", db.Spec.Protocol, who.tsh, db.GetName())
+			return fault.New(fault.BadParameter, "%[1]s; or connect a client that does TLS itself without one, as %[2]s db config %[3]s shows after %[2]s db login %[3]s", tunnel, who.tsh, db.GetName())
 		}
 	}
-	return tunnelOnly(db.GetName(), db.Spec.Protocol)
+	return fault.New(fault.BadParameter, "%s, or %s db connect %s", tunnel, who.tsh, db.GetName())
 }
 
 // namesAccount reports whether the certificate of a login has to say the account, because clients of the protocol do not.

@@ -57,6 +57,9 @@ TELEPORT_TLS_ROUTING_CONN_UPGRADE=yes spares it the attempt without, and "no" fo
 		if g.detours, err = detour.ParseMode(os.Getenv(detour.Variable)); err != nil {
 			return err
 		}
+		if err := client.CheckAddress("--proxy", g.proxy); err != nil {
+			return err
+		}
 		return terminal.CheckChoice("--mfa-mode", g.mfaMode, mfaModes...)
 	}
 	root.AddCommand(loginCommand(g), logoutCommand(g), statusCommand(g), dbCommand(g), proxyCommand(g), playCommand(g), terminal.VersionCommand())

@@ -5,8 +5,26 @@ import (
 	"testing"
 
 	"sallyport/internal/client"
+	"sallyport/internal/fault"
 	"sallyport/internal/resource"
 )
+
+func TestALocalProxyWithoutATunnelSaysWhereOneIsNeeded(t *testing.T) {
+	t.Parallel()
+	who := &account{proxy: "127.0.0.1:1", tsh: "tsh", credentials: &client.Credentials{}} // there is no proxy that would have a port
+	for protocol, want := range map[string]string{
+		resource.ProtocolPostgres: "",
+		resource.ProtocolMySQL:    "a local proxy for mysql is always a tunnel: use tsh proxy db --tunnel shop, or tsh db connect shop",
+		resource.ProtocolRedis:    "",
+		resource.ProtocolMongoDB:  "",
+	} {
+		db := &resource.Database{}
+		db.Metadata.Name, db.Spec.Protocol = "shop", protocol
+		if err := localOnly(t.Context(), who, &client.Database{Database: db}); (err == nil) != (want == "") || err != nil && fault.Message(err) != want {
+			t.Errorf("%s: %v, want %q", protocol, err, want)
+		}
+	}
+}
 
 func TestDatabasesThatNoServiceCanServeAreRefusedBeforeAConnection(t *testing.T) {
 	t.Parallel()

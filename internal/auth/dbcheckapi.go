@@ -173,7 +173,7 @@ func (a *Authority) unserved(ctx context.Context, name string) (string, error) {
 	_, err := a.get(ctx, resource.KindDatabase, name)
 	switch {
 	case err == nil:
-		return "there is a db resource of that name, and no agent serves it; give an agent a selector in db_service.resources that matches its labels, and look into the agent's log", nil
+		return "there is a db resource of that name, and no agent serves it; give an agent a selector in db_service.resources that matches its labels, and look into the agent's log. An agent that has another database of that name in its configuration file cannot serve it: change one of them, or remove the resource with tctl rm db/" + name, nil
 	case fault.Is(fromStore(err), fault.NotFound):
 		return "there is no such database; see tctl db ls for those that are served, and tctl get db for those that are written", nil
 	default:

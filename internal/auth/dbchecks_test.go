@@ -222,7 +222,7 @@ func TestChecksThatNoAgentCanMake(t *testing.T) {
 	}
 	w.mustApply("kind: db\nversion: v3\nmetadata: {name: written}\nspec: {protocol: postgres, uri: 'localhost:5432'}\n")
 	for name, want := range map[string]string{
-		"orders": "none of them is connected", "written": "no agent serves it", "unknown": "there is no such database", "or/ders": "there is no such database",
+		"orders": "none of them is connected", "written": "remove the resource with tctl rm db/written", "unknown": "there is no such database", "or/ders": "there is no such database",
 	} {
 		res, err := check(t, w.admin, name, "app")
 		if err != nil {

@@ -276,9 +276,13 @@ func fromStore(err error) error {
 	return err
 }
 
-// logged writes internal errors to the log, where their cause belongs.
+// logged writes internal errors to the log, where their cause belongs. What went over a stream already is a fault of ours by its code.
 func (d door) logged(err error, procedure string) error {
-	if err != nil && fault.KindOf(err) == fault.Internal && !errors.Is(err, context.Canceled) {
+	ours := fault.KindOf(err) == fault.Internal && !errors.Is(err, context.Canceled)
+	if wire, ok := errors.AsType[*connect.Error](err); ok {
+		ours = wire.Code() == connect.CodeInternal || wire.Code() == connect.CodeUnknown
+	}
+	if err != nil && ours {
 		d.auth.Logger.Error("call failed", "procedure", procedure, slog.Any("error", err))
 	}
 	return err

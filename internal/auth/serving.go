@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"sallyport/internal/fault"
 	"sallyport/internal/identity"
@@ -55,25 +54,11 @@ func (a *Authority) mayServe(ctx context.Context, id *identity.Identity, server 
 // sameDatabase refuses a database that differs from the db resource of its name in where it is or in the
 // labels by which roles select it.
 func sameDatabase(written, served *resource.Database) error {
-	what := ""
-	switch {
-	case served.Spec.Protocol != written.Spec.Protocol:
-		what = "protocol"
-	case served.Spec.URI != written.Spec.URI:
-		what = "address"
-	case !maps.Equal(labelsOf(served), labelsOf(written)):
-		what = "labels"
-	default:
+	what := written.Difference(served)
+	if what == "" {
 		return nil
 	}
 	return fault.New(fault.AccessDenied, "database %q differs from the db resource of that name in its %s; change one of them, or remove the resource with tctl rm db/%s", served.GetName(), what, served.GetName())
-}
-
-// labelsOf returns the labels that were written, without the one that says where.
-func labelsOf(db *resource.Database) map[string]string {
-	labels := maps.Clone(db.Metadata.Labels)
-	delete(labels, resource.LabelOrigin)
-	return labels
 }
 
 // servesDatabase reports whether the host has a live heartbeat for the database.

@@ -36,6 +36,26 @@ func AuthAddresses(address string) []string {
 	return withPorts(address, defaultAuthPort, DefaultPort, webPort)
 }
 
+// CheckAddress returns why what was given by a flag is no address, or nil. None given is none that is wrong.
+func CheckAddress(flag, address string) error {
+	if scheme, _, found := strings.Cut(address, "://"); found || strings.Contains(address, "/") {
+		wrong := "a path"
+		if found {
+			wrong = scheme + "://"
+		}
+		return fault.New(fault.BadParameter, "%s: %q is not an address; give host[:port] without %s", flag, address, wrong)
+	}
+	_, port, err := net.SplitHostPort(address)
+	bare := strings.Trim(address, "[]")
+	switch {
+	case err != nil && (!strings.Contains(bare, ":") || net.ParseIP(bare) != nil):
+		return nil
+	case err != nil || port == "" || strings.Trim(port, "0123456789") != "":
+		return fault.New(fault.BadParameter, "%s: %q is not an address; give host[:port]", flag, address)
+	}
+	return nil
+}
+
 func withPorts(address string, ports ...string) []string {
 	if _, _, err := net.SplitHostPort(address); err == nil {
 		return []string{address}

@@ -31,6 +31,24 @@ func TestAddressesWithoutAPortHaveThoseOfTheCluster(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoAddressIsRefused(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"": "", "h": "", "h:1": "", "::1": "", "[::1]": "", "[::1]:1": "", "10.0.0.1:443": "", "proxy.example.com": "",
+		"https://h:3080": "give host[:port] without https://",
+		"http://x:1":     "give host[:port] without http://",
+		"h:3080/web":     "give host[:port] without a path",
+		"a:b:c":          "give host[:port]",
+		"h:":             "give host[:port]",
+		"h:https":        "give host[:port]",
+	} {
+		err := client.CheckAddress("--proxy", address)
+		if (err == nil) != (want == "") || err != nil && (!fault.Is(err, fault.BadParameter) || !strings.HasSuffix(fault.Message(err), want)) {
+			t.Errorf("%q: %v, want %q", address, err, want)
+		}
+	}
+}
+
 func TestFirstAnswerWaitsForNobodyElse(t *testing.T) {
 	t.Parallel()
 	got, err := client.FirstAnswer(t.Context(), []string{"silent", "wrong", "right"}, func(ctx context.Context, address string) error {

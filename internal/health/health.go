@@ -74,8 +74,11 @@ const (
 	// silentWorkers are those that databases may have that did not answer: each of their checks takes all of its timeout, and
 	// without a bound they would hold up the checks of all others.
 	silentWorkers = workers / 2
-	// hurry is the longest time between checks while nothing is known, for then there is no status to wait for.
+	// hurry is the longest time between checks while nothing is known, for then there is no status to wait for, and of databases
+	// that are coming up.
 	hurry = 2 * time.Second
+	// comingUp is how long a database may take to come up beside an agent that started with it, and be seen at once then.
+	comingUp = time.Minute
 	// quiet is the shortest time between two notices of changes: when a network fails, thousands of databases change at once.
 	quiet = time.Second
 )

@@ -183,6 +183,51 @@ func TestADatabaseThatIsDownFromTheBeginningIsTold(t *testing.T) {
 	})
 }
 
+func TestADatabaseThatComesUpAfterItsAgentIsSeenSoon(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]time.Duration{"in the first minute": 50 * time.Second, "later": 95 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := start(t)
+				defer w.stop()
+				w.set("a", errDown)
+				w.Serve([]*resource.Database{database("a", nil)}, configs{config(t, "c", nil)})
+				time.Sleep(late)
+				w.is(t, "while it is down", "a", "unhealthy", reached)
+				w.set("a", nil)
+				if late > time.Minute { // the next check comes after an interval; the one that confirms it soon
+					time.Sleep(27 * time.Second)
+				}
+				time.Sleep(5 * time.Second)
+				w.is(t, "when it is up", "a", "healthy", reached)
+				before := w.checksOf("a")
+				w.set("a", errDown)
+				time.Sleep(time.Minute)
+				if n := w.checksOf("a") - before; n > 2 {
+					t.Errorf("%d checks in a minute of a database that is down again", n)
+				}
+			})
+		})
+	}
+}
+
+func TestADatabaseThatStaysDownIsCheckedAtItsInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t)
+		defer w.stop()
+		w.set("a", errDown)
+		w.Serve([]*resource.Database{database("a", nil)}, configs{config(t, "c", nil)})
+		time.Sleep(65 * time.Second)
+		before := w.checksOf("a")
+		time.Sleep(5 * time.Minute)
+		if n := w.checksOf("a") - before; n < 9 || n > 11 {
+			t.Errorf("%d checks in five minutes, want one in 30 seconds", n)
+		}
+	})
+}
+
 func TestChecksThatCannotBeMadeSayNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

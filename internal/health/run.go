@@ -143,7 +143,7 @@ func (k *Keeper) plan(c check, unanswered bool) {
 	c.end()
 	c.end = nil
 	every := c.spec.Interval.Std()
-	if c.state.health.TransitionReason == resource.HealthInitialized {
+	if c.state.settling(k.cfg.Now()) {
 		every = min(every, hurry)
 	}
 	c.due = k.cfg.Now().Add(every - every/10 + k.cfg.Jitter(every/5))

@@ -34,11 +34,13 @@ type state struct {
 	health         resource.TargetHealth
 	known          string // the last status other than unknown; empty before there was one
 	passed, failed int    // checks in a row
+	begun          time.Time
+	up             bool // it has been healthy since begun
 }
 
 // begin is the state before the first check; a nil spec means that there will be none.
 func (s *state) begin(spec *resource.HealthCheckSpec, now time.Time) {
-	s.passed, s.failed = 0, 0
+	s.passed, s.failed, s.begun, s.up = 0, 0, now, false
 	s.health = resource.TargetHealth{}
 	if spec == nil {
 		s.move(resource.HealthUnknown, resource.HealthDisabled, nil, "no health_check_config matches the database", now)
@@ -60,6 +62,7 @@ func (s *state) note(r Result, spec *resource.HealthCheckSpec, now time.Time) (c
 	case r.Err == nil:
 		s.passed, s.failed = s.passed+1, 0
 		if s.passed >= spec.HealthyThreshold {
+			s.up = true
 			s.move(resource.Healthy, resource.HealthThresholdReached, nil, inARow(s.passed, "passed"), now)
 		}
 	default:
@@ -70,6 +73,18 @@ func (s *state) note(r Result, spec *resource.HealthCheckSpec, now time.Time) (c
 	}
 	notMade := s.health.TransitionReason == resource.HealthInternalError && before.TransitionReason != s.health.TransitionReason
 	return s.health != before, s.remember() || notMade
+}
+
+// settling reports whether the next check should come soon: nothing is known yet, or the database has never been healthy, and may
+// well be about to be.
+func (s *state) settling(now time.Time) bool {
+	switch {
+	case s.health.TransitionReason == resource.HealthInitialized:
+		return true
+	case s.up || s.health.TransitionReason == resource.HealthInternalError:
+		return false
+	}
+	return s.passed > 0 || now.Sub(s.begun) < comingUp
 }
 
 // move goes to a status for a reason. What is so already stays as it is.
