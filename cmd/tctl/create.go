@@ -100,6 +100,7 @@ func createOne(cmd *cobra.Command, api *authapi.Client, r resource.Resource, for
 		}
 		return created(cmd, api, r, "created")
 	}
+	before := storedRoles(cmd.Context(), api, r)
 	isNew, err := putResource(cmd.Context(), api, r)
 	if err != nil {
 		return err
@@ -107,7 +108,10 @@ func createOne(cmd *cobra.Command, api *authapi.Client, r resource.Resource, for
 	if isNew {
 		return created(cmd, api, r, "created")
 	}
-	return created(cmd, api, r, "updated")
+	if err := created(cmd, api, r, "updated"); err != nil {
+		return err
+	}
+	return noteLost(cmd.ErrOrStderr(), r.GetName(), before, rolesOf(r))
 }
 
 // shownName is a resource's name, without the secret that the name of a token is.
