@@ -76,11 +76,14 @@ func labelsOf(db *resource.Database) map[string]string {
 	return labels
 }
 
-// servesDatabase reports whether the host has a live heartbeat for the database.
+// servesDatabase reports whether the host has a live heartbeat for the database. That it has none is the host's matter, and no denial to a user.
 func (a *Authority) servesDatabase(ctx context.Context, host, name string) (*resource.DatabaseServer, error) {
 	r, err := a.getKey(ctx, "/"+resource.KindDatabaseServer+"/"+name+"/"+host)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fault.New(fault.NotFound, "this agent does not serve database %q", name)
+	}
 	if err != nil {
-		return nil, fault.Wrap(fault.AccessDenied, err, "this agent does not serve database %q", name)
+		return nil, err
 	}
 	return r.(*resource.DatabaseServer), nil
 }
