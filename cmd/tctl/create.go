@@ -101,6 +101,7 @@ func createOne(cmd *cobra.Command, api *authapi.Client, before []resource.Resour
 		}
 		return created(cmd, api, before, r, "created")
 	}
+	roles := storedRoles(cmd.Context(), api, r)
 	isNew, err := putResource(cmd.Context(), api, r)
 	if err != nil {
 		return err
@@ -108,7 +109,10 @@ func createOne(cmd *cobra.Command, api *authapi.Client, before []resource.Resour
 	if isNew {
 		return created(cmd, api, before, r, "created")
 	}
-	return created(cmd, api, before, r, "updated")
+	if err := created(cmd, api, before, r, "updated"); err != nil {
+		return err
+	}
+	return noteLost(cmd.ErrOrStderr(), r.GetName(), roles, rolesOf(r))
 }
 
 // shownName is a resource's name, without the secret that the name of a token is.

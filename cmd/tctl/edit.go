@@ -61,7 +61,10 @@ func edit(cmd *cobra.Command, api *authapi.Client, ref reference) error {
 	if err != nil {
 		return keepText(err, ref.kind, after)
 	}
-	return created(cmd, api, served, changed, "updated")
+	if err := created(cmd, api, served, changed, "updated"); err != nil {
+		return err
+	}
+	return noteLost(cmd.ErrOrStderr(), changed.GetName(), rolesOf(old), rolesOf(changed))
 }
 
 // putEdited writes what the editor left of a resource, if nobody else has changed that meanwhile.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -189,8 +188,7 @@ func usersUpdateCommand(g *global) *cobra.Command {
 			for _, change := range changes {
 				fmt.Fprintf(cmd.OutOrStdout(), "\tNew %s\n", change)
 			}
-			noteLost(cmd.ErrOrStderr(), args[0], before, user.Spec.Roles)
-			return nil
+			return noteLost(cmd.ErrOrStderr(), args[0], before, user.Spec.Roles)
 		}),
 	}
 	cmd.Flags().StringSliceVar(&roles, "set-roles", nil, "new `roles`")
@@ -198,17 +196,6 @@ func usersUpdateCommand(g *global) *cobra.Command {
 		cmd.Flags().StringSliceVar(&values[i], "set-"+t.flag, nil, "new `list` of "+t.help)
 	}
 	return cmd
-}
-
-// noteLost says what a user from whom roles were taken still has, and what ends that.
-func noteLost(told io.Writer, user string, before, now []string) {
-	lost := slices.DeleteFunc(slices.Clone(before), func(role string) bool { return slices.Contains(now, role) })
-	if len(lost) == 0 {
-		return
-	}
-	fmt.Fprintf(told, "NOTE: %s no longer has %s. Sessions that are open go on, and logins to databases that are stored still have the old roles: "+
-		"with client certificates for some five minutes, with databases of AWS until they expire. End both with tctl lock --user=%s\n",
-		user, strings.Join(lost, ","), user)
 }
 
 func getUser(ctx context.Context, api *authapi.Client, name string) (*resource.User, error) {

@@ -218,6 +218,45 @@ func TestAnIdentityFileThatHasEndedCanBeLoggedOutOfDatabases(t *testing.T) {
 	step{as + "db logout shop", 1, "", "databases that you are logged in to: none"}.take(t)
 }
 
+// TestLoggingOutLeavesNoKeys has logins to databases that were made with identity files, which are gone.
+func TestLoggingOutLeavesNoKeys(t *testing.T) {
+	end := time.Now().Add(time.Hour)
+	keepLogins(t, end, end, "shop")
+	dir := os.Getenv("TELEPORT_HOME")
+	home, err := client.OpenHome(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, database := range map[string]string{"/alice.pem": "stock", "/bob.pem": "cache"} {
+		login := loginUntil(t, end, database)
+		profile := home.ForIdentity(dir+file, "127.0.0.1:3080", login)
+		err := errors.Join(profile.SaveAuthorities(login), profile.SaveDatabase(database, login),
+			changeSection(os.Getenv("PGSERVICEFILE"), sectionName(profile, database), []string{"host=x"}),
+			os.WriteFile(profile.WebCertificatePath(), nil, 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	step{"--proxy=127.0.0.1 logout", 0, "Logged out alice from 127.0.0.1:1.\n", ""}.take(t)
+	if left, err := os.ReadFile(os.Getenv("PGSERVICEFILE")); err != nil || !strings.Contains(string(left), "stock") || strings.Contains(string(left), "shop") {
+		t.Errorf("after a login at one proxy there is %q, %v", left, err)
+	}
+	step{"logout", 0, "Logged out of all databases that identity files were used for.\n", ""}.take(t)
+	step{"logout", 0, "Nobody was logged in.\n", ""}.take(t)
+	if _, err := os.Stat(os.Getenv("PGSERVICEFILE")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("clients still have a file: %v", err)
+	}
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			t.Errorf("%s is left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestALoginWithATimeIsNotRenewed has a tunnel whose time is over.
 func TestALoginWithATimeIsNotRenewed(t *testing.T) {
 	t.Parallel()

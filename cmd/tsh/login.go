@@ -218,7 +218,9 @@ func logoutCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "logout",
 		Short: "Remove logins from this machine: that of --proxy, or all",
-		Args:  cobra.NoArgs,
+		Long: `Remove logins from this machine, with the logins to databases: that of --proxy, or all. All are also the logins to
+databases that were made with identity files; the identity files themselves stay.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if g.identity != "" { // it would remove somebody else's login
 				return fault.New(fault.BadParameter, "an identity file is not a login that is kept here; delete the file to be rid of it, tsh db logout removes its database logins, and without --identity and TELEPORT_IDENTITY_FILE this command removes logins")
@@ -246,10 +248,34 @@ func logoutCommand(g *global) *cobra.Command {
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "Logged out %s from %s.\n", p.User, p.WebProxyAddr)
 			}
-			if len(profiles) == 0 {
+			forgotten := false
+			if g.proxy == "" {
+				if forgotten, err = forgetIdentities(home); err != nil {
+					return err
+				}
+			}
+			switch {
+			case forgotten:
+				fmt.Fprintln(cmd.OutOrStdout(), "Logged out of all databases that identity files were used for.")
+			case len(profiles) == 0:
 				fmt.Fprintln(cmd.OutOrStdout(), "Nobody was logged in.")
 			}
 			return nil
 		},
 	}
+}
+
+// forgetIdentities removes what is stored for identity files, and reports whether there was a login to a database. The files may be gone,
+// so that nobody else could.
+func forgetIdentities(home client.Home) (forgotten bool, err error) {
+	all, err := home.Identities()
+	if err != nil {
+		return false, err
+	}
+	for _, p := range all {
+		if err := removeAllSections(p); err != nil {
+			return false, err
+		}
+	}
+	return len(all) > 0, home.RemoveIdentities()
 }

@@ -80,7 +80,7 @@ func (a certAPI) SignDatabaseClientCertificate(ctx context.Context, req *sallypo
 		event, err = a.forSession(ctx, server, req)
 	}
 	if err != nil {
-		return nil, err
+		return nil, ofUser(err)
 	}
 	event.UserMeta = userMeta(callerOf(ctx))
 	expires := event.Identity.Expires
@@ -99,6 +99,14 @@ func (a certAPI) SignDatabaseClientCertificate(ctx context.Context, req *sallypo
 	return &sallyportv1.SignDatabaseClientCertificateResponse{
 		Certificate: ca.EncodeCertificate(der), ServerAuthorities: a.trustedPEM(ca.DatabaseCA), Expires: timestamppb.New(expires),
 	}, nil
+}
+
+// ofUser makes a denial of every refusal of a user whose certificate an agent has presented: who is not authenticated is the agent then.
+func ofUser(err error) error {
+	if fault.Is(err, fault.Unauthenticated) {
+		return fault.Wrap(fault.AccessDenied, err, "%s", fault.Message(err))
+	}
+	return err
 }
 
 // forSession returns what is to be recorded of a client certificate for a user's session, if the user may have it.

@@ -97,8 +97,9 @@ func TestAgentsAndProxiesGetCertificatesForWhatTheUserMayDoNow(t *testing.T) {
 				}
 				return
 			}
-			// A session's database is looked up first, and is not shown to those who may not see it.
-			if !fault.Is(client, c.refused) || !fault.Is(session, c.refused) && !fault.Is(session, fault.NotFound) {
+			// Who is not authenticated is the agent, for a client certificate. A session's database is looked up first, and is not shown
+			// to those who may not see it.
+			if !fault.Is(client, fault.AccessDenied) || !fault.Is(session, c.refused) && !fault.Is(session, fault.NotFound) {
 				t.Errorf("got %v and %v", client, session)
 			}
 		})
@@ -122,6 +123,16 @@ func TestAgentsGetCertificatesForAllowedAccountsOnly(t *testing.T) {
 	}
 	wantKind(t, v.clientCertificate("postgres"), fault.AccessDenied, "access to db denied")
 	wantKind(t, v.clientCertificate(""), fault.BadParameter, "no database user")
+}
+
+// TestWhatIsTheAgentsFaultIsNoDenialToTheUser: an agent passes on denials as it got them.
+func TestWhatIsTheAgentsFaultIsNoDenialToTheUser(t *testing.T) {
+	t.Parallel()
+	v := newVisited(t)
+	v.agent = v.host(resource.RoleDb)
+	wantKind(t, v.clientCertificate("app"), fault.NotFound, `this agent does not serve database "orders"`)
+	v.clock.Advance(v.agent.Expires.Sub(v.clock.Now()) + time.Second)
+	wantKind(t, v.clientCertificate("app"), fault.Unauthenticated, "your certificate expired")
 }
 
 func TestEveryCertificateIsRecorded(t *testing.T) {

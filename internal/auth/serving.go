@@ -61,11 +61,14 @@ func sameDatabase(written, served *resource.Database) error {
 	return fault.New(fault.AccessDenied, "database %q differs from the db resource of that name in its %s; change one of them, or remove the resource with tctl rm db/%s", served.GetName(), what, served.GetName())
 }
 
-// servesDatabase reports whether the host has a live heartbeat for the database.
+// servesDatabase reports whether the host has a live heartbeat for the database. That it has none is the host's matter, and no denial to a user.
 func (a *Authority) servesDatabase(ctx context.Context, host, name string) (*resource.DatabaseServer, error) {
 	r, err := a.getKey(ctx, "/"+resource.KindDatabaseServer+"/"+name+"/"+host)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fault.New(fault.NotFound, "this agent does not serve database %q", name)
+	}
 	if err != nil {
-		return nil, fault.Wrap(fault.AccessDenied, err, "this agent does not serve database %q", name)
+		return nil, err
 	}
 	return r.(*resource.DatabaseServer), nil
 }

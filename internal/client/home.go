@@ -23,6 +23,7 @@ import (
 //	keys/<proxy host>/certs.pem                    all authorities
 //	keys/<proxy host>/<user>-db/<cluster>/<db>.key, .crt   database logins
 //	keys/<proxy host>/<user>-db/proxy-localca.pem, .key    authority of local proxies
+//	identities/<file>/keys/...                     the same of database logins with an identity file
 type Home struct{ dir string }
 
 // OpenHome returns the folder. It is made by the first login.

@@ -159,8 +159,7 @@ func (s *SelfHosted) sign(ctx context.Context, req Request) (*Credential, time.T
 	res, err := s.signer.SignDatabaseClientCertificate(ctx, &sallyportv1.SignDatabaseClientCertificateRequest{
 		PublicKey: public, DatabaseService: req.Database.GetName(), DatabaseUser: req.DatabaseUser, UserCertificate: req.UserCertificate, CheckId: req.Check,
 	})
-	switch fault.KindOf(err) {
-	case fault.AccessDenied, fault.Unauthenticated:
+	if fault.Is(err, fault.AccessDenied) {
 		return nil, time.Time{}, &Denied{err}
 	}
 	if err != nil {

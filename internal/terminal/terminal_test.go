@@ -217,6 +217,12 @@ func TestEdit(t *testing.T) {
 	if _, err := terminal.Edit(context.Background(), []byte("a\n"), "x"); err == nil || !strings.Contains(fault.Message(err), "nothing was changed") {
 		t.Errorf("a failing editor: %v", err)
 	}
+	for name, body := range map[string]string{"an editor that empties the text": `: > "$1"`, "an editor that removes the text": `rm "$1"`} {
+		t.Setenv("TELEPORT_EDITOR", script("empty", body))
+		if text, err := terminal.Edit(context.Background(), []byte("a\n"), "x"); err != nil || len(text) > 0 {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
 	if left, err := filepath.Glob(filepath.Join(dir, "sallyport-edit-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

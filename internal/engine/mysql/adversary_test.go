@@ -165,6 +165,9 @@ func TestFilesAreNoCommands(t *testing.T) {
 				if payload, _ := base64.StdEncoding.DecodeString(e.Text("payload")); len(payload) > mysqlwire.HeaderSize {
 					t.Errorf("recorded %q of a file", payload)
 				}
+				if wrong := e.Text("error"); wrong != "a packet with a wrong number" {
+					t.Errorf("recorded that %q was wrong", wrong)
+				}
 			}
 		})
 	}

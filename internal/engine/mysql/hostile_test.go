@@ -144,8 +144,12 @@ func TestPacketsOfClients(t *testing.T) {
 			if err := v.Wait(t); err == nil {
 				t.Error("the engine returned no error")
 			}
-			if n := len(v.Journal.Events("db.session.malformed_packet", "db.session.mysql.command")); n != 1 {
-				t.Errorf("%d events of it", n)
+			events := v.Journal.Events("db.session.malformed_packet", "db.session.mysql.command")
+			if len(events) != 1 {
+				t.Fatalf("%d events of it", len(events))
+			}
+			if events[0].Type == "db.session.malformed_packet" && events[0].Text("error") == "" {
+				t.Error("what was wrong is not recorded")
 			}
 			if seen := server.Seen(); len(seen) != 0 {
 				t.Errorf("the database saw %q", seen)

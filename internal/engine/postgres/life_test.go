@@ -297,9 +297,9 @@ func TestServerEnds(t *testing.T) {
 func TestLoginRefusedByTheServer(t *testing.T) {
 	t.Parallel()
 	server := pgserver.Start(t, pgserver.Options{HBA: []string{
-		"hostssl all postgres 127.0.0.1/32 cert", "hostssl all carol 127.0.0.1/32 scram-sha-256", "hostssl all dave 127.0.0.1/32 trust",
+		"hostssl all postgres 127.0.0.1/32 cert", "hostssl all carol 127.0.0.1/32 scram-sha-256", "hostssl all dave 127.0.0.1/32 trust", "hostssl all frank 127.0.0.1/32 ident",
 	}})
-	server.Exec(t, "create role carol login password 'secret'; create role dave login; create role erin login")
+	server.Exec(t, "create role carol login password 'secret'; create role dave login; create role erin login; create role frank login")
 	other, err := ca.New(ca.ClientCA, "other", time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -308,10 +308,11 @@ func TestLoginRefusedByTheServer(t *testing.T) {
 		account, database, state, text string
 		change                         func(*enginetest.Config)
 	}{
-		"no such database":         {"postgres", "nowhere", "3D000", `database "nowhere" does not exist`, nil},
-		"no entry for the account": {"erin", "postgres", "28000", "no pg_hba.conf entry", nil},
-		"no such account":          {"dave", "template0", "55000", "is not currently accepting connections", nil},
-		"a password is asked for":  {"carol", "postgres", "08006", "hostssl", nil},
+		"somebody else is asked who it is": {"frank", "postgres", "28000", "Ident authentication failed", nil},
+		"no such database":                 {"postgres", "nowhere", "3D000", `database "nowhere" does not exist`, nil},
+		"no entry for the account":         {"erin", "postgres", "28000", "no pg_hba.conf entry", nil},
+		"no such account":                  {"dave", "template0", "55000", "is not currently accepting connections", nil},
+		"a password is asked for":          {"carol", "postgres", "08006", "hostssl", nil},
 		"a certificate for another one": {"postgres", "postgres", "28000", "certificate authentication failed", func(c *enginetest.Config) {
 			c.Credentials = enginetest.Certificates(func(string) (*cred.Credential, error) {
 				return &cred.Credential{User: "postgres", Certificate: server.ClientCertificate(t, "mallory")}, nil
@@ -342,6 +343,10 @@ func TestLoginRefusedByTheServer(t *testing.T) {
 			got := wantState(t, err, c.state)
 			if got.Severity != "FATAL" || !strings.Contains(got.Message, c.text) {
 				t.Errorf("the client got %v", got)
+			}
+			asked := strings.Contains(c.text, "Ident") || strings.Contains(c.text, "entry")
+			if asked != strings.Contains(got.Hint, `"hostssl all all 0.0.0.0/0 cert" before the others`) {
+				t.Errorf("the client got the hint %q", got.Hint)
 			}
 			v := agent.Visit(t, 0)
 			if err := v.Wait(t); err == nil {

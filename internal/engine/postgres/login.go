@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -199,7 +200,7 @@ func (l *login) authenticate(body []byte) error {
 			return err
 		}
 		return fault.Wrap(fault.ConnectionProblem, fmt.Errorf("authentication method %d", kind),
-			"the database asks for another proof than the client certificate; put a line such as \"hostssl all all 0.0.0.0/0 cert\" before the others in its pg_hba.conf")
+			"the database asks for another proof than the client certificate; %s", wantsCertificates)
 	}
 	message, err := (&pgproto3.PasswordMessage{Password: secret}).Encode(nil)
 	if err != nil {
@@ -209,6 +210,9 @@ func (l *login) authenticate(body []byte) error {
 	_, err = l.conn.Write(message)
 	return err
 }
+
+// wantsCertificates is how a server is made to look at client certificates.
+const wantsCertificates = `put a line such as "hostssl all all 0.0.0.0/0 cert" before the others in its pg_hba.conf`
 
 // refuseMethod says what is wrong with a database that does not ask for the password or token that we have. It
 // returns nil if there is nothing particular to say. Nothing of the secret is sent.
@@ -236,6 +240,9 @@ func (l *login) refuseMethod(kind uint32) error {
 // advise adds to the database's message what to do about it, as the hint that clients show below it.
 func (r *refusedLogin) advise(up *session.Upstream) {
 	advice := up.Advice(cred.Refusal{Code: r.state, Message: r.serverError.message})
+	if advice == "" && up.Password == "" && r.overlooked() {
+		advice = wantsCertificates
+	}
 	if advice == "" {
 		return
 	}
@@ -250,6 +257,12 @@ func (r *refusedLogin) advise(up *session.Upstream) {
 	if frame, err := message.Encode(nil); err == nil {
 		r.message, r.advice = frame, advice
 	}
+}
+
+// overlooked reports whether the server refused without a look at the client certificate (PostgreSQL source, auth.c).
+func (r *refusedLogin) overlooked() bool {
+	said := r.serverError.message
+	return strings.HasPrefix(said, "Ident authentication failed") || strings.HasPrefix(said, "no pg_hba.conf entry")
 }
 
 func md5Password(user, password string, salt []byte) string {
