@@ -117,7 +117,11 @@ func (a *Agent) host(ctx context.Context, client *tls.Conn, v *visit) {
 	reason := endReason(ctx, err)
 	a.counters.end(v.db.Spec.Protocol, result(ctx, v, err))
 	logPanic(logger, err)
-	logger.Info("session ended", "reason", reason, "error", err)
+	if err != nil {
+		logger.Info("session ended", "reason", reason, "error", err)
+	} else {
+		logger.Info("session ended", "reason", reason)
+	}
 	closeErr := s.Close(reason, realCause(err))
 	if closeErr != nil {
 		logger.Error("end of session was not recorded", "error", closeErr)
