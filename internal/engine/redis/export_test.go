@@ -64,6 +64,6 @@ func SlotOf(key string) int { return slotOf([]byte(key)) }
 func Look(ctx context.Context, budget *engine.Budget, args [][]byte, sent int) error {
 	r := &relay{visit: &visit{}, ctx: ctx}
 	r.parser.Args = args
-	r.fromClient.share = budget.Share("reader", nil)
+	r.fromClient.share = budget.Share("reader", func(error) {})
 	return r.look(sent)
 }
